@@ -1,0 +1,111 @@
+"""One kept connection to the manager interface (AMI) of a node, over any stream of bytes.
+
+The protocol is small and its libraries dial TCP themselves, while labctl comes in through `docker exec`;
+so the framing is here (labctl.asterisk) and the threads are here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from labctl.asterisk import Message, MessageSplitter, render_action
+from labctl.errors import LabError
+from labctl.wait import Deadline, Signal
+
+CONNECT = ["socat", "-", "TCP:127.0.0.1:5038,retry=2000,interval=0.02"]
+"""Run in a node, this joins the stream to AMI as soon as Asterisk listens, for 40 s at most."""
+
+USER = "labctl"
+ACTION_TIMEOUT_S = 10.0
+
+
+class Stream(Protocol):
+    """What a connection needs of a stream."""
+
+    def send(self, data: bytes) -> None:
+        """Write; OSError once the other side is gone."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Read until it ends."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class Connection:
+    """A logged-in AMI connection. `on_event(node, monotonic_s, message)` is called from its own thread."""
+
+    def __init__(self, node: str, stream: Stream, secret: str, on_event: Callable[[str, float, Message], None]) -> None:
+        self.node = node
+        self.greeting = ""
+        self.booted = False
+        self.ended = False
+        self._stream = stream
+        self._on_event = on_event
+        self._signal = Signal()
+        self._answers: dict[str, Message] = {}
+        self._numbers = itertools.count(1)
+        self._secret = secret
+        self._thread = threading.Thread(target=self._read, name=f"ami-{node}", daemon=True)
+
+    def open(self) -> None:
+        """Start to read, and log in as soon as Asterisk greets."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+        self._thread.join(timeout=1)
+
+    def send(self, action: str, **headers: str) -> str:
+        """Send an action without waiting; the id to wait for its answer by. Raises LabError."""
+        number = str(next(self._numbers))
+        try:
+            self._stream.send(render_action(action, {"ActionID": number, **headers}).encode())
+        except OSError:
+            raise LabError(f"{self.node}: the manager connection is gone") from None
+        return number
+
+    def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
+        """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
+        self._signal.wait_until(lambda: number in self._answers or self.ended, Deadline(timeout_s))
+        message = self._answers.pop(number, None)
+        if message is None:
+            raise LabError(f"{self.node}: Asterisk did not answer within {timeout_s:g} s")
+        if message.get("Response") == "Error":
+            raise LabError(f"{self.node}: Asterisk refused: {message.get('Message', '')}")
+        return message
+
+    def ask(self, action: str, **headers: str) -> Message:
+        """Send an action and wait for its answer."""
+        return self.answer(self.send(action, **headers))
+
+    def command(self, line: str) -> str:
+        """What a CLI command prints."""
+        return self.ask("Command", Command=line).get("Output", "")
+
+    def _read(self) -> None:
+        splitter = MessageSplitter()
+        with suppress(LabError):
+            for data in self._stream:
+                for message in splitter.feed(data):
+                    self._take(message)
+        self.ended = True
+        self._signal.notify()
+        self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
+
+    def _take(self, message: Message) -> None:
+        if "Greeting" in message:
+            self.greeting = message["Greeting"]
+            self.send("Login", Username=USER, Secret=self._secret)
+        elif "Response" in message:
+            self._answers[message.get("ActionID", "")] = message
+            self._signal.notify()
+        else:
+            self.booted = self.booted or message.get("Event") == "FullyBooted"
+            self._on_event(self.node, time.monotonic(), message)

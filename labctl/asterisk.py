@@ -1,0 +1,135 @@
+"""Asterisk's words: what its CLI and its manager interface print, as facts. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+EXTENSION_STATES = {
+    -2: "Removed",
+    -1: "NoHint",
+    0: "Idle",
+    1: "InUse",
+    2: "Busy",
+    4: "Unavailable",
+    8: "Ringing",
+    9: "InUse&Ringing",
+    16: "Hold",
+    17: "InUse&Hold",
+}
+"""AMI's ExtensionState `Status`, a bit mask (include/asterisk/pbx.h, enum ast_extension_states)."""
+
+DEVICE_STATES = ("NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD")
+"""What DEVICE_STATE() takes for a Custom device (`core show function DEVICE_STATE`)."""
+
+_UPTIME_UNITS_S = {"year": 31536000, "week": 604800, "day": 86400, "hour": 3600, "minute": 60, "second": 1}
+
+
+def extension_state(status: str) -> str:
+    """The name of an AMI `Status` number."""
+    return EXTENSION_STATES.get(int(status), status)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A line of `core show hints`."""
+
+    extension: str
+    context: str
+    device: str
+    state: str
+    watchers: int
+
+
+def parse_hints(text: str) -> tuple[Hint, ...]:
+    """`core show hints`, Asterisk 1.6 to 22."""
+    found = re.findall(
+        r"^\s*(\S+)@(\S+)\s*:\s+(\S*)\s+State:(\S+)\s+(?:Presence:\S*\s+)?Watchers\s+(\d+)", text, re.MULTILINE
+    )
+    return tuple(
+        Hint(extension, context, device, state, int(watchers)) for extension, context, device, state, watchers in found
+    )
+
+
+def parse_members(text: str) -> tuple[str, ...]:
+    """Who the cluster module sees, as ids, sorted: `corosync show members` (of the CPG group `asterisk`,
+    listed in the order they joined) or `ais show clm members` (of those that are members)."""
+    ids: list[str] = []
+    if "Nodeid:" in text:
+        ids = re.findall(r"Group: asterisk\s*\n(?:===[^\n]*Address[^\n]*\n)*=== --> Nodeid: (\d+)", text)
+    else:
+        ids = re.findall(r"==> ID: (\S+)\s*\n=== ==> Address: \S+\s*\n=== ==> Member: Yes", text)
+    return tuple(sorted(ids, key=lambda each: int(each, 0)))
+
+
+def parse_version(text: str) -> str:
+    """The version in `core show version` or `asterisk -V`."""
+    found = re.search(r"Asterisk (\S+)", text)
+    return found[1] if found else ""
+
+
+def parse_uptime(text: str) -> int | None:
+    """Seconds in `core show uptime`, or None if the text has none."""
+    line = re.search(r"System uptime:\s*(.+)", text)
+    if not line:
+        return None
+    return sum(int(count) * _UPTIME_UNITS_S[unit] for count, unit in re.findall(r"(\d+) (\w+?)s?\b", line[1]))
+
+
+Message = dict[str, str]
+"""One AMI message: header -> value; several headers of one name are joined by newlines."""
+
+
+def parse_message(block: str) -> Message:
+    """One AMI message, without its closing blank line. Text after `Response: Follows` (AMI 1.1) and the
+    `Output` headers of a Command (AMI 2 and later) end up alike, under `Output`."""
+    message: Message = {}
+    lines = block.splitlines()
+    for number, line in enumerate(lines):
+        key, colon, value = line.partition(":")
+        if not colon or (message.get("Response") == "Follows" and key not in ("Privilege", "ActionID")):
+            output = [text for text in lines[number:] if text.strip() != "--END COMMAND--"]
+            message["Output"] = "\n".join(output)
+            break
+        value = value.removeprefix(" ")
+        message[key] = f"{message[key]}\n{value}" if key in message else value
+    return message
+
+
+def render_action(action: str, headers: dict[str, str]) -> str:
+    """An AMI action as it goes over the wire. Raises ValueError for a value with a line break."""
+    lines = [f"Action: {action}", *(f"{key}: {value}" for key, value in headers.items())]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("an AMI header cannot hold a line break")
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
+class MessageSplitter:
+    """Cuts AMI's byte stream into messages. Holds only what has not ended yet."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes. The greeting line is given as {"Greeting": …}."""
+        self._rest += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        messages: list[Message] = []
+        if self._rest.startswith("Asterisk Call Manager/") and "\n" in self._rest:
+            greeting, self._rest = self._rest.split("\n", 1)
+            messages.append({"Greeting": greeting})
+        while "\n\n" in self._rest:
+            block = self._block()
+            if block is None:
+                break
+            if block.strip():
+                messages.append(parse_message(block))
+        return messages
+
+    def _block(self) -> str | None:
+        """The next message, or None if it has not ended. In AMI 1.1 a Command's output may hold blank lines."""
+        end = "--END COMMAND--\n\n" if self._rest.startswith("Response: Follows") else "\n\n"
+        block, found, rest = self._rest.partition(end)
+        if not found:
+            return None
+        self._rest = rest
+        return block

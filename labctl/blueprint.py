@@ -1,0 +1,224 @@
+"""(Lab, Stack, what is fixed at the first `up`) -> the network and containers that make the lab. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from labctl import labfile
+from labctl.spec import EVERY_NODE, Lab, Node
+from labctl.stack import Stack
+from labctl.steps import ContainerSpec, File
+
+LABEL_LAB = "labctl.lab"
+LABEL_ROLE = "labctl.role"
+LABEL_NODE = "labctl.node"
+LABEL_CONFIG = "labctl.config"
+LABEL_SEED = "labctl.seed"
+LABEL_SPEC = "labctl.spec"
+LABEL_SUBNET = "labctl.subnet"
+ROLE_NODE = "node"
+ROLE_PHONES = "phones"
+PREFIX = "labctl"
+PHONES_HOST = "phones"
+
+SHM_BYTES = 256 << 20
+"""Corosync's IPC buffers lie in /dev/shm; Docker's own 64 MiB are too tight for many clients."""
+
+_FIRST_HOST = 11
+_SECRET_FILES = {"corosync/authkey": 0o400}
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """All of a lab's secrets, made from one random seed so that they stay the same as long as the lab."""
+
+    seed: str
+
+    def _derive(self, purpose: str, length: int) -> str:
+        key = hmac.new(self.seed.encode(), purpose.encode(), hashlib.sha256).digest()
+        return hashlib.shake_256(key).hexdigest(length)
+
+    @property
+    def ami(self) -> str:
+        """The password of AMI's user `labctl`."""
+        return self._derive("ami", 16)
+
+    @property
+    def authkey(self) -> str:
+        """Corosync's key: 256 hexadecimal digits, 1024 bits (corosync-keygen(8) makes at least as many)."""
+        return self._derive("authkey", 128)
+
+    def sip(self, phone: str) -> str:
+        """A phone's SIP password."""
+        return self._derive(f"sip/{phone}", 16)
+
+    def pin(self, mailbox: str) -> str:
+        """A mailbox's PIN, four digits."""
+        return f"{int(self._derive(f'pin/{mailbox}', 4), 16) % 10000:04d}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that a lab's containers are made from: references, and ids where they are present."""
+
+    node: str
+    phone: str
+    node_id: str = ""
+    phone_id: str = ""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A lab as Docker is to hold it."""
+
+    lab: Lab
+    network: str
+    subnet: str
+    labels: tuple[tuple[str, str], ...]
+    containers: tuple[ContainerSpec, ...]
+
+
+def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str) -> Blueprint:
+    """The network and containers of a lab."""
+    secrets = Secrets(seed)
+    nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
+    labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
+    phones = _phones(lab, stack, images, subnet)
+    return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones))
+
+
+def network_name(lab: str) -> str:
+    """The name of a lab's Docker network."""
+    return f"{PREFIX}-{lab}"
+
+
+def container_name(lab: str, node: str) -> str:
+    """The name of a node's container."""
+    return f"{PREFIX}-{lab}-{node}"
+
+
+def address(subnet: str, nodeid: int) -> str:
+    """A node's address, from its Corosync node id."""
+    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 1 + nodeid])
+
+
+def phones_address(subnet: str) -> str:
+    """The address of the container that holds the phones."""
+    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 2])
+
+
+def free_subnet(name: str, taken: Iterable[str]) -> str:
+    """A /24 of the lab networks that meets none of `taken`; the same name tends to get the same one.
+
+    Raises LookupError if none is left.
+    """
+    others = [ipaddress.ip_network(each, strict=False) for each in taken]
+    candidates = list(labfile.LAB_NETWORKS.subnets(new_prefix=24))
+    first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(candidates)
+    for candidate in candidates[first:] + candidates[:first]:
+        if not any(other.version == 4 and candidate.overlaps(other) for other in others):
+            return str(candidate)
+    raise LookupError(f"no /24 of {labfile.LAB_NETWORKS} is free")
+
+
+def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) -> tuple[File, ...]:
+    """Every configuration file of a node, with what the lab file adds to it."""
+    context = {
+        "lab": lab,
+        "stack": stack,
+        "node": node,
+        "modules": modules(lab, stack, node),
+        "secrets": secrets,
+        "address": {each.name: address(subnet, each.nodeid) for each in lab.nodes},
+    }
+    texts = {path: _environment().get_template(name).render(context) for path, name in stack.files.items()}
+    if lab.totem.encryption:
+        texts["corosync/authkey"] = secrets.authkey
+    for extra in lab.config:
+        if extra.scope in (EVERY_NODE, node.name):
+            texts[extra.path] = texts.get(extra.path, "") + extra.text.rstrip("\n") + "\n"
+    return tuple(File(f"/etc/{path}", text, _SECRET_FILES.get(path, 0o644)) for path, text in texts.items())
+
+
+def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
+    """The Asterisk modules that this lab uses on this node, in the order in which they are loaded."""
+    wanted = list(stack.modules.core)
+    if lab.phones:
+        wanted += stack.modules.sip
+    if any(mailbox.node == node.name for mailbox in lab.mailboxes):
+        wanted += stack.modules.voicemail
+    if lab.share:
+        wanted.append(stack.cluster_module)
+    return tuple(dict.fromkeys(wanted))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("labctl"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - configuration files, not HTML
+    )
+
+
+def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secrets: Secrets) -> ContainerSpec:
+    return _labelled(
+        lab.name,
+        ROLE_NODE,
+        ContainerSpec(
+            name=container_name(lab.name, node.name),
+            image=images.node,
+            image_id=images.node_id,
+            hostname=node.name,
+            network=network_name(lab.name),
+            address=address(subnet, node.nodeid),
+            files=node_files(lab, stack, node, subnet, secrets),
+            labels=(),
+            capabilities=stack.capabilities,
+            shm_bytes=SHM_BYTES,
+        ),
+    )
+
+
+def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpec:
+    """The container of the SIP user agents. It also carries what the lab is: Docker is the only state."""
+    spec = json.dumps({"lab": labfile.to_data(lab), "stack": stack.model_dump(mode="json")})
+    return _labelled(
+        lab.name,
+        ROLE_PHONES,
+        ContainerSpec(
+            name=container_name(lab.name, PHONES_HOST),
+            image=images.phone,
+            image_id=images.phone_id,
+            hostname=PHONES_HOST,
+            network=network_name(lab.name),
+            address=phones_address(subnet),
+            files=(),
+            labels=((LABEL_SPEC, spec),),
+            init=True,
+        ),
+    )
+
+
+def _labelled(lab: str, role: str, container: ContainerSpec) -> ContainerSpec:
+    """The container with labels to find it by, and a hash of all that it is, to see when that changes."""
+    content = json.dumps(asdict(container), sort_keys=True)
+    labels = (
+        *container.labels,
+        (LABEL_LAB, lab),
+        (LABEL_ROLE, role),
+        (LABEL_NODE, container.hostname),
+        (LABEL_CONFIG, hashlib.sha256(content.encode()).hexdigest()[:16]),
+    )
+    return ContainerSpec(**(vars(container) | {"labels": labels}))

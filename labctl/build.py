@@ -1,0 +1,190 @@
+"""Makes the images of a stack: what to build is decided in labctl.images, here it is done."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl import images
+from labctl.blueprint import Images
+from labctl.engine import Engine
+from labctl.errors import BuildError, HostError
+from labctl.images import Context, Recipe
+from labctl.progress import Progress, step
+from labctl.stack import Stack
+
+CONTENTS = "/opt/labctl/contents"
+
+
+@dataclass(frozen=True)
+class Options:
+    """`mirror`: a Debian mirror other than the tools' own. `refresh`: build anew what is there already."""
+
+    mirror: str = ""
+    refresh: bool = False
+
+
+def images_folder() -> Path:
+    """images/, in a checkout beside the package, in an installation within it."""
+    package = Path(__file__).parent
+    within = package / "images"
+    return within if within.is_dir() else package.parent / "images"
+
+
+def contexts() -> dict[str, Context]:
+    """The build contexts of images/, read from disk."""
+    return {name: _read_context(images_folder() / name) for name in images.FOLDERS}
+
+
+def _read_context(folder: Path) -> Context:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def references(stack: Stack, options: Options) -> Images:
+    """The images of a stack by name alone, asking no engine."""
+    made = images.recipes(stack, contexts(), options.mirror)
+    node = stack.image or made[images.ASTERISK].tag
+    return Images(node, stack.phone_image or (made[images.PHONE].tag if made else node))
+
+
+def resolve(engine: Engine, stack: Stack, options: Options) -> Images:
+    """The images of a stack, with the ids of those that are present. Builds nothing."""
+    named = references(stack, options)
+    return Images(named.node, named.phone, engine.image_id(named.node), engine.image_id(named.phone))
+
+
+def plan(engine: Engine, stack: Stack, options: Options) -> list[Recipe]:
+    """What is still to be built, in an order in which it could be."""
+    made = images.recipes(stack, contexts(), options.mirror)
+    return images.missing(made, set() if options.refresh else engine.tags())
+
+
+def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
+    """Make every image of the stack that is not there, and return those a lab runs.
+
+    What does not stand on each other is built side by side. Raises BuildError, HostError.
+    """
+    made = images.recipes(stack, contexts(), options.mirror)
+    running: dict[str, Future[None]] = {}
+
+    def make(recipe: Recipe) -> None:
+        for need in recipe.needs:
+            if need in running:
+                running[need].result()
+        _make(engine, stack, recipe, made, options, progress)
+
+    wanted = plan(engine, stack, options)
+    with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
+        for recipe in wanted:
+            running[recipe.name] = pool.submit(make, recipe)
+    for future in running.values():
+        future.result()
+    if not made:
+        _fetch_foreign(engine, stack, progress)
+    return resolve(engine, stack, options)
+
+
+def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:
+    """A stack whose images were built elsewhere: they are here, or a registry has them."""
+    for reference in filter(None, (stack.image, stack.phone_image)):
+        if not engine.image_id(reference):
+            with step(progress, f"pull {reference}"):
+                engine.pull(reference if ":" in reference else f"{reference}:latest")
+
+
+def _make(
+    engine: Engine,
+    stack: Stack,
+    recipe: Recipe,
+    made: Mapping[str, Recipe],
+    options: Options,
+    progress: Progress,
+) -> None:
+    if recipe.name == images.BASE:
+        _make_base(engine, stack, recipe, options, progress)
+        return
+    what = f"build {recipe.tag}"
+    with step(progress, what):
+        raw = f"{recipe.tag}-unlabelled"
+        args = images.build_args(recipe, made)
+        for line in engine.build(images.pack(recipe.context), raw, args, {}, fresh=options.refresh):
+            progress.detail(what, line)
+        _label(engine, stack, recipe, made, raw)
+
+
+def _label(engine: Engine, stack: Stack, recipe: Recipe, made: Mapping[str, Recipe], raw: str) -> None:
+    """Give the image its tag, and labels that say what is in it: only the finished image knows."""
+    base = (engine.image_labels(made[images.BASE].tag) or {}).get(images.LABEL_BASE, "")
+    idle = engine.create_idle(raw)
+    try:
+        contents = images.parse_contents(engine.read_file(idle, CONTENTS))
+        labels = {f"{images.LABEL_CONTENTS}.{name}": version for name, version in contents.items()}
+        labels |= {
+            images.LABEL_IMAGE: recipe.name,
+            images.LABEL_BASE: base,
+            images.LABEL_SUITE: stack.suite or "",
+            images.LABEL_BUILT: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        engine.commit(idle, recipe.tag, labels)
+    finally:
+        engine.remove_idle(idle)
+    engine.remove_image(raw)
+
+
+def _make_base(engine: Engine, stack: Stack, recipe: Recipe, options: Options, progress: Progress) -> None:
+    """A bare Debian of the stack's suite: pulled where a registry has it, else made by mmdebstrap."""
+    refused = "the stack names none"
+    if stack.base and not options.mirror:
+        try:
+            with step(progress, f"base system: pull {stack.base}"):
+                engine.pull(stack.base)
+        except HostError as error:
+            refused = error.message.splitlines()[0]
+        else:
+            labels = {images.LABEL_BASE: f"pulled {stack.base}"}
+            for _ in engine.build(
+                images.pack({"Dockerfile": (f"FROM {stack.base}\n".encode(), 0o644)}), recipe.tag, {}, labels
+            ):
+                pass
+            return
+    with step(progress, f"base system: not pulled, so mmdebstrap {stack.suite}"):
+        _bootstrap(engine, stack, recipe.tag, options, refused)
+
+
+def _bootstrap(engine: Engine, stack: Stack, reference: str, options: Options, refused: str) -> None:
+    if not shutil.which("mmdebstrap"):
+        raise HostError(
+            f"no base system: {stack.base} cannot be pulled ({refused}), and mmdebstrap is not installed",
+            "apt-get install mmdebstrap, or make the registry reachable",
+        )
+    command = [
+        "mmdebstrap",
+        "--variant=minbase",
+        # A mirror may serve a Release file past its Valid-Until; apt checks its signature all the same.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        str(stack.suite),
+        "-",
+        *([options.mirror] if options.mirror else []),
+    ]
+    # On disk first: an image is made only of a system that is whole.
+    with tempfile.TemporaryFile() as archive, tempfile.TemporaryFile() as said:
+        code = subprocess.run(command, stdout=archive, stderr=said, stdin=subprocess.DEVNULL, check=False).returncode
+        if code != 0:
+            said.seek(0)
+            tail = said.read().decode("utf-8", "replace").splitlines()[-8:]
+            raise BuildError(
+                f"mmdebstrap {stack.suite} ended with {code}:\n" + "\n".join(f"  {line}" for line in tail),
+                "is a Debian mirror in reach? --mirror URL names another one",
+            )
+        archive.seek(0)
+        engine.import_image(archive, reference, {images.LABEL_BASE: f"mmdebstrap {stack.suite}"})

@@ -1,0 +1,333 @@
+"""A running lab seen from inside: one kept AMI connection a node; ready, proven, and what each node says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+
+from labctl import ami, asterisk, corosync
+from labctl.asterisk import Message
+from labctl.blueprint import ROLE_NODE, Secrets
+from labctl.engine import Engine
+from labctl.errors import LabError, NotReady
+from labctl.facts import UNKNOWN, Container, Crossing, NodeView, Observation, Ring, StateRow
+from labctl.spec import Lab, Node
+from labctl.stack import Stack
+from labctl.wait import Deadline, Signal
+
+PROOF_CONTEXT = "proof"
+LAB_CONTEXT = "lab"
+PROOF_ROUND_S = 1.0
+LOG_TAIL = 8
+
+_RING_COMMAND = ["corosync-quorumtool", "-s"]
+_STATUS = {"INUSE": "1", "NOT_INUSE": "0"}
+
+
+class Cluster:
+    """Connections to every node of a lab. Use it as a context manager."""
+
+    def __init__(self, engine: Engine, lab: Lab, stack: Stack, seen: Observation) -> None:
+        self.lab = lab
+        self._engine = engine
+        self._stack = stack
+        self._secrets = Secrets(seen.networks[0].seed if seen.networks else "")
+        self._containers = {each.node: each for each in seen.containers if each.role == ROLE_NODE}
+        self._connections: dict[str, ami.Connection] = {}
+        self._rings: dict[str, Ring] = {}
+        self._signal = Signal()
+        self._lock = threading.Lock()
+        self._told: dict[tuple[str, str], tuple[str, float]] = {}
+        self._listeners: list[Callable[[str, float, Message], None]] = []
+        self._log_streams: list[object] = []
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect to every node that runs; Asterisk need not listen yet."""
+        running = [name for name, each in self._containers.items() if each.state == "running"]
+        with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
+            list(pool.map(self._connect, running))
+
+    def await_booted(self, deadline: Deadline) -> None:
+        """Return when every connected Asterisk is fully booted, has gone, or the deadline passes."""
+        open_ = self._connections.values()
+        self._signal.wait_until(lambda: all(each.booted or each.ended for each in open_), deadline)
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for connection in self._connections.values():
+            connection.close()
+        for stream in self._log_streams:
+            with suppress(Exception):
+                stream.close()  # type: ignore[attr-defined]
+
+    def connection(self, node: str) -> ami.Connection:
+        """The connection to a node. Raises LabError if there is none."""
+        if node not in self._connections:
+            raise LabError(f"{node} is not running", "labctl up mends it")
+        return self._connections[node]
+
+    def listen(self, listener: Callable[[str, float, Message], None]) -> None:
+        """Have every AMI event of every node from now on told to `listener`, from the node's own thread."""
+        self._listeners.append(listener)
+
+    def _connect(self, node: str) -> None:
+        stream = self._engine.open_stream(self._containers[node].id, ami.CONNECT)
+        connection = ami.Connection(node, stream, self._secrets.ami, self._on_event)
+        self._connections[node] = connection
+        connection.open()
+
+    def _on_event(self, node: str, at_s: float, message: Message) -> None:
+        if message.get("Event") == "ExtensionStatus" and message.get("Context") == PROOF_CONTEXT:
+            with self._lock:
+                self._told[node, message["Exten"]] = (message["Status"], at_s)
+        for listener in self._listeners:
+            listener(node, at_s, message)
+        self._signal.notify()
+
+    # Ready
+
+    def await_ready(self, deadline: Deadline) -> None:
+        """Return when every node is booted, quorate, and sees every member in its ring and its module.
+
+        Raises NotReady as soon as a container has ended, or at the deadline; it says which node lacks
+        what, and shows the last lines of that node's log.
+        """
+        with ThreadPoolExecutor(max_workers=len(self.lab.nodes)) as pool:
+            lacks = dict(
+                zip(
+                    (node.name for node in self.lab.nodes),
+                    pool.map(lambda node: self._await_node(node, deadline), self.lab.nodes),
+                    strict=True,
+                )
+            )
+        missing = {node: what for node, what in lacks.items() if what}
+        if missing:
+            raise self._not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
+
+    def _await_node(self, node: Node, deadline: Deadline) -> list[str]:
+        """What the node still lacks at the deadline; empty if it became ready."""
+        if node.name not in self._connections:
+            return ["its container does not run"]
+        lacks: list[str] = []
+        listening = False
+
+        def ready() -> bool:
+            nonlocal lacks, listening
+            lacks = self._lacks(node)
+            if lacks and not listening:
+                # What changes a membership shows in the log: each line of it is a reason to look again.
+                listening = True
+                self._watch_log(node.name)
+                lacks = self._lacks(node)
+            return not lacks or self._has_ended(node.name)
+
+        connection = self._connections[node.name]
+        self._signal.wait_until(lambda: connection.booted or connection.ended, deadline)
+        if not connection.booted:
+            state = "has ended" if self._has_ended(node.name) else "runs"
+            return [f"Asterisk is not fully booted (the container {state})"]
+        self._signal.wait_until(ready, deadline)
+        return lacks
+
+    def _lacks(self, node: Node) -> list[str]:
+        expected = len(self.lab.nodes)
+        if self.lab.share:
+            try:
+                seen = asterisk.parse_members(self.connection(node.name).command(self._stack.members_command))
+            except LabError as error:
+                return [error.message]
+            if len(seen) != expected:
+                return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"]
+        ring = self.ring(node.name)
+        if len(ring.members) != expected:
+            return [f"its ring has {len(ring.members)} of {expected} members"]
+        return [] if ring.quorate else ["its ring is not quorate"]
+
+    def ring(self, node: str) -> Ring:
+        """Corosync's membership as the node sees it now; an empty one where it does not answer."""
+        ring = corosync.parse_quorumtool(self._engine.run(self._containers[node].id, _RING_COMMAND).text)
+        self._rings[node] = ring
+        return ring
+
+    def _watch_log(self, node: str) -> None:
+        stream = self._engine.follow_logs(self._containers[node].id, tail=0)
+        self._log_streams.append(stream)
+
+        def read() -> None:
+            with suppress(Exception):  # the stream is closed under it when the wait is over
+                for _ in stream:
+                    self._signal.notify()
+            self._signal.notify()
+
+        threading.Thread(target=read, name=f"log-{node}", daemon=True).start()
+
+    def _has_ended(self, node: str) -> bool:
+        seen = {each.node: each.state for each in self._engine.observe(self.lab.name).containers}
+        return seen.get(node) != "running"
+
+    def _not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
+        lines = [message]
+        for node, lacks in missing.items():
+            lines += [f"  {node}: {', '.join(lacks)}"]
+            if node in self._containers:
+                tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL)
+                lines += [f"    {line}" for line in tail.splitlines()]
+        return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+    # Proof
+
+    def prove(self, deadline: Deadline) -> list[Crossing]:
+        """Change a device's state on every node, there and back, and see each change on every other node.
+
+        Returns the crossings of the first change; their delay is from sending it to the origin to hearing
+        of it from the observer. Raises NotReady at the deadline, with who did not see whom.
+        """
+        if "device_state" not in self.lab.share:
+            return []
+        names = [node.name for node in self.lab.nodes]
+        asked = {name: self._ask_state(name, f"proof-{name}", PROOF_CONTEXT) for name in names}
+        idle = {name: self._state(name, number) == "Idle" for name, number in asked.items()}
+        crossings = self._prove_change({name: "INUSE" if idle[name] else "NOT_INUSE" for name in names}, deadline)
+        self._prove_change({name: "NOT_INUSE" for name in names if idle[name]}, deadline)
+        return crossings
+
+    def _prove_change(self, values: dict[str, str], deadline: Deadline) -> list[Crossing]:
+        """Make the changes, again if they do not arrive within PROOF_ROUND_S: what a node says while its ring
+        synchronises is lost (cpg_mcast_joined(3), CS_ERR_TRY_AGAIN), and is not said again."""
+        while True:
+            crossings, unseen = self._change(values, Deadline(min(PROOF_ROUND_S, deadline.left_s)))
+            if not unseen:
+                return crossings
+            if deadline.passed:
+                missing: dict[str, list[str]] = {}
+                for observer, origin in unseen:
+                    missing.setdefault(observer, []).append(f"did not see the change made on {origin}")
+                raise self._not_ready(f"state does not cross after {deadline.timeout_s:g} s", missing)
+            back = {name: "INUSE" if value == "NOT_INUSE" else "NOT_INUSE" for name, value in values.items()}
+            self._change(back, Deadline(min(PROOF_ROUND_S, deadline.left_s)))
+
+    def _change(self, values: dict[str, str], deadline: Deadline) -> tuple[list[Crossing], list[tuple[str, str]]]:
+        """Set the proof devices of nodes; what was seen, and which (observer, origin) was not."""
+        names = [node.name for node in self.lab.nodes]
+        pairs = [(observer, origin) for observer in names for origin in values if observer != origin]
+        sent_s: dict[str, float] = {}
+        numbers: dict[str, str] = {}
+        for origin, value in values.items():
+            sent_s[origin] = time.monotonic()
+            numbers[origin] = self.set_device(origin, f"Custom:proof-{origin}", value)
+
+        def unseen() -> list[tuple[str, str]]:
+            with self._lock:
+                return [
+                    (observer, origin)
+                    for observer, origin in pairs
+                    if self._told.get((observer, f"proof-{origin}"), ("", 0.0))[0] != _STATUS[values[origin]]
+                ]
+
+        self._signal.wait_until(lambda: not unseen(), deadline)
+        for origin, number in numbers.items():
+            self.connection(origin).answer(number)
+        left = unseen()
+        crossings = [
+            Crossing(origin, observer, (self._told[observer, f"proof-{origin}"][1] - sent_s[origin]) * 1000)
+            for observer, origin in pairs
+            if (observer, origin) not in left
+        ]
+        return crossings, left
+
+    # What the nodes say
+
+    def set_device(self, node: str, device: str, state: str) -> str:
+        """Send a change of a Custom device on a node; the id to wait for the answer by."""
+        return self.connection(node).send("Setvar", Variable=f"DEVICE_STATE({device})", Value=state)
+
+    def states(self) -> list[StateRow]:
+        """What each node says of each extension, all asked at once."""
+        hints = [(phone.extension, f"{self._stack.sip_channel}/{phone.name}") for phone in self.lab.phones]
+        hints += [(device, f"Custom:{device}") for device in self.lab.devices]
+        asked = {
+            (node, extension): self._ask_state(node, extension, LAB_CONTEXT)
+            for node in self._connections
+            for extension, _ in hints
+        }
+        return [
+            StateRow(
+                extension,
+                device,
+                {node.name: self._state(node.name, asked.get((node.name, extension))) for node in self.lab.nodes},
+            )
+            for extension, device in hints
+        ]
+
+    def await_state(self, extension: str, state: str, deadline: Deadline) -> None:
+        """Return when every node says `state` of the extension. Raises NotReady at the deadline."""
+        said: dict[str, str] = {}
+
+        def ready() -> bool:
+            nonlocal said
+            said = next(row.states for row in self.states() if row.extension == extension)
+            return set(said.values()) == {state}
+
+        if not self._signal.wait_until(ready, deadline):
+            missing = {node: [f"says {each}"] for node, each in said.items() if each != state}
+            raise self._not_ready(f"{extension} is not {state} after {deadline.timeout_s:g} s", missing)
+
+    def views(self) -> list[NodeView]:
+        """One row of `labctl ps` for each node, asked over the open connections where that is quicker."""
+        with ThreadPoolExecutor(max_workers=len(self.lab.nodes)) as pool:
+            return list(pool.map(self._view, self.lab.nodes))
+
+    def _view(self, node: Node) -> NodeView:
+        container = self._containers[node.name]
+        connection = self.connection(node.name)
+        return NodeView(
+            node.name,
+            container.state,
+            container.address,
+            self._rings.get(node.name, Ring()),
+            asterisk.parse_members(connection.command(self._stack.members_command)) if self.lab.share else (),
+            asterisk.parse_version(connection.command("core show version")),
+            asterisk.parse_uptime(connection.command("core show uptime")),
+        )
+
+    def _ask_state(self, node: str, extension: str, context: str) -> str:
+        return self.connection(node).send("ExtensionState", Exten=extension, Context=context)
+
+    def _state(self, node: str, number: str | None) -> str:
+        if number is None:
+            return UNKNOWN
+        try:
+            return asterisk.extension_state(self.connection(node).answer(number)["Status"])
+        except LabError:
+            return UNKNOWN
+
+
+def view(engine: Engine, stack: Stack, container: Container) -> NodeView:
+    """One row of `labctl ps`: the node's own tools asked in one go."""
+    if container.state != "running":
+        return NodeView(container.node, container.state, container.address)
+    questions = (stack.members_command, "core show version", "core show uptime")
+    script = "; echo @@; ".join([" ".join(_RING_COMMAND), *(f"asterisk -rx '{question}'" for question in questions)])
+    text = engine.run(container.id, ["sh", "-c", f"({script}) 2>&1"]).text
+    ring, members, version, uptime = (text.split("@@\n") + [""] * 4)[:4]
+    return NodeView(
+        container.node,
+        container.state,
+        container.address,
+        corosync.parse_quorumtool(ring),
+        asterisk.parse_members(members),
+        asterisk.parse_version(version),
+        asterisk.parse_uptime(uptime),
+    )

@@ -1,0 +1,79 @@
+"""The one error tree of labctl, and with it the exit codes.
+
+LabctlError            3  something went wrong that is not the user's doing
+├── UsageError         2  a flag, an argument or a name that does not fit
+│   └── InvalidFile    2  a lab or stack file with mistakes; carries every one of them
+├── LabError           1  the lab is not as it should be
+│   └── NotReady       1  it did not become so in time; says which node lacks what
+└── HostError          4  Docker or this machine cannot do what is asked
+    └── BuildError     4  an image could not be made
+
+130 is an interrupt (Ctrl-C). Each error says what failed and where; `hint` is the way out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class LabctlError(Exception):
+    """The root. `hint` says what to do about it, in one or more lines."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(LabctlError):
+    """A flag, an argument or a name that does not fit."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a file: where it is (line, from 1), what is wrong, and what would be right."""
+
+    line: int
+    what: str
+    fix: str = ""
+
+    def render(self, source: str) -> str:
+        """`file:line: what (fix)`, the form that editors jump to."""
+        return f"{source}:{self.line}: {self.what}" + (f" ({self.fix})" if self.fix else "")
+
+
+class InvalidFile(UsageError):
+    """A lab or stack file with mistakes; carries every one of them."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = sorted(problems)
+        super().__init__("\n".join(problem.render(source) for problem in self.problems))
+
+
+class LabError(LabctlError):
+    """The lab is not as it should be."""
+
+    exit_code = 1
+
+
+class NotReady(LabError):
+    """The lab did not become what was waited for; `missing` says which node lacks what."""
+
+    def __init__(self, message: str, missing: dict[str, list[str]], hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.missing = missing
+
+
+class HostError(LabctlError):
+    """Docker or this machine cannot do what is asked."""
+
+    exit_code = 4
+
+
+class BuildError(HostError):
+    """An image could not be made."""

@@ -1,0 +1,91 @@
+"""What was seen: frozen data that parsers return and reports show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Corosync's membership as one node sees it; `members` are node ids."""
+
+    quorate: bool = False
+    members: tuple[int, ...] = ()
+    ring_id: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a lab, as Docker tells it. `spec` is the lab and its stack as JSON, on the phones' alone."""
+
+    id: str
+    name: str
+    lab: str
+    role: str
+    node: str
+    state: str
+    config_hash: str
+    address: str = ""
+    spec: str = ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A lab's network. `seed` is what the lab's secrets are made from."""
+
+    id: str
+    name: str
+    lab: str
+    subnet: str
+    seed: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything of one lab that Docker holds."""
+
+    networks: tuple[Network, ...] = ()
+    containers: tuple[Container, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the lab is there."""
+        return not self.networks and not self.containers
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group."""
+
+    node: str
+    container: str
+    address: str = ""
+    ring: Ring = field(default_factory=Ring)
+    cluster: tuple[str, ...] = ()
+    asterisk: str = ""
+    uptime_s: int | None = None
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """One extension, and what each node says of it (node -> state; UNKNOWN where it did not answer)."""
+
+    extension: str
+    device: str
+    states: dict[str, str]
+
+    @property
+    def agreed(self) -> bool:
+        """Whether all nodes that answered say the same."""
+        return len({state for state in self.states.values() if state != UNKNOWN}) <= 1
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One state change made on `origin` and seen on `observer`, `delay_ms` after it was sent."""
+
+    origin: str
+    observer: str
+    delay_ms: float

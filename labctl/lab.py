@@ -1,0 +1,251 @@
+"""The verbs: the order of what is done, and no detail of how."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl import blueprint, build, compose, labfile, plan
+from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
+from labctl.cluster import Cluster, view
+from labctl.engine import Engine, SubnetTaken
+from labctl.errors import LabctlError, LabError, UsageError
+from labctl.facts import Container, Crossing, NodeView, Observation, StateRow
+from labctl.images import Recipe
+from labctl.progress import Progress, step
+from labctl.spec import Lab
+from labctl.stack import Stack
+from labctl.steps import Plan, Step, flatten
+from labctl.wait import Deadline
+
+SUBNET_TRIES = 8
+LOOK_TIMEOUT_S = 5.0
+"""How long a command that only looks waits for an Asterisk that does not answer."""
+
+
+@dataclass(frozen=True)
+class UpPlan:
+    """What `up` would do: images to build, then steps."""
+
+    builds: tuple[Recipe, ...]
+    wanted: Blueprint
+    steps: Plan
+
+
+@dataclass(frozen=True)
+class UpReport:
+    """What `up` did, and what it proved."""
+
+    lab: Lab
+    done: tuple[Step, ...]
+    nodes: tuple[NodeView, ...]
+    crossings: tuple[Crossing, ...]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A lab as Docker holds it."""
+
+    lab: Lab
+    stack: Stack
+    seen: Observation
+
+    def container(self, node: str) -> Container:
+        """A node's container. Raises UsageError for a name that is not in the lab, LabError if it is gone."""
+        found = {each.node: each for each in self.seen.containers}
+        if node in found:
+            return found[node]
+        names = [each.name for each in self.lab.nodes]
+        if node in names:
+            raise LabError(f"the container of {node} is gone", "labctl up makes it again")
+        raise UsageError(f"no node `{node}` in the lab {self.lab.name}", labfile.suggestion(node, names))
+
+
+# up
+
+
+def plan_up(engine: Engine, lab: Lab, stack: Stack, options: build.Options) -> UpPlan:
+    """What `up` would do now. Changes nothing."""
+    builds = tuple(build.plan(engine, stack, options))
+    wanted, seen = _draw(engine, lab, stack, build.resolve(engine, stack, options))
+    return UpPlan(builds, wanted, plan.up(wanted, seen))
+
+
+def up(
+    engine: Engine, lab: Lab, stack: Stack, options: build.Options, timeout_s: float, progress: Progress
+) -> UpReport:
+    """Make the lab what the file says, and return when it is proven ready.
+
+    Raises NotReady after `timeout_s` seconds (counted from when the containers run).
+    """
+    with _locked(lab.name):
+        images = build.build(engine, stack, options, progress)
+        done = _make_so(engine, lab, stack, images, progress)
+        seen = engine.observe(lab.name)
+        with Cluster(engine, lab, stack, seen) as cluster:
+            deadline = Deadline(timeout_s)
+            with step(progress, "wait for Asterisk, the ring and the cluster module"):
+                cluster.open()
+                cluster.await_ready(deadline)
+            with step(progress, "prove that state crosses"):
+                crossings = cluster.prove(deadline)
+            nodes = cluster.views()
+        return UpReport(lab, tuple(done), tuple(nodes), tuple(crossings))
+
+
+def _make_so(engine: Engine, lab: Lab, stack: Stack, images: Images, progress: Progress) -> list[Step]:
+    for _ in range(SUBNET_TRIES):
+        wanted, seen = _draw(engine, lab, stack, images)
+        steps = plan.up(wanted, seen)
+        try:
+            _apply(engine, steps, progress)
+        except SubnetTaken as error:
+            refusal = error
+            continue
+        return flatten(steps)
+    raise LabError(f"no network for the lab: {refusal.message}", "take unused Docker networks away, or set `subnet:`")
+
+
+def _draw(engine: Engine, lab: Lab, stack: Stack, images: Images) -> tuple[Blueprint, Observation]:
+    """The lab as it is to be: on the network it has, or else on a free one with a fresh seed."""
+    seen = engine.observe(lab.name)
+    network = seen.networks[0] if seen.networks else None
+    if network and lab.subnet in (None, network.subnet):
+        subnet = network.subnet
+    else:
+        subnet = lab.subnet or blueprint.free_subnet(lab.name, engine.subnets())
+    seed = network.seed if network else secrets.token_hex(16)
+    return blueprint.draw(lab, stack, images, subnet, seed), seen
+
+
+def _apply(engine: Engine, steps: Plan, progress: Progress) -> None:
+    """Do a plan: stages in order, chains side by side; the first error is raised when its stage has ended."""
+
+    def run(chain: tuple[Step, ...]) -> None:
+        for each in chain:
+            with step(progress, str(each)):
+                engine.apply(each)
+
+    for stage in steps:
+        with ThreadPoolExecutor(max_workers=len(stage)) as pool:
+            futures: list[Future[None]] = [pool.submit(run, chain) for chain in stage]
+        for future in futures:
+            future.result()
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """One `up` or `down` of a lab at a time on this machine; the lock goes with the process, however it ends."""
+    path = Path(tempfile.gettempdir()) / f"labctl-{os.getuid()}-{name}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+# down
+
+
+def plan_down(engine: Engine, name: str | None) -> list[Step]:
+    """What `down` would take away. Changes nothing."""
+    return flatten(plan.down(engine.observe(name)))
+
+
+def down(engine: Engine, name: str | None, progress: Progress) -> list[Step]:
+    """Take away a lab, or all labs, in whatever state they are. Goes on after an error, and raises them all."""
+    with _locked(name or "all labs"):
+        steps = plan.down(engine.observe(name))
+        errors: list[str] = []
+        for stage in steps:
+            with ThreadPoolExecutor(max_workers=len(stage)) as pool:
+                futures = [pool.submit(_apply, engine, ((chain,),), progress) for chain in stage]
+            errors += [str(future.exception()) for future in futures if future.exception()]
+        if errors:
+            raise LabctlError("\n".join(errors), "labctl down again goes on from here")
+    return flatten(steps)
+
+
+# What is there
+
+
+def names(engine: Engine) -> list[str]:
+    """The names of every lab that Docker holds."""
+    seen = engine.observe()
+    return sorted({each.lab for each in (*seen.containers, *seen.networks)})
+
+
+def load(engine: Engine, name: str | None) -> Running:
+    """A lab that Docker holds, by name, or the only one there is. Raises UsageError, LabError."""
+    known = names(engine)
+    if name is None:
+        if len(known) != 1:
+            there = f"these are here: {', '.join(known)}" if known else "there is none"
+            raise UsageError(f"which lab? {there}", "--name NAME tells; labctl up makes one")
+        name = known[0]
+    if name not in known:
+        there = ", ".join(known) or "none"
+        raise LabError(f"no lab `{name}` is up (here: {there})", f"labctl up --name {name}")
+    seen = engine.observe(name)
+    spec = next((each.spec for each in seen.containers if each.role == ROLE_PHONES), "")
+    if not spec:
+        raise LabError(f"the lab {name} is not whole: its phones' container is gone", "labctl up mends it")
+    data = json.loads(spec)
+    stack = Stack.model_validate(data["stack"])
+    lab, _ = labfile.read(json.dumps(data["lab"]), f"lab {name}", lambda _: stack)
+    return Running(lab, stack, seen)
+
+
+def ps(engine: Engine, running: Running) -> list[NodeView]:
+    """Each node as its own tools tell it, asked side by side."""
+    containers = {each.node: each for each in running.seen.containers if each.role == ROLE_NODE}
+
+    def look(node: str) -> NodeView:
+        container = containers.get(node)
+        return view(engine, running.stack, container) if container else NodeView(node, "gone")
+
+    with ThreadPoolExecutor(max_workers=len(running.lab.nodes)) as pool:
+        return list(pool.map(look, [node.name for node in running.lab.nodes]))
+
+
+def state(engine: Engine, running: Running) -> list[StateRow]:
+    """What each node says of each extension."""
+    with Cluster(engine, running.lab, running.stack, running.seen) as cluster:
+        cluster.open()
+        cluster.await_booted(Deadline(LOOK_TIMEOUT_S))
+        return cluster.states()
+
+
+def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> None:
+    """Wait until a condition holds: `ready`, `proven`, or `state=EXTENSION:STATE` on every node.
+
+    Raises UsageError for another word, NotReady after `timeout_s` seconds.
+    """
+    deadline = Deadline(timeout_s)
+    kind, _, wanted = condition.partition("=")
+    extension, _, value = wanted.partition(":")
+    if kind not in ("ready", "proven", "state") or (kind == "state") != bool(extension and value):
+        raise UsageError(f"--for={condition}: not a condition", "ready, proven, or state=101:InUse")
+    known = [*(phone.extension for phone in running.lab.phones), *running.lab.devices]
+    if kind == "state" and extension not in known:
+        raise UsageError(f"--for={condition}: no extension {extension}", f"known here: {', '.join(known)}")
+    with Cluster(engine, running.lab, running.stack, running.seen) as cluster:
+        cluster.open()
+        cluster.await_ready(deadline)
+        if kind == "proven":
+            cluster.prove(deadline)
+        elif kind == "state":
+            cluster.await_state(extension, value, deadline)
+
+
+def export(lab: Lab, stack: Stack) -> str:
+    """The lab as a Compose file. Needs no engine: addresses and secrets follow from the lab's name."""
+    made = build.references(stack, build.Options())
+    subnet = lab.subnet or blueprint.free_subnet(lab.name, [])
+    return compose.render(blueprint.draw(lab, stack, made, subnet, f"export/{lab.name}"))

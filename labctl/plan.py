@@ -1,0 +1,60 @@
+"""(what is wanted, what is there) -> the steps between. Pure."""
+
+from __future__ import annotations
+
+from labctl.blueprint import LABEL_CONFIG, Blueprint
+from labctl.facts import Container, Observation
+from labctl.steps import (
+    Chain,
+    ContainerSpec,
+    CreateContainer,
+    CreateNetwork,
+    Plan,
+    RemoveContainer,
+    RemoveNetwork,
+    StartContainer,
+    UnpauseContainer,
+)
+
+
+def up(wanted: Blueprint, seen: Observation) -> Plan:
+    """The steps that make `seen` into `wanted`; none where it is so already.
+
+    A network on other addresses is replaced, and with it every container. Several networks of one name
+    (Docker allows that, and an interrupted `up` could leave them) are replaced by one.
+    """
+    fits = len(seen.networks) == 1 and seen.networks[0].subnet == wanted.subnet
+    names = {container.name for container in wanted.containers}
+    kept = {container.name: container for container in seen.containers if fits and container.name in names}
+    stale = [container for container in seen.containers if container.name not in kept]
+    removals: tuple[Chain, ...] = tuple((RemoveContainer(each.name, each.id),) for each in stale)
+    network: tuple[Chain, ...] = ()
+    if not fits:
+        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels)
+        network = ((*(RemoveNetwork(each.name, each.id) for each in seen.networks), create),)
+    nodes = tuple(_mend(container, kept.get(container.name)) for container in wanted.containers)
+    stages = (removals, network, tuple(chain for chain in nodes if chain))
+    return tuple(stage for stage in stages if stage)
+
+
+def _mend(wanted: ContainerSpec, seen: Container | None) -> Chain:
+    """The steps for one container."""
+    create = (CreateContainer(wanted), StartContainer(wanted.name))
+    if seen is None:
+        return create
+    same = seen.config_hash == dict(wanted.labels)[LABEL_CONFIG]
+    # One that never ran may lack its files: labctl was ended between making and filling it.
+    if not same or seen.state not in ("running", "exited", "paused"):
+        return (RemoveContainer(seen.name, seen.id), *create)
+    if seen.state == "exited":
+        return (StartContainer(wanted.name),)
+    if seen.state == "paused":
+        return (UnpauseContainer(wanted.name),)
+    return ()
+
+
+def down(seen: Observation) -> Plan:
+    """The steps that take away all that is there."""
+    containers: tuple[Chain, ...] = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers)
+    networks: tuple[Chain, ...] = tuple((RemoveNetwork(each.name, each.id),) for each in seen.networks)
+    return tuple(stage for stage in (containers, networks) if stage)

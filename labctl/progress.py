@@ -1,0 +1,47 @@
+"""How the lower floors tell what they do, without printing: each thing begins, and ends with its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told what is going on. Called from several threads."""
+
+    def begin(self, what: str) -> None:
+        """Something began."""
+
+    def detail(self, what: str, line: str) -> None:
+        """Something that began says what it is at."""
+
+    def end(self, what: str, seconds: float, failed: bool) -> None:
+        """Something that began has ended."""
+
+
+class Silent:
+    """A Progress that tells nobody."""
+
+    def begin(self, what: str) -> None:
+        """Nothing."""
+
+    def detail(self, what: str, line: str) -> None:
+        """Nothing."""
+
+    def end(self, what: str, seconds: float, failed: bool) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def step(progress: Progress, what: str) -> Iterator[None]:
+    """Tell `progress` that `what` goes on for as long as the block runs."""
+    progress.begin(what)
+    start = time.monotonic()
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        progress.end(what, time.monotonic() - start, failed)

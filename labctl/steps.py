@@ -1,0 +1,107 @@
+"""What is to be done to Docker: steps as frozen data, which `--dry-run` prints and the engine applies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to put into a container, owned by root."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """All that makes a container what it is. `image_id` is "" as long as the image is not there."""
+
+    name: str
+    image: str
+    image_id: str
+    hostname: str
+    network: str
+    address: str
+    files: tuple[File, ...]
+    labels: tuple[tuple[str, str], ...]
+    capabilities: tuple[str, ...] = ()
+    shm_bytes: int | None = None
+    init: bool = False
+
+
+@dataclass(frozen=True)
+class CreateNetwork:
+    """Make a bridge network."""
+
+    name: str
+    subnet: str
+    labels: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return f"create network {self.name} {self.subnet}"
+
+
+@dataclass(frozen=True)
+class CreateContainer:
+    """Make a container and put its files into it; it does not run yet."""
+
+    container: ContainerSpec
+
+    def __str__(self) -> str:
+        return f"create {self.container.name} {self.container.address} from {self.container.image}"
+
+
+@dataclass(frozen=True)
+class StartContainer:
+    """Start a container that exists."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"start {self.name}"
+
+
+@dataclass(frozen=True)
+class UnpauseContainer:
+    """Let a paused container go on."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"unpause {self.name}"
+
+
+@dataclass(frozen=True)
+class RemoveContainer:
+    """End a container and take it away with its volumes."""
+
+    name: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"remove {self.name}"
+
+
+@dataclass(frozen=True)
+class RemoveNetwork:
+    """Take a network away."""
+
+    name: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"remove network {self.name}"
+
+
+Step = CreateNetwork | CreateContainer | StartContainer | UnpauseContainer | RemoveContainer | RemoveNetwork
+Chain = tuple[Step, ...]
+"""Steps to be done one after the other."""
+Plan = tuple[tuple[Chain, ...], ...]
+"""Stages, one after the other; within a stage the chains go side by side."""
+
+
+def flatten(plan: Plan) -> list[Step]:
+    """Every step of a plan, in an order in which it could be done."""
+    return [step for stage in plan for chain in stage for step in chain]
