@@ -120,11 +120,12 @@ def free_subnet(name: str, taken: Iterable[str]) -> str:
 
     Raises LookupError if none is left.
     """
-    others = [ipaddress.ip_network(each, strict=False) for each in taken]
+    networks = [ipaddress.ip_network(each, strict=False) for each in taken]
+    others = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
     candidates = list(labfile.LAB_NETWORKS.subnets(new_prefix=24))
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(candidates)
     for candidate in candidates[first:] + candidates[:first]:
-        if not any(other.version == 4 and candidate.overlaps(other) for other in others):
+        if not any(candidate.overlaps(other) for other in others):
             return str(candidate)
     raise LookupError(f"no /24 of {labfile.LAB_NETWORKS} is free")
 

@@ -34,7 +34,7 @@ EXIT_INTERRUPTED = 130
 READY_TIMEOUT = "60s"
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
 
     name = "duration"
@@ -58,7 +58,7 @@ def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], C
     return decorate
 
 
-def _complete_lab(context: click.Context, parameter: click.Parameter, word: str) -> list[str]:
+def _complete_lab(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
     from labctl import engine, lab
 
     try:
@@ -67,7 +67,7 @@ def _complete_lab(context: click.Context, parameter: click.Parameter, word: str)
         return []
 
 
-def _complete_node(context: click.Context, parameter: click.Parameter, word: str) -> list[str]:
+def _complete_node(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
     from labctl import engine
 
     try:
@@ -77,7 +77,7 @@ def _complete_node(context: click.Context, parameter: click.Parameter, word: str
         return []
 
 
-def _complete_file(context: click.Context, parameter: click.Parameter, word: str) -> list[Any]:
+def _complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
     from click.shell_completion import CompletionItem
 
     from labctl.sources import shipped_labs

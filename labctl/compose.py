@@ -80,7 +80,7 @@ def render(drawn: Blueprint) -> str:
 class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks, and modes as octal numbers."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 

@@ -100,7 +100,7 @@ class ExecStream:
     def __iter__(self) -> Iterator[bytes]:
         """What the command says, as it comes, until it ends or the stream is closed."""
         with suppress(OSError, ValueError):
-            for kind, data in docker_socket.frames_iter(self._raw, tty=False):
+            for kind, data in docker_socket.frames_iter(self._raw, tty=False):  # type: ignore[no-untyped-call]
                 if kind == docker_socket.STDOUT:
                     yield data
 

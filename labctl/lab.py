@@ -16,6 +16,7 @@ from pathlib import Path
 from labctl import blueprint, build, compose, labfile, plan
 from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
 from labctl.cluster import Cluster, view
+from labctl.document import suggestion
 from labctl.engine import Engine, SubnetTaken
 from labctl.errors import LabctlError, LabError, UsageError
 from labctl.facts import Container, Crossing, NodeView, Observation, StateRow
@@ -66,7 +67,7 @@ class Running:
         names = [each.name for each in self.lab.nodes]
         if node in names:
             raise LabError(f"the container of {node} is gone", "labctl up makes it again")
-        raise UsageError(f"no node `{node}` in the lab {self.lab.name}", labfile.suggestion(node, names))
+        raise UsageError(f"no node `{node}` in the lab {self.lab.name}", suggestion(node, names))
 
 
 # up
@@ -178,7 +179,7 @@ def down(engine: Engine, name: str | None, progress: Progress) -> list[Step]:
 def names(engine: Engine) -> list[str]:
     """The names of every lab that Docker holds."""
     seen = engine.observe()
-    return sorted({each.lab for each in (*seen.containers, *seen.networks)})
+    return sorted({each.lab for each in seen.containers} | {each.lab for each in seen.networks})
 
 
 def load(engine: Engine, name: str | None) -> Running:

@@ -32,7 +32,7 @@ MAX_NODES = 16
 MAX_PHONES = 64
 FIRST_EXTENSION = 101
 PHONE_NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
-LAB_NETWORKS = ipaddress.ip_network("198.18.0.0/15")
+LAB_NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")
 """RFC 2544, section C.2.2: set aside for tests of devices, so it never meets a user's own network."""
 
 _NAME = r"^[a-z][a-z0-9-]{0,30}$"

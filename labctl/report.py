@@ -77,7 +77,7 @@ def _ps_row(view: NodeView, members: int, clustered: bool) -> tuple[str | Text, 
 
 def duration(seconds: int) -> str:
     """1d 2h, 3m 4s: the two largest units."""
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
         if count or (unit == "s" and not parts):

@@ -45,6 +45,9 @@ class Signal:
                 seen = self._count
             if ready():
                 return True
-            with self._condition:
-                if not self._condition.wait_for(lambda: self._count != seen, deadline.left_s):
-                    return ready()
+            if not self._changed_since(seen, deadline):
+                return ready()
+
+    def _changed_since(self, seen: int, deadline: Deadline) -> bool:
+        with self._condition:
+            return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
