@@ -109,14 +109,20 @@ class MessageSplitter:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._greeted = False
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes. The greeting line is given as {"Greeting": …}."""
+        """The messages that `data` completes. The first is Asterisk's greeting and what the stream said before
+        it, as {"Greeting": …, "Preamble": …}."""
         self._rest += data.decode("utf-8", "replace").replace("\r\n", "\n")
         messages: list[Message] = []
-        if self._rest.startswith("Asterisk Call Manager/") and "\n" in self._rest:
-            greeting, self._rest = self._rest.split("\n", 1)
-            messages.append({"Greeting": greeting})
+        if not self._greeted:
+            before, found, after = self._rest.partition("Asterisk Call Manager/")
+            if not found or "\n" not in after:
+                return []
+            version, self._rest = after.split("\n", 1)
+            messages.append({"Greeting": version, "Preamble": before})
+            self._greeted = True
         while "\n\n" in self._rest:
             block = self._block()
             if block is None:

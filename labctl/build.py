@@ -52,21 +52,17 @@ def _read_context(folder: Path) -> Context:
 
 def references(stack: Stack, options: Options) -> Images:
     """The images of a stack by name alone, asking no engine."""
-    made = images.recipes(stack, contexts(), options.mirror)
-    node = stack.image or made[images.ASTERISK].tag
-    return Images(node, stack.phone_image or (made[images.PHONE].tag if made else node))
+    return _references(stack, recipes(stack, options))
 
 
 def resolve(engine: Engine, stack: Stack, options: Options) -> Images:
     """The images of a stack, with the ids of those that are present. Builds nothing."""
-    named = references(stack, options)
-    return Images(named.node, named.phone, engine.image_id(named.node), engine.image_id(named.phone))
+    return _identified(engine, references(stack, options))
 
 
 def plan(engine: Engine, stack: Stack, options: Options) -> list[Recipe]:
     """What is still to be built, in an order in which it could be."""
-    made = images.recipes(stack, contexts(), options.mirror)
-    return images.missing(made, set() if options.refresh else engine.tags())
+    return _missing(engine, recipes(stack, options), options)
 
 
 def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
@@ -74,7 +70,7 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
 
     What does not stand on each other is built side by side. Raises BuildError, HostError.
     """
-    made = images.recipes(stack, contexts(), options.mirror)
+    made = recipes(stack, options)
     running: dict[str, Future[None]] = {}
 
     def make(recipe: Recipe) -> None:
@@ -83,7 +79,7 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
                 running[need].result()
         _make(engine, stack, recipe, made, options, progress)
 
-    wanted = plan(engine, stack, options)
+    wanted = _missing(engine, made, options)
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         for recipe in wanted:
             running[recipe.name] = pool.submit(make, recipe)
@@ -91,7 +87,25 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
         future.result()
     if not made:
         _fetch_foreign(engine, stack, progress)
-    return resolve(engine, stack, options)
+    return _identified(engine, _references(stack, made))
+
+
+def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:
+    """The recipes of a stack, from the files of images/."""
+    return images.recipes(stack, contexts(), options.mirror)
+
+
+def _references(stack: Stack, made: Mapping[str, Recipe]) -> Images:
+    node = stack.image or made[images.ASTERISK].tag
+    return Images(node, stack.phone_image or (made[images.PHONE].tag if made else node))
+
+
+def _identified(engine: Engine, named: Images) -> Images:
+    return Images(named.node, named.phone, engine.image_id(named.node), engine.image_id(named.phone))
+
+
+def _missing(engine: Engine, made: Mapping[str, Recipe], options: Options) -> list[Recipe]:
+    return images.missing(made, set() if options.refresh else engine.tags())
 
 
 def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:

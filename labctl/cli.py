@@ -169,9 +169,10 @@ def up(
         data = {"lab": wanted.name, "changed": changed, "nodes": done.nodes, "crossings": done.crossings}
         click.echo(report.as_json(data))
         return
-    if not done.done:
+    if done.done:
+        _print(report.ps(done.nodes, len(wanted.nodes), bool(wanted.share)))
+    else:
         _say(f"{wanted.name}: nothing to change")
-    _print(report.ps(done.nodes, len(wanted.nodes), bool(wanted.share)))
     _say(f"{wanted.name}: {report.crossings(done.crossings)}")
 
 

@@ -83,7 +83,9 @@ class Cluster:
         self._listeners.append(listener)
 
     def _connect(self, node: str) -> None:
-        stream = self._engine.open_stream(self._containers[node].id, ami.CONNECT)
+        # The first look at the ring comes with the connection: a process in a container takes its time to start.
+        script = f"{' '.join(_RING_COMMAND)}; {ami.CONNECT}"
+        stream = self._engine.open_stream(self._containers[node].id, ["sh", "-c", script])
         connection = ami.Connection(node, stream, self._secrets.ami, self._on_event)
         self._connections[node] = connection
         connection.open()
@@ -150,16 +152,17 @@ class Cluster:
                 return [error.message]
             if len(seen) != expected:
                 return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"]
-        ring = self.ring(node.name)
+        ring = self._rings.get(node.name) or corosync.parse_quorumtool(self.connection(node.name).preamble)
+        if not ring.quorate or len(ring.members) != expected:
+            ring = self.ring(node.name)
+        self._rings[node.name] = ring
         if len(ring.members) != expected:
             return [f"its ring has {len(ring.members)} of {expected} members"]
         return [] if ring.quorate else ["its ring is not quorate"]
 
     def ring(self, node: str) -> Ring:
         """Corosync's membership as the node sees it now; an empty one where it does not answer."""
-        ring = corosync.parse_quorumtool(self._engine.run(self._containers[node].id, _RING_COMMAND).text)
-        self._rings[node] = ring
-        return ring
+        return corosync.parse_quorumtool(self._engine.run(self._containers[node].id, _RING_COMMAND).text)
 
     def _watch_log(self, node: str) -> None:
         stream = self._engine.follow_logs(self._containers[node].id, tail=0)

@@ -1,87 +1,133 @@
-"""A lab as one Docker Compose file that is whole in itself: its configuration is inline. Pure."""
+"""A lab as one Docker Compose file that is whole in itself: configuration and image recipes are inline. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from labctl.blueprint import Blueprint
-from labctl.steps import ContainerSpec
+from labctl.images import ASTERISK, BASE, PHONE, Recipe
+from labctl.stack import Stack
+from labctl.steps import ContainerSpec, File
 
 HEADER = """\
 # {name}: a labctl lab as a Docker Compose file, whole in itself; written by `labctl export`.
-# It needs Compose 2.23.1 or newer (inline configs) and these images, which `labctl build` makes:
-{images}
-# Its secrets are made from the lab's name, so anyone can know them: for labs only.
 #
 #   docker compose -f FILE up --detach
 #   docker compose -f FILE exec {node} asterisk -rx 'core show hints'
+#
+# It needs Compose 2.23.1 or newer (inline configs). Where `labctl build` has made the images, they are used;
+# elsewhere Compose builds them, from {base}.
+# Its secrets are made from the lab's name, so anyone can know them: for labs only.
 """
 
+_END = "LABCTL_END_OF_FILE"
 
-def document(drawn: Blueprint) -> dict[str, Any]:
-    """The Compose document of a lab."""
-    configs: dict[str, Any] = {}
+
+class _Mode(int):
+    """File permissions, written as an octal number."""
+
+
+class _Build(dict[str, Any]):
+    """How an image is built: written once, and referred to from then on."""
+
+
+def render(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> str:
+    """The Compose file's text."""
+    header = HEADER.format(name=drawn.lab.name, node=drawn.containers[0].hostname, base=stack.base or "nothing")
+    document = yaml.dump(_document(drawn, stack, made), Dumper=_Dumper, sort_keys=False, width=120)
+    return f"{header}\n{document}"
+
+
+def _document(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> dict[str, Any]:
+    builds = {made[name].tag: _build(name, stack, made) for name in (ASTERISK, PHONE) if name in made}
+    names = _config_names(drawn.containers)
     services: dict[str, Any] = {}
-    gateway = ipaddress.ip_network(drawn.subnet)[1]
+    configs: dict[str, Any] = {}
     for container in drawn.containers:
-        services[container.hostname] = _service(container, configs)
+        services[container.hostname] = _service(container, builds.get(container.image), names)
+        for file in container.files:
+            configs[names[container.hostname, file.path]] = {"content": _literal(file.text)}
+    gateway = str(ipaddress.ip_network(drawn.subnet)[1])
     return {
         "name": drawn.network,
         "services": services,
-        "networks": {"lab": {"ipam": {"config": [{"subnet": drawn.subnet, "gateway": str(gateway)}]}}},
+        "networks": {"lab": {"ipam": {"config": [{"subnet": drawn.subnet, "gateway": gateway}]}}},
         "configs": configs,
     }
 
 
-def _service(container: ContainerSpec, configs: dict[str, Any]) -> dict[str, Any]:
-    service: dict[str, Any] = {
-        "image": container.image,
-        "pull_policy": "never",
-        "hostname": container.hostname,
-        "networks": {"lab": {"ipv4_address": container.address}},
+def _literal(text: str) -> str:
+    """Text in which Compose replaces no variables."""
+    return text.replace("$", "$$")
+
+
+def _config_names(containers: tuple[ContainerSpec, ...]) -> dict[tuple[str, str], str]:
+    """(node, path) -> the config's name: one for all where the file is the same everywhere, else one a node."""
+    texts: dict[str, set[str]] = {}
+    files: list[tuple[str, File]] = [(each.hostname, file) for each in containers for file in each.files]
+    for _, file in files:
+        texts.setdefault(file.path, set()).add(file.text)
+    return {
+        (node, file.path): ("" if len(texts[file.path]) == 1 else f"{node}-")
+        + re.sub(r"[/.]", "-", file.path.removeprefix("/etc/"))
+        for node, file in files
     }
+
+
+def _service(container: ContainerSpec, build: _Build | None, names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    service: dict[str, Any] = {"image": container.image}
+    if build:
+        service["build"] = build
+    service["hostname"] = container.hostname
+    service["networks"] = {"lab": {"ipv4_address": container.address}}
     if container.capabilities:
         service["cap_add"] = list(container.capabilities)
     if container.shm_bytes:
         service["shm_size"] = f"{container.shm_bytes >> 20}m"
     if container.init:
         service["init"] = True
-    mounts = []
-    for file in container.files:
-        name = _config_name(container.hostname, file.path, file.text, configs)
-        configs.setdefault(name, {"content": file.text.replace("$", "$$")})
-        mounts.append({"source": name, "target": file.path, "mode": file.mode})
-    if mounts:
-        service["configs"] = mounts
+    if container.files:
+        service["configs"] = [
+            {"source": names[container.hostname, file.path], "target": file.path, "mode": _Mode(file.mode)}
+            for file in container.files
+        ]
     return service
 
 
-def _config_name(node: str, path: str, text: str, configs: dict[str, Any]) -> str:
-    """One name for a file that is the same on every node, one for each node where it differs."""
-    shared = path.removeprefix("/etc/").replace("/", "-").replace(".", "-")
-    content = {"content": text.replace("$", "$$")}
-    return shared if configs.get(shared, content) == content else f"{node}-{shared}"
+def _build(name: str, stack: Stack, made: Mapping[str, Recipe]) -> _Build:
+    """The recipe of an image and of all that it stands on, as one Dockerfile with its files inline."""
+    order = [recipe for recipe in made.values() if recipe.name in _needed(name, made)]
+    stages = [f"FROM {stack.base} AS {BASE}"]
+    stages += [_stage(recipe) for recipe in order if recipe.name != BASE]
+    return _Build({"context": ".", "dockerfile_inline": _literal("\n".join(stages) + "\n")})
 
 
-def render(drawn: Blueprint) -> str:
-    """The Compose file's text."""
-    images = sorted({container.image for container in drawn.containers})
-    header = HEADER.format(
-        name=drawn.lab.name,
-        images="\n".join(f"#   {image}" for image in images),
-        node=drawn.containers[0].hostname,
+def _needed(name: str, made: Mapping[str, Recipe]) -> set[str]:
+    return {name}.union(*(_needed(need, made) for need in made[name].needs))
+
+
+def _stage(recipe: Recipe) -> str:
+    """A Dockerfile of images/ as one stage, standing on the stages it needs."""
+    files = "\n".join(
+        f"COPY --chmod={mode:o} <<'{_END}' {path.removeprefix('root')}\n{content.decode().rstrip()}\n{_END}"
+        for path, (content, mode) in sorted(recipe.context.items())
+        if path.startswith("root/") and content
     )
-    return header + "\n" + yaml.dump(document(drawn), Dumper=_Dumper, sort_keys=False, width=120)
+    lines = recipe.context["Dockerfile"][0].decode().splitlines()
+    kept = [line for line in lines if not line.startswith(("#", "ARG", "FROM"))]
+    return f"FROM {recipe.needs[0]} AS {recipe.name}\n" + "\n".join(kept).replace("COPY root/ /", files)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, and modes as octal numbers."""
+    """Writes texts of several lines as blocks, modes as octal numbers, and a build but once."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
+    def ignore_aliases(self, data: Any) -> bool:
+        return not isinstance(data, _Build)
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -89,3 +135,5 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(_Mode, lambda dumper, mode: dumper.represent_scalar("tag:yaml.org,2002:int", f"0{mode:o}"))
+_Dumper.add_representer(_Build, lambda dumper, build: dumper.represent_dict(build))

@@ -247,6 +247,7 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
 
 def export(lab: Lab, stack: Stack) -> str:
     """The lab as a Compose file. Needs no engine: addresses and secrets follow from the lab's name."""
-    made = build.references(stack, build.Options())
+    options = build.Options()
     subnet = lab.subnet or blueprint.free_subnet(lab.name, [])
-    return compose.render(blueprint.draw(lab, stack, made, subnet, f"export/{lab.name}"))
+    drawn = blueprint.draw(lab, stack, build.references(stack, options), subnet, f"export/{lab.name}")
+    return compose.render(drawn, stack, build.recipes(stack, options))

@@ -1,0 +1,45 @@
+# The habits of this project. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check unit e2e bench compose machine clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: machine $(STAMP) ## from nothing to a proven three-node cluster
+	$(BIN)/labctl up
+
+down: $(STAMP) ## take every lab away
+	$(BIN)/labctl down --all
+
+test: machine $(STAMP) ## every test: lint, types, unit, integration, end to end on real nodes
+	$(MAKE) check
+	$(BIN)/labctl build --quiet
+	$(BIN)/pytest tests/integration tests/e2e
+
+check: $(STAMP) ## lint, types and unit tests, in seconds and without Docker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit -q
+
+bench: machine $(STAMP) ## measure: start, propagation, memory
+	$(BIN)/python -m tests.bench
+
+compose: $(STAMP) ## write compose/ anew from the shipped labs
+	for lab in labctl/labs/*.yaml; do $(BIN)/labctl export --file $$(basename $$lab .yaml) > compose/$$(basename $$lab); done
+
+machine: ## install what this machine lacks, or name it
+	@sh .ci/machine
+
+clean: ## take away what make made (not the images: labctl has no claim on what else stands on them)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): pyproject.toml | machine
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
