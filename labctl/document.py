@@ -7,31 +7,91 @@ that read the data turn text into numbers where they want numbers.
 from __future__ import annotations
 
 import difflib
-import types
-import typing
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, LiteralString
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from labctl.errors import InvalidFile, Problem
 
-MAX_BYTES = 1 << 20
-MAX_VALUES = 20_000
+MAX_SIZE = 1 << 18
+"""Characters and values of a file, each alias counted as what it stands for."""
+
+MAX_DEPTH = 32
+"""libyaml's composer is recursive and has no limit of its own: deeper files would crash it."""
+
+ANY = "*"
+"""In a pattern of paths: whatever is there."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: ten times as fast."""
+
+_CORE_TAGS = "tag:yaml.org,2002:"
 
 Path = tuple[str | int, ...]
-Model = TypeVar("Model", bound=BaseModel)
+
+
+def _printable(text: str) -> str:
+    found = next((character for character in text if not (character.isprintable() or character in "\n\t")), None)
+    if found is not None:
+        raise wrong("a text cannot hold the character {it}", it=ascii(found))
+    return text
+
+
+Text = Annotated[str, AfterValidator(_printable)]
+"""Text that may go into configuration files and onto terminals."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Text of a form (a regular expression), other than some `reserved` words; the message is for people.
+
+    `types` are those that the JSON Schema allows: what is text here may look like a number there.
+    """
+
+    kind: str
+    pattern: str
+    fix: str
+    reserved: str = ""
+    types: tuple[str, ...] = ("string",)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": list(self.types), "pattern": self.pattern}
+        return schema | ({"not": {"pattern": self.reserved}} if self.reserved else {})
+
+    def _check(self, value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+            raise wrong("not a {kind}", kind=self.kind, fix=self.fix)
+        if self.reserved and re.fullmatch(self.reserved, value):
+            raise wrong("a reserved word", fix="it has a meaning of its own here")
+        return value
+
+
+def wrong(message: LiteralString, **context: str) -> PydanticCustomError:
+    """What a validator raises; `fix` in the context is the way out."""
+    return PydanticCustomError("form", message, context)
 
 
 @dataclass(frozen=True)
 class Document:
-    """Parsed data with the line (from 1) on which each path of it stands."""
+    """Parsed data with the line (from 1) on which each path of it stands.
+
+    `problems` are mistakes that did not keep it from being read; `doubtful` are the paths they touch.
+    """
 
     source: str
     data: Any
     lines: Mapping[Path, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    doubtful: tuple[Path, ...] = ()
 
     def line(self, path: Iterable[str | int]) -> int:
         """The line of `path`, or of the nearest thing around it that has one."""
@@ -40,129 +100,130 @@ class Document:
             known = known[:-1]
         return self.lines.get(known, 1)
 
-    def problem(self, path: Iterable[str | int], what: str, fix: str = "") -> Problem:
-        """A Problem at the line of `path`."""
-        return Problem(self.line(path), what, fix)
-
 
 class _Reader:
     """Turns a YAML node tree into plain data, noting lines and mistakes on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
-        self._values = 0
+        self.doubtful: list[Path] = []
+        self._line_ends = [found.start() for found in re.finditer("\n", text.rstrip())]
+        self._size = 0
+        self._around: list[yaml.Node] = []
+
+    def line(self, mark: yaml.Mark) -> int:
+        """As editors count: YAML ends lines at more characters, and finds mistakes after the last one."""
+        return bisect_left(self._line_ends, mark.index) + 1
 
     def read(self, node: yaml.Node, path: Path) -> Any:
-        self._values += 1
-        if self._values > MAX_VALUES:
-            raise yaml.MarkedYAMLError(problem=f"more than {MAX_VALUES} values", problem_mark=node.start_mark)
-        self.lines.setdefault(path, node.start_mark.line + 1)
+        self.lines.setdefault(path, self.line(node.start_mark))
+        if any(node is each for each in self._around):
+            raise yaml.MarkedYAMLError(problem="a value that contains itself", problem_mark=node.start_mark)
+        self._size += 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
+        if self._size > MAX_SIZE:
+            raise yaml.MarkedYAMLError(problem="aliases make it far too large", problem_mark=node.start_mark)
+        if not node.tag.startswith(_CORE_TAGS):
+            self._say(node, path, f"the tag {shown(node.tag)} means nothing here", "take it out")
+        self._around.append(node)
+        value = self._value(node, path)
+        self._around.pop()
+        return value
+
+    def _value(self, node: yaml.Node, path: Path) -> Any:
         if isinstance(node, yaml.MappingNode):
-            return self._read_mapping(node, path)
+            return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        is_null = node.style is None and node.value in ("", "~", "null", "Null", "NULL")
-        return None if is_null else node.value
+        assert isinstance(node, yaml.ScalarNode)
+        is_null = not node.style and node.value in ("", "~", "null", "Null", "NULL")
+        return None if is_null else _whole(node)
 
-    def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(Problem(line, "a key must be a plain word", "quote it or take it out"))
+                self._say(key_node, (*path, ANY), "a key must be a plain word", "quote it or take it out")
                 continue
-            key = str(key_node.value)
+            key = _whole(key_node)
+            here = (*path, key)
             if key in result:
-                first = self.lines[(*path, key)]
-                self.problems.append(
-                    Problem(line, f"`{key}` stands here a second time", f"the first is on line {first}")
-                )
+                fix = f"the first is on line {self.lines[here]}"
+                self._say(key_node, here, f"`{shown(key)}` stands here a second time", fix)
                 continue
-            self.lines[(*path, key)] = line
-            result[key] = self.read(value_node, (*path, key))
+            self.lines[here] = self.line(key_node.start_mark)
+            result[key] = self.read(value_node, here)
         return result
+
+    def _say(self, node: yaml.Node, path: Path, what: str, fix: str) -> None:
+        self.problems.append(Problem(self.line(node.start_mark), what, fix))
+        self.doubtful.append(path)
+
+
+def _whole(node: yaml.ScalarNode) -> str:
+    """The scalar's text. Half a character, which escapes can make, is none."""
+    text = str(node.value)
+    if re.search("[\ud800-\udfff]", text):
+        raise yaml.MarkedYAMLError(problem="an invalid Unicode escape", problem_mark=node.start_mark)
+    return text
 
 
 def parse(text: str, source: str) -> Document:
     """Read YAML. Raises InvalidFile for what is not YAML, or not one mapping."""
-    if len(text) > MAX_BYTES:
-        raise InvalidFile(source, [Problem(1, f"the file is larger than {MAX_BYTES >> 10} KiB")])
+
+    def invalid(line: int, what: str, fix: str = "") -> InvalidFile:
+        return InvalidFile(source, [Problem(line, what, fix)])
+
+    if len(text) > MAX_SIZE:
+        raise invalid(1, f"the file is larger than {MAX_SIZE >> 10} KiB")
+    text = text.removeprefix("\ufeff")
+    reader = _Reader(text)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is None:
-            raise InvalidFile(source, [Problem(1, "the file is empty", "at least `name: my-lab`")])
-        reader = _Reader()
-        data = reader.read(root, ())
+        _check_depth(text)
+        root = yaml.compose(text, Loader=_LOADER)
+        data = reader.read(root, ()) if root else None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise InvalidFile(source, [Problem(line, f"a character YAML does not allow: {error.reason}")]) from None
+        raise invalid(line, f"a character YAML does not allow: {error.reason}") from None
     except yaml.MarkedYAMLError as error:
-        raise InvalidFile(source, [_syntax_problem(error)]) from None
-    except RecursionError:
-        raise InvalidFile(source, [Problem(1, "nested too deep, or a value that contains itself")]) from None
-    if reader.problems:
-        raise InvalidFile(source, reader.problems)
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        fix = "indent with spaces, not tabs" if mark and text[mark.index : mark.index + 1] == "\t" else ""
+        raise invalid(reader.line(mark) if mark else 1, f"not YAML: {what}", fix) from None
+    except (ValueError, OverflowError):  # the loader in Python stumbles over "\UFFFFFFFF"
+        raise invalid(1, "not YAML: an invalid Unicode escape") from None
+    if root is None:
+        raise invalid(1, "the file is empty", "at least `name: my-lab`")
     if not isinstance(data, dict):
-        raise InvalidFile(source, [Problem(1, "a mapping is wanted at the top", "lines of the form `key: value`")])
-    return Document(source, data, reader.lines)
+        raise invalid(reader.line(root.start_mark), "a mapping is wanted at the top", "lines of the form `key: value`")
+    return Document(source, data, reader.lines, tuple(reader.problems), tuple(reader.doubtful))
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    what = " ".join(part for part in (error.context, error.problem) if part)
-    fix = "indent with spaces, not tabs" if "\\t" in what else ""
-    return Problem(mark.line + 1 if mark else 1, f"not YAML: {what}", fix)
+def _check_depth(text: str) -> None:
+    depth = 0
+    event: Any
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
 
 
-def validate(model: type[Model], document: Document) -> Model:
-    """Check the data against a pydantic model. Raises InvalidFile with every mistake and its line."""
-    try:
-        return model.model_validate(document.data)
-    except ValidationError as error:
-        problems = [_problem(model, document, details) for details in error.errors(include_url=False)]
-        raise InvalidFile(document.source, problems) from None
-
-
-def _problem(model: type[BaseModel], document: Document, details: Any) -> Problem:
-    path: Path = tuple(details["loc"])
-    name = _dotted(path)
-    if details["type"] == "extra_forbidden":
-        known = _keys_at(model, path[:-1])
-        return document.problem(path, f"unknown key `{name}`", suggestion(str(path[-1]), known))
-    if details["type"] == "missing":
-        return document.problem(path[:-1], f"`{name}` is missing")
-    given = details["input"]
-    shown = f", not {given!r}" if isinstance(given, str | int | float) and len(str(given)) < 60 else ""
-    message = str(details["msg"]).removeprefix("Value error, ")
-    fix = str(details.get("ctx", {}).get("fix", ""))
-    return document.problem(path, f"`{name}`: {message[:1].lower()}{message[1:]}{shown}", fix)
-
-
-def _dotted(path: Path) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+def shown(text: str) -> str:
+    """Text from a file as part of a message: one line, not long, nothing that a terminal obeys."""
+    plain = text if text.isprintable() else ascii(text)[1:-1]
+    return plain if len(plain) <= 60 else f"{plain[:59]}…"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """What the user may have meant: the nearest known word, else all of them."""
     words = sorted(known)
-    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else "known here: " + ", ".join(words)
+    near = nearest(word, words)
+    return f"did you mean `{near[0]}`?" if near else "known here: " + (", ".join(words) or "none")
 
 
-def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
-    """The keys that the model knows at `path`."""
-    here: type[BaseModel] | None = model
-    for part in path:
-        if here is None:
-            return []
-        if isinstance(part, str) and part in here.model_fields:
-            here = _model_within(here.model_fields[part].annotation)
-    return list(here.model_fields) if here else []
-
-
-def _model_within(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    found = (_model_within(inner) for inner in typing.get_args(annotation))
-    return next((inner for inner in found if inner), None)
+def nearest(word: str, known: list[str]) -> list[str]:
+    """The known word that the user may have meant; none if none is near."""
+    return difflib.get_close_matches(word.lower()[:60], known, n=1, cutoff=0.6)

@@ -47,12 +47,13 @@ class Problem:
 
 
 class InvalidFile(UsageError):
-    """A lab or stack file with mistakes; carries every one of them."""
+    """A lab or stack file with mistakes; carries every one of them, and what `also` is wrong with a file it names."""
 
-    def __init__(self, source: str, problems: list[Problem]) -> None:
+    def __init__(self, source: str, problems: list[Problem], also: UsageError | None = None) -> None:
         self.source = source
         self.problems = sorted(problems)
-        super().__init__("\n".join(problem.render(source) for problem in self.problems))
+        lines = [problem.render(source) for problem in self.problems]
+        super().__init__("\n".join([*lines, also.message] if isinstance(also, InvalidFile) else lines))
 
 
 class LabError(LabctlError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHAREABLE = ("device_state", "mwi")
 EVERY_NODE = "all"
 """The scope in `config:` that means every node; no node may have this name."""
 

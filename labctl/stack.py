@@ -6,9 +6,25 @@ stacks are images/stacks/*.yaml; a user's own is `--stack ./mine.yaml` and has t
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from collections.abc import Collection
+from typing import Annotated, Literal
 
-from labctl.document import parse, validate
+from pydantic import BaseModel, ConfigDict, Field
+
+from labctl.document import ANY, Form, Text, parse
+from labctl.review import Review
+
+StackTitle = Annotated[
+    str, Form("name", r"^[a-z0-9][a-z0-9.-]{0,30}$", "small letters, digits, `.` and `-`, 31 at most")
+]
+ConfigPath = Annotated[
+    str,
+    Form(
+        "file of Asterisk or Corosync",
+        r"^(?=.{1,100}$)(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$",
+        "a path below /etc, such as asterisk/rtp.conf or corosync/corosync.conf",
+    ),
+]
 
 
 class _Strict(BaseModel):
@@ -18,54 +34,58 @@ class _Strict(BaseModel):
 class ModuleBuild(_Strict):
     """How the cluster module is compiled where the distribution does not ship it."""
 
-    source: str = Field(description="The Debian source package that holds res/MODULE.c")
-    packages: tuple[str, ...] = Field(description="Compiler and headers")
-    libraries: tuple[str, ...] = Field(default=(), description="Libraries to link with, without `lib`")
+    source: Text = Field(description="The Debian source package that holds res/MODULE.c")
+    packages: tuple[Text, ...] = Field(description="Compiler and headers")
+    libraries: tuple[Text, ...] = Field(default=(), description="Libraries to link with, without `lib`")
 
 
 class Build(_Strict):
     """The Debian packages of each image."""
 
-    corosync: tuple[str, ...]
-    asterisk: tuple[str, ...]
-    phone: tuple[str, ...]
+    corosync: tuple[Text, ...]
+    asterisk: tuple[Text, ...]
+    phone: tuple[Text, ...]
     module: ModuleBuild | None = None
 
 
 class Modules(_Strict):
     """Asterisk's modules by the use that a lab makes of them, so that a node loads only those."""
 
-    core: tuple[str, ...]
-    sip: tuple[str, ...] = ()
-    voicemail: tuple[str, ...] = ()
+    core: tuple[Text, ...]
+    sip: tuple[Text, ...] = ()
+    voicemail: tuple[Text, ...] = ()
 
 
 class Stack(_Strict):
     """One generation of Asterisk and Corosync, and what it can do."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,30}$")
-    title: str
-    suite: str | None = Field(default=None, description="Debian suite of the base system")
-    base: str | None = Field(default=None, description="Image of the base system, where a registry has it")
+    name: StackTitle
+    title: Text
+    suite: Text | None = Field(default=None, description="Debian suite of the base system")
+    base: Text | None = Field(default=None, description="Image of the base system, where a registry has it")
     build: Build | None = None
-    image: str | None = Field(default=None, description="A node image that was built elsewhere")
-    phone_image: str | None = Field(default=None, description="A phone image that was built elsewhere")
-    cluster_module: str = Field(description="The Asterisk module that shares state")
-    sip_channel: str = Field(description="The technology of dial strings and hints: PJSIP or SIP")
-    members_command: str = Field(description="The CLI command that lists what the cluster module sees")
-    transports: tuple[str, ...] = Field(min_length=1, description="Totem transports, the default first")
-    encrypted_transports: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
+    image: Text | None = Field(default=None, description="A node image that was built elsewhere")
+    phone_image: Text | None = Field(default=None, description="A phone image that was built elsewhere")
+    cluster_module: Text = Field(description="The Asterisk module that shares state")
+    sip_channel: Literal["PJSIP", "SIP"] = Field(description="The technology of dial strings and hints")
+    members_command: Text = Field(description="The CLI command that lists what the cluster module sees")
+    transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
+    encrypted_transports: tuple[Text, ...] = ()
+    capabilities: tuple[Text, ...] = ()
     modules: Modules
-    files: dict[str, str] = Field(description="Template of each file below /etc")
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> Stack:
-        if not self.image and not (self.build and self.suite):
-            raise ValueError("a stack needs `image`, or `build` and `suite`")
-        return self
+    files: dict[ConfigPath, Text] = Field(description="Template of each file below /etc")
 
 
-def parse_stack(text: str, source: str) -> Stack:
-    """Read a stack file. Raises InvalidFile with every mistake in it."""
-    return validate(Stack, parse(text, source))
+def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
+    """Read a stack file, which may name any of `templates`. Raises InvalidFile with every mistake in it."""
+    review = Review(parse(text, source))
+    stack = review.fit(Stack)
+    review.known("template", review.values("files", ANY), templates)
+    review.known("transport", review.values("encrypted_transports", ANY), review.all("transports", ANY))
+    if not review.doubts("image") and not review.doubts("build") and not review.doubts("suite"):
+        given = {key for key, value in review.document.data.items() if value is not None}
+        if not {"image"} <= given and not {"build", "suite"} <= given:
+            review.say((), "nothing says where the images come from", "`image`, or `build` and `suite`")
+    review.settle()
+    assert stack
+    return stack
