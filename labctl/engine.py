@@ -222,6 +222,11 @@ class Engine:
 
     # Commands and streams
 
+    def put_files(self, container: str, files: tuple[File, ...]) -> None:
+        """Put files into a container, running or not."""
+        with _translated(f"put files into {container}"):
+            self._api.put_archive(container, "/", _archive(files))
+
     def run(self, container: str, command: list[str]) -> Output:
         """Run a command in a container, to its end."""
         with _translated(f"run `{command[0]}` in {container}"):

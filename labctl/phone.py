@@ -1,0 +1,345 @@
+"""The phones of a lab: real SIP user agents, as SIPp processes in the phones' container.
+
+Every phone has SIP and media ports of its own on the container's one address, so what arrives is told apart
+by port. Media goes through the nodes (`direct_media = no`): what a phone hears comes from its node's address.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from labctl import blueprint, sipp, tshark
+from labctl.blueprint import ROLE_PHONES, Secrets
+from labctl.engine import Engine, ExecStream
+from labctl.errors import LabError
+from labctl.facts import Observation
+from labctl.sipp import Agent, Ending, MessageSummary, Scenario, SipMessage
+from labctl.spec import Lab
+from labctl.steps import File
+from labctl.tshark import Packet
+from labctl.wait import Deadline, Signal
+
+FOLDER = "/tmp/labctl"  # noqa: S108 - in the phones' container, which has one user
+TONE = f"{FOLDER}/tone.ulaw"
+
+FIRST_SIP_PORT = 6000
+FIRST_MEDIA_PORT = 20000
+PORTS_A_PHONE = 100
+AGENTS_A_PHONE = 10
+MEDIA_PORTS_AN_AGENT = 10
+"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each."""
+
+ANSWER_TIMEOUT_S = 5.0
+"""How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
+
+LEAVE_TIMEOUT_S = 2.0
+KILL_TIMEOUT_S = 2.0
+EXPIRES_S = 3600
+TALK_MS = 60_000
+_REFUSED = 300
+_UNAUTHORIZED = 401
+_SHOWN = 6
+
+
+class Refused(LabError):
+    """A node refused what a phone asked for; the message has the status line."""
+
+
+class UserAgent:
+    """A SIPp process: what it sent and received so far, and how it ended. Made by Phones."""
+
+    def __init__(self, agent: Agent, what: str, signal: Signal, heard_before: int) -> None:
+        self.agent = agent
+        self.heard_before = heard_before
+        self.messages: list[SipMessage] = []
+        self.ending: Ending | None = None
+        self._what = what
+        self._signal = signal
+        self._stream: ExecStream | None = None
+        self._thread = threading.Thread(target=self._read, name=f"phone-{agent.name}", daemon=True)
+
+    def __str__(self) -> str:
+        return f"{self.agent.name} ({self._what})"
+
+    def start(self, stream: ExecStream) -> None:
+        """Follow the process that the stream leads to."""
+        self._stream = stream
+        self._thread.start()
+
+    def _read(self) -> None:
+        splitter = sipp.LogSplitter()
+        if self._stream:
+            for data in self._stream:
+                self.messages += splitter.feed(data)
+                self._signal.notify()
+        self.ending = splitter.ending()
+        self._signal.notify()
+
+    # What it saw
+
+    def received(self, method: str) -> list[SipMessage]:
+        """The requests of that method that came in so far, in order."""
+        return [each for each in list(self.messages) if not each.sent and each.method == method]
+
+    def answers(self, method: str) -> list[int]:
+        """The final status codes that its own requests of that method got so far, in order."""
+        seen = [each for each in list(self.messages) if not each.sent and each.about == method]
+        return [each.status for each in seen if each.status >= 200]
+
+    def answer_line(self, method: str) -> str:
+        """The last status line that its requests of that method got, "" before the first."""
+        seen = [each.start for each in list(self.messages) if not each.sent and each.about == method and each.status]
+        return seen[-1].removeprefix("SIP/2.0 ") if seen else ""
+
+    @property
+    def dialog_states(self) -> list[str]:
+        """What each NOTIFY about dialogs said, in order: terminated, early, confirmed (RFC 4235)."""
+        return [sipp.dialog_state(each.body) for each in self._notifications("dialog") if each.body]
+
+    @property
+    def mailbox(self) -> MessageSummary | None:
+        """What the last NOTIFY said about the mailbox (RFC 3842), or None before the first."""
+        told = self._notifications("message-summary")
+        return sipp.message_summary(told[-1].body) if told else None
+
+    def _notifications(self, event: str) -> list[SipMessage]:
+        return [each for each in self.received("NOTIFY") if each.header("Event").partition(";")[0] == event]
+
+    def wait_for(self, ready: Callable[[], bool], what: str, deadline: Deadline) -> None:
+        """Return when `ready` holds; looked at after each message. Raises LabError at the deadline or its end."""
+        self._signal.wait_until(lambda: ready() or self.ending is not None, deadline)
+        if not ready():
+            raise LabError(f"{self}: {what}: not within {deadline.timeout_s:g} s{self._story()}")
+
+    def _story(self) -> str:
+        """The last messages and the ending, a line each, for an error."""
+        lines = [f"{'sent' if each.sent else 'got '} {each.start}" for each in self.messages[-_SHOWN:]]
+        if self.ending:
+            lines += [str(self.ending), *self.ending.errors.strip().splitlines()[-2:]]
+        return "".join(f"\n  {each}" for each in lines)
+
+    # What it is told
+
+    def nudge(self) -> None:
+        """Have it go on: hang up or cancel its call, unsubscribe, unregister."""
+        self._order(sipp.nudge(self.agent, self.agent.call_id))
+
+    def nudge_call(self) -> None:
+        """Have it answer or hang up the call that came in last. Raises LabError if none did."""
+        calls = self.received("INVITE")
+        if not calls:
+            raise LabError(f"{self}: no call came in")
+        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID")))
+
+    def drain(self) -> None:
+        """Have it end as soon as its calls are over."""
+        self._order("drain\n")
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._order("kill\n")
+
+    def _order(self, text: str) -> None:
+        if self._stream and self.ending is None:
+            with suppress(OSError):  # it has ended just now
+                self._stream.send(text.encode())
+
+    def finish(self, deadline: Deadline) -> Ending:
+        """How it ended. Raises LabError if it has not by the deadline."""
+        self._signal.wait_until(lambda: self.ending is not None, deadline)
+        if self.ending is None:
+            raise LabError(f"{self}: goes on after {deadline.timeout_s:g} s{self._story()}")
+        return self.ending
+
+    def close(self) -> None:
+        """Hang up the stream; what still runs at its other end is killed by that."""
+        if self._stream:
+            self._stream.close()
+            self._thread.join(timeout=1)
+
+
+class _Ear:
+    """Hears all RTP that comes in at the phones' media ports, by a tshark that runs beside them."""
+
+    def __init__(self, signal: Signal) -> None:
+        self.packets: list[Packet] = []
+        self.trouble = ""
+        self._signal = signal
+        self._stream: ExecStream | None = None
+        self._thread = threading.Thread(target=self._read, name="phones-ear", daemon=True)
+
+    def start(self, stream: ExecStream) -> None:
+        """Follow the tshark that the stream leads to."""
+        self._stream = stream
+        self._thread.start()
+
+    def _read(self) -> None:
+        rest = ""
+        for data in self._stream or ():
+            *lines, rest = (rest + data.decode("utf-8", "replace")).split("\n")
+            for line in lines:
+                packet = tshark.parse_packet(line)
+                if packet:
+                    self.packets.append(packet)
+                else:
+                    self.trouble = line
+            self._signal.notify()
+
+    def close(self) -> None:
+        """Hang up, which ends tshark."""
+        if self._stream:
+            self._stream.close()
+            self._thread.join(timeout=1)
+
+
+class Phones:
+    """The phones of a lab that runs. Use it as a context manager: leaving it switches every phone off."""
+
+    def __init__(self, engine: Engine, lab: Lab, seen: Observation) -> None:
+        containers = [each for each in seen.containers if each.role == ROLE_PHONES and each.state == "running"]
+        if not containers or not seen.networks:
+            raise LabError(f"the phones' container of {lab.name} does not run", "labctl up mends it")
+        self._engine = engine
+        self._lab = lab
+        self._network = seen.networks[0]
+        self._secrets = Secrets(self._network.seed)
+        self._container = containers[0].id
+        self._address = blueprint.phones_address(self._network.subnet)
+        self._signal = Signal()
+        self._agents: list[UserAgent] = []
+        self._begun: dict[str, int] = {}
+        self._ear = _Ear(self._signal)
+
+    def __enter__(self) -> Phones:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Put the tone in place and begin to listen on every phone's media ports, which takes about 0.6 s;
+        it goes on meanwhile, and only `await_heard` waits for it."""
+        self._engine.put_files(self._container, (File(TONE, sipp.tone()),))
+        ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
+        shell = ["sh", "-c", tshark.RUNNER, "capture", *tshark.command(self._address, ports)]
+        self._ear.start(self._engine.open_stream(self._container, shell))
+
+    def close(self) -> None:
+        """Hang up, unsubscribe and unregister what still runs, within LEAVE_TIMEOUT_S; then kill what is left."""
+        running = [each for each in self._agents if each.ending is None]
+        for agent in running:
+            agent.drain()
+            agent.nudge()
+        deadline = Deadline(LEAVE_TIMEOUT_S)
+        self._signal.wait_until(lambda: all(each.ending for each in running), deadline)
+        for agent in running:
+            agent.kill()
+        self._signal.wait_until(lambda: all(each.ending for each in running), Deadline(KILL_TIMEOUT_S))
+        for agent in self._agents:
+            agent.close()
+        self._ear.close()
+
+    # What a phone does
+
+    def switch_on(self, name: str, ring_ms: int = 0, password: str | None = None) -> UserAgent:
+        """Start a phone that takes calls after `ring_ms`; it is registered when this returns.
+
+        Raises LabError if its node refuses it (as with a wrong `password`) or does not answer.
+        """
+        phone = self._start(name, "phone", password)
+        scenarios = (sipp.register(phone.agent, EXPIRES_S), sipp.line(phone.agent, ring_ms))
+        self._run(phone, scenarios, once=False)
+        self._accepted(phone, "REGISTER", "registered")
+        return phone
+
+    def switch_off(self, phone: UserAgent, timeout_s: float = ANSWER_TIMEOUT_S) -> Ending:
+        """Take the registration back and end the phone, once its calls are over. Raises LabError."""
+        phone.drain()
+        phone.nudge()
+        return phone.finish(Deadline(timeout_s))
+
+    def call(self, name: str, extension: str, talk_ms: int = TALK_MS) -> UserAgent:
+        """Have a phone call an extension. Hangs up after `talk_ms` of talk, or a nudge; `finish` waits for its end."""
+        caller = self._start(name, f"calls {extension}")
+        self._run(caller, (sipp.call(caller.agent, extension, talk_ms),), once=True)
+        return caller
+
+    def watch(self, name: str, extension: str) -> UserAgent:
+        """Have a phone watch an extension's dialogs until a nudge; it has its first NOTIFY when this returns."""
+        watcher = self._start(name, f"watches {extension}")
+        self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
+        self._accepted(watcher, "SUBSCRIBE", "subscribed")
+        watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
+        return watcher
+
+    def heard(self, agent: UserAgent) -> Counter[str]:
+        """How many RTP packets came in at the agent's media ports so far, by the address they came from."""
+        since = self._ear.packets[agent.heard_before :]
+        packets = [each for each in since if each.port in agent.agent.media]
+        return Counter(each.source for each in packets)
+
+    def await_heard(self, agent: UserAgent, packets: int, deadline: Deadline) -> None:
+        """Return when the agent has heard that many packets from its node. Raises LabError at the deadline."""
+        node = agent.agent.node_address
+        if not self._signal.wait_until(lambda: self.heard(agent)[node] >= packets, deadline):
+            heard = dict(self.heard(agent)) or "nothing"
+            hint = f"tshark said: {self._ear.trouble}"
+            raise LabError(f"{agent}: heard {heard} in {deadline.timeout_s:g} s, not {packets} from {node}", hint)
+
+    # How
+
+    def _start(self, name: str, what: str, password: str | None = None) -> UserAgent:
+        """An agent of the phone with ports that no other has now. Raises LabError if there are none left."""
+        phone = self._lab.phone(name)
+        first = PORTS_A_PHONE * self._lab.phones.index(phone)
+        used = {each.agent.port for each in self._agents if each.ending is None}
+        begun = self._begun.get(name, 0)
+        slots = [(begun + each) % AGENTS_A_PHONE for each in range(AGENTS_A_PHONE)]
+        slot = next((each for each in slots if FIRST_SIP_PORT + first + each not in used), None)
+        if slot is None:
+            raise LabError(f"{name}: {AGENTS_A_PHONE} agents at a time are all that a phone has ports for")
+        self._begun[name] = slot + 1
+        media = FIRST_MEDIA_PORT + first + MEDIA_PORTS_AN_AGENT * slot
+        agent = Agent(
+            name=name,
+            password=self._secrets.sip(name) if password is None else password,
+            node_address=blueprint.address(self._network.subnet, self._lab.node(phone.node).nodeid),
+            address=self._address,
+            port=FIRST_SIP_PORT + first + slot,
+            media=range(media, media + MEDIA_PORTS_AN_AGENT),
+            audio=TONE,
+        )
+        made = UserAgent(agent, what, self._signal, heard_before=len(self._ear.packets))
+        self._agents.append(made)
+        return made
+
+    def _run(self, agent: UserAgent, scenarios: tuple[Scenario, ...], once: bool) -> None:
+        files = tuple(File(f"{FOLDER}/{agent.agent.port}-{each.name}.xml", each.text) for each in scenarios)
+        self._engine.put_files(self._container, files)
+        command = sipp.command(agent.agent, tuple(each.path for each in files), once)
+        shell = ["bash", "-c", sipp.RUNNER, "phone", *command]
+        agent.start(self._engine.open_stream(self._container, shell))
+
+    def _accepted(self, agent: UserAgent, method: str, done: str) -> None:
+        """Return when the node has accepted the agent's signed request of that method."""
+
+        def answered() -> bool:
+            answers = agent.answers(method)
+            return bool(answers) and (answers[-1] != _UNAUTHORIZED or len(answers) > 1)
+
+        try:
+            agent.wait_for(answered, f"{done} with {agent.agent.node_address}", Deadline(ANSWER_TIMEOUT_S))
+            status = agent.answers(method)[-1]
+            if status >= _REFUSED:
+                hint = "the node does not know this password" if status == _UNAUTHORIZED else ""
+                raise Refused(f"{agent}: not {done}: {agent.answer_line(method)}", hint)
+        except LabError:
+            agent.kill()
+            raise

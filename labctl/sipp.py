@@ -1,0 +1,283 @@
+"""SIPp's words: scenarios and command lines in; messages, bodies and exit codes out. Pure.
+
+One SIPp process is one user agent on a port of its own. It is told to hang up, to unsubscribe or to
+unregister by an INFO of ours (`nudge`), which its scenario waits for beside what the node sends.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from xml.etree import ElementTree as ET
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+ENDINGS = {
+    0: "every call went as the scenario says",
+    1: "a call failed",
+    97: "it was ended from inside, by a command or a time-out",
+    99: "it ended without a call",
+    137: "it was killed",
+    143: "it was terminated",
+    253: "the RTP check failed",
+    254: "it could not bind its port",
+    255: "a fatal error",
+}
+"""What SIPp's exit codes mean (its documentation, "Exit codes"), and 128 + signal of the shell."""
+
+LONGEST_MS = 3_600_000
+RECEIVE_TIMEOUT_MS = 5000
+"""How long a scenario waits for an answer where it says nothing else: longer than four retransmissions."""
+
+RINGING_TIMEOUT_MS = 60_000
+
+RUNNER = """
+exec 3>&1 4<&0
+errors=$(mktemp)
+"$@" -message_file /dev/fd/3 </dev/null >/dev/null 2>"$errors" &
+process=$!
+listen() {
+    while read -r word address port text; do
+        case $word in
+        send) base64 -d <<< "$text" > "/dev/udp/$address/$port" ;;
+        drain) kill -USR1 $process ;;
+        kill) break ;;
+        esac
+    done
+    kill -KILL $process
+}
+listen <&4 2>/dev/null &
+listener=$!
+wait $process 2>/dev/null
+code=$?
+kill $listener 2>/dev/null
+printf '\\n=== end %s\\n' $code
+cat "$errors"
+rm "$errors"
+"""
+"""The shell around SIPp: the message log goes to standard output as it grows, then the exit code and the errors.
+
+Standard input takes orders; its end kills SIPp, so no process outlives whoever started it. base64(1) writes a
+datagram in one piece, which the shell's own printf does not.
+"""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has."""
+
+    name: str
+    password: str
+    node_address: str
+    address: str
+    port: int
+    media: range
+    audio: str
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID of what it begins itself."""
+        return f"{self.name}-{self.port}@{self.address}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A SIPp scenario, as XML."""
+
+    name: str
+    text: str
+
+
+def register(agent: Agent, expires_s: int) -> Scenario:
+    """Register, and again at half time; after a nudge take the registration back, and end."""
+    return _render("register", agent, expires_s=expires_s)
+
+
+def line(agent: Agent, ring_ms: int) -> Scenario:
+    """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY."""
+    return _render("line", agent, ring_ms=ring_ms, longest_ms=LONGEST_MS)
+
+
+def call(agent: Agent, extension: str, talk_ms: int) -> Scenario:
+    """Call the extension, talk for `talk_ms` or until a nudge, hang up. A nudge before the answer cancels."""
+    return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=RINGING_TIMEOUT_MS)
+
+
+def watch(agent: Agent, extension: str, expires_s: int) -> Scenario:
+    """Subscribe to the dialogs of the extension; unsubscribe after a nudge."""
+    return _render("watch", agent, extension=extension, expires_s=expires_s, watch_ms=expires_s * 1000)
+
+
+def _render(name: str, agent: Agent, **values: object) -> Scenario:
+    environment = Environment(
+        loader=PackageLoader("labctl"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - what goes in has been checked by labctl.spec's parser
+    )
+    return Scenario(name, environment.get_template(f"sipp/{name}.xml.j2").render(agent=agent, **values))
+
+
+def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
+    """SIPp with one scenario that begins, and perhaps a second one for the calls that come in.
+
+    `once` ends it after the first call. `-r 1000` starts that call 1 ms after SIPp, instead of 100.
+    """
+    receive = ["-rxsf", paths[1]] if len(paths) > 1 else []
+    return [
+        *["sipp", f"{agent.node_address}:5060", "-sf", paths[0], *receive],
+        *["-i", agent.address, "-p", str(agent.port)],
+        *["-min_rtp_port", str(agent.media.start), "-max_rtp_port", str(agent.media.stop - 1)],
+        *["-cid_str", agent.call_id, "-r", "1000", "-l", "1", *(["-m", "1"] if once else [])],
+        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-nostdin", "-trace_msg"],
+    ]
+
+
+def nudge(agent: Agent, call_id: str) -> str:
+    """The order to RUNNER to send the agent an INFO in that call, and so make it go on."""
+    lines = [
+        f"INFO sip:{agent.name}@{agent.address}:{agent.port} SIP/2.0",
+        f"Via: SIP/2.0/UDP {agent.address}:9;branch=z9hG4bK-nudge",
+        "From: <sip:labctl@localhost>;tag=labctl",
+        f"To: <sip:{agent.name}@{agent.address}>",
+        f"Call-ID: {call_id}",
+        "CSeq: 1 INFO",
+        "Content-Length: 0",
+    ]
+    text = base64.b64encode(("\r\n".join(lines) + "\r\n\r\n").encode()).decode()
+    return f"send {agent.address} {agent.port} {text}\n"
+
+
+def tone(hertz: int = 440, seconds: int = 1) -> str:
+    """A tone as raw G.711 µ-law, 8000 samples a second, to be played again and again.
+
+    It swings below zero only: such samples are the bytes below 0x80 (ITU-T G.711, table 2b), and so text.
+    """
+    swing = (4000 * (math.sin(2 * math.pi * hertz * each / 8000) - 1) for each in range(8000 * seconds))
+    return "".join(chr(_ulaw(round(-each))) for each in swing)
+
+
+def _ulaw(below_zero: int) -> int:
+    """The µ-law byte of a negative sample, by its 16-bit magnitude."""
+    magnitude = min(below_zero, 32635) + 132
+    segment = magnitude.bit_length() - 8
+    return 0x7F ^ (segment << 4 | (magnitude >> (segment + 3)) & 0x0F)
+
+
+# What SIPp says
+
+
+@dataclass(frozen=True)
+class SipMessage:
+    """A message that an agent sent or received, at a time in seconds since 1970."""
+
+    at_s: float
+    sent: bool
+    start: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+    @property
+    def method(self) -> str:
+        """The method of a request, "" for a response."""
+        return "" if self.status else self.start.partition(" ")[0]
+
+    @property
+    def status(self) -> int:
+        """The status code of a response, 0 for a request."""
+        return int(self.start.split(" ")[1]) if self.start.startswith("SIP/2.0 ") else 0
+
+    @property
+    def about(self) -> str:
+        """The method that CSeq names: of a response, what it answers."""
+        return self.header("CSeq").rpartition(" ")[2]
+
+    def header(self, name: str) -> str:
+        """The first header of that name, "" if there is none."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a SIPp process ended: its exit code, and what it wrote to standard error."""
+
+    code: int
+    errors: str
+
+    def __str__(self) -> str:
+        return f"SIPp: {ENDINGS.get(self.code, 'an exit code it does not document')} ({self.code})"
+
+
+_HEAD = re.compile(rb"-{40,} (\S+)\n\w+ message (sent|received) \[(\d+)\] bytes:\n\n")
+_END = re.compile(rb"=== end (\d+)\n")
+
+
+class LogSplitter:
+    """Cuts what RUNNER prints into messages, and at last the ending."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[SipMessage]:
+        """The messages that `data` completes."""
+        self._rest += data
+        messages = []
+        while (found := _HEAD.search(self._rest)) and len(self._rest) >= found.end() + int(found[3]):
+            stop = found.end() + int(found[3])
+            text = self._rest[found.end() : stop].decode("utf-8", "replace")
+            at_s = datetime.fromisoformat(found[1].decode()).timestamp()
+            messages.append(parse_message(text, at_s, found[2] == b"sent"))
+            self._rest = self._rest[stop:]
+        return messages
+
+    def ending(self) -> Ending:
+        """How it ended, once there is no more to feed; without a word about that, code -1."""
+        found = _END.search(self._rest)
+        if not found:
+            return Ending(-1, "")
+        return Ending(int(found[1]), self._rest[found.end() :].decode("utf-8", "replace"))
+
+
+def parse_message(text: str, at_s: float, sent: bool) -> SipMessage:
+    """A SIP message (RFC 3261, 7)."""
+    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+    start, *lines = head.split("\n")
+    pairs = (each.partition(":") for each in lines)
+    return SipMessage(at_s, sent, start, tuple((key.strip(), value.strip()) for key, _, value in pairs), body)
+
+
+def dialog_state(body: str) -> str:
+    """The state that an application/dialog-info+xml body tells (RFC 4235, 4.1.5): the dialog's that is furthest on.
+
+    A body without a dialog says "terminated". Raises ValueError if it is no such body.
+    """
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - from a node of the lab
+    except ET.ParseError as error:
+        raise ValueError(f"not a dialog-info body: {error}") from None
+    order = ("terminated", "trying", "proceeding", "early", "confirmed")
+    states = [each.text or "" for each in root.iter("{urn:ietf:params:xml:ns:dialog-info}state")]
+    return max((each for each in states if each in order), key=order.index, default="terminated")
+
+
+@dataclass(frozen=True)
+class MessageSummary:
+    """What a message-summary body tells of a mailbox (RFC 3842): the lamp, and the counts of voice messages."""
+
+    waiting: bool
+    new: int
+    old: int
+
+
+def message_summary(body: str) -> MessageSummary:
+    """Read an application/simple-message-summary body. Raises ValueError if it is none."""
+    waiting = re.search(r"^Messages-Waiting:\s*(yes|no)\b", body, re.MULTILINE | re.IGNORECASE)
+    if not waiting:
+        raise ValueError("not a message-summary body: no Messages-Waiting")
+    counts = re.search(r"^Voice-Message:\s*(\d+)/(\d+)", body, re.MULTILINE | re.IGNORECASE)
+    new, old = (int(counts[1]), int(counts[2])) if counts else (0, 0)
+    return MessageSummary(waiting[1].lower() == "yes", new, old)
