@@ -191,7 +191,8 @@ def parse(text: str, source: str) -> Document:
         fix = "indent with spaces, not tabs" if mark and text[mark.index : mark.index + 1] == "\t" else ""
         raise invalid(reader.line(mark) if mark else 1, f"not YAML: {what}", fix) from None
     except (ValueError, OverflowError):  # the loader in Python stumbles over "\UFFFFFFFF"
-        raise invalid(1, "not YAML: an invalid Unicode escape") from None
+        line = text.count("\n", 0, max(0, text.find("\\U"))) + 1
+        raise invalid(line, "not YAML: an invalid Unicode escape") from None
     if root is None:
         raise invalid(1, "the file is empty", "at least `name: my-lab`")
     if not isinstance(data, dict):
@@ -219,7 +220,7 @@ def shown(text: str) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """What the user may have meant: the nearest known word, else all of them."""
-    words = sorted(known)
+    words = sorted(set(known))
     near = nearest(word, words)
     return f"did you mean `{near[0]}`?" if near else "known here: " + (", ".join(words) or "none")
 

@@ -25,6 +25,8 @@ _MESSAGES = {
     "int_from_float": "a whole number is wanted",
     "bool_type": "yes or no is wanted",
     "bool_parsing": "yes or no is wanted",
+    "string_too_short": "some text is wanted",
+    "too_short": "at least one is wanted",
 }
 """What pydantic says to programmers, said to people."""
 
@@ -50,8 +52,7 @@ class Review:
         try:
             return model.model_validate(self.document.data)
         except ValidationError as error:
-            for details in error.errors(include_url=False):
-                self._note(model, details)
+            self._note(model, error.errors(include_url=False))
             return None
 
     def values(self, *pattern: str) -> list[tuple[Path, str]]:
@@ -103,38 +104,46 @@ class Review:
             ]
         return found
 
-    def _note(self, model: type[BaseModel], details: Any) -> None:
-        path: Path = tuple(part for part in details["loc"] if part != "[key]")
-        name = shown(_dotted(path))
-        self._doubtful.add(path)
-        if details["type"] == "extra_forbidden":
-            known = _keys_at(model, path[:-1])
-            self.say(path, f"unknown key `{name}`", suggestion(str(path[-1]), known))
-            self._doubtful.update((*path[:-1], key) for key in self._meant(path, known))
-        elif details["type"] == "missing":
-            self.say(path[:-1], f"`{name}` is missing")
-        elif details["input"] is None:
-            self.say(path, f"`{name}` has no value", details.get("ctx", {}).get("fix", ""))
-        else:
-            fix = str(details.get("ctx", {}).get("fix", ""))
-            self.say(path, f"`{name}`: {_message(details)}", fix)
+    def _note(self, model: type[BaseModel], errors: list[Any]) -> None:
+        meant: set[Path] = set()
+        for details in errors:
+            path = _path(details)
+            self._doubtful.add(path)
+            if details["type"] == "extra_forbidden":
+                known = _keys_at(model, path[:-1])
+                self.say(path, f"unknown key `{_dotted(path)}`", suggestion(str(path[-1]), known))
+                absent = [key for key in known if key not in self._at(path[:-1])]
+                near = nearest(str(path[-1]), absent)
+                meant.update((*path[:-1], key) for key in near)
+                self._doubtful.update((*path[:-1], key) for key in near or absent)
+        for details in errors:
+            path = _path(details)
+            if details["type"] == "missing" and path not in meant:
+                self.say(path[:-1], f"`{_dotted(path)}` is missing")
+            elif details["type"] not in ("missing", "extra_forbidden"):
+                self.say(path, f"`{_dotted(path)}`{_message(details)}", details.get("ctx", {}).get("fix", ""))
 
-    def _meant(self, path: Path, known: list[str]) -> list[str]:
-        """The keys that are missing beside an unknown one, of which it may be a misspelling: the nearest, or any."""
-        around: Any = self.document.data
-        for part in path[:-1]:
-            around = around[part]
-        absent = [key for key in known if key not in around]
-        return nearest(str(path[-1]), absent) or absent
+    def _at(self, path: Path) -> Any:
+        value = self.document.data
+        for part in path:
+            value = value[part]
+        return value
+
+
+def _path(details: Any) -> Path:
+    """Where pydantic found it; it marks what is wrong with a key itself by one part more."""
+    return tuple(part for part in details["loc"] if part != "[key]")
 
 
 def _message(details: Any) -> str:
     what, given = str(_MESSAGES.get(details["type"], details["msg"])), details["input"]
+    if given is None:
+        return " has no value"
     if what.startswith("Input should be "):
         what = what.removeprefix("Input should be ") + " is wanted"
     if not isinstance(given, str | int | float):
-        return what
-    return f"{what}{': ' if details['type'] == 'form' else ', not '}'{shown(str(given))}'"
+        return f": {what}"
+    return f": {what}" + (": " if details["type"] == "form" else ", not ") + f"'{shown(str(given))}'"
 
 
 def _children(around: Any, part: str) -> list[tuple[str | int, Any]]:
@@ -146,7 +155,8 @@ def _children(around: Any, part: str) -> list[tuple[str | int, Any]]:
 
 
 def _dotted(path: Path) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    """The path as people write it: phones[0].name."""
+    return shown("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix("."))
 
 
 def _keys_at(model: type[BaseModel], path: Path) -> list[str]:

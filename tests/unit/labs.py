@@ -1,0 +1,97 @@
+"""What the unit tests share: labs by hand, labs at random, and the shipped stack."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from labctl import blueprint, labfile, sources
+from labctl.blueprint import Blueprint, Images
+from labctl.labfile import Overrides
+from labctl.spec import Lab
+from labctl.stack import Stack
+
+DATA = Path(__file__).parent / "data"
+SUBNET = "198.18.16.0/24"
+IMAGES = Images("labctl/22-asterisk:one", "labctl/22-phone:one", "sha256:node", "sha256:phone")
+
+
+@cache
+def stack(name: str = "22") -> Stack:
+    """A shipped stack."""
+    return sources.find_stack(name)
+
+
+def lab(text: str = "name: lab\n", source: str = "lab.yaml", overrides: Overrides | None = None) -> Lab:
+    """The lab of a lab file's text."""
+    return labfile.read(text, source, sources.find_stack, overrides)[0]
+
+
+def draw(text: str = "name: lab\n", subnet: str = SUBNET, seed: str = "seed", images: Images = IMAGES) -> Blueprint:
+    """The blueprint of a lab file's text."""
+    return blueprint.draw(lab(text), stack(), images, subnet, seed)
+
+
+def files(text: str, node: str, seed: str = "seed") -> dict[str, str]:
+    """The configuration of one node: path below /etc -> text."""
+    container = next(each for each in draw(text, seed=seed).containers if each.hostname == node)
+    return {file.path.removeprefix("/etc/"): file.text for file in container.files}
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True)
+NODE_NAMES = NAMES.filter(lambda name: name not in ("all", "phones"))
+PHONE_NAMES = NAMES.filter(
+    lambda name: (
+        name not in ("general", "authentication", "udp", "phone", "node") and not name.startswith(("node-", "proof-"))
+    )
+)
+NUMBERS = st.from_regex(r"[0-9]{2,10}", fullmatch=True).filter(lambda number: number != "600")
+TEXTS = st.text(
+    st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Zs")) | st.sampled_from(" \n\t")
+)
+PATHS = st.from_regex(r"(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}){1,3}", fullmatch=True)
+
+
+@st.composite
+def lab_data(draw: st.DrawFn) -> dict[str, Any]:
+    """The data of a valid lab file, with any part of it left out."""
+    names = draw(st.lists(NODE_NAMES, min_size=1, max_size=4, unique=True))
+    a_node = st.sampled_from(names)
+    phones = draw(st.lists(PHONE_NAMES, max_size=4, unique=True))
+    extensions = draw(st.lists(NUMBERS, min_size=len(phones), max_size=len(phones), unique=True))
+    boxes = draw(st.lists(NUMBERS, min_size=1, max_size=3, unique=True))
+    watches = st.lists(st.sampled_from(phones), unique=True) if phones else st.just([])
+    transport = draw(st.sampled_from(["knet", "udpu", "udp"]))
+    wholes: dict[str, Any] = {
+        "name": draw(NAMES),
+        "stack": draw(st.sampled_from(["22", 22])),
+        "nodes": names,
+        "share": draw(st.lists(st.sampled_from(["device_state", "mwi"]), unique=True)),
+        "phones": [
+            {
+                "name": name,
+                "node": draw(a_node),
+                "extension": extension,
+                "watches": draw(watches),
+                "mailbox": draw(st.sampled_from(boxes)),
+            }
+            for name, extension in zip(phones, extensions, strict=True)
+        ],
+        "mailboxes": [{"number": number, "node": draw(a_node)} for number in boxes],
+        "devices": draw(st.lists(PHONE_NAMES, max_size=3, unique=True)),
+        "totem": {
+            "token": draw(st.integers(200, 60000)),
+            "transport": transport,
+            "encryption": draw(st.booleans()) and transport == "knet",
+        },
+        "config": draw(
+            st.dictionaries(st.sampled_from(["all", *names]), st.dictionaries(PATHS, TEXTS, max_size=2), max_size=2)
+        ),
+        "subnet": draw(st.sampled_from(["198.18.7.0/24", "198.19.0.0/16", "198.18.0.64/26"])),
+    }
+    optional = st.sampled_from(["name", "stack", "share", "devices", "totem", "subnet"])
+    left_out = draw(st.sets(optional))
+    return {key: value for key, value in wholes.items() if key not in left_out}

@@ -1,0 +1,154 @@
+"""A short lab file becomes a whole lab, and whatever is read can be written and read again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from labctl import document, labfile, sources
+from labctl.errors import InvalidFile, UsageError
+from labctl.labfile import Overrides
+from labctl.spec import Node, Phone
+from tests.unit.labs import lab, lab_data
+
+WORDS = st.sampled_from(
+    ["name", "stack", "nodes", "share", "phones", "node", "extension", "watches", "mailbox", "number", "mailboxes"]
+    + ["devices", "totem", "token", "transport", "encryption", "config", "all", "subnet", "n1", "asterisk/rtp.conf"]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS
+STRUCTURES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(WORDS | st.text(max_size=8), inner))
+KEYED = st.dictionaries(WORDS, STRUCTURES, min_size=1)
+YAMLISH = st.lists(st.sampled_from([*"-?:,[]{}&*!|>'\"%@`#\\ \n\t\r", "a", "name", "nodes", "\u2028", "\\U", "é"]))
+
+
+def check_refusal(text: str) -> None:
+    """Read a text; if it is refused, then with lines that it has."""
+    lines = text.count("\n") + 1
+    try:
+        labfile.read(text, "lab.yaml", sources.find_stack)
+    except InvalidFile as refused:
+        assert refused.problems
+        assert all(1 <= problem.line <= lines for problem in refused.problems)
+        assert all(line.startswith("lab.yaml:") for line in refused.message.splitlines())
+    except UsageError:
+        pass
+
+
+def test_nothing_but_a_name_gives_three_nodes_with_a_phone_each() -> None:
+    made = lab("name: a\n")
+    assert made.nodes == (Node("n1", 1), Node("n2", 2), Node("n3", 3))
+    assert made.phones[0] == Phone("alice", "n1", "101", ("bob", "carol"), "101")
+    assert [(phone.name, phone.node, phone.extension) for phone in made.phones[1:]] == [
+        ("bob", "n2", "102"),
+        ("carol", "n3", "103"),
+    ]
+    assert {mailbox.node for mailbox in made.mailboxes} == {"n1"}
+    assert (made.totem.transport, made.totem.encryption, made.totem.token_ms) == ("knet", True, 1000)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("labs/My-Lab.yaml", "my-lab"), ("-", "lab"), ("3.yaml", "lab"), ("a b.yaml", "lab"), ("big.lab.yaml", "lab")],
+)
+def test_a_lab_without_a_name_has_that_of_its_file_where_it_is_one(source: str, name: str) -> None:
+    assert lab("nodes: 1\n", source).name == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ufeffname: a\n", "name: a\r\nnodes: 3\r\n", "---\nname: a\n", "name: a\n...\n", "# é\nname: a", "{name: a}"],
+)
+def test_however_it_was_saved_it_is_read(text: str) -> None:
+    assert lab(text).name == "a"
+
+
+def test_an_extension_stays_the_text_that_was_written() -> None:
+    made = lab("phones: [{name: ann, node: n1, extension: 0101}]\nmailboxes: [{number: 007, node: n2}]\n")
+    assert (made.phones[0].extension, made.mailboxes[0].number, made.phones[0].mailbox) == ("0101", "007", None)
+
+
+def test_two_phones_may_have_one_mailbox() -> None:
+    phones = "{name: ann, node: n1, extension: 101}, {name: ben, node: n2, extension: 102, mailbox: 101}"
+    assert [phone.mailbox for phone in lab(f"phones: [{phones}]\n").phones] == ["101", "101"]
+
+
+def test_a_lab_may_have_no_phones() -> None:
+    assert lab("phones: 0\n") == lab("phones: []\n")
+    assert lab("phones: 0\n").mailboxes == ()
+
+
+def test_more_phones_than_nodes_go_round() -> None:
+    made = lab("nodes: 2\nphones: 64\n")
+    assert [phone.node for phone in made.phones[:3]] == ["n1", "n2", "n1"]
+    assert len({phone.name for phone in made.phones} | {phone.extension for phone in made.phones}) == 128
+
+
+def test_null_is_the_default_where_a_thing_is_optional() -> None:
+    assert lab("phones:\nmailboxes:\nsubnet:\ntotem: {transport: }\n") == lab("nodes: 3\n")
+
+
+def test_an_alias_stands_for_its_value() -> None:
+    made = lab("share: &few [mwi]\ndevices: &d [lamp]\nconfig: {n1: &c {asterisk/rtp.conf: x}, n2: *c}\n")
+    assert [extra.scope for extra in made.config] == ["n1", "n2"]
+
+
+def test_flags_win_over_the_file() -> None:
+    made = lab("name: a\nnodes: [left]\n", overrides=Overrides(name="b", nodes=2))
+    assert (made.name, [node.name for node in made.nodes]) == ("b", ["n1", "n2"])
+
+
+def test_data_that_was_a_lab_is_that_lab_again() -> None:
+    made = lab("config: {all: {asterisk/rtp.conf: 'Grüße 😀'}}\n")
+    data = json.loads(json.dumps(labfile.to_data(made)))
+    assert labfile.resolve(document.Document("Docker", data), sources.find_stack)[0] == made
+
+
+@pytest.mark.parametrize("name", sources.shipped_labs())
+def test_shipped_labs_fit_the_schema(name: str) -> None:
+    made, _ = sources.find_lab(name, Overrides())
+    jsonschema.validate(labfile.to_data(made), json.loads(labfile.schema()))
+    assert made.name == name
+
+
+@given(lab_data())
+def test_a_lab_written_is_the_lab_that_is_read(data: dict[str, Any]) -> None:
+    made = lab(yaml.safe_dump(data))
+    assert lab(labfile.to_yaml(made)) == made
+
+
+@given(lab_data())
+def test_the_schema_accepts_what_is_read(data: dict[str, Any]) -> None:
+    schema = json.loads(labfile.schema())
+    jsonschema.validate(data, schema)
+    jsonschema.validate(labfile.to_data(lab(yaml.safe_dump(data))), schema)
+
+
+@given(st.text())
+@example("\u2028: [")
+@example('a: "\\UFFFFFFFF"')
+def test_no_text_is_too_odd_to_be_refused(text: str) -> None:
+    check_refusal(text)
+
+
+@given(YAMLISH.map("".join))
+def test_no_text_like_yaml_is_too_odd_to_be_refused(text: str) -> None:
+    check_refusal(text)
+
+
+@given(KEYED)
+def test_no_structure_is_too_odd_to_be_refused(data: dict[str, Any]) -> None:
+    check_refusal(yaml.safe_dump(data, allow_unicode=True))
+
+
+@given(lab_data(), st.data())
+def test_one_wrong_value_in_a_good_lab_is_the_only_mistake(data: dict[str, Any], drawn: st.DataObject) -> None:
+    key = drawn.draw(st.sampled_from(["name", "nodes", "phones", "mailboxes", "devices", "totem", "share", "subnet"]))
+    with pytest.raises(InvalidFile) as refused:
+        lab(yaml.safe_dump(data | {key: "Not This"}))
+    assert [f"`{key}`" in problem.what for problem in refused.value.problems] == [True]
