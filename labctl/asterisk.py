@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 
@@ -84,7 +85,7 @@ def parse_message(block: str) -> Message:
     """One AMI message, without its closing blank line. Text after `Response: Follows` (AMI 1.1) and the
     `Output` headers of a Command (AMI 2 and later) end up alike, under `Output`."""
     message: Message = {}
-    lines = block.splitlines()
+    lines = block.split("\n")
     for number, line in enumerate(lines):
         key, colon, value = line.partition(":")
         if not colon or (message.get("Response") == "Follows" and key not in ("Privilege", "ActionID")):
@@ -108,13 +109,17 @@ class MessageSplitter:
     """Cuts AMI's byte stream into messages. Holds only what has not ended yet."""
 
     def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
         self._rest = ""
         self._greeted = False
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that `data` completes. The first is Asterisk's greeting and what the stream said before
         it, as {"Greeting": …, "Preamble": …}."""
-        self._rest += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        text = self._held + self._decoder.decode(data)
+        self._held = "\r" if text.endswith("\r") else ""
+        self._rest += text.removesuffix("\r").replace("\r\n", "\n")
         messages: list[Message] = []
         if not self._greeted:
             before, found, after = self._rest.partition("Asterisk Call Manager/")
