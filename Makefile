@@ -18,7 +18,8 @@ down: $(STAMP) ## take every lab away
 
 test: machine $(STAMP) ## every test: lint, types, unit, integration, end to end on real nodes
 	$(MAKE) check
-	$(BIN)/labctl build --quiet
+	@sh .ci/compose
+	$(BIN)/labctl build --quiet > /dev/null
 	$(BIN)/pytest tests/integration tests/e2e
 
 check: $(STAMP) ## lint, types and unit tests, in seconds and without Docker

@@ -81,7 +81,8 @@ class Connection:
         if message is None:
             raise LabError(f"{self.node}: Asterisk did not answer within {timeout_s:g} s")
         if message.get("Response") == "Error":
-            raise LabError(f"{self.node}: Asterisk refused: {message.get('Message', '')}")
+            reason = message.get("Output") or message.get("Message", "")
+            raise LabError(f"{self.node}: Asterisk refused: {reason}")
         return message
 
     def ask(self, action: str, **headers: str) -> Message:

@@ -148,8 +148,8 @@ class Cluster:
         if self.lab.share:
             try:
                 seen = asterisk.parse_members(self.connection(node.name).command(self._stack.members_command))
-            except LabError as error:
-                return [error.message]
+            except LabError:
+                return [f"{self._stack.cluster_module} is not loaded"]
             if len(seen) != expected:
                 return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"]
         ring = self._rings.get(node.name) or corosync.parse_quorumtool(self.connection(node.name).preamble)

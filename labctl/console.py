@@ -16,14 +16,14 @@ class Lines:
 
     def begin(self, what: str) -> None:
         if what.startswith(("build", "base", "pull", "wait")):
-            self._console.print(f"... {what}", style="dim", highlight=False)
+            self._console.print(f"... {what}", style="dim", highlight=False, soft_wrap=True)
 
     def detail(self, what: str, line: str) -> None:
         """Left out: a log has no place for it."""
 
     def end(self, what: str, seconds: float, failed: bool) -> None:
         mark = "[red]fail[/]" if failed else "[green]ok[/]  "
-        self._console.print(f"{mark} {what} [dim]{seconds:.2f} s[/]", highlight=False)
+        self._console.print(f"{mark} {what} [dim]{seconds:.2f} s[/]", highlight=False, soft_wrap=True)
 
 
 class Live:

@@ -1,0 +1,176 @@
+"""`make bench`: what labctl takes, measured here and now, and printed. It passes no judgement.
+
+    python -m tests.bench [--changes N] [--runs N] [--json FILE]
+
+Images must be there. Every figure says how it was taken; the machine is named with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from rich.console import Console
+
+from labctl import engine as engines
+from labctl import lab as verbs
+from labctl import report
+from labctl.asterisk import Message
+from labctl.build import Options
+from labctl.cluster import Cluster
+from labctl.engine import Engine
+from labctl.labfile import Overrides, read
+from labctl.progress import Silent
+from labctl.sources import find_stack
+from labctl.wait import Deadline, Signal
+
+NAME = "bench"
+TIMEOUT_S = 60.0
+AUTOLOAD = "nodes: 3\nconfig: {all: {asterisk/modules.conf: 'autoload = yes'}}\n"
+
+Row = tuple[str, str, str]
+
+
+def main() -> None:
+    """Measure everything, print it, and leave nothing behind."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--changes", type=int, default=200, help="state changes to follow")
+    parser.add_argument("--runs", type=int, default=5, help="how often each command is timed")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    options = parser.parse_args()
+    engine = engines.connect()
+    figures: dict[str, Any] = {"machine": machine(engine)}
+    try:
+        figures["commands"] = commands(options.runs)
+        figures["propagation"] = propagation(engine, options.changes)
+        figures["memory"] = memory(engine)
+    finally:
+        verbs.down(engine, NAME, Silent())
+    show(figures)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2))
+
+
+def machine(engine: Engine) -> str:
+    """What it was measured on."""
+    info = engine.info()
+    return (
+        f"{info.cpus} CPUs, {info.memory_bytes >> 30} GiB, {info.system}, kernel {info.kernel}, "
+        f"Docker {info.version} on {info.storage}, Python {platform.python_version()}"
+    )
+
+
+def commands(runs: int) -> list[Row]:
+    """Wall-clock time of whole commands as a user types them, process start included."""
+    up, down = ("up", "-n", NAME, "-q"), ("down", "-n", NAME, "-q")
+    timed: dict[str, list[float]] = {"labctl --help": [], "up, warm": [], "up, nothing to do": [], "ps": [], "down": []}
+    for _ in range(runs):
+        timed["labctl --help"].append(clock("--help"))
+        timed["up, warm"].append(clock(*up))
+        timed["up, nothing to do"].append(clock(*up))
+        timed["ps"].append(clock("ps", "-n", NAME))
+        timed["down"].append(clock(*down))
+    return [
+        (what, f"{median(times):.2f} s", f"{min(times):.2f} to {max(times):.2f} s, {runs} runs")
+        for what, times in timed.items()
+    ]
+
+
+def clock(*arguments: str) -> float:
+    """Seconds that a labctl command takes."""
+    start = time.monotonic()
+    subprocess.run([str(Path(sys.executable).with_name("labctl")), *arguments], check=True, capture_output=True)
+    return time.monotonic() - start
+
+
+@contextmanager
+def cluster(engine: Engine, text: str = "nodes: 3\n") -> Iterator[Cluster]:
+    """A lab that is proven ready, and connections to it."""
+    wanted, stack = read(text, "bench.yaml", find_stack, Overrides(name=NAME))
+    verbs.up(engine, wanted, stack, Options(), TIMEOUT_S, Silent())
+    running = verbs.load(engine, NAME)
+    with Cluster(engine, running.lab, running.stack, running.seen) as found:
+        found.open()
+        found.await_ready(Deadline(TIMEOUT_S))
+        yield found
+
+
+def propagation(engine: Engine, changes: int) -> list[Row]:
+    """From sending a change to node 1 until each node's AMI tells of it, in milliseconds, one change at a time."""
+    with cluster(engine) as found:
+        nodes = [node.name for node in found.lab.nodes]
+        seen: dict[str, float] = {}
+        signal = Signal()
+
+        def listen(node: str, at_s: float, message: Message) -> None:
+            if message.get("Event") == "ExtensionStatus" and message.get("Exten") == "mystate":
+                seen[node] = at_s
+                signal.notify()
+
+        found.listen(listen)
+        delays: dict[str, list[float]] = {node: [] for node in nodes}
+        for number in range(changes):
+            seen.clear()
+            start = time.monotonic()
+            answer = found.set_device(nodes[0], "Custom:mystate", ("INUSE", "NOT_INUSE")[number % 2])
+            if not signal.wait_until(lambda: len(seen) == len(nodes), Deadline(TIMEOUT_S)):
+                raise SystemExit(f"change {number} was not seen on {set(nodes) - set(seen)}")
+            found.connection(nodes[0]).answer(answer)
+            for node in nodes:
+                delays[node].append((seen[node] - start) * 1000)
+    return [(f"{nodes[0]} to {node}", *spread(delays[node])) for node in nodes]
+
+
+def spread(values: list[float]) -> tuple[str, str]:
+    """p50, and p99 with the largest."""
+    cuts = quantiles(values, n=100, method="inclusive")
+    return f"p50 {cuts[49]:.2f} ms", f"p99 {cuts[98]:.2f} ms, max {max(values):.2f} ms, n = {len(values)}"
+
+
+def memory(engine: Engine) -> list[Row]:
+    """Resident memory of both daemons on every node, with the lab's own modules and with every module."""
+    rows = []
+    for label, text in (("the lab's modules", "nodes: 3\n"), ("autoload=yes", AUTOLOAD)):
+        with cluster(engine, text) as found:
+            for node in found.lab.nodes:
+                modules = re.search(r"(\d+) modules loaded", found.connection(node.name).command("module show"))
+                sizes = resident(engine, f"labctl-{NAME}-{node.name}")
+                figures = f"Asterisk {sizes['asterisk']:.0f} MB, Corosync {sizes['corosync']:.0f} MB"
+                rows.append((f"{label}, {node.name}", figures, f"{modules[1] if modules else '?'} modules"))
+        verbs.down(engine, NAME, Silent())
+    return rows
+
+
+def resident(engine: Engine, container: str) -> dict[str, float]:
+    """VmRSS of both daemons, in MB (10^6 bytes), from /proc/PID/status."""
+    script = 'for s in asterisk corosync; do echo $s $(awk "/VmRSS/ {print \\$2}" '
+    script += "/proc/$(cat /etc/service/$s/supervise/pid)/status); done"
+    lines = engine.run(container, ["sh", "-c", script]).text.split()
+    return {name: int(kib) * 1024 / 1e6 for name, kib in zip(lines[::2], lines[1::2], strict=True)}
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print it all."""
+    console = Console(width=120 if not os.isatty(1) else None)
+    console.print(f"Measured on {figures['machine']}\n", highlight=False)
+    for title, columns in (
+        ("commands", ("COMMAND", "MEDIAN", "RANGE")),
+        ("propagation", ("STATE CHANGE", "DELAY", "")),
+        ("memory", ("RESIDENT", "MEMORY", "LOADED")),
+    ):
+        console.print(report.table("", columns, figures[title]), "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tests that need a Docker Engine: the verbs, and what is left behind."""

@@ -1,0 +1,60 @@
+"""The command line as a user runs it, and labs that are gone when a test is over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from labctl import engine as engines
+from labctl import lab as verbs
+from labctl.engine import Engine
+from labctl.progress import Silent
+
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+def labctl(*arguments: str, text: str | None = None) -> Result:
+    """Run labctl to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "labctl", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine that the tests run on."""
+    return engines.connect()
+
+
+@pytest.fixture
+def name(engine: Engine, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a lab of the test's own, taken away when the test is over."""
+    own = "t-" + "".join(each if each.isalnum() else "-" for each in request.node.name.lower())[:28].strip("-")
+    yield own
+    verbs.down(engine, own, Silent())

@@ -1,0 +1,52 @@
+"""The shipped Compose files bring a cluster up without labctl."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labctl.asterisk import parse_hints
+from labctl.wait import Deadline
+
+pytestmark = pytest.mark.docker
+
+FILES = sorted((Path(__file__).parents[2] / "compose").glob("*.yaml"))
+
+
+def compose(file: Path, *arguments: str) -> str:
+    command = ["docker", "compose", "--project-name", f"composed-{file.stem}", "--file", str(file), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.stem)
+def project(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A shipped lab, brought up by Compose and taken away again."""
+    found = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    if found.returncode != 0:
+        pytest.skip("Docker Compose v2 is not installed")
+    file: Path = request.param
+    try:
+        compose(file, "up", "--detach", "--no-build")
+        yield file
+    finally:
+        compose(file, "down", "--timeout", "0", "--volumes")
+
+
+def state(file: Path, node: str) -> str:
+    hints = parse_hints(compose(file, "exec", "-T", node, "sh", "-c", "asterisk -rx 'core show hints' 2>&1 || true"))
+    return {hint.extension: hint.state for hint in hints}.get("mystate", "")
+
+
+def test_state_crosses_in_a_lab_that_compose_brought_up(project: Path) -> None:
+    deadline = Deadline(30)
+    while state(project, "n1") == "" or state(project, "n3") == "":
+        assert not deadline.passed, "Asterisk did not boot"
+    change = "until asterisk -rx 'corosync show members' | grep -c Nodeid | grep -qx 3; do :; done;"
+    compose(project, "exec", "-T", "n1", "sh", "-c", change + "asterisk -rx 'devstate change Custom:mystate BUSY'")
+    while state(project, "n3") != "Busy":
+        assert not deadline.passed, "the state did not cross"

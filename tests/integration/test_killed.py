@@ -1,0 +1,68 @@
+"""labctl ended with SIGKILL at any point: the next `up` is ready, the next `down` leaves nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from labctl.engine import Engine
+from tests.integration.conftest import labctl
+
+pytestmark = pytest.mark.docker
+
+POINTS = 20
+LAB = "nodes: 3\nphones: 1\n"
+
+
+def kill_after(seconds: float, *arguments: str) -> int:
+    """Run labctl and end it with SIGKILL after so long; its return code, -9 if it was still at it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labctl", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        process.communicate(LAB, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+    return process.returncode
+
+
+def duration(*arguments: str) -> float:
+    """How long it takes when nobody ends it, in seconds."""
+    start = time.monotonic()
+    assert labctl(*arguments, text=LAB).code == 0
+    return time.monotonic() - start
+
+
+def test_up_and_down_killed_at_points_spread_over_their_course(name: str, engine: Engine) -> None:
+    up = ("up", "-n", name, "-f", "-")
+    down = ("down", "-n", name)
+    whole_up, whole_down = duration(*up), duration(*down)
+    killed = 0
+    for point in range(POINTS):
+        share = (point + 0.5) / POINTS
+        killed += kill_after(whole_up * share, *up) == -9
+        result = labctl(*up, text=LAB)
+        assert result.code == 0, f"up after a kill at {share:.0%}: {result.err}"
+        killed += kill_after(whole_down * share, *down) == -9
+        result = labctl(*down)
+        assert result.code == 0, f"down after a kill at {share:.0%}: {result.err}"
+        assert engine.observe(name).empty, f"left behind after a kill at {share:.0%}"
+    assert killed >= POINTS, "too few of the kills came in time to say anything"
+
+
+def test_down_right_after_a_killed_up_leaves_nothing(name: str, engine: Engine) -> None:
+    up = ("up", "-n", name, "-f", "-")
+    whole = duration(*up)
+    labctl("down", "-n", name)
+    for share in (0.3, 0.5, 0.7, 0.9):
+        kill_after(whole * share, *up)
+        assert labctl("down", "-n", name).code == 0
+        assert engine.observe(name).empty

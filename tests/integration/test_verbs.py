@@ -1,0 +1,186 @@
+"""up, down and the verbs that look, on real containers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from labctl.engine import Engine
+from tests.integration.conftest import labctl
+
+pytestmark = pytest.mark.docker
+
+SMALL = "nodes: 2\nphones: 1\n"
+
+
+def identities(engine: Engine, name: str) -> dict[str, str]:
+    return {each.node: each.id for each in engine.observe(name).containers}
+
+
+def test_up_proves_that_every_node_sees_every_other(name: str) -> None:
+    result = labctl("up", "-n", name, "-o", "json")
+    assert result.code == 0, result.err
+    pairs = {(each["origin"], each["observer"]) for each in result.data["crossings"]}
+    assert pairs == {(one, other) for one in ("n1", "n2", "n3") for other in ("n1", "n2", "n3") if one != other}
+
+
+def test_second_up_touches_no_container(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name)
+    before = identities(engine, name)
+    result = labctl("up", "-n", name, "-o", "json")
+    assert result.data["changed"] == []
+    assert identities(engine, name) == before
+
+
+def test_up_mends_just_the_killed_node(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name)
+    before = identities(engine, name)
+    labctl("sh", "-n", name, "n2", "--", "kill", "-KILL", "-1")
+    engine._api.kill(before["n2"])
+    result = labctl("up", "-n", name, "-o", "json")
+    assert result.code == 0, result.err
+    assert result.data["changed"] == [f"start labctl-{name}-n2"]
+    assert identities(engine, name) == before
+
+
+def test_up_starts_what_was_paused(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name)
+    engine._api.pause(f"labctl-{name}-n3")
+    result = labctl("up", "-n", name, "-o", "json")
+    assert result.code == 0, result.err
+    assert result.data["changed"] == [f"unpause labctl-{name}-n3"]
+
+
+def test_changed_file_recreates_just_what_it_changes(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    before = identities(engine, name)
+    changed = SMALL + "config: {n2: {asterisk/rtp.conf: '; changed'}}\n"
+    result = labctl("up", "-n", name, "-f", "-", "-o", "json", text=changed)
+    assert result.code == 0, result.err
+    after = identities(engine, name)
+    assert after["n1"] == before["n1"]
+    assert after["n2"] != before["n2"]
+
+
+def test_five_nodes(name: str) -> None:
+    result = labctl("up", "-n", name, "--nodes", "5", "-o", "json")
+    assert result.code == 0, result.err
+    assert [node["cluster"] for node in result.data["nodes"]] == [["1", "2", "3", "4", "5"]] * 5
+
+
+@pytest.mark.parametrize("totem", ["{transport: udpu}", "{encryption: false}", "{token: 3000}"])
+def test_totem_settings_make_a_ring(name: str, totem: str) -> None:
+    result = labctl("up", "-n", name, "-f", "-", text=SMALL + f"totem: {totem}\n")
+    assert result.code == 0, result.err
+
+
+def test_lab_that_shares_nothing_comes_up(name: str) -> None:
+    result = labctl("up", "-n", name, "-f", "-", text=SMALL + "share: []\n")
+    assert result.code == 0, result.err
+    assert "shares no device state" in result.err
+
+
+def test_two_labs_live_side_by_side_and_down_takes_one(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    other = f"{name[:20]}-other"
+    assert labctl("up", "-n", other, "-f", "-", text=SMALL).code == 0
+    assert labctl("down", "-n", other).code == 0
+    assert engine.observe(other).empty
+    assert labctl("wait", "-n", name, "--for", "proven").code == 0
+
+
+def test_down_leaves_nothing_whatever_state_the_lab_is_in(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name)
+    engine._api.pause(f"labctl-{name}-n1")
+    engine._api.kill(f"labctl-{name}-n2")
+    engine._api.remove_container(f"labctl-{name}-phones", force=True)
+    result = labctl("down", "-n", name)
+    assert result.code == 0, result.err
+    assert engine.observe(name).empty
+
+
+def test_down_of_a_lab_that_is_not_there_is_no_error(name: str) -> None:
+    assert labctl("down", "-n", name).code == 0
+
+
+def test_dry_run_says_and_does_nothing(name: str, engine: Engine) -> None:
+    result = labctl("up", "-n", name, "--dry-run")
+    assert result.code == 0
+    assert f"create labctl-{name}-n1" in result.out
+    assert engine.observe(name).empty
+
+
+def test_ps_shows_quorum_members_and_versions(name: str) -> None:
+    labctl("up", "-n", name)
+    rows = labctl("ps", "-n", name, "-o", "json").data
+    assert [row["ring"]["quorate"] for row in rows] == [True] * 3
+    assert [row["ring"]["members"] for row in rows] == [[1, 2, 3]] * 3
+    assert [row["cluster"] for row in rows] == [["1", "2", "3"]] * 3
+    assert all(row["asterisk"].startswith("22.") for row in rows)
+
+
+def test_ps_shows_a_node_that_does_not_run(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name)
+    engine._api.kill(f"labctl-{name}-n3")
+    rows = labctl("ps", "-n", name, "-o", "json").data
+    assert [row["container"] for row in rows] == ["running", "running", "exited"]
+
+
+def test_state_marks_where_nodes_differ(name: str) -> None:
+    text = SMALL + "share: []\n"
+    labctl("up", "-n", name, "-f", "-", text=text)
+    labctl("cli", "-n", name, "n1", "devstate", "change", "Custom:mystate", "BUSY")
+    rows = {row["extension"]: row for row in labctl("state", "-n", name, "-o", "json").data}
+    assert rows["mystate"]["states"] == {"n1": "Busy", "n2": "Idle"}
+    assert not rows["mystate"]["agreed"]
+    assert "< differ" in labctl("state", "-n", name).out
+
+
+def test_wait_for_a_state_that_comes_and_one_that_does_not(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    labctl("cli", "-n", name, "n1", "devstate", "change", "Custom:mystate", "RINGING")
+    assert labctl("wait", "-n", name, "--for", "state=mystate:Ringing").code == 0
+    result = labctl("wait", "-n", name, "--for", "state=mystate:Hold", "--timeout", "300ms")
+    assert result.code == 1
+    assert "n2: says Ringing" in result.err
+
+
+def test_sh_passes_the_exit_code_on(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    result = labctl("sh", "-n", name, "n1", "--", "sh", "-c", "echo out; exit 7")
+    assert (result.code, result.out) == (7, "out\n")
+
+
+def test_logs_hold_corosync_and_asterisk(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    text = labctl("logs", "-n", name).out
+    assert "n1 | " in text
+    assert "[QUORUM] Members[2]: 1 2" in text
+    assert "joined the cluster" in text
+
+
+def test_broken_node_is_named_with_its_log_in_time(name: str) -> None:
+    text = SMALL + "config: {n2: {asterisk/modules.conf: 'noload = res_corosync.so'}}\n"
+    result = labctl("up", "-n", name, "-f", "-", "--timeout", "6s", text=text)
+    assert result.code == 1
+    assert "n2: res_corosync is not loaded" in result.err
+
+
+def test_corosync_that_cannot_start_is_named_with_its_log(name: str) -> None:
+    text = SMALL + "config: {n1: {corosync/corosync.conf: 'this is no configuration'}}\n"
+    result = labctl("up", "-n", name, "-f", "-", "--timeout", "6s", text=text)
+    assert result.code == 1
+    assert "n1: " in result.err
+    assert "corosync" in result.err.lower()
+
+
+def test_names_that_are_not_there_exit_2_and_say_what_is(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    result = labctl("cli", "-n", name, "n9", "core show version")
+    assert result.code == 2
+    assert "n1, n2" in result.err or "did you mean" in result.err
+
+
+def test_export_of_a_running_lab_needs_no_engine(name: str) -> None:
+    assert json.loads(labctl("config", "-n", name, "-o", "json").out)["name"] == name
