@@ -49,9 +49,7 @@ PHONE_NAMES = NAMES.filter(
     )
 )
 NUMBERS = st.from_regex(r"[0-9]{2,10}", fullmatch=True).filter(lambda number: number != "600")
-TEXTS = st.text(
-    st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Zs")) | st.sampled_from(" \n\t")
-)
+TEXTS = st.text(st.characters().filter(str.isprintable) | st.sampled_from("\n\t"))
 PATHS = st.from_regex(r"(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}){1,3}", fullmatch=True)
 
 

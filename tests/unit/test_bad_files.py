@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,7 +10,7 @@ import pytest
 import yaml
 
 from labctl import cli, document, engine, labfile, sources
-from labctl.errors import InvalidFile, UsageError
+from labctl.errors import InvalidFile
 from tests.unit.labs import DATA
 
 LABS = sorted((DATA / "bad-labs").iterdir())
@@ -119,43 +117,3 @@ def test_a_wrong_flag_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> No
     assert refusal(capsys, "config", "--name", "My Lab")[0] == "--name: not a name: My Lab"
     assert refusal(capsys, "config", "--stack", "23")[0] == "no stack `23`"
     assert refusal(capsys, "config", "--stack", "./none.yaml")[0] == "none.yaml: No such file or directory"
-
-
-@pytest.mark.parametrize(
-    ("data", "part"),
-    [
-        (b"name: \xff\n", "not UTF-8 text (byte 6)"),
-        ("name: a\n".encode("utf-16"), "not UTF-8 text (byte 0)"),
-        (b"name: \xc3", "not UTF-8 text"),
-    ],
-)
-def test_bytes_that_are_no_text_are_refused(
-    data: bytes, part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "lab.yaml"
-    file.write_bytes(data)
-    assert f"{file}: {part}" in refusal(capsys, "config", "-f", str(file))[0]
-
-
-@pytest.mark.parametrize("name", ["no-such-lab", "no-such-lab.yaml", "/", "a" * 300, "a/\0.yaml", "/dev/zero"])
-def test_what_is_no_lab_file_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refusal(capsys, "config", "-f", name)
-
-
-def test_a_folder_is_no_lab_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Is a directory"):
-        sources.read_text(tmp_path)
-
-
-def test_standard_input_is_named_by_a_dash() -> None:
-    command = [sys.executable, "-m", "labctl", "config", "-f", "-"]
-    ended = subprocess.run(command, input=b"name: a\nfoo: 1\n", capture_output=True, check=False)
-    assert (ended.returncode, ended.stdout) == (2, b"")
-    assert ended.stderr.startswith(b"labctl: -:2: unknown key `foo`")
-
-
-def test_standard_input_that_is_no_text_is_refused() -> None:
-    command = [sys.executable, "-m", "labctl", "config", "-f", "-"]
-    ended = subprocess.run(command, input=b"name: \xff\n", capture_output=True, check=False)
-    assert (ended.returncode, ended.stdout) == (2, b"")
-    assert ended.stderr.startswith(b"labctl: standard input: not UTF-8 text")

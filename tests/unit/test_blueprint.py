@@ -1,0 +1,158 @@
+"""What a lab is made into: addresses, secrets, configuration files, modules, hashes.
+
+The whole configuration of a node stands in golden/STACK/NODE. After a change that is meant:
+LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_blueprint.py, and look at what git shows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl import blueprint, labfile, sources
+from labctl.blueprint import LABEL_CONFIG, Secrets
+from labctl.labfile import Overrides
+from labctl.spec import Node
+from tests.unit.labs import IMAGES, SUBNET, draw, files, stack
+
+GOLDEN = Path(__file__).parent / "golden"
+SHIPPED = "name: three-node\nnodes: 3\n"
+LAST_SLASH_24S = [f"198.{18 + at // 256}.{at % 256}.0/24" for at in range(512)]
+
+
+def hashes(text: str = "name: lab\n") -> dict[str, str]:
+    """node -> the hash of all that its container is."""
+    return {each.hostname: dict(each.labels)[LABEL_CONFIG] for each in draw(text).containers}
+
+
+@pytest.mark.parametrize("name", sources.shipped_stacks())
+def test_the_configuration_of_a_node_is_the_golden_one(name: str) -> None:
+    lab, of_stack = sources.find_lab("three-node", Overrides(stack=name))
+    made = blueprint.node_files(lab, of_stack, lab.nodes[0], SUBNET, Secrets("golden"))
+    folder = GOLDEN / name / "n1"
+    texts = {file.path.removeprefix("/etc/"): file.text for file in made}
+    if os.environ.get("LABCTL_UPDATE_GOLDEN"):
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, text in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, "utf-8")
+    golden = {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
+    assert texts == golden
+
+
+def test_nodes_have_addresses_of_their_own_in_the_smallest_network() -> None:
+    nodes = draw("name: lab\nnodes: 16\n", subnet="198.18.0.64/26").containers
+    assert len({each.address for each in nodes}) == 17
+    assert nodes[0].address == "198.18.0.75"
+    assert nodes[-1].address == blueprint.phones_address("198.18.0.64/26") == "198.18.0.73"
+
+
+@given(st.lists(st.integers(1, 0xFFFF), unique=True, min_size=2))
+def test_entity_ids_are_unique(nodeids: list[int]) -> None:
+    assert len({Node("n", nodeid).entityid for nodeid in nodeids}) == len(nodeids)
+
+
+def test_every_node_has_its_own_entity_id_and_no_other_one() -> None:
+    found = [re.findall("entityid = (.+)", files(SHIPPED, f"n{at}")["asterisk/asterisk.conf"]) for at in (1, 2, 3)]
+    assert found == [["02:00:00:00:00:01"], ["02:00:00:00:00:02"], ["02:00:00:00:00:03"]]
+
+
+@given(st.text(), st.text())
+def test_secrets_differ_by_seed_and_by_purpose(one: str, other: str) -> None:
+    here, there = Secrets(one), Secrets(other)
+    assert (here == there) == (here.ami == there.ami) == (here.authkey == there.authkey) == (one == other)
+    assert len({here.ami, here.authkey[:32], here.sip("ami"), here.sip("alice")}) == 4
+
+
+def test_secrets_have_the_form_that_their_readers_want() -> None:
+    secrets = Secrets("seed")
+    assert re.fullmatch("[0-9a-f]{256}", secrets.authkey)
+    assert re.fullmatch("[0-9]{4}", secrets.pin("101"))
+    assert re.fullmatch("[0-9a-f]{32}", secrets.sip("alice"))
+
+
+def test_a_node_without_a_mailbox_has_no_voicemail() -> None:
+    loaded = {node: files(SHIPPED, node)["asterisk/modules.conf"] for node in ("n1", "n2")}
+    assert "app_voicemail.so" in loaded["n1"]
+    assert "app_voicemail.so" not in loaded["n2"]
+
+
+def test_nodes_that_share_nothing_have_no_cluster_module() -> None:
+    assert "res_corosync.so" in files(SHIPPED, "n1")["asterisk/modules.conf"]
+    assert "res_corosync" not in files("name: lab\nshare: []\n", "n1")["asterisk/modules.conf"]
+
+
+def test_a_lab_without_phones_loads_no_sip() -> None:
+    assert "pjsip" not in files("name: lab\nphones: 0\n", "n1")["asterisk/modules.conf"]
+
+
+@pytest.mark.parametrize("share", ["mwi", "device_state"])
+def test_what_is_shared_is_published_and_subscribed_to(share: str) -> None:
+    text = files(f"name: lab\nshare: [{share}]\n", "n1")["asterisk/res_corosync.conf"]
+    assert text.splitlines()[1:] == [f"publish_event = {share}", f"subscribe_event = {share}"]
+
+
+def test_the_key_is_there_only_where_it_is_used_and_for_root_alone() -> None:
+    assert "corosync/authkey" not in files("name: lab\ntotem: {transport: udpu}\n", "n1")
+    key = next(file for file in draw().containers[0].files if file.path == "/etc/corosync/authkey")
+    assert key.mode == 0o400
+
+
+def test_extra_configuration_goes_where_the_lab_file_says() -> None:
+    text = "name: lab\nconfig: {all: {asterisk/rtp.conf: a}, n2: {asterisk/rtp.conf: b, asterisk/manager.conf: c}}\n"
+    assert [files(text, node)["asterisk/rtp.conf"] for node in ("n1", "n2")] == ["a\n", "a\nb\n"]
+    assert files(text, "n2")["asterisk/manager.conf"] == files(SHIPPED, "n2")["asterisk/manager.conf"] + "c\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ("name: lab\n", set()),
+        ("name: lab\nnodes: [n1, n2, n3]\n", set()),
+        ("name: lab\nconfig: {n2: {asterisk/rtp.conf: x}}\n", {"n2", "phones"}),
+        ("name: lab\ntotem: {token: 2000}\n", {"n1", "n2", "n3", "phones"}),
+    ],
+)
+def test_a_containers_hash_changes_with_what_it_is(text: str, nodes: set[str]) -> None:
+    before, after = hashes(), hashes(text)
+    assert {node for node in before if before[node] != after[node]} == nodes
+
+
+def test_an_image_built_anew_is_a_change() -> None:
+    newer = draw(images=replace(IMAGES, node_id="sha256:newer")).containers
+    assert [dict(each.labels)[LABEL_CONFIG] == hashes()[each.hostname] for each in newer] == [False] * 3 + [True]
+
+
+def test_the_order_of_modules_holds_each_once() -> None:
+    lab = labfile.read(SHIPPED, "-", sources.find_stack)[0]
+    loaded = blueprint.modules(lab, stack(), lab.nodes[0])
+    assert len(set(loaded)) == len(loaded)
+    assert loaded[-1] == "res_corosync"
+
+
+@given(st.text(), st.lists(st.sampled_from(["198.18.0.0/16", "198.19.0.0/17", "10.0.0.0/8", "fd00::/8"])))
+def test_a_free_network_meets_none_that_is_taken(name: str, taken: list[str]) -> None:
+    free = blueprint.free_subnet(name, taken)
+    assert free in LAST_SLASH_24S
+    assert not any(free.startswith(each[:7]) for each in taken if each == "198.18.0.0/16")
+
+
+def test_the_last_free_network_is_found() -> None:
+    assert blueprint.free_subnet("lab", LAST_SLASH_24S[:77] + LAST_SLASH_24S[78:]) == "198.18.77.0/24"
+
+
+@pytest.mark.parametrize("taken", [LAST_SLASH_24S, ["198.18.0.0/15"], ["0.0.0.0/0"], ["198.16.0.0/13", "::/0"]])
+def test_no_network_free_is_an_error(taken: list[str]) -> None:
+    with pytest.raises(LookupError, match=r"no /24 of 198\.18\.0\.0/15 is free"):
+        blueprint.free_subnet("lab", taken)
+
+
+def test_a_name_tends_to_the_same_network() -> None:
+    assert blueprint.free_subnet("lab", []) == blueprint.free_subnet("lab", ["198.19.0.0/32", "10.0.0.0/8"])

@@ -1,0 +1,88 @@
+"""Imports go down: a module imports from lower floors only, never sideways."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import labctl
+
+FLOORS = {
+    10: ["__main__"],
+    9: ["cli"],
+    8: ["lab", "sources"],
+    7: ["build", "cluster", "doctor", "phone"],
+    6: ["compose", "engine", "plan"],
+    5: ["blueprint"],
+    4: ["images", "labfile"],
+    3: ["ami", "stack"],
+    2: ["asterisk", "corosync", "report", "review", "sipp", "tshark"],
+    1: ["console", "document", "facts", "progress", "spec", "steps", "wait"],
+    0: ["errors", "__init__"],
+}
+FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
+PATHS = sorted(Path(labctl.__file__).parent.glob("*.py"))
+TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PATHS}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere, be it for types alone; of labctl, by what stands after the dot."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "labctl":
+            yield from (f"labctl.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "."
+
+
+def own(tree: ast.AST) -> set[str]:
+    """The modules of labctl that are imported; `labctl.__version__` is of `__init__`."""
+    found = {name.removeprefix("labctl.") for name in imports(tree) if name.startswith("labctl")}
+    return {"__init__" if name == "__version__" else name for name in found}
+
+
+def names(tree: ast.AST) -> set[str]:
+    """Every name that is called or looked up: `print`, `time.sleep`."""
+    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
+
+
+def users(*wanted: str) -> set[str]:
+    return {module for module, tree in TREES.items() if names(tree) & set(wanted)}
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_a_module_imports_from_lower_floors_only(module: str) -> None:
+    assert {each for each in own(TREES[module]) if FLOOR[each] >= FLOOR[module]} == set()
+
+
+def test_every_module_stands_on_one_floor() -> None:
+    assert sorted(module for modules in FLOORS.values() for module in modules) == sorted(FLOOR)
+    assert set(TREES) <= set(FLOOR)
+    assert all(upper > lower for upper, lower in pairwise(FLOORS))
+
+
+def test_only_engine_imports_docker() -> None:
+    libraries = {"docker", "requests"}
+    users = {module for module, tree in TREES.items() if libraries & {name.split(".")[0] for name in imports(tree)}}
+    assert users == {"engine"}
+
+
+def test_nothing_sleeps() -> None:
+    assert users("time.sleep", "sleep") == set()
+
+
+def test_only_the_command_line_prints_and_exits_and_reads_the_environment() -> None:
+    assert users("print", "click.echo", "os.environ", "os.getenv", "sys.exit", "sys.argv") <= {"cli"}
+
+
+def test_one_place_catches_every_exception() -> None:
+    def catches(tree: ast.AST) -> int:
+        caught = [node.type for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
+        return sum(each is None or ast.unparse(each) in ("Exception", "BaseException") for each in caught)
+
+    assert {module: catches(tree) for module, tree in TREES.items() if catches(tree)} == {"cli": 1}
