@@ -110,6 +110,7 @@ class ExecStream:
             self._socket.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):
             self._raw.close()
+            self._socket.close()
 
 
 class Engine:

@@ -6,6 +6,7 @@ by port. Media goes through the nodes (`direct_media = no`): what a phone hears 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class UserAgent:
         self.messages: list[SipMessage] = []
         self.ending: Ending | None = None
         self._what = what
+        self._nudges = itertools.count(1)
         self._signal = signal
         self._stream: ExecStream | None = None
         self._thread = threading.Thread(target=self._read, name=f"phone-{agent.name}", daemon=True)
@@ -126,14 +128,14 @@ class UserAgent:
 
     def nudge(self) -> None:
         """Have it go on: hang up or cancel its call, unsubscribe, unregister."""
-        self._order(sipp.nudge(self.agent, self.agent.call_id))
+        self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._nudges)))
 
     def nudge_call(self) -> None:
         """Have it answer or hang up the call that came in last. Raises LabError if none did."""
         calls = self.received("INVITE")
         if not calls:
             raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID")))
+        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._nudges)))
 
     def drain(self) -> None:
         """Have it end as soon as its calls are over."""

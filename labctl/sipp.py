@@ -137,15 +137,18 @@ def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
     ]
 
 
-def nudge(agent: Agent, call_id: str) -> str:
-    """The order to RUNNER to send the agent an INFO in that call, and so make it go on."""
+def nudge(agent: Agent, call_id: str, number: int) -> str:
+    """The order to RUNNER to send the agent an INFO in that call, and so make it go on.
+
+    Without a `number` of its own SIPp takes it for a retransmission of the one before.
+    """
     lines = [
         f"INFO sip:{agent.name}@{agent.address}:{agent.port} SIP/2.0",
-        f"Via: SIP/2.0/UDP {agent.address}:9;branch=z9hG4bK-nudge",
+        f"Via: SIP/2.0/UDP {agent.address}:9;branch=z9hG4bK-nudge-{number}",
         "From: <sip:labctl@localhost>;tag=labctl",
         f"To: <sip:{agent.name}@{agent.address}>",
         f"Call-ID: {call_id}",
-        "CSeq: 1 INFO",
+        f"CSeq: {number} INFO",
         "Content-Length: 0",
     ]
     text = base64.b64encode(("\r\n".join(lines) + "\r\n\r\n").encode()).decode()

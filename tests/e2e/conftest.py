@@ -1,0 +1,58 @@
+"""A lab of real nodes that the end-to-end tests share: it comes up once, and goes when they are over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from labctl import engine as engines
+from labctl import lab as verbs
+from labctl.build import Options
+from labctl.cluster import Cluster
+from labctl.engine import Engine
+from labctl.lab import Running
+from labctl.labfile import Overrides
+from labctl.phone import Phones
+from labctl.progress import Silent
+from labctl.sources import find_lab
+from labctl.wait import Deadline
+
+NAME = f"e2e-{os.getpid()}"
+"""Each run has a lab of its own, so that two at a time do not meet."""
+
+READY_S = 120.0
+
+
+@dataclass(frozen=True)
+class LabUnderTest:
+    """A lab that is proven ready, and open connections to all of its nodes."""
+
+    engine: Engine
+    running: Running
+    cluster: Cluster
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[LabUnderTest]:
+    """The default lab: three nodes, a phone on each."""
+    engine = engines.connect()
+    wanted, stack = find_lab(None, Overrides(name=NAME))
+    try:
+        verbs.up(engine, wanted, stack, Options(), READY_S, Silent())
+        running = verbs.load(engine, NAME)
+        with Cluster(engine, running.lab, running.stack, running.seen) as cluster:
+            cluster.open()
+            cluster.await_ready(Deadline(READY_S))
+            yield LabUnderTest(engine, running, cluster)
+    finally:
+        verbs.down(engine, NAME, Silent())
+
+
+@pytest.fixture
+def phones(lab: LabUnderTest) -> Iterator[Phones]:
+    """The lab's phones, all switched off before and after the test."""
+    with Phones(lab.engine, lab.running.lab, lab.running.seen) as phones:
+        yield phones

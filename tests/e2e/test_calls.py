@@ -1,0 +1,92 @@
+"""Calls, lamps and registrations of real SIP phones, across nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.phone import Phones, Refused, UserAgent
+from labctl.wait import Deadline
+from tests.e2e.conftest import LabUnderTest
+
+pytestmark = pytest.mark.docker
+
+RING_MS = 100
+ARRIVES_S = 10.0
+PACKETS = 10
+"""Of 20 ms each: 200 ms of audio."""
+
+MESSAGE_MS = 1000
+
+
+def talk(phones: Phones, caller: UserAgent, callee: UserAgent) -> None:
+    """Let both hear some audio from their nodes, and hang up."""
+    phones.await_heard(caller, PACKETS, Deadline(ARRIVES_S))
+    phones.await_heard(callee, PACKETS, Deadline(ARRIVES_S))
+    caller.nudge()
+
+
+@pytest.mark.parametrize(("caller", "callee"), [("alice", "bob"), ("bob", "alice"), ("carol", "bob")])
+def test_call_across_nodes_carries_audio_both_ways(lab: LabUnderTest, phones: Phones, caller: str, callee: str) -> None:
+    called = phones.switch_on(callee, RING_MS)
+    call = phones.call(caller, lab.running.lab.phone(callee).extension)
+    talk(phones, call, called)
+    assert call.finish(Deadline(ARRIVES_S)).code == 0
+    assert phones.switch_off(called).code == 0
+
+
+def test_call_from_node_1_to_node_2_is_watched_from_node_3(phones: Phones) -> None:
+    bob = phones.switch_on("bob", RING_MS)
+    carol = phones.watch("carol", "102")
+    carol.wait_for(lambda: carol.dialog_states[-1] == "terminated", "bob is idle", Deadline(ARRIVES_S))
+    before = len(carol.dialog_states)
+    call = phones.call("alice", "102")
+    talk(phones, call, bob)
+    over = ["early", "confirmed", "terminated"]
+    carol.wait_for(lambda: carol.dialog_states[before:] == over, f"{over}", Deadline(ARRIVES_S))
+    carol.nudge()
+    assert [each.finish(Deadline(ARRIVES_S)).code for each in (call, carol)] == [0, 0]
+
+
+def test_voicemail_on_node_1_lights_the_lamp_of_a_phone_on_node_3(phones: Phones) -> None:
+    carol = phones.switch_on("carol")
+    carol.wait_for(lambda: carol.mailbox is not None, "what the mailbox holds", Deadline(ARRIVES_S))
+    before = carol.mailbox.new if carol.mailbox else 0
+    assert phones.call("alice", "*103", MESSAGE_MS).finish(Deadline(ARRIVES_S)).code == 0
+    carol.wait_for(lambda: bool(carol.mailbox and carol.mailbox.new > before), "a new message", Deadline(ARRIVES_S))
+    body = carol.received("NOTIFY")[-1].body
+    assert body.startswith(f"Messages-Waiting: yes\nVoice-Message: {before + 1}/0")
+
+
+def test_wrong_password_is_refused(lab: LabUnderTest, phones: Phones) -> None:
+    with pytest.raises(Refused, match=r"bob .*401 Unauthorized"):
+        phones.switch_on("bob", password="wrong")
+    lab.cluster.await_state("102", "Unavailable", Deadline(ARRIVES_S))
+
+
+def test_hints_of_a_phone_follow_its_registration_on_every_node(lab: LabUnderTest, phones: Phones) -> None:
+    lab.cluster.await_state("102", "Unavailable", Deadline(ARRIVES_S))
+    bob = phones.switch_on("bob")
+    lab.cluster.await_state("102", "Idle", Deadline(ARRIVES_S))
+    phones.switch_off(bob)
+    lab.cluster.await_state("102", "Unavailable", Deadline(ARRIVES_S))
+
+
+def test_caller_who_gives_up_stops_the_ringing(lab: LabUnderTest, phones: Phones) -> None:
+    bob = phones.switch_on("bob", ring_ms=30_000)
+    call = phones.call("alice", "102")
+    lab.cluster.await_state("102", "Ringing", Deadline(ARRIVES_S))
+    call.nudge()
+    assert call.finish(Deadline(ARRIVES_S)).code == 0
+    lab.cluster.await_state("102", "Idle", Deadline(ARRIVES_S))
+    assert len(bob.received("CANCEL")) == 1
+
+
+def test_callee_who_hangs_up_ends_the_call(lab: LabUnderTest, phones: Phones) -> None:
+    bob = phones.switch_on("bob", ring_ms=30_000)
+    call = phones.call("alice", "102")
+    bob.wait_for(lambda: bool(bob.received("INVITE")), "a call", Deadline(ARRIVES_S))
+    bob.nudge_call()
+    phones.await_heard(bob, PACKETS, Deadline(ARRIVES_S))
+    bob.nudge_call()
+    assert call.finish(Deadline(ARRIVES_S)).code == 0
+    lab.cluster.await_state("102", "Idle", Deadline(ARRIVES_S))
