@@ -82,7 +82,7 @@ class Connection:
             raise LabError(f"{self.node}: Asterisk did not answer within {timeout_s:g} s")
         if message.get("Response") == "Error":
             reason = message.get("Output") or message.get("Message", "")
-            raise LabError(f"{self.node}: Asterisk refused: {reason}")
+            raise LabError(f"{self.node}: Asterisk says: {' '.join(reason.split())}")
         return message
 
     def ask(self, action: str, **headers: str) -> Message:

@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from types import TracebackType
 
 from labctl import ami, asterisk, corosync
 from labctl.asterisk import Message
 from labctl.blueprint import ROLE_NODE, Secrets
-from labctl.engine import Engine
+from labctl.engine import Engine, LogStream
 from labctl.errors import LabError, NotReady
 from labctl.facts import UNKNOWN, Container, Crossing, NodeView, Observation, Ring, StateRow
 from labctl.spec import Lab, Node
@@ -43,7 +42,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._listeners: list[Callable[[str, float, Message], None]] = []
-        self._log_streams: list[object] = []
+        self._log_streams: list[LogStream] = []
 
     def __enter__(self) -> Cluster:
         return self
@@ -69,8 +68,7 @@ class Cluster:
         for connection in self._connections.values():
             connection.close()
         for stream in self._log_streams:
-            with suppress(Exception):
-                stream.close()  # type: ignore[attr-defined]
+            stream.close()
 
     def connection(self, node: str) -> ami.Connection:
         """The connection to a node. Raises LabError if there is none."""
@@ -148,8 +146,8 @@ class Cluster:
         if self.lab.share:
             try:
                 seen = asterisk.parse_members(self.connection(node.name).command(self._stack.members_command))
-            except LabError:
-                return [f"{self._stack.cluster_module} is not loaded"]
+            except LabError as error:
+                return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
             if len(seen) != expected:
                 return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"]
         ring = self._rings.get(node.name) or corosync.parse_quorumtool(self.connection(node.name).preamble)
@@ -169,9 +167,8 @@ class Cluster:
         self._log_streams.append(stream)
 
         def read() -> None:
-            with suppress(Exception):  # the stream is closed under it when the wait is over
-                for _ in stream:
-                    self._signal.notify()
+            for _ in stream:
+                self._signal.notify()
             self._signal.notify()
 
         threading.Thread(target=read, name=f"log-{node}", daemon=True).start()

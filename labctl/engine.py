@@ -6,8 +6,8 @@ import io
 import json
 import socket
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -108,9 +108,31 @@ class ExecStream:
         """Hang up. A reader in another thread ends; the command sees the end of its input."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            self._raw.close()
+        for each in (self._raw, self._socket):
+            with suppress(OSError):
+                each.close()
             self._socket.close()
+
+
+class LogStream:
+    """What a container says, as bytes, until it ends or the stream is closed."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __iter__(self) -> Iterator[bytes]:
+        """What is said, as it comes."""
+        with suppress(OSError, ValueError, AttributeError, requests.exceptions.RequestException):
+            yield from self._raw
+
+    def close(self) -> None:
+        """Hang up. A reader in another thread ends."""
+        with suppress(OSError, AttributeError, docker_errors.DockerException):
+            self._raw.close()
+        with suppress(OSError, AttributeError):
+            self._raw._response.raw._fp.close()  # docker-py leaves the socket's own reader open
+        with suppress(OSError, AttributeError):
+            self._raw._response.close()
 
 
 class Engine:
@@ -247,19 +269,20 @@ class Engine:
             raw = self._api.logs(container, tail="all" if tail is None else tail, since=since)
         return cast(bytes, raw).decode("utf-8", "replace")
 
-    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> Any:
-        """What a container says, as bytes, as it says it, until it ends; `close()` ends it sooner."""
+    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogStream:
+        """What a container says, as it says it."""
         with _translated(f"read the logs of {container}"):
-            return self._api.logs(
-                container, stream=True, follow=True, tail="all" if tail is None else tail, since=since
+            return LogStream(
+                self._api.logs(container, stream=True, follow=True, tail="all" if tail is None else tail, since=since)
             )
 
-    def follow_lines(self, container: str, tail: int | None = None) -> Iterator[str]:
+    def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
         """What a container says, line by line, until it ends."""
         rest = ""
-        for chunk in self.follow_logs(container, tail):
-            *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
-            yield from lines
+        with closing(self.follow_logs(container, tail)) as chunks:
+            for chunk in chunks:
+                *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
+                yield from lines
         if rest:
             yield rest
 
