@@ -87,9 +87,10 @@ def up(
 
     Raises NotReady after `timeout_s` seconds (counted from when the containers run).
     """
-    with _locked(lab.name):
+    with _locked(lab.name), ThreadPoolExecutor(max_workers=1) as meanwhile:
         images = build.build(engine, stack, options, progress)
-        done = _make_so(engine, lab, stack, images, progress)
+        done, later = _make_so(engine, lab, stack, images, progress)
+        phones = meanwhile.submit(_apply, engine, later, progress)
         seen = engine.observe(lab.name)
         with Cluster(engine, lab, stack, seen) as cluster:
             deadline = Deadline(timeout_s)
@@ -99,19 +100,21 @@ def up(
             with step(progress, "prove that state crosses"):
                 crossings = cluster.prove(deadline)
             nodes = cluster.views()
-        return UpReport(lab, tuple(done), tuple(nodes), tuple(crossings))
+        phones.result()
+        return UpReport(lab, tuple(flatten(done + later)), tuple(nodes), tuple(crossings))
 
 
-def _make_so(engine: Engine, lab: Lab, stack: Stack, images: Images, progress: Progress) -> list[Step]:
+def _make_so(engine: Engine, lab: Lab, stack: Stack, images: Images, progress: Progress) -> tuple[Plan, Plan]:
+    """Make the network and the nodes; what was done, and what is still to be done for the phones."""
     for _ in range(SUBNET_TRIES):
         wanted, seen = _draw(engine, lab, stack, images)
-        steps = plan.up(wanted, seen)
+        steps = plan.nodes(wanted, seen)
         try:
             _apply(engine, steps, progress)
         except SubnetTaken as error:
             refusal = error
             continue
-        return flatten(steps)
+        return steps, plan.phones(wanted, seen)
     raise LabError(f"no network for the lab: {refusal.message}", "take unused Docker networks away, or set `subnet:`")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.blueprint import LABEL_CONFIG, Blueprint
+from labctl.blueprint import LABEL_CONFIG, LABEL_ROLE, ROLE_NODE, ROLE_PHONES, Blueprint
 from labctl.facts import Container, Observation
 from labctl.steps import (
     Chain,
@@ -18,22 +18,47 @@ from labctl.steps import (
 
 
 def up(wanted: Blueprint, seen: Observation) -> Plan:
-    """The steps that make `seen` into `wanted`; none where it is so already.
+    """The steps that make `seen` into `wanted`; none where it is so already."""
+    return nodes(wanted, seen) + phones(wanted, seen)
+
+
+def nodes(wanted: Blueprint, seen: Observation) -> Plan:
+    """The first part of `up`: what is stale goes, then the network and the nodes are made or mended.
 
     A network on other addresses is replaced, and with it every container. Several networks of one name
     (Docker allows that, and an interrupted `up` could leave them) are replaced by one.
     """
-    fits = len(seen.networks) == 1 and seen.networks[0].subnet == wanted.subnet
-    names = {container.name for container in wanted.containers}
-    kept = {container.name: container for container in seen.containers if fits and container.name in names}
-    stale = [container for container in seen.containers if container.name not in kept]
-    removals: tuple[Chain, ...] = tuple((RemoveContainer(each.name, each.id),) for each in stale)
+    kept = _kept(wanted, seen)
+    removals = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers if each.name not in kept)
     network: tuple[Chain, ...] = ()
-    if not fits:
+    if not _network_fits(wanted, seen):
         create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels)
         network = ((*(RemoveNetwork(each.name, each.id) for each in seen.networks), create),)
-    nodes = tuple(_mend(container, kept.get(container.name)) for container in wanted.containers)
-    stages = (removals, network, tuple(chain for chain in nodes if chain))
+    return _stages(removals, network, _mended(wanted, kept, ROLE_NODE))
+
+
+def phones(wanted: Blueprint, seen: Observation) -> Plan:
+    """The second part of `up`, which needs not be waited for while the nodes boot."""
+    return _stages(_mended(wanted, _kept(wanted, seen), ROLE_PHONES))
+
+
+def _network_fits(wanted: Blueprint, seen: Observation) -> bool:
+    return len(seen.networks) == 1 and seen.networks[0].subnet == wanted.subnet
+
+
+def _kept(wanted: Blueprint, seen: Observation) -> dict[str, Container]:
+    """The containers that stay, if mended, by name."""
+    names = {container.name for container in wanted.containers}
+    fits = _network_fits(wanted, seen)
+    return {container.name: container for container in seen.containers if fits and container.name in names}
+
+
+def _mended(wanted: Blueprint, kept: dict[str, Container], role: str) -> tuple[Chain, ...]:
+    of_role = [container for container in wanted.containers if dict(container.labels)[LABEL_ROLE] == role]
+    return tuple(chain for chain in (_mend(each, kept.get(each.name)) for each in of_role) if chain)
+
+
+def _stages(*stages: tuple[Chain, ...]) -> Plan:
     return tuple(stage for stage in stages if stage)
 
 
@@ -55,6 +80,6 @@ def _mend(wanted: ContainerSpec, seen: Container | None) -> Chain:
 
 def down(seen: Observation) -> Plan:
     """The steps that take away all that is there."""
-    containers: tuple[Chain, ...] = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers)
-    networks: tuple[Chain, ...] = tuple((RemoveNetwork(each.name, each.id),) for each in seen.networks)
-    return tuple(stage for stage in (containers, networks) if stage)
+    containers = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers)
+    networks = tuple((RemoveNetwork(each.name, each.id),) for each in seen.networks)
+    return _stages(containers, networks)

@@ -141,10 +141,11 @@ def test_a_node_that_is_wanted_no_more_goes() -> None:
     assert said(plan.up(draw("name: lab\nnodes: [n1, n2]\nphones: 0\n"), standing()))[0] == "remove labctl-lab-n3"
 
 
-def test_from_nothing_the_network_comes_before_the_containers_side_by_side() -> None:
-    network_stage, containers = plan.up(WANTED, Observation())
-    assert [type(step) for chain in network_stage for step in chain] == [CreateNetwork]
-    assert [[type(step) for step in chain] for chain in containers] == [[CreateContainer, StartContainer]] * 4
+def test_from_nothing_the_network_comes_first_then_the_nodes_side_by_side_then_the_phones() -> None:
+    network, nodes, phones = plan.up(WANTED, Observation())
+    assert [type(step) for chain in network for step in chain] == [CreateNetwork]
+    assert [[type(step) for step in chain] for chain in nodes] == [[CreateContainer, StartContainer]] * 3
+    assert [[type(step) for step in chain] for chain in phones] == [[CreateContainer, StartContainer]]
 
 
 CONTAINERS = st.builds(
