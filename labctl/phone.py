@@ -89,13 +89,16 @@ class UserAgent:
 
     def answers(self, method: str) -> list[int]:
         """The final status codes that its own requests of that method got so far, in order."""
-        seen = [each for each in list(self.messages) if not each.sent and each.about == method]
-        return [each.status for each in seen if each.status >= 200]
+        return [each.status for each in self.responses(method) if each.status >= 200]
+
+    def responses(self, method: str) -> list[SipMessage]:
+        """What its own requests of that method were answered so far, in order."""
+        return [each for each in list(self.messages) if not each.sent and each.status and each.about == method]
 
     def answer_line(self, method: str) -> str:
-        """The last status line that its requests of that method got, "" before the first."""
-        seen = [each.start for each in list(self.messages) if not each.sent and each.about == method and each.status]
-        return seen[-1].removeprefix("SIP/2.0 ") if seen else ""
+        """The last status that its requests of that method got, such as "486 Busy Here"; "" before the first."""
+        seen = self.responses(method)
+        return seen[-1].start.removeprefix("SIP/2.0 ") if seen else ""
 
     @property
     def dialog_states(self) -> list[str]:
@@ -268,9 +271,13 @@ class Phones:
         return phone.finish(Deadline(timeout_s))
 
     def call(self, name: str, extension: str, talk_ms: int = TALK_MS) -> UserAgent:
-        """Have a phone call an extension. Hangs up after `talk_ms` of talk, or a nudge; `finish` waits for its end."""
+        """Have a phone call an extension; its node has answered the signed INVITE, if only with 100, when this returns.
+
+        It hangs up after `talk_ms` of talk, or a nudge; `finish` waits for its end.
+        """
         caller = self._start(name, f"calls {extension}")
         self._run(caller, (sipp.call(caller.agent, extension, talk_ms),), once=True)
+        caller.wait_for(lambda: len(caller.responses("INVITE")) > 1, "an answer", Deadline(ANSWER_TIMEOUT_S))
         return caller
 
     def watch(self, name: str, extension: str) -> UserAgent:

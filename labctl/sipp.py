@@ -33,6 +33,7 @@ RECEIVE_TIMEOUT_MS = 5000
 """How long a scenario waits for an answer where it says nothing else: longer than four retransmissions."""
 
 RINGING_TIMEOUT_MS = 60_000
+LAST_NOTIFY_MS = 500
 
 RUNNER = """
 exec 3>&1 4<&0
@@ -108,7 +109,9 @@ def call(agent: Agent, extension: str, talk_ms: int) -> Scenario:
 
 def watch(agent: Agent, extension: str, expires_s: int) -> Scenario:
     """Subscribe to the dialogs of the extension; unsubscribe after a nudge."""
-    return _render("watch", agent, extension=extension, expires_s=expires_s, watch_ms=expires_s * 1000)
+    return _render(
+        "watch", agent, extension=extension, expires_s=expires_s, watch_ms=expires_s * 1000, last_ms=LAST_NOTIFY_MS
+    )
 
 
 def _render(name: str, agent: Agent, **values: object) -> Scenario:
@@ -125,7 +128,8 @@ def _render(name: str, agent: Agent, **values: object) -> Scenario:
 def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
     """SIPp with one scenario that begins, and perhaps a second one for the calls that come in.
 
-    `once` ends it after the first call. `-r 1000` starts that call 1 ms after SIPp, instead of 100.
+    `-aa` answers NOTIFY at any time with 200. `once` ends it after the first call.
+    `-r 1000` starts that call 1 ms after SIPp, instead of 100.
     """
     receive = ["-rxsf", paths[1]] if len(paths) > 1 else []
     return [
@@ -133,7 +137,7 @@ def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
         *["-i", agent.address, "-p", str(agent.port)],
         *["-min_rtp_port", str(agent.media.start), "-max_rtp_port", str(agent.media.stop - 1)],
         *["-cid_str", agent.call_id, "-r", "1000", "-l", "1", *(["-m", "1"] if once else [])],
-        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-nostdin", "-trace_msg"],
+        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", "-nostdin", "-trace_msg"],
     ]
 
 

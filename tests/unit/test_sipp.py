@@ -1,0 +1,125 @@
+"""What SIPp and tshark left of real calls. Line 1 of each capture tells the version and the command."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from labctl import sipp, tshark
+from labctl.sipp import Agent, Ending, LogSplitter, MessageSummary, SipMessage
+from tests.unit.labs import DATA
+
+AGENT = Agent("alice", "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "/tone")
+
+
+def capture(name: str) -> bytes:
+    """A capture as the tool wrote it."""
+    return (DATA / "sipp" / f"{name}.txt").read_bytes().partition(b"\n")[2]
+
+
+def read(name: str, size: int = 1 << 20) -> tuple[list[SipMessage], Ending]:
+    """A capture, fed in pieces of `size` bytes."""
+    data, splitter = capture(name), LogSplitter()
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    return [message for piece in pieces for message in splitter.feed(piece)], splitter.ending()
+
+
+def test_messages_are_cut_by_the_length_that_sipp_tells() -> None:
+    messages, ending = read("watch")
+    assert [each.method or str(each.status) for each in messages[:5]] == [
+        "SUBSCRIBE",
+        "401",
+        "SUBSCRIBE",
+        "200",
+        "NOTIFY",
+    ]
+    assert [each.sent for each in messages[:5]] == [True, False, True, False, False]
+    assert all(len(each.body) == int(each.header("content-length")) for each in messages if each.header("Content-Type"))
+    assert ending.code == 0
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_messages_are_the_same_however_the_stream_is_cut(size: int) -> None:
+    assert read("watch", size) == read("watch")
+
+
+def test_times_are_in_order() -> None:
+    times = [each.at_s for each in read("watch")[0]]
+    assert times == sorted(times)
+    assert 0 < times[-1] - times[0] < 60
+
+
+def test_dialog_states_of_a_watched_call() -> None:
+    bodies = [each.body for each in read("watch")[0] if each.method == "NOTIFY"]
+    states = [sipp.dialog_state(each) for each in bodies if each]
+    assert states[:4] == ["terminated", "early", "confirmed", "terminated"]
+
+
+@pytest.mark.parametrize("body", ["", "<dialog-info", "Messages-Waiting: yes"])
+def test_what_is_no_dialog_info_is_told_so(body: str) -> None:
+    with pytest.raises(ValueError, match="dialog-info"):
+        sipp.dialog_state(body)
+
+
+def test_lamp_goes_on_with_the_first_message() -> None:
+    bodies = [each.body for each in read("mailbox")[0] if each.method == "NOTIFY"]
+    before, after = sipp.message_summary(bodies[0]), sipp.message_summary(bodies[-1])
+    assert after == MessageSummary(True, before.new + 1, 0)
+
+
+def test_lamp_that_is_off_has_no_new_messages() -> None:
+    assert sipp.message_summary("Messages-Waiting: no\r\nVoice-Message: 0/2 (0/0)\r\n") == MessageSummary(False, 0, 2)
+
+
+def test_what_is_no_message_summary_is_told_so() -> None:
+    with pytest.raises(ValueError, match="message-summary"):
+        sipp.message_summary("<dialog-info/>")
+
+
+def test_refused_call_ends_with_its_status_and_code_1() -> None:
+    messages, ending = read("no-such-extension")
+    assert [each.status for each in messages if each.status >= 200] == [401, 404]
+    assert ending.code == 1
+    assert "Aborting call on unexpected message" in ending.errors
+    assert str(ending) == "SIPp: a call failed (1)"
+
+
+def test_wrong_password_is_answered_401_twice() -> None:
+    messages, ending = read("wrong-password")
+    assert [each.status for each in messages if each.about == "REGISTER" and each.status] == [401, 401]
+    assert str(ending) == "SIPp: it was killed (137)"
+
+
+def test_stream_that_breaks_off_has_no_ending() -> None:
+    splitter = LogSplitter()
+    splitter.feed(capture("watch")[:500])
+    assert splitter.ending() == Ending(-1, "")
+
+
+def test_rtp_packets_have_source_port_and_payload_type() -> None:
+    packets = [tshark.parse_packet(line) for line in capture("rtp").decode().splitlines()]
+    heard = {(each.source, each.port, each.payload_type) for each in packets if each}
+    assert heard == {("198.18.254.11", 20000, 0), ("198.18.254.12", 20100, 0)}
+
+
+def test_line_that_is_no_packet_is_none() -> None:
+    assert tshark.parse_packet("Capturing on 'eth0'") is None
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [sipp.register(AGENT, 3600), sipp.line(AGENT, 100), sipp.call(AGENT, "102", 1000), sipp.watch(AGENT, "102", 3600)],
+    ids=lambda scenario: scenario.name,
+)
+def test_scenario_jumps_only_to_labels_that_it_has(scenario: sipp.Scenario) -> None:
+    root = ET.fromstring(scenario.text)  # noqa: S314 - our own
+    labels = {each.attrib["id"] for each in root.iter("label")}
+    jumps = {each.attrib[key] for each in root.iter() for key in ("next", "ontimeout") if key in each.attrib}
+    assert jumps <= labels
+
+
+def test_tone_is_one_second_of_text() -> None:
+    tone = sipp.tone()
+    assert len(tone) == 8000
+    assert tone.isascii()
