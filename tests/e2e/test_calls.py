@@ -15,7 +15,7 @@ ARRIVES_S = 10.0
 PACKETS = 10
 """Of 20 ms each: 200 ms of audio."""
 
-MESSAGE_MS = 1000
+MESSAGE_MS = 500
 
 
 def talk(phones: Phones, caller: UserAgent, callee: UserAgent) -> None:
