@@ -150,14 +150,12 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
 
 
 def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
-    """The Asterisk modules that this lab uses on this node, in the order in which they are loaded."""
+    """The Asterisk modules that this lab uses on this node, but for the cluster module, in the order of loading."""
     wanted = list(stack.modules.core)
     if lab.phones:
         wanted += stack.modules.sip
     if any(mailbox.node == node.name for mailbox in lab.mailboxes):
         wanted += stack.modules.voicemail
-    if lab.share:
-        wanted.append(stack.cluster_module)
     return tuple(dict.fromkeys(wanted))
 
 

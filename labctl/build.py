@@ -16,6 +16,7 @@ from labctl.blueprint import Images
 from labctl.engine import Engine
 from labctl.errors import BuildError, HostError
 from labctl.images import Context, Recipe
+from labctl.lock import locked
 from labctl.progress import Progress, step
 from labctl.stack import Stack
 
@@ -71,6 +72,15 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
     What does not stand on each other is built side by side. Raises BuildError, HostError.
     """
     made = recipes(stack, options)
+    if _missing(engine, made, options):
+        with locked("build"):  # and look again: somebody else may have built it meanwhile
+            _make_all(engine, stack, made, options, progress)
+    if not made:
+        _fetch_foreign(engine, stack, progress)
+    return _identified(engine, _references(stack, made))
+
+
+def _make_all(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options: Options, progress: Progress) -> None:
     running: dict[str, Future[None]] = {}
 
     def make(recipe: Recipe) -> None:
@@ -85,9 +95,6 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
             running[recipe.name] = pool.submit(make, recipe)
     for future in running.values():
         future.result()
-    if not made:
-        _fetch_foreign(engine, stack, progress)
-    return _identified(engine, _references(stack, made))
 
 
 def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:

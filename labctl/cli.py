@@ -442,11 +442,7 @@ def _find_lab(file: str | None, name: str | None, stack: str | None, nodes: int 
 def _find_stack(name: str) -> Stack:
     from labctl.sources import find_stack
 
-    try:
-        return find_stack(name)
-    except LookupError as error:
-        known = ", ".join(error.args)
-        raise UsageError(f"no stack `{name}`", f"shipped: {known}; or the path of a stack file") from None
+    return find_stack(name)
 
 
 def _running_name(engine: Engine, file: str | None, name: str | None) -> str | None:

@@ -22,6 +22,7 @@ PROOF_CONTEXT = "proof"
 LAB_CONTEXT = "lab"
 PROOF_ROUND_S = 1.0
 LOG_TAIL = 8
+LOOK_AGAIN_S = 1.0
 
 _RING_COMMAND = ["corosync-quorumtool", "-s"]
 _STATUS = {"INUSE": "1", "NOT_INUSE": "0"}
@@ -39,6 +40,7 @@ class Cluster:
         self._connections: dict[str, ami.Connection] = {}
         self._rings: dict[str, Ring] = {}
         self._signal = Signal()
+        self._membership = Signal()
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._listeners: list[Callable[[str, float, Message], None]] = []
@@ -61,7 +63,7 @@ class Cluster:
     def await_booted(self, deadline: Deadline) -> None:
         """Return when every connected Asterisk is fully booted, has gone, or the deadline passes."""
         open_ = self._connections.values()
-        self._signal.wait_until(lambda: all(each.booted or each.ended for each in open_), deadline)
+        self._membership.wait_until(lambda: all(each.booted or each.ended for each in open_), deadline)
 
     def close(self) -> None:
         """Hang up everywhere."""
@@ -92,6 +94,8 @@ class Cluster:
         if message.get("Event") == "ExtensionStatus" and message.get("Context") == PROOF_CONTEXT:
             with self._lock:
                 self._told[node, message["Exten"]] = (message["Status"], at_s)
+        if message.get("Event") in ("FullyBooted", "Disconnected"):
+            self._membership.notify()
         for listener in self._listeners:
             listener(node, at_s, message)
         self._signal.notify()
@@ -117,46 +121,42 @@ class Cluster:
             raise self._not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
 
     def _await_node(self, node: Node, deadline: Deadline) -> list[str]:
-        """What the node still lacks at the deadline; empty if it became ready."""
+        """What the node still lacks at the deadline, or when its container has ended; empty once it is ready."""
         if node.name not in self._connections:
             return ["its container does not run"]
-        lacks: list[str] = []
-        listening = False
-
-        def ready() -> bool:
-            nonlocal lacks, listening
-            lacks = self._lacks(node)
-            if lacks and not listening:
-                # What changes a membership shows in the log: each line of it is a reason to look again.
-                listening = True
-                self._watch_log(node.name)
-                lacks = self._lacks(node)
-            return not lacks or self._has_ended(node.name)
-
         connection = self._connections[node.name]
-        self._signal.wait_until(lambda: connection.booted or connection.ended, deadline)
+        self._membership.wait_until(lambda: connection.booted or connection.ended, deadline)
         if not connection.booted:
             state = "has ended" if self._has_ended(node.name) else "runs"
             return [f"Asterisk is not fully booted (the container {state})"]
-        self._signal.wait_until(ready, deadline)
+        lacks = self._lacks(node)
+        if lacks:
+            self._watch_log(node.name)
+        while lacks and not deadline.passed and not self._has_ended(node.name):
+            # What changes a membership shows in the log: then look again. The limit is for a line that was missed.
+            before = self._membership.count
+            lacks = self._lacks(node)
+            if lacks:
+                self._membership.wait_beyond(before, Deadline(min(LOOK_AGAIN_S, deadline.left_s)))
         return lacks
 
     def _lacks(self, node: Node) -> list[str]:
         expected = len(self.lab.nodes)
-        if self.lab.share:
-            try:
-                seen = asterisk.parse_members(self.connection(node.name).command(self._stack.members_command))
-            except LabError as error:
-                return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
-            if len(seen) != expected:
-                return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"]
         ring = self._rings.get(node.name) or corosync.parse_quorumtool(self.connection(node.name).preamble)
         if not ring.quorate or len(ring.members) != expected:
             ring = self.ring(node.name)
         self._rings[node.name] = ring
         if len(ring.members) != expected:
             return [f"its ring has {len(ring.members)} of {expected} members"]
-        return [] if ring.quorate else ["its ring is not quorate"]
+        if not ring.quorate:
+            return ["its ring is not quorate"]
+        if not self.lab.share:
+            return []
+        try:
+            seen = asterisk.parse_members(self.connection(node.name).command(self._stack.members_command))
+        except LabError as error:
+            return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
+        return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"] if len(seen) != expected else []
 
     def ring(self, node: str) -> Ring:
         """Corosync's membership as the node sees it now; an empty one where it does not answer."""
@@ -167,9 +167,10 @@ class Cluster:
         self._log_streams.append(stream)
 
         def read() -> None:
-            for _ in stream:
-                self._signal.notify()
-            self._signal.notify()
+            for lines in stream:
+                if any(word in lines.decode("utf-8", "replace") for word in self._stack.membership_lines):
+                    self._membership.notify()
+            self._membership.notify()
 
         threading.Thread(target=read, name=f"log-{node}", daemon=True).start()
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from labctl import blueprint, build, compose, labfile, plan
 from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
 from labctl.cluster import Cluster, view
-from labctl.document import suggestion
+from labctl.document import Document, suggestion
 from labctl.engine import Engine, SubnetTaken
 from labctl.errors import LabctlError, LabError, UsageError
 from labctl.facts import Container, Crossing, NodeView, Observation, StateRow
 from labctl.images import Recipe
+from labctl.lock import locked
 from labctl.progress import Progress, step
 from labctl.spec import Lab
 from labctl.stack import Stack
@@ -87,7 +82,7 @@ def up(
 
     Raises NotReady after `timeout_s` seconds (counted from when the containers run).
     """
-    with _locked(lab.name), ThreadPoolExecutor(max_workers=1) as meanwhile:
+    with locked(f"lab-{lab.name}"), ThreadPoolExecutor(max_workers=1) as meanwhile:
         images = build.build(engine, stack, options, progress)
         done, later = _make_so(engine, lab, stack, images, progress)
         phones = meanwhile.submit(_apply, engine, later, progress)
@@ -145,15 +140,6 @@ def _apply(engine: Engine, steps: Plan, progress: Progress) -> None:
             future.result()
 
 
-@contextmanager
-def _locked(name: str) -> Iterator[None]:
-    """One `up` or `down` of a lab at a time on this machine; the lock goes with the process, however it ends."""
-    path = Path(tempfile.gettempdir()) / f"labctl-{os.getuid()}-{name}.lock"
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 # down
 
 
@@ -164,7 +150,7 @@ def plan_down(engine: Engine, name: str | None) -> list[Step]:
 
 def down(engine: Engine, name: str | None, progress: Progress) -> list[Step]:
     """Take away a lab, or all labs, in whatever state they are. Goes on after an error, and raises them all."""
-    with _locked(name or "all labs"):
+    with locked(f"lab-{name}" if name else "labs"):
         steps = plan.down(engine.observe(name))
         errors: list[str] = []
         for stage in steps:
@@ -202,7 +188,7 @@ def load(engine: Engine, name: str | None) -> Running:
         raise LabError(f"the lab {name} is not whole: its phones' container is gone", "labctl up mends it")
     data = json.loads(spec)
     stack = Stack.model_validate(data["stack"])
-    lab, _ = labfile.read(json.dumps(data["lab"]), f"lab {name}", lambda _: stack)
+    lab, _ = labfile.resolve(Document(f"lab {name}", data["lab"]), lambda _: stack)
     return Running(lab, stack, seen)
 
 

@@ -153,6 +153,9 @@ class LabFile(_Strict):
         default=["mystate"], description="Custom devices, each with a hint of its own name"
     )
     totem: TotemEntry = Field(default_factory=TotemEntry)
+    modules: Literal["used", "all"] = Field(
+        default="used", description="Asterisk loads what the lab uses, or all that is installed"
+    )
     config: dict[Name, dict[ConfigPath, Text]] = Field(
         default_factory=dict,
         description="Text to add to files below /etc, by node (or `all`) and path: asterisk/rtp.conf: |",
@@ -277,6 +280,7 @@ def _fill(entry: LabFile, stack: Stack) -> Lab:
         mailboxes=tuple(Mailbox(mailbox.number, mailbox.node) for mailbox in mailboxes),
         devices=tuple(entry.devices),
         totem=Totem(entry.totem.token, transport, encryption),
+        modules=entry.modules,
         config=tuple(
             ExtraConfig(scope, path, text) for scope, files in entry.config.items() for path, text in files.items()
         ),
@@ -320,6 +324,7 @@ def to_data(lab: Lab) -> dict[str, Any]:
         "phones": [_without_none(vars(phone) | {"watches": list(phone.watches)}) for phone in lab.phones],
         "mailboxes": [vars(mailbox) for mailbox in lab.mailboxes],
         "devices": list(lab.devices),
+        "modules": lab.modules,
         "totem": {
             "token": lab.totem.token_ms,
             "transport": lab.totem.transport,

@@ -60,7 +60,11 @@ class ExtraConfig:
 
 @dataclass(frozen=True)
 class Lab:
-    """A whole lab. `devices` are Custom devices without a phone, each with a hint of its own name."""
+    """A whole lab.
+
+    `devices` are Custom devices without a phone, each with a hint of its own name. `modules` is `used` (Asterisk
+    loads what the lab uses) or `all` (what is installed).
+    """
 
     name: str
     stack: str
@@ -70,6 +74,7 @@ class Lab:
     mailboxes: tuple[Mailbox, ...]
     devices: tuple[str, ...]
     totem: Totem
+    modules: str = "used"
     config: tuple[ExtraConfig, ...] = ()
     subnet: str | None = None
 

@@ -69,6 +69,9 @@ class Stack(_Strict):
     cluster_module: Text = Field(description="The Asterisk module that shares state")
     sip_channel: Literal["PJSIP", "SIP"] = Field(description="The technology of dial strings and hints")
     members_command: Text = Field(description="The CLI command that lists what the cluster module sees")
+    membership_lines: tuple[Text, ...] = Field(
+        default=(), description="What log lines hold that tell of a change of membership"
+    )
     transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
     encrypted_transports: tuple[Text, ...] = ()
     capabilities: tuple[Text, ...] = ()

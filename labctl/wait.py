@@ -41,13 +41,18 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            with self._condition:
-                seen = self._count
+            seen = self.count
             if ready():
                 return True
-            if not self._changed_since(seen, deadline):
+            if not self.wait_beyond(seen, deadline):
                 return ready()
 
-    def _changed_since(self, seen: int, deadline: Deadline) -> bool:
+    @property
+    def count(self) -> int:
+        """How often something has happened."""
+        return self._count
+
+    def wait_beyond(self, seen: int, deadline: Deadline) -> bool:
+        """Return when more has happened than `seen`, or the deadline passes; which it was."""
         with self._condition:
             return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)

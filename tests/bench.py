@@ -37,7 +37,7 @@ from labctl.wait import Deadline, Signal
 
 NAME = "bench"
 TIMEOUT_S = 60.0
-AUTOLOAD = "nodes: 3\nconfig: {all: {asterisk/modules.conf: 'autoload = yes'}}\n"
+AUTOLOAD = "nodes: 3\nmodules: all\n"
 
 Row = tuple[str, str, str]
 

@@ -86,8 +86,15 @@ def test_a_node_without_a_mailbox_has_no_voicemail() -> None:
 
 
 def test_nodes_that_share_nothing_have_no_cluster_module() -> None:
-    assert "res_corosync.so" in files(SHIPPED, "n1")["asterisk/modules.conf"]
-    assert "res_corosync" not in files("name: lab\nshare: []\n", "n1")["asterisk/modules.conf"]
+    assert files(SHIPPED, "n1")["asterisk/cluster-module"] == "res_corosync\n"
+    assert files("name: lab\nshare: []\n", "n1")["asterisk/cluster-module"] == ""
+
+
+@pytest.mark.parametrize("modules", ["used", "all"])
+def test_asterisk_leaves_the_cluster_module_to_join_cluster(modules: str) -> None:
+    text = files(f"name: lab\nmodules: {modules}\n", "n1")["asterisk/modules.conf"]
+    assert "noload = res_corosync.so" in text
+    assert ("autoload = yes" in text) == (modules == "all")
 
 
 def test_a_lab_without_phones_loads_no_sip() -> None:
@@ -131,11 +138,10 @@ def test_an_image_built_anew_is_a_change() -> None:
     assert [dict(each.labels)[LABEL_CONFIG] == hashes()[each.hostname] for each in newer] == [False] * 3 + [True]
 
 
-def test_the_order_of_modules_holds_each_once() -> None:
+def test_no_module_is_loaded_twice() -> None:
     lab = labfile.read(SHIPPED, "-", sources.find_stack)[0]
     loaded = blueprint.modules(lab, stack(), lab.nodes[0])
     assert len(set(loaded)) == len(loaded)
-    assert loaded[-1] == "res_corosync"
 
 
 @given(st.text(), st.lists(st.sampled_from(["198.18.0.0/16", "198.19.0.0/17", "10.0.0.0/8", "fd00::/8"])))

@@ -1,0 +1,19 @@
+"""One at a time on this machine: a lock that goes with the process, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Wait for whoever else of this user does the same, then keep others waiting while the block runs."""
+    path = Path(tempfile.gettempdir()) / f"labctl-{os.getuid()}-{name}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
