@@ -78,7 +78,7 @@ def test_caller_who_gives_up_stops_the_ringing(lab: LabUnderTest, phones: Phones
     call.nudge()
     assert call.finish(Deadline(ARRIVES_S)).code == 0
     lab.cluster.await_state("102", "Idle", Deadline(ARRIVES_S))
-    assert len(bob.received("CANCEL")) == 1
+    bob.wait_for(lambda: len(bob.received("CANCEL")) == 1, "a CANCEL", Deadline(ARRIVES_S))
 
 
 def test_callee_who_hangs_up_ends_the_call(lab: LabUnderTest, phones: Phones) -> None:
