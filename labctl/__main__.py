@@ -2,17 +2,12 @@
 
 import gc
 
-# Imports make many objects and no garbage: collecting meanwhile costs a tenth of the start-up.
-gc.disable()
+# Imports make many objects and next to no garbage: collecting as often as usual costs a tenth of the start-up.
+gc.set_threshold(100_000, 20, 20)
 
-from labctl import cli  # noqa: E402
+from labctl.cli import main  # noqa: E402
 
-
-def main() -> None:
-    """Run the command line."""
-    gc.enable()
-    cli.main()
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

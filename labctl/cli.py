@@ -12,6 +12,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -170,7 +171,7 @@ def up(
         click.echo(report.as_json(data))
         return
     if done.done:
-        _print(report.ps(done.nodes, len(wanted.nodes), bool(wanted.share)))
+        _print(_tables().ps(done.nodes, len(wanted.nodes), bool(wanted.share)))
     else:
         _say(f"{wanted.name}: nothing to change")
     _say(f"{wanted.name}: {report.crossings(done.crossings)}")
@@ -230,7 +231,7 @@ def build(stack: str | None, mirror: str, refresh: bool, dry_run: bool, quiet: b
         for key, value in sorted(labels.items())
         if key.startswith("labctl.")
     ]
-    _print(report.table("", ("IMAGE", "HOLDS", "VERSION"), rows))
+    _print(_tables().table("", ("IMAGE", "HOLDS", "VERSION"), rows))
 
 
 # Verbs that look
@@ -250,7 +251,7 @@ def ps(file: str | None, name: str | None, output: str) -> None:
     if output == "json":
         click.echo(report.as_json(views))
     else:
-        _print(report.ps(views, len(running.lab.nodes), bool(running.lab.share)))
+        _print(_tables().ps(views, len(running.lab.nodes), bool(running.lab.share)))
 
 
 @command_line.command()
@@ -267,7 +268,7 @@ def state(file: str | None, name: str | None, output: str) -> None:
     if output == "json":
         click.echo(report.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
-        _print(report.state(rows, [node.name for node in running.lab.nodes]))
+        _print(_tables().state(rows, [node.name for node in running.lab.nodes]))
 
 
 @command_line.command()
@@ -383,7 +384,7 @@ def doctor(stack: str | None, output: str) -> None:
         click.echo(report.as_json(findings))
     else:
         rows = [(each.what, each.level, each.detail, each.fix) for each in findings]
-        _print(report.table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
+        _print(_tables().table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
     if any(each.level == "broken" for each in findings):
         sys.exit(4)
 
@@ -473,6 +474,13 @@ def _progress(quiet: bool) -> Progress:
     if quiet:
         return Silent()
     return Live(console) if console.is_terminal else Lines(console)
+
+
+def _tables() -> ModuleType:
+    """labctl.tables, with the library that draws: for commands that draw, and no others."""
+    from labctl import tables
+
+    return tables
 
 
 def _print(renderable: Any) -> None:

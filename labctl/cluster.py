@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -22,6 +22,8 @@ PROOF_CONTEXT = "proof"
 LAB_CONTEXT = "lab"
 PROOF_ROUND_S = 1.0
 LOG_TAIL = 8
+LOG_START = 400
+"""How many lines of a log are read back; a node says about 100 until it is ready."""
 LOOK_AGAIN_S = 1.0
 
 _RING_COMMAND = ["corosync-quorumtool", "-s"]
@@ -44,7 +46,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._listeners: list[Callable[[str, float, Message], None]] = []
-        self._log_streams: list[LogStream] = []
+        self._log_streams: dict[str, LogStream] = {}
 
     def __enter__(self) -> Cluster:
         return self
@@ -54,11 +56,14 @@ class Cluster:
     ) -> None:
         self.close()
 
-    def open(self) -> None:
-        """Connect to every node that runs; Asterisk need not listen yet."""
-        running = [name for name, each in self._containers.items() if each.state == "running"]
+    def open(self, fresh: Collection[str] = ()) -> None:
+        """Connect to every node that runs; Asterisk need not listen yet.
+
+        The containers named `fresh` have just been started, so that all they ever said is soon said.
+        """
+        running = {name: each.name in fresh for name, each in self._containers.items() if each.state == "running"}
         with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
-            list(pool.map(self._connect, running))
+            list(pool.map(self._connect, running, running.values()))
 
     def await_booted(self, deadline: Deadline) -> None:
         """Return when every connected Asterisk is fully booted, has gone, or the deadline passes."""
@@ -69,7 +74,7 @@ class Cluster:
         """Hang up everywhere."""
         for connection in self._connections.values():
             connection.close()
-        for stream in self._log_streams:
+        for stream in self._log_streams.values():
             stream.close()
 
     def connection(self, node: str) -> ami.Connection:
@@ -82,9 +87,14 @@ class Cluster:
         """Have every AMI event of every node from now on told to `listener`, from the node's own thread."""
         self._listeners.append(listener)
 
-    def _connect(self, node: str) -> None:
-        # The first look at the ring comes with the connection: a process in a container takes its time to start.
-        script = f"{' '.join(_RING_COMMAND)}; {ami.CONNECT}"
+    def _connect(self, node: str, fresh: bool) -> None:
+        # A process in a container takes its time to start, so the first look at the ring comes with the
+        # connection; of a fresh node the log tells everything.
+        script = ami.CONNECT
+        if fresh:
+            self._watch_log(node)
+        else:
+            script = f"{' '.join(_RING_COMMAND)}; {script}"
         stream = self._engine.open_stream(self._containers[node].id, ["sh", "-c", script])
         connection = ami.Connection(node, stream, self._secrets.ami, self._on_event)
         self._connections[node] = connection
@@ -129,23 +139,28 @@ class Cluster:
         if not connection.booted:
             state = "has ended" if self._has_ended(node.name) else "runs"
             return [f"Asterisk is not fully booted (the container {state})"]
-        lacks = self._lacks(node)
-        if lacks:
+        self._rings.setdefault(node.name, corosync.parse_quorumtool(connection.preamble))
+        if self._lacks(node):
             self._watch_log(node.name)
-        while lacks and not deadline.passed and not self._has_ended(node.name):
-            # What changes a membership shows in the log: then look again. The limit is for a line that was missed.
-            before = self._membership.count
-            lacks = self._lacks(node)
-            if lacks:
-                self._membership.wait_beyond(before, Deadline(min(LOOK_AGAIN_S, deadline.left_s)))
+        while lacks := self._lacks_now(node, deadline):
+            if deadline.passed or self._has_ended(node.name):
+                return lacks
+        return []
+
+    def _lacks_now(self, node: Node, deadline: Deadline) -> list[str]:
+        """What the node lacks when something has happened; what changes a membership shows in its log.
+
+        Where nothing shows for LOOK_AGAIN_S, Corosync's own tool is asked, in case a line was missed.
+        """
+        before = self._membership.count
+        lacks = self._lacks(node)
+        if lacks and not self._membership.wait_beyond(before, Deadline(min(LOOK_AGAIN_S, deadline.left_s))):
+            self._rings[node.name] = self.ring(node.name)
         return lacks
 
     def _lacks(self, node: Node) -> list[str]:
         expected = len(self.lab.nodes)
-        ring = self._rings.get(node.name) or corosync.parse_quorumtool(self.connection(node.name).preamble)
-        if not ring.quorate or len(ring.members) != expected:
-            ring = self.ring(node.name)
-        self._rings[node.name] = ring
+        ring = self._rings[node.name]
         if len(ring.members) != expected:
             return [f"its ring has {len(ring.members)} of {expected} members"]
         if not ring.quorate:
@@ -163,13 +178,18 @@ class Cluster:
         return corosync.parse_quorumtool(self._engine.run(self._containers[node].id, _RING_COMMAND).text)
 
     def _watch_log(self, node: str) -> None:
-        stream = self._engine.follow_logs(self._containers[node].id, tail=0)
-        self._log_streams.append(stream)
+        """Follow the node's log, from what it said last, for lines that tell of its membership."""
+        if node in self._log_streams:
+            return
+        stream = self._engine.follow_logs(self._containers[node].id, tail=LOG_START)
+        self._log_streams[node] = stream
 
         def read() -> None:
-            for lines in stream:
-                if any(word in lines.decode("utf-8", "replace") for word in self._stack.membership_lines):
-                    self._membership.notify()
+            for chunk in stream:
+                for line in chunk.decode("utf-8", "replace").splitlines():
+                    self._rings[node] = corosync.follow_log(self._rings.get(node, Ring()), line)
+                    if any(word in line for word in self._stack.membership_lines):
+                        self._membership.notify()
             self._membership.notify()
 
         threading.Thread(target=read, name=f"log-{node}", daemon=True).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from labctl.facts import Ring
 
@@ -18,3 +19,11 @@ def parse_quorumtool(text: str) -> Ring:
         members=tuple(sorted(int(member) for member in members)),
         ring_id=ring_id[1] if ring_id else "",
     )
+
+
+def follow_log(ring: Ring, line: str) -> Ring:
+    """The membership after a line of Corosync's log (2 and 3); the same where the line tells of none."""
+    if "[QUORUM] This node is within the" in line:
+        return replace(ring, quorate="the primary component" in line)
+    members = re.search(r"\[QUORUM\] Members\[\d+\]:((?: \d+)*)", line)
+    return replace(ring, members=tuple(sorted(int(each) for each in members[1].split()))) if members else ring

@@ -19,7 +19,7 @@ from labctl.lock import locked
 from labctl.progress import Progress, step
 from labctl.spec import Lab
 from labctl.stack import Stack
-from labctl.steps import Plan, Step, flatten
+from labctl.steps import Plan, StartContainer, Step, flatten
 from labctl.wait import Deadline
 
 SUBNET_TRIES = 8
@@ -90,7 +90,7 @@ def up(
         with Cluster(engine, lab, stack, seen) as cluster:
             deadline = Deadline(timeout_s)
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
-                cluster.open()
+                cluster.open({each.name for each in flatten(done) if isinstance(each, StartContainer)})
                 cluster.await_ready(deadline)
             with step(progress, "prove that state crosses"):
                 crossings = cluster.prove(deadline)

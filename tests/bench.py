@@ -25,7 +25,7 @@ from rich.console import Console
 
 from labctl import engine as engines
 from labctl import lab as verbs
-from labctl import report
+from labctl import tables
 from labctl.asterisk import Message
 from labctl.build import Options
 from labctl.cluster import Cluster
@@ -169,7 +169,7 @@ def show(figures: dict[str, Any]) -> None:
         ("propagation", ("STATE CHANGE", "DELAY", "")),
         ("memory", ("RESIDENT", "MEMORY", "LOADED")),
     ):
-        console.print(report.table("", columns, figures[title]), "")
+        console.print(tables.table("", columns, figures[title]), "")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ FLOORS = {
     6: ["compose", "engine", "plan"],
     5: ["blueprint"],
     4: ["images", "labfile"],
-    3: ["ami", "stack"],
+    3: ["ami", "stack", "tables"],
     2: ["asterisk", "corosync", "report", "review", "sipp", "tshark"],
     1: ["console", "document", "facts", "lock", "progress", "spec", "steps", "wait"],
     0: ["errors", "__init__"],
