@@ -17,8 +17,8 @@ from labctl.asterisk import Message, MessageSplitter, render_action
 from labctl.errors import LabError
 from labctl.wait import Deadline, Signal
 
-CONNECT = "exec socat - TCP:127.0.0.1:5038,retry=2000,interval=0.02"
-"""Run by a node's shell, this joins the stream to AMI as soon as Asterisk listens, for 40 s at most."""
+CONNECT = ["socat", "-", "TCP:127.0.0.1:5038,retry=2000,interval=0.02"]
+"""Run in a node, this joins the stream to AMI as soon as Asterisk listens, for 40 s at most."""
 
 USER = "labctl"
 ACTION_TIMEOUT_S = 10.0
@@ -38,14 +38,10 @@ class Stream(Protocol):
 
 
 class Connection:
-    """A logged-in AMI connection. `on_event(node, monotonic_s, message)` is called from its own thread.
-
-    `preamble` is what the stream said before Asterisk greeted.
-    """
+    """A logged-in AMI connection. `on_event(node, monotonic_s, message)` is called from its own thread."""
 
     def __init__(self, node: str, stream: Stream, secret: str, on_event: Callable[[str, float, Message], None]) -> None:
         self.node = node
-        self.preamble = ""
         self.booted = False
         self.ended = False
         self._stream = stream
@@ -105,7 +101,6 @@ class Connection:
 
     def _take(self, message: Message) -> None:
         if "Greeting" in message:
-            self.preamble = message["Preamble"]
             self.send("Login", Username=USER, Secret=self._secret)
         elif "Response" in message:
             self._answers[message.get("ActionID", "")] = message

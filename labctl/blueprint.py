@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 
 from labctl import labfile
 from labctl.spec import EVERY_NODE, Lab, Node
@@ -163,6 +163,7 @@ def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("labctl"),
+        bytecode_cache=FileSystemBytecodeCache(),  # compiling them takes longer than all the rest of this module
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -206,6 +207,7 @@ def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpe
             files=(),
             labels=((LABEL_SPEC, spec),),
             init=True,
+            starts=False,
         ),
     )
 

@@ -58,12 +58,12 @@ def references(stack: Stack, options: Options) -> Images:
 
 def resolve(engine: Engine, stack: Stack, options: Options) -> Images:
     """The images of a stack, with the ids of those that are present. Builds nothing."""
-    return _identified(engine, references(stack, options))
+    return _identified(engine, references(stack, options), engine.images())
 
 
 def plan(engine: Engine, stack: Stack, options: Options) -> list[Recipe]:
     """What is still to be built, in an order in which it could be."""
-    return _missing(engine, recipes(stack, options), options)
+    return _missing(recipes(stack, options), options, engine.images())
 
 
 def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
@@ -72,12 +72,14 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
     What does not stand on each other is built side by side. Raises BuildError, HostError.
     """
     made = recipes(stack, options)
-    if _missing(engine, made, options):
+    present = engine.images()
+    if _missing(made, options, present):
         with locked("build"):  # and look again: somebody else may have built it meanwhile
             _make_all(engine, stack, made, options, progress)
+        present = engine.images()
     if not made:
         _fetch_foreign(engine, stack, progress)
-    return _identified(engine, _references(stack, made))
+    return _identified(engine, _references(stack, made), present)
 
 
 def _make_all(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options: Options, progress: Progress) -> None:
@@ -89,7 +91,7 @@ def _make_all(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options:
                 running[need].result()
         _make(engine, stack, recipe, made, options, progress)
 
-    wanted = _missing(engine, made, options)
+    wanted = _missing(made, options, engine.images())
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         for recipe in wanted:
             running[recipe.name] = pool.submit(make, recipe)
@@ -107,12 +109,13 @@ def _references(stack: Stack, made: Mapping[str, Recipe]) -> Images:
     return Images(node, stack.phone_image or (made[images.PHONE].tag if made else node))
 
 
-def _identified(engine: Engine, named: Images) -> Images:
-    return Images(named.node, named.phone, engine.image_id(named.node), engine.image_id(named.phone))
+def _identified(engine: Engine, named: Images, present: Mapping[str, str]) -> Images:
+    node_id = present.get(named.node) or engine.image_id(named.node)
+    return Images(named.node, named.phone, node_id, present.get(named.phone) or engine.image_id(named.phone))
 
 
-def _missing(engine: Engine, made: Mapping[str, Recipe], options: Options) -> list[Recipe]:
-    return images.missing(made, set() if options.refresh else engine.tags())
+def _missing(made: Mapping[str, Recipe], options: Options, present: Mapping[str, str]) -> list[Recipe]:
+    return images.missing(made, set() if options.refresh else set(present))
 
 
 def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:

@@ -421,6 +421,22 @@ def completion(shell: str) -> None:
 # What the commands share
 
 
+class Lines:
+    """Progress as lines: one at the end of each step, and one at the start of those that may take long."""
+
+    def begin(self, what: str) -> None:
+        """A step began."""
+        if what.startswith(("build", "base", "pull", "wait")):
+            _say(f"... {what}")
+
+    def detail(self, what: str, line: str) -> None:
+        """Left out: a log has no place for it."""
+
+    def end(self, what: str, seconds: float, failed: bool) -> None:
+        """A step has ended."""
+        _say(f"{'fail' if failed else 'ok':4} {what} {seconds:.2f} s")
+
+
 def _connect() -> Engine:
     from labctl import engine
 
@@ -465,15 +481,15 @@ def _running(engine: Engine, file: str | None, name: str | None) -> Running:
 
 
 def _progress(quiet: bool) -> Progress:
-    from rich.console import Console
-
-    from labctl.console import Lines, Live
     from labctl.progress import Silent
 
-    console = Console(stderr=True)
     if quiet:
         return Silent()
-    return Live(console) if console.is_terminal else Lines(console)
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return Lines()
+    from labctl.console import Live
+
+    return Live()
 
 
 def _tables() -> ModuleType:

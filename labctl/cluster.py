@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -56,14 +56,11 @@ class Cluster:
     ) -> None:
         self.close()
 
-    def open(self, fresh: Collection[str] = ()) -> None:
-        """Connect to every node that runs; Asterisk need not listen yet.
-
-        The containers named `fresh` have just been started, so that all they ever said is soon said.
-        """
-        running = {name: each.name in fresh for name, each in self._containers.items() if each.state == "running"}
+    def open(self) -> None:
+        """Connect to every node that runs; Asterisk need not listen yet."""
+        running = [name for name, each in self._containers.items() if each.state == "running"]
         with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
-            list(pool.map(self._connect, running, running.values()))
+            list(pool.map(self._connect, running))
 
     def await_booted(self, deadline: Deadline) -> None:
         """Return when every connected Asterisk is fully booted, has gone, or the deadline passes."""
@@ -87,15 +84,8 @@ class Cluster:
         """Have every AMI event of every node from now on told to `listener`, from the node's own thread."""
         self._listeners.append(listener)
 
-    def _connect(self, node: str, fresh: bool) -> None:
-        # A process in a container takes its time to start, so the first look at the ring comes with the
-        # connection; of a fresh node the log tells everything.
-        script = ami.CONNECT
-        if fresh:
-            self._watch_log(node)
-        else:
-            script = f"{' '.join(_RING_COMMAND)}; {script}"
-        stream = self._engine.open_stream(self._containers[node].id, ["sh", "-c", script])
+    def _connect(self, node: str) -> None:
+        stream = self._engine.open_stream(self._containers[node].id, ami.CONNECT)
         connection = ami.Connection(node, stream, self._secrets.ami, self._on_event)
         self._connections[node] = connection
         connection.open()
@@ -139,7 +129,7 @@ class Cluster:
         if not connection.booted:
             state = "has ended" if self._has_ended(node.name) else "runs"
             return [f"Asterisk is not fully booted (the container {state})"]
-        self._rings.setdefault(node.name, corosync.parse_quorumtool(connection.preamble))
+        self._rings[node.name] = self._told_ring(node.name)
         if self._lacks(node):
             self._watch_log(node.name)
         while lacks := self._lacks_now(node, deadline):
@@ -172,6 +162,13 @@ class Cluster:
         except LabError as error:
             return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
         return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"] if len(seen) != expected else []
+
+    def _told_ring(self, node: str) -> Ring:
+        """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
+        ring = Ring()
+        for line in self._engine.logs(self._containers[node].id, tail=LOG_START).splitlines():
+            ring = corosync.follow_log(ring, line)
+        return ring if ring.members else self.ring(node)
 
     def ring(self, node: str) -> Ring:
         """Corosync's membership as the node sees it now; an empty one where it does not answer."""

@@ -56,7 +56,7 @@ def _document(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> dic
     return {
         "name": drawn.network,
         "services": services,
-        "networks": {"lab": {"ipam": {"config": [{"subnet": drawn.subnet, "gateway": gateway}]}}},
+        "networks": {"lab": {"internal": True, "ipam": {"config": [{"subnet": drawn.subnet, "gateway": gateway}]}}},
         "configs": configs,
     }
 

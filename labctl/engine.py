@@ -217,7 +217,8 @@ class Engine:
     def _create_network(self, step: CreateNetwork) -> None:
         ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
         try:
-            self._api.create_network(step.name, "bridge", ipam=ipam, labels=dict(step.labels))
+            # Internal: what is in the lab stays in it, and what is outside stays out.
+            self._api.create_network(step.name, "bridge", ipam=ipam, labels=dict(step.labels), internal=True)
         except docker_errors.APIError as error:
             if "overlap" in str(error.explanation):
                 raise SubnetTaken(f"{step.subnet} is taken: {error.explanation}") from None
@@ -296,11 +297,11 @@ class Engine:
 
     # Images
 
-    def tags(self) -> set[str]:
-        """The tags of every image that is present."""
+    def images(self) -> dict[str, str]:
+        """The tags of every image that is present, with the image's id."""
         with _translated("list images"):
             images = self._api.images()
-        return {tag for image in images for tag in image.get("RepoTags") or []}
+        return {tag: image["Id"] for image in images for tag in image.get("RepoTags") or []}
 
     def image_id(self, reference: str) -> str:
         """The id of an image, or "" if it is not present."""

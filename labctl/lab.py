@@ -19,7 +19,7 @@ from labctl.lock import locked
 from labctl.progress import Progress, step
 from labctl.spec import Lab
 from labctl.stack import Stack
-from labctl.steps import Plan, StartContainer, Step, flatten
+from labctl.steps import Plan, Step, flatten
 from labctl.wait import Deadline
 
 SUBNET_TRIES = 8
@@ -82,34 +82,39 @@ def up(
 
     Raises NotReady after `timeout_s` seconds (counted from when the containers run).
     """
-    with locked(f"lab-{lab.name}"), ThreadPoolExecutor(max_workers=1) as meanwhile:
-        images = build.build(engine, stack, options, progress)
-        done, later = _make_so(engine, lab, stack, images, progress)
-        phones = meanwhile.submit(_apply, engine, later, progress)
-        seen = engine.observe(lab.name)
-        with Cluster(engine, lab, stack, seen) as cluster:
+    with locked(f"lab-{lab.name}"), ThreadPoolExecutor(max_workers=1) as pool:
+        # What is there already is connected to while the rest is worked out: often nothing needs to change.
+        cluster = Cluster(engine, lab, stack, engine.observe(lab.name))
+        opening = pool.submit(cluster.open)
+        try:
+            images = build.build(engine, stack, options, progress)
+            done = _make_so(engine, lab, stack, images, progress)
+            failure = opening.exception()
+            if done or failure:
+                cluster.close()
+                cluster = Cluster(engine, lab, stack, engine.observe(lab.name))
+                cluster.open()
             deadline = Deadline(timeout_s)
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
-                cluster.open({each.name for each in flatten(done) if isinstance(each, StartContainer)})
                 cluster.await_ready(deadline)
             with step(progress, "prove that state crosses"):
                 crossings = cluster.prove(deadline)
-            nodes = cluster.views()
-        phones.result()
-        return UpReport(lab, tuple(flatten(done + later)), tuple(nodes), tuple(crossings))
+            return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings))
+        finally:
+            cluster.close()
 
 
-def _make_so(engine: Engine, lab: Lab, stack: Stack, images: Images, progress: Progress) -> tuple[Plan, Plan]:
-    """Make the network and the nodes; what was done, and what is still to be done for the phones."""
+def _make_so(engine: Engine, lab: Lab, stack: Stack, images: Images, progress: Progress) -> list[Step]:
+    """Make the network and the containers; the steps that were done."""
     for _ in range(SUBNET_TRIES):
         wanted, seen = _draw(engine, lab, stack, images)
-        steps = plan.nodes(wanted, seen)
+        steps = plan.up(wanted, seen)
         try:
             _apply(engine, steps, progress)
         except SubnetTaken as error:
             refusal = error
             continue
-        return steps, plan.phones(wanted, seen)
+        return flatten(steps)
     raise LabError(f"no network for the lab: {refusal.message}", "take unused Docker networks away, or set `subnet:`")
 
 

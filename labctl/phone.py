@@ -20,7 +20,7 @@ from labctl.errors import LabError
 from labctl.facts import Observation
 from labctl.sipp import Agent, Ending, MessageSummary, Scenario, SipMessage
 from labctl.spec import Lab
-from labctl.steps import File
+from labctl.steps import File, StartContainer
 from labctl.tshark import Packet
 from labctl.wait import Deadline, Signal
 
@@ -205,9 +205,9 @@ class Phones:
     """The phones of a lab that runs. Use it as a context manager: leaving it switches every phone off."""
 
     def __init__(self, engine: Engine, lab: Lab, seen: Observation) -> None:
-        containers = [each for each in seen.containers if each.role == ROLE_PHONES and each.state == "running"]
+        containers = [each for each in seen.containers if each.role == ROLE_PHONES]
         if not containers or not seen.networks:
-            raise LabError(f"the phones' container of {lab.name} does not run", "labctl up mends it")
+            raise LabError(f"the phones' container of {lab.name} is gone", "labctl up mends it")
         self._engine = engine
         self._lab = lab
         self._network = seen.networks[0]
@@ -231,6 +231,7 @@ class Phones:
     def open(self) -> None:
         """Put the tone in place and begin to listen on every phone's media ports, which takes about 0.6 s;
         it goes on meanwhile, and only `await_heard` waits for it."""
+        self._engine.apply(StartContainer(self._container))  # nobody needed it until now
         self._engine.put_files(self._container, (File(TONE, sipp.tone()),))
         ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
         shell = ["sh", "-c", tshark.RUNNER, "capture", *tshark.command(self._address, ports)]

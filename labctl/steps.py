@@ -16,7 +16,11 @@ class File:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """All that makes a container what it is. `image_id` is "" as long as the image is not there."""
+    """All that makes a container what it is.
+
+    `image_id` is "" as long as the image is not there. One that does not start with the lab is started by whoever
+    needs it.
+    """
 
     name: str
     image: str
@@ -29,6 +33,7 @@ class ContainerSpec:
     capabilities: tuple[str, ...] = ()
     shm_bytes: int | None = None
     init: bool = False
+    starts: bool = True
 
 
 @dataclass(frozen=True)

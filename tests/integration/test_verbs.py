@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
+from labctl.build import Options, images_folder, references
 from labctl.engine import Engine
+from labctl.sources import find_stack
 from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker
@@ -181,5 +188,50 @@ def test_names_that_are_not_there_exit_2_and_say_what_is(name: str) -> None:
     assert "n1, n2" in result.err or "did you mean" in result.err
 
 
-def test_export_of_a_running_lab_needs_no_engine(name: str) -> None:
+def test_config_takes_the_name_from_the_flag(name: str) -> None:
     assert json.loads(labctl("config", "-n", name, "-o", "json").out)["name"] == name
+
+
+def test_stack_that_names_an_image_built_elsewhere(name: str, tmp_path: Path, engine: Engine) -> None:
+    shipped = yaml.safe_load((images_folder() / "stacks" / "22.yaml").read_text())
+    made = references(find_stack("22"), Options())
+    foreign = {key: value for key, value in shipped.items() if key not in ("build", "suite", "base")}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(foreign | {"name": "mine", "image": made.node, "phone_image": made.phone}))
+    result = labctl("up", "-n", name, "--stack", str(file), "-f", "-", text=SMALL)
+    assert result.code == 0, result.err
+    assert labctl("ps", "-n", name).code == 0
+
+
+def test_foreign_image_that_is_nowhere_exits_4_and_makes_nothing(name: str, tmp_path: Path, engine: Engine) -> None:
+    shipped = yaml.safe_load((images_folder() / "stacks" / "22.yaml").read_text())
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(shipped | {"name": "mine", "image": "labctl/nowhere:1"}))
+    result = labctl("up", "-n", name, "--stack", str(file), "-f", "-", text=SMALL)
+    assert result.code == 4, result.err
+    assert "labctl/nowhere:1" in result.err
+    assert engine.observe(name).empty
+
+
+def test_interrupted_up_exits_130_and_the_next_goes_on(name: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labctl", "up", "-n", name], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    next(line for line in process.stderr if line.startswith("ok   start"))
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert "interrupted" in rest
+    assert labctl("up", "-n", name).code == 0
+
+
+def test_images_say_what_is_in_them() -> None:
+    labels = next(iter(labctl("build", "-q", "-o", "json").data.values()))
+    assert labels["labctl.contents.asterisk"].endswith(labels["labctl.contents.res_corosync"].split(":")[-1])
+    assert {"labctl.base", "labctl.suite", "labctl.built", "labctl.contents.corosync"} <= set(labels)
+
+
+def test_option_from_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABCTL_CONFIG_NODES", "5")
+    assert len(labctl("config", "-o", "json").data["nodes"]) == 5
