@@ -105,8 +105,10 @@ def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:
 
 
 def _references(stack: Stack, made: Mapping[str, Recipe]) -> Images:
-    node = stack.image or made[images.ASTERISK].tag
-    return Images(node, stack.phone_image or (made[images.PHONE].tag if made else node))
+    if not made:
+        return Images(stack.image or "", stack.phone_image or stack.image or "")
+    node, phone = (made[name].tag for name in images.run_by_labs(made))
+    return Images(node, stack.phone_image or phone)
 
 
 def _identified(engine: Engine, named: Images, present: Mapping[str, str]) -> Images:
@@ -193,7 +195,8 @@ def _bootstrap(engine: Engine, stack: Stack, reference: str, options: Options, r
         )
     command = [
         "mmdebstrap",
-        "--variant=minbase",
+        "--variant=apt",
+        f"--dpkgopt={images_folder() / images.BASE / 'root/etc/dpkg/dpkg.cfg.d/labctl'}",
         # A mirror may serve a Release file past its Valid-Until; apt checks its signature all the same.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         str(stack.suite),

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from labctl.blueprint import Blueprint
-from labctl.images import ASTERISK, BASE, PHONE, Recipe
+from labctl.images import BASE, Recipe, run_by_labs
 from labctl.stack import Stack
 from labctl.steps import ContainerSpec, File
 
@@ -44,7 +44,7 @@ def render(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> str:
 
 
 def _document(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> dict[str, Any]:
-    builds = {made[name].tag: _build(name, stack, made) for name in (ASTERISK, PHONE) if name in made}
+    builds = {made[name].tag: _build(name, stack, made) for name in run_by_labs(made) if name in made}
     names = _config_names(drawn.containers)
     services: dict[str, Any] = {}
     configs: dict[str, Any] = {}

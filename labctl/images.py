@@ -23,11 +23,11 @@ LABEL_BASE = "labctl.base"
 LABEL_SUITE = "labctl.suite"
 LABEL_BUILT = "labctl.built"
 
-BASE, COROSYNC, MODULE, ASTERISK, PHONE = "base", "corosync", "module", "asterisk", "phone"
+BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE = "base", "corosync", "asterisk", "module", "node", "phone"
 SETTINGS = "root/opt/labctl/recipe"
 """Where the scripts of images/ read what to install."""
 
-FOLDERS = (BASE, COROSYNC, MODULE, ASTERISK, PHONE)
+FOLDERS = (BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE)
 
 Context = Mapping[str, tuple[bytes, int]]
 """The files of a build context: path -> (content, mode)."""
@@ -53,7 +53,7 @@ def recipes(stack: Stack, contexts: Mapping[str, Context], mirror: str = "") -> 
     def add(name: str, settings: dict[str, str], *needs: str) -> None:
         # What stands on the bare base gets the files of images/base too.
         common = contexts[BASE] if needs == (BASE,) else {}
-        context = {**common, **contexts[name], SETTINGS: (_shell(settings), 0o644)}
+        context = {**common, **contexts[name]} | ({SETTINGS: (_shell(settings), 0o644)} if settings else {})
         inputs = ([made[need].tag for need in needs], hashlib.sha256(pack(context)).hexdigest())
         tag = f"{REPOSITORY}/{stack.name}-{name}:{_short(json.dumps(inputs))}"
         made[name] = Recipe(name, tag, context, needs)
@@ -63,18 +63,20 @@ def recipes(stack: Stack, contexts: Mapping[str, Context], mirror: str = "") -> 
 
     add(BASE, {"SUITE": stack.suite or "", "MIRROR": mirror})
     add(COROSYNC, packages(build.corosync), BASE)
+    add(ASTERISK, packages(build.asterisk), COROSYNC)
+    add(PHONE, packages(build.phone), BASE)
     if build.module:
         module = build.module
         libraries = " ".join(module.libraries)
-        add(
-            MODULE,
-            packages(module.packages, SOURCE=module.source, MODULE=stack.cluster_module, LIBRARIES=libraries),
-            BASE,
-        )
-    own_module = (MODULE,) if build.module else ()
-    add(ASTERISK, packages(build.asterisk), COROSYNC, *own_module)
-    add(PHONE, packages(build.phone), BASE)
+        settings = packages(module.packages, SOURCE=module.source, MODULE=stack.cluster_module, LIBRARIES=libraries)
+        add(MODULE, settings, BASE)
+        add(NODE, {}, ASTERISK, MODULE)
     return made
+
+
+def run_by_labs(made: Mapping[str, Recipe]) -> tuple[str, str]:
+    """The names of the two recipes whose images a lab's containers run: a node's and the phones'."""
+    return (NODE if NODE in made else ASTERISK, PHONE)
 
 
 def _shell(settings: Mapping[str, str]) -> bytes:
@@ -88,7 +90,7 @@ def missing(made: Mapping[str, Recipe], present: set[str]) -> list[Recipe]:
     What stands between is built for their sake alone: where they are present, nothing is missing.
     """
     wanted: set[str] = set()
-    open_ = [name for name in (ASTERISK, PHONE) if name in made]
+    open_ = [name for name in run_by_labs(made) if name in made]
     while open_:
         name = open_.pop()
         if made[name].tag not in present and name not in wanted:

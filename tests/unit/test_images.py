@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from labctl import images
-from labctl.images import ASTERISK, BASE, COROSYNC, MODULE, PHONE, Context, Recipe
+from labctl.images import ASTERISK, BASE, COROSYNC, MODULE, NODE, PHONE, Context, Recipe
 from labctl.stack import Stack
 from tests.unit.labs import stack
 
 CONTEXTS: dict[str, Context] = {name: {"Dockerfile": (f"FROM {name}\n".encode(), 0o644)} for name in images.FOLDERS}
-ALL = {BASE, COROSYNC, MODULE, ASTERISK, PHONE}
+ALL = {BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE}
 
 
 def changed(**values: Any) -> Stack:
@@ -33,9 +33,9 @@ def tags(of: Stack, contexts: dict[str, Context] = CONTEXTS, mirror: str = "") -
         ({}, set()),
         ({"title": "Another", "modules": {"core": []}, "transports": ["udp"]}, set()),
         ({"phone": ["sip-tester"]}, {PHONE}),
-        ({"asterisk": ["asterisk", "sox"]}, {ASTERISK}),
-        ({"corosync": ["corosync"]}, {COROSYNC, ASTERISK}),
-        ({"cluster_module": "res_other"}, {MODULE, ASTERISK}),
+        ({"asterisk": ["asterisk", "sox"]}, {ASTERISK, NODE}),
+        ({"corosync": ["corosync"]}, {COROSYNC, ASTERISK, NODE}),
+        ({"cluster_module": "res_other"}, {MODULE, NODE}),
         ({"suite": "forky"}, ALL),
         ({"name": "mine"}, ALL),
     ],
@@ -46,7 +46,8 @@ def test_a_tag_changes_with_what_the_stack_puts_in(values: dict[str, Any], other
 
 
 @pytest.mark.parametrize(
-    ("folder", "other"), [(BASE, ALL), (COROSYNC, {COROSYNC, ASTERISK}), (MODULE, {MODULE, ASTERISK}), (PHONE, {PHONE})]
+    ("folder", "other"),
+    [(BASE, ALL), (COROSYNC, {COROSYNC, ASTERISK, NODE}), (MODULE, {MODULE, NODE}), (NODE, {NODE}), (PHONE, {PHONE})],
 )
 @pytest.mark.parametrize("file", [("new", (b"", 0o644)), ("Dockerfile", (b"FROM x\n", 0o644))])
 def test_a_tag_changes_with_the_files(folder: str, other: set[str], file: tuple[str, tuple[bytes, int]]) -> None:
@@ -68,13 +69,13 @@ def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("present", "missing"),
     [
-        (set(), [BASE, COROSYNC, MODULE, ASTERISK, PHONE]),
-        ({BASE}, [COROSYNC, MODULE, ASTERISK, PHONE]),
-        ({ASTERISK, PHONE}, []),
-        ({ASTERISK}, [BASE, PHONE]),
-        ({ASTERISK, BASE}, [PHONE]),
-        ({PHONE, COROSYNC, MODULE}, [ASTERISK]),
-        ({PHONE, COROSYNC}, [BASE, MODULE, ASTERISK]),
+        (set(), [BASE, COROSYNC, ASTERISK, PHONE, MODULE, NODE]),
+        ({BASE}, [COROSYNC, ASTERISK, PHONE, MODULE, NODE]),
+        ({NODE, PHONE}, []),
+        ({NODE}, [BASE, PHONE]),
+        ({NODE, BASE}, [PHONE]),
+        ({PHONE, ASTERISK, MODULE}, [NODE]),
+        ({PHONE, ASTERISK}, [BASE, MODULE, NODE]),
     ],
 )
 def test_what_is_missing_comes_after_what_it_stands_on(present: set[str], missing: list[str]) -> None:
@@ -94,7 +95,13 @@ def test_settings_reach_the_shell_as_they_are() -> None:
 
 def test_an_image_says_what_it_stands_on() -> None:
     made = images.recipes(stack(), CONTEXTS)
-    assert images.build_args(made[ASTERISK], made) == {"BASE": made[COROSYNC].tag, "MODULE": made[MODULE].tag}
+    assert images.build_args(made[NODE], made) == {"BASE": made[ASTERISK].tag, "MODULE": made[MODULE].tag}
+
+
+def test_a_stack_whose_module_is_packaged_runs_asterisk_as_it_is() -> None:
+    made = images.recipes(changed(module=None), CONTEXTS)
+    assert MODULE not in made
+    assert images.run_by_labs(made) == (ASTERISK, PHONE)
 
 
 def test_the_contents_of_an_image_are_lines() -> None:
