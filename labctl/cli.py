@@ -284,6 +284,31 @@ def wait(name: str | None, condition: str, timeout: float) -> None:
 
 
 @command_line.command()
+@click.argument("caller")
+@click.argument("callee")
+@name_option
+@click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
+@timeout_option
+@quiet_option
+@output_option
+def call(caller: str, callee: str, name: str | None, duration: float, timeout: float, quiet: bool, output: str) -> None:
+    """Have one phone call another: real SIP, audio that is checked to arrive both ways.
+
+    Shows when each node learned the states of the called extension. Example: labctl call alice bob
+    """
+    from labctl import lab, report
+
+    engine = _connect()
+    running = _running(engine, None, name)
+    placed = lab.call(engine, running, caller, callee, duration, timeout + duration, _progress(quiet))
+    if output == "json":
+        click.echo(report.as_json(placed))
+        return
+    _print(_tables().call(placed, [node.name for node in running.lab.nodes]))
+    _say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
+
+
+@command_line.command()
 @click.argument("node", required=False, shell_complete=_complete_node)
 @name_option
 @click.option("--follow", is_flag=True, help="Go on as more comes.")

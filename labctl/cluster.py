@@ -13,7 +13,7 @@ from labctl.asterisk import Message
 from labctl.blueprint import ROLE_NODE, Secrets
 from labctl.engine import Engine, LogStream
 from labctl.errors import LabError, NotReady
-from labctl.facts import UNKNOWN, Container, Crossing, NodeView, Observation, Ring, StateRow
+from labctl.facts import UNKNOWN, Container, Crossing, Learned, NodeView, Observation, Ring, StateRow
 from labctl.spec import Lab, Node
 from labctl.stack import Stack
 from labctl.wait import Deadline, Signal
@@ -302,6 +302,18 @@ class Cluster:
             missing = {node: [f"says {each}"] for node, each in said.items() if each != state}
             raise self._not_ready(f"{extension} is not {state} after {deadline.timeout_s:g} s", missing)
 
+    def follow(self, extension: str) -> list[tuple[str, float, str]]:
+        """A list to which every change of the extension is added from now on: node, monotonic seconds, state."""
+        history: list[tuple[str, float, str]] = []
+
+        def listen(node: str, at_s: float, message: Message) -> None:
+            told = (message.get("Event"), message.get("Context"), message.get("Exten"))
+            if told == ("ExtensionStatus", LAB_CONTEXT, extension):
+                history.append((node, at_s, asterisk.extension_state(message["Status"])))
+
+        self.listen(listen)
+        return history
+
     def views(self) -> list[NodeView]:
         """One row of `labctl ps` for each node, asked over the open connections where that is quicker."""
         with ThreadPoolExecutor(max_workers=len(self.lab.nodes)) as pool:
@@ -330,6 +342,18 @@ class Cluster:
             return asterisk.extension_state(self.connection(node).answer(number)["Status"])
         except LabError:
             return UNKNOWN
+
+
+def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
+    """When each node learned each state, counted from the first to tell of it; a state that comes again is another."""
+    turns: dict[str, int] = {}
+    first: dict[tuple[int, str], float] = {}
+    result = []
+    for node, at_s, state in sorted(history, key=lambda each: each[1]):
+        turn = turns[node] = turns.get(node, 0) + 1
+        start = first.setdefault((turn, state), at_s)
+        result.append((turn, Learned(state, node, round((at_s - start) * 1000, 2))))
+    return tuple(each for _, each in sorted(result, key=lambda pair: pair[0]))
 
 
 def view(engine: Engine, stack: Stack, container: Container) -> NodeView:

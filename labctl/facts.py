@@ -89,3 +89,24 @@ class Crossing:
     origin: str
     observer: str
     delay_ms: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first."""
+
+    state: str
+    node: str
+    after_ms: float
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that was placed: how many RTP packets each side heard from its node, and who saw what."""
+
+    caller: str
+    callee: str
+    extension: str
+    caller_heard: int
+    callee_heard: int
+    learned: tuple[Learned, ...]

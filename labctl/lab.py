@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from labctl import blueprint, build, compose, labfile, plan
 from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
-from labctl.cluster import Cluster, view
+from labctl.cluster import Cluster, learned, view
 from labctl.document import Document, suggestion
 from labctl.engine import Engine, SubnetTaken
 from labctl.errors import LabctlError, LabError, UsageError
-from labctl.facts import Container, Crossing, NodeView, Observation, StateRow
+from labctl.facts import Call, Container, Crossing, NodeView, Observation, StateRow
 from labctl.images import Recipe
 from labctl.lock import locked
+from labctl.phone import Phones
 from labctl.progress import Progress, step
 from labctl.spec import Lab
 from labctl.stack import Stack
@@ -23,6 +24,8 @@ from labctl.steps import Plan, Step, flatten
 from labctl.wait import Deadline
 
 SUBNET_TRIES = 8
+PACKETS_A_SECOND = 50
+"""G.711 in packets of 20 ms (RFC 3551, section 4.2)."""
 LOOK_TIMEOUT_S = 5.0
 """How long a command that only looks waits for an Asterisk that does not answer."""
 
@@ -237,6 +240,48 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
             cluster.prove(deadline)
         elif kind == "state":
             cluster.await_state(extension, value, deadline)
+
+
+def call(
+    engine: Engine, running: Running, caller: str, callee: str, talk_s: float, timeout_s: float, progress: Progress
+) -> Call:
+    """Have one phone of the lab call another, with audio both ways for `talk_s` seconds, and hang up.
+
+    Returns what each side heard, and when each node learned the states of the callee's extension. Raises
+    UsageError for a name that is no phone, LabError for a call that fails or a side that hears nothing.
+    """
+    for name in (caller, callee):
+        if name not in [phone.name for phone in running.lab.phones]:
+            known = [phone.name for phone in running.lab.phones]
+            raise UsageError(f"no phone `{name}` in the lab {running.lab.name}", suggestion(name, known))
+    if caller == callee:
+        raise UsageError(f"{caller} cannot call {callee}: it is one phone", "name two")
+    extension = running.lab.phone(callee).extension
+    packets = max(1, int(talk_s * PACKETS_A_SECOND))
+    deadline = Deadline(timeout_s)
+    with (
+        Cluster(engine, running.lab, running.stack, running.seen) as cluster,
+        Phones(engine, running.lab, running.seen) as phones,
+    ):
+        cluster.open()
+        cluster.await_booted(deadline)
+        with step(progress, f"{callee} registers with {running.lab.phone(callee).node}"):
+            called = phones.switch_on(callee)
+        cluster.await_state(extension, "Idle", deadline)
+        history = cluster.follow(extension)
+        with step(progress, f"{caller} calls {extension} from {running.lab.phone(caller).node}"):
+            calling = phones.call(caller, extension)
+        with step(progress, f"both hear {talk_s:g} s of audio from their nodes"):
+            phones.await_heard(calling, packets, deadline)
+            phones.await_heard(called, packets, deadline)
+        with step(progress, f"{caller} hangs up"):
+            calling.nudge()
+            ending = calling.finish(deadline)
+            if ending.code:
+                raise LabError(f"{caller} calls {extension}: {ending}")
+            cluster.await_state(extension, "Idle", deadline)
+        heard = [phones.heard(agent)[agent.agent.node_address] for agent in (calling, called)]
+        return Call(caller, callee, extension, heard[0], heard[1], learned(history))
 
 
 def export(lab: Lab, stack: Stack) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from labctl.facts import UNKNOWN, NodeView, StateRow
+from labctl.facts import UNKNOWN, Call, NodeView, StateRow
 from labctl.report import duration
 
 _STATE_STYLES = {
@@ -72,4 +72,18 @@ def state(rows: Sequence[StateRow], nodes: Sequence[str]) -> Table:
             )
             for row in rows
         ],
+    )
+
+
+def call(placed: Call, nodes: Sequence[str]) -> Table:
+    """`labctl call`: each state of the callee's extension, and when each node learned it."""
+    rows: list[tuple[str, dict[str, str]]] = []
+    for each in placed.learned:
+        if not rows or rows[-1][0] != each.state or each.node in rows[-1][1]:
+            rows.append((each.state, {}))
+        rows[-1][1][each.node] = "first" if each.after_ms == 0 else f"+{each.after_ms:.1f} ms"
+    return table(
+        "",
+        (f"{placed.extension} IS", *nodes),
+        [(Text(state, _STATE_STYLES.get(state, "")), *(seen.get(node, "-") for node in nodes)) for state, seen in rows],
     )

@@ -235,3 +235,19 @@ def test_images_say_what_is_in_them() -> None:
 def test_option_from_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABCTL_CONFIG_NODES", "5")
     assert len(labctl("config", "-o", "json").data["nodes"]) == 5
+
+
+def test_call_is_heard_by_both_and_seen_by_every_node(name: str) -> None:
+    labctl("up", "-n", name)
+    result = labctl("call", "-n", name, "alice", "bob", "--duration", "300ms", "-o", "json")
+    assert result.code == 0, result.err
+    assert min(result.data["caller_heard"], result.data["callee_heard"]) >= 15
+    seen = {(each["state"], each["node"]) for each in result.data["learned"]}
+    assert seen >= {(state, node) for state in ("Ringing", "InUse", "Idle") for node in ("n1", "n2", "n3")}
+
+
+def test_call_of_a_phone_that_is_not_there_exits_2(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    result = labctl("call", "-n", name, "alice", "bob")
+    assert result.code == 2
+    assert "no phone `bob`" in result.err

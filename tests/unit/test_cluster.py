@@ -1,0 +1,31 @@
+"""When each node learned a state, from what the nodes told and when."""
+
+from __future__ import annotations
+
+from labctl.cluster import learned
+from labctl.facts import Learned
+
+HISTORY = [
+    ("n2", 10.000, "Ringing"),
+    ("n1", 10.002, "Ringing"),
+    ("n2", 10.100, "InUse"),
+    ("n3", 10.101, "Ringing"),
+    ("n1", 10.103, "InUse"),
+    ("n3", 10.104, "InUse"),
+]
+
+
+def test_a_state_is_learned_after_the_first_to_tell_of_it() -> None:
+    assert learned(HISTORY) == (
+        Learned("Ringing", "n2", 0.0),
+        Learned("Ringing", "n1", 2.0),
+        Learned("Ringing", "n3", 101.0),
+        Learned("InUse", "n2", 0.0),
+        Learned("InUse", "n1", 3.0),
+        Learned("InUse", "n3", 4.0),
+    )
+
+
+def test_a_state_that_comes_again_is_another() -> None:
+    again = [("n1", 1.0, "Idle"), ("n1", 2.0, "InUse"), ("n1", 3.0, "Idle"), ("n2", 3.5, "Idle")]
+    assert [each.after_ms for each in learned(again) if each.state == "Idle"] == [0.0, 2500.0, 0.0]
