@@ -167,7 +167,7 @@ def test_logs_hold_corosync_and_asterisk(name: str) -> None:
 
 
 def test_broken_node_is_named_with_its_log_in_time(name: str) -> None:
-    text = SMALL + "config: {n2: {asterisk/modules.conf: 'noload = res_corosync.so'}}\n"
+    text = SMALL + "config: {n2: {asterisk/res_corosync.conf: 'publish_event = nonsense'}}\n"
     result = labctl("up", "-n", name, "-f", "-", "--timeout", "6s", text=text)
     assert result.code == 1
     assert "n2: `corosync show members` fails: Asterisk says: No such command" in result.err
