@@ -6,7 +6,7 @@ STAMP  := $(VENV)/installed
 DEV    := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check unit e2e bench compose machine clean
+.PHONY: help up down test check lint types unit bench compose machine clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +23,17 @@ test: machine $(DEV) ## every test: lint, types, unit, integration, end to end o
 	$(BIN)/labctl build --quiet > /dev/null
 	$(BIN)/pytest tests/integration tests/e2e
 
-check: $(DEV) ## lint, types and unit tests, in seconds and without Docker
+check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types unit
+
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(DEV)
 	$(BIN)/mypy
+
+unit: $(DEV)
 	$(BIN)/pytest tests/unit -q
 
 bench: machine $(DEV) ## measure: start, propagation, memory

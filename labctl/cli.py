@@ -7,18 +7,30 @@ so that `labctl --help` and the shell's completion answer at once.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from labctl import __version__
 from labctl.errors import LabctlError, LabError, UsageError
+from labctl.options import (
+    Duration,
+    build_options,
+    complete_node,
+    dry_run_option,
+    file_option,
+    lab_options,
+    name_option,
+    node_argument,
+    output_option,
+    quiet_option,
+    stack_option,
+    timeout_option,
+)
 
 if TYPE_CHECKING:
     from labctl.build import Options
@@ -28,88 +40,8 @@ if TYPE_CHECKING:
     from labctl.spec import Lab
     from labctl.stack import Stack
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
-READY_TIMEOUT = "60s"
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
-        if not found:
-            self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
-        return float(found[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[found[2]]
-
-
-# Options that several commands share
-
-
-def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-def _complete_lab(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
-    from labctl import engine, lab
-
-    try:
-        return [name for name in lab.names(engine.connect(timeout_s=2)) if name.startswith(word)]
-    except LabctlError:
-        return []
-
-
-def _complete_node(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
-    from labctl import engine
-
-    try:
-        seen = engine.connect(timeout_s=2).observe(context.params.get("name"))
-        return sorted({each.node for each in seen.containers if each.node.startswith(word)})
-    except LabctlError:
-        return []
-
-
-def _complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
-    from click.shell_completion import CompletionItem
-
-    from labctl.sources import shipped_labs
-
-    return [*(name for name in shipped_labs() if name.startswith(word)), CompletionItem(word, type="file")]
-
-
-file_option = click.option(
-    "-f", "--file", help="Lab file: a path, - for stdin, or a shipped name.", shell_complete=_complete_file
-)
-name_option = click.option("-n", "--name", help="The lab's name.", shell_complete=_complete_lab)
-output_option = click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs."
-)
-timeout_option = click.option(
-    "--timeout", type=Duration(), default=READY_TIMEOUT, help="How long to wait: 90, 90s, 2m.", show_default=True
-)
-dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-stack_option = click.option("--stack", help="The stack: a shipped name, or the path of a stack file.")
-lab_options = _options(
-    file_option,
-    name_option,
-    stack_option,
-    click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
-)
-build_options = _options(
-    click.option("--mirror", default="", help="A Debian mirror to build from, other than the tools' own."),
-    click.option("--refresh", is_flag=True, help="Build anew what is there already."),
-)
-node_argument = click.argument("node", shell_complete=_complete_node)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LABCTL"})
@@ -309,7 +241,7 @@ def call(caller: str, callee: str, name: str | None, duration: float, timeout: f
 
 
 @command_line.command()
-@click.argument("node", required=False, shell_complete=_complete_node)
+@click.argument("node", required=False, shell_complete=complete_node)
 @name_option
 @click.option("--follow", is_flag=True, help="Go on as more comes.")
 @click.option("-f", "follow_short", is_flag=True, hidden=True)

@@ -12,8 +12,9 @@ import pytest
 import labctl
 
 FLOORS = {
-    10: ["__main__"],
-    9: ["cli"],
+    11: ["__main__"],
+    10: ["cli"],
+    9: ["options"],
     8: ["lab", "sources"],
     7: ["build", "cluster", "doctor", "phone"],
     6: ["compose", "engine", "plan"],

@@ -1,0 +1,96 @@
+"""What the commands take: options and arguments that several share, and how the shell completes them.
+
+As in labctl.cli, what takes long to load is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from labctl.errors import LabctlError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+READY_TIMEOUT = "60s"
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds. A text of another form ends the command with a message."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
+        if not found:
+            self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
+        return float(found[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def complete_lab(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The labs that are up."""
+    from labctl import engine, lab
+
+    try:
+        return [name for name in lab.names(engine.connect(timeout_s=2)) if name.startswith(word)]
+    except LabctlError:
+        return []
+
+
+def complete_node(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The nodes of the lab that is named, or of all."""
+    from labctl import engine
+
+    try:
+        seen = engine.connect(timeout_s=2).observe(context.params.get("name"))
+        return sorted({each.node for each in seen.containers if each.node.startswith(word)})
+    except LabctlError:
+        return []
+
+
+def complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
+    """The shipped labs, and files."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.sources import shipped_labs
+
+    return [*(name for name in shipped_labs() if name.startswith(word)), CompletionItem(word, type="file")]
+
+
+file_option = click.option(
+    "-f", "--file", help="Lab file: a path, - for stdin, or a shipped name.", shell_complete=complete_file
+)
+name_option = click.option("-n", "--name", help="The lab's name.", shell_complete=complete_lab)
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs."
+)
+timeout_option = click.option(
+    "--timeout", type=Duration(), default=READY_TIMEOUT, help="How long to wait: 90, 90s, 2m.", show_default=True
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+stack_option = click.option("--stack", help="The stack: a shipped name, or the path of a stack file.")
+lab_options = _options(
+    file_option,
+    name_option,
+    stack_option,
+    click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
+)
+build_options = _options(
+    click.option("--mirror", default="", help="A Debian mirror to build from, other than the tools' own."),
+    click.option("--refresh", is_flag=True, help="Build anew what is there already."),
+)
+node_argument = click.argument("node", shell_complete=complete_node)
