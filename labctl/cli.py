@@ -271,6 +271,9 @@ def cli(node: str, command: tuple[str, ...], name: str | None) -> None:
     """
     if command:
         _exec(node, name, ["asterisk", "-rx", " ".join(command)])
+    elif not sys.stdin.isatty():
+        # Asterisk's console runs at full load for ever when its input has ended.
+        raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
     else:
         _exec_terminal(node, name, ["asterisk", "-r"])
 

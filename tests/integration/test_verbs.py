@@ -251,3 +251,9 @@ def test_call_of_a_phone_that_is_not_there_exits_2(name: str) -> None:
     result = labctl("call", "-n", name, "alice", "bob")
     assert result.code == 2
     assert "no phone `bob`" in result.err
+
+
+def test_console_without_a_terminal_is_refused(name: str) -> None:
+    result = labctl("cli", "-n", name, "n1", text="")
+    assert result.code == 2
+    assert "needs a terminal" in result.err
