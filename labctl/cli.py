@@ -81,6 +81,8 @@ def up(
 ) -> None:
     """Make a lab and return when it is proven ready; mend or change it if it is there.
 
+    Without a file, a lab that is there stays as it was made; a new one is the shipped three-node.
+
     Examples:
 
     \b
@@ -90,9 +92,8 @@ def up(
     """
     from labctl import lab, report
 
-    wanted, of_stack = _find_lab(file, name, stack, nodes)
     options = _build_options(mirror, refresh)
-    engine = _connect()
+    engine, wanted, of_stack = _wanted(file, name, stack, nodes)
     if dry_run:
         _print_plan(lab.plan_up(engine, wanted, of_stack, options), output)
         return
@@ -120,6 +121,8 @@ def down(file: str | None, name: str | None, every: bool, dry_run: bool, quiet: 
     """Take a lab away, in whatever state it is; nothing of it is left behind."""
     from labctl import lab, report
 
+    if every and (name or file):
+        raise UsageError("--all and one lab do not go together", "leave one of them out")
     engine = _connect()
     target = None if every else _running_name(engine, file, name)
     if target is None and not every:
@@ -131,7 +134,7 @@ def down(file: str | None, name: str | None, every: bool, dry_run: bool, quiet: 
     elif dry_run:
         click.echo("\n".join(str(step) for step in steps))
     elif not steps:
-        _say("nothing of it was there")
+        _say(f"{target or 'labs'}: nothing was there")
 
 
 @command_line.command()
@@ -243,16 +246,15 @@ def call(caller: str, callee: str, name: str | None, duration: float, timeout: f
 @command_line.command()
 @click.argument("node", required=False, shell_complete=complete_node)
 @name_option
-@click.option("--follow", is_flag=True, help="Go on as more comes.")
-@click.option("-f", "follow_short", is_flag=True, hidden=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
-def logs(node: str | None, name: str | None, follow: bool, follow_short: bool, tail: int | None) -> None:
-    """Show what the nodes say: Corosync and Asterisk as one. `-f` follows."""
+def logs(node: str | None, name: str | None, follow: bool, tail: int | None) -> None:
+    """Show what the nodes say: Corosync and Asterisk as one."""
     engine = _connect()
     running = _running(engine, None, name)
     nodes = [node] if node else [each.name for each in running.lab.nodes]
     containers = {each: running.container(each).id for each in nodes}
-    if follow or follow_short:
+    if follow:
         _follow(engine, containers, tail)
         return
     for each, container in containers.items():
@@ -416,6 +418,23 @@ def _find_lab(file: str | None, name: str | None, stack: str | None, nodes: int 
     return find_lab(file, Overrides(name, stack, nodes))
 
 
+def _wanted(file: str | None, name: str | None, stack: str | None, nodes: int | None) -> tuple[Engine, Lab, Stack]:
+    """The lab that `up` is to make: the file's, or without one the lab of that name as it is, or the shipped one.
+
+    A file is read to its end before Docker is asked anything.
+    """
+    from labctl import lab
+    from labctl.labfile import Overrides
+    from labctl.sources import DEFAULT_LAB
+
+    if file or stack:
+        wanted, of_stack = _find_lab(file, name, stack, nodes)
+        return _connect(), wanted, of_stack
+    engine = _connect()
+    there = lab.as_made(engine, name or DEFAULT_LAB, Overrides(nodes=nodes))
+    return engine, *(there or _find_lab(file, name, stack, nodes))
+
+
 def _find_stack(name: str) -> Stack:
     from labctl.sources import find_stack
 
@@ -533,7 +552,9 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = _fail("interrupted", "labctl up goes on from here, labctl down takes it all away", EXIT_INTERRUPTED)
+        changing = (arguments or sys.argv[1:])[:1] in (["up"], ["down"])
+        hint = "labctl up goes on from here, labctl down takes it all away" if changing else ""
+        code = _fail("interrupted", hint, EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

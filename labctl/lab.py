@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from labctl import blueprint, build, compose, labfile, plan
+from labctl.asterisk import EXTENSION_STATES
 from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
 from labctl.cluster import Cluster, learned, view
 from labctl.document import Document, suggestion
@@ -15,6 +16,7 @@ from labctl.engine import Engine, SubnetTaken
 from labctl.errors import LabctlError, LabError, UsageError
 from labctl.facts import Call, Container, Crossing, NodeView, Observation, StateRow
 from labctl.images import Recipe
+from labctl.labfile import Overrides
 from labctl.lock import locked
 from labctl.phone import Phones
 from labctl.progress import Progress, step
@@ -59,13 +61,13 @@ class Running:
 
     def container(self, node: str) -> Container:
         """A node's container. Raises UsageError for a name that is not in the lab, LabError if it is gone."""
-        found = {each.node: each for each in self.seen.containers}
-        if node in found:
-            return found[node]
         names = [each.name for each in self.lab.nodes]
-        if node in names:
-            raise LabError(f"the container of {node} is gone", "labctl up makes it again")
-        raise UsageError(f"no node `{node}` in the lab {self.lab.name}", suggestion(node, names))
+        if node not in names:
+            raise UsageError(f"no node `{node}` in the lab {self.lab.name}", suggestion(node, names))
+        found = {each.node: each for each in self.seen.containers}
+        if node not in found:
+            raise LabError(f"the container of {node} is gone", f"labctl up --name {self.lab.name} makes it again")
+        return found[node]
 
 
 # up
@@ -87,15 +89,19 @@ def up(
     """
     with locked(f"lab-{lab.name}"), ThreadPoolExecutor(max_workers=1) as pool:
         # What is there already is connected to while the rest is worked out: often nothing needs to change.
-        cluster = Cluster(engine, lab, stack, engine.observe(lab.name))
+        before = engine.observe(lab.name)
+        cluster = Cluster(engine, lab, stack, before)
         opening = pool.submit(cluster.open)
         try:
             images = build.build(engine, stack, options, progress)
             done = _make_so(engine, lab, stack, images, progress)
             failure = opening.exception()
-            if done or failure:
+            after = engine.observe(lab.name)
+            # Even where nothing was done it may be another: the engine may still finish what an `up` asked of it
+            # that was ended.
+            if failure or after != before:
                 cluster.close()
-                cluster = Cluster(engine, lab, stack, engine.observe(lab.name))
+                cluster = Cluster(engine, lab, stack, after)
                 cluster.open()
             deadline = Deadline(timeout_s)
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
@@ -194,10 +200,21 @@ def load(engine: Engine, name: str | None) -> Running:
     spec = next((each.spec for each in seen.containers if each.role == ROLE_PHONES), "")
     if not spec:
         raise LabError(f"the lab {name} is not whole: its phones' container is gone", "labctl up mends it")
+    lab, stack = _described(name, spec, Overrides())
+    return Running(lab, stack, seen)
+
+
+def as_made(engine: Engine, name: str, overrides: Overrides) -> tuple[Lab, Stack] | None:
+    """A lab as it was made, with what flags say over it; None where Docker holds none of that name."""
+    seen = engine.observe(name)
+    spec = next((each.spec for each in seen.containers if each.role == ROLE_PHONES), "")
+    return _described(name, spec, overrides) if spec else None
+
+
+def _described(name: str, spec: str, overrides: Overrides) -> tuple[Lab, Stack]:
     data = json.loads(spec)
     stack = Stack.model_validate(data["stack"])
-    lab, _ = labfile.resolve(Document(f"lab {name}", data["lab"]), lambda _: stack)
-    return Running(lab, stack, seen)
+    return labfile.resolve(Document(f"lab {name}", data["lab"]), lambda _: stack, overrides)
 
 
 def ps(engine: Engine, running: Running) -> list[NodeView]:
@@ -230,6 +247,9 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
     extension, _, value = wanted.partition(":")
     if kind not in ("ready", "proven", "state") or (kind == "state") != bool(extension and value):
         raise UsageError(f"--for={condition}: not a condition", "ready, proven, or state=101:InUse")
+    states = {state.lower(): state for state in EXTENSION_STATES.values()}
+    if kind == "state" and value.lower() not in states:
+        raise UsageError(f"--for={condition}: no state {value}", f"known: {', '.join(states.values())}")
     known = [*(phone.extension for phone in running.lab.phones), *running.lab.devices]
     if kind == "state" and extension not in known:
         raise UsageError(f"--for={condition}: no extension {extension}", f"known here: {', '.join(known)}")
@@ -239,7 +259,7 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
         if kind == "proven":
             cluster.prove(deadline)
         elif kind == "state":
-            cluster.await_state(extension, value, deadline)
+            cluster.await_state(extension, states[value.lower()], deadline)
 
 
 def call(

@@ -56,7 +56,8 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
 
     try:
         seen = engine.connect(timeout_s=2).observe(context.params.get("name"))
-        return sorted({each.node for each in seen.containers if each.node.startswith(word)})
+        nodes = {each.node for each in seen.containers if each.role == "node"}
+        return sorted(node for node in nodes if node.startswith(word))
     except LabctlError:
         return []
 

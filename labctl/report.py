@@ -38,11 +38,9 @@ def duration(seconds: int) -> str:
 def crossings(seen: Sequence[Crossing]) -> str:
     """What the proof showed, in a line."""
     if not seen:
-        return "this lab shares no device state, so there was none to prove"
+        return "nothing to prove: the lab has one node alone, or shares no device state"
     slowest = max(seen, key=lambda crossing: crossing.delay_ms)
     nodes = len({crossing.origin for crossing in seen})
-    if nodes == 1:
-        return "one node alone: no other to see its state"
     return (
         f"proven: a change on each of {nodes} nodes was seen on every other, "
         f"the slowest {slowest.origin} to {slowest.observer} in {slowest.delay_ms:.1f} ms"

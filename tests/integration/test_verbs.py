@@ -257,3 +257,18 @@ def test_console_without_a_terminal_is_refused(name: str) -> None:
     result = labctl("cli", "-n", name, "n1", text="")
     assert result.code == 2
     assert "needs a terminal" in result.err
+
+
+def test_up_without_a_file_leaves_a_lab_as_it_was_made(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text="nodes: [hq, branch]\nphones: 1\n")
+    assert labctl("up", "-n", name, "-o", "json").data["changed"] == []
+
+
+def test_all_and_one_lab_do_not_go_together(name: str) -> None:
+    assert labctl("down", "-n", name, "--all", "--dry-run").code == 2
+
+
+def test_wait_for_a_state_that_there_is_not_exits_2(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    assert labctl("wait", "-n", name, "--for", "state=mystate:Bogus").code == 2
+    assert labctl("wait", "-n", name, "--for", "state=mystate:idle").code == 0

@@ -59,7 +59,7 @@ def test_the_slowest_crossing_is_named() -> None:
 
 
 def test_where_nothing_is_shared_nothing_is_claimed() -> None:
-    assert "none to prove" in report.crossings([])
+    assert "nothing to prove" in report.crossings([])
 
 
 def tree(root: type[LabctlError]) -> dict[str, int]:
