@@ -1,4 +1,4 @@
-"""Progress on a terminal: a spinner for what goes on, a lasting line for what is done; on stderr."""
+"""Progress on a terminal: a spinner for what goes on, a lasting line for what is done."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DETAIL_WIDTH = 60
 class Live:
     """A spinner for each step that goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console) -> None:
         self._lock = threading.Lock()
         self._tasks: dict[str, TaskID] = {}
-        self._console = Console(stderr=True)
+        self._console = console
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

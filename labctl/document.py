@@ -31,6 +31,9 @@ ANY = "*"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where it is there: ten times as fast."""
 
+_FIXES = {"\t": "indent with spaces, not tabs", "*": "quote a text that begins with `*`"}
+"""What is meant most likely where YAML stumbles over a character."""
+
 _CORE_TAGS = "tag:yaml.org,2002:"
 
 Path = tuple[str | int, ...]
@@ -100,6 +103,12 @@ class Document:
             known = known[:-1]
         return self.lines.get(known, 1)
 
+    def within(self, key: str) -> Document:
+        """What stands at a key, as a document of its own; mistakes go along where they leave anything in doubt."""
+        lines = {path[1:]: line for path, line in self.lines.items() if path[:1] == (key,)}
+        doubtful = tuple(path[1:] for path in self.doubtful if path[:1] == (key,))
+        return Document(self.source, self.data[key], lines, self.problems if doubtful else (), doubtful)
+
 
 class _Reader:
     """Turns a YAML node tree into plain data, noting lines and mistakes on the way."""
@@ -168,8 +177,8 @@ def _whole(node: yaml.ScalarNode) -> str:
     return text
 
 
-def parse(text: str, source: str) -> Document:
-    """Read YAML. Raises InvalidFile for what is not YAML, or not one mapping."""
+def parse(text: str, source: str, least: str = "name: my-lab") -> Document:
+    """Read YAML, of which `least` would be enough. Raises InvalidFile for what is not YAML, or not one mapping."""
 
     def invalid(line: int, what: str, fix: str = "") -> InvalidFile:
         return InvalidFile(source, [Problem(line, what, fix)])
@@ -188,13 +197,15 @@ def parse(text: str, source: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        fix = "indent with spaces, not tabs" if mark and text[mark.index : mark.index + 1] == "\t" else ""
-        raise invalid(reader.line(mark) if mark else 1, f"not YAML: {what}", fix) from None
+        if "maximum nesting depth" in what:  # libyaml's own limit, where it has one
+            what = "nested too deep"
+        at_mark = text[mark.index : mark.index + 1] if mark else ""
+        raise invalid(reader.line(mark) if mark else 1, f"not YAML: {what}", _FIXES.get(at_mark, "")) from None
     except (ValueError, OverflowError):  # the loader in Python stumbles over "\UFFFFFFFF"
         line = text.count("\n", 0, max(0, text.find("\\U"))) + 1
         raise invalid(line, "not YAML: an invalid Unicode escape") from None
     if root is None:
-        raise invalid(1, "the file is empty", "at least `name: my-lab`")
+        raise invalid(1, "the file is empty", f"at least `{least}`")
     if not isinstance(data, dict):
         raise invalid(reader.line(root.start_mark), "a mapping is wanted at the top", "lines of the form `key: value`")
     return Document(source, data, reader.lines, tuple(reader.problems), tuple(reader.doubtful))

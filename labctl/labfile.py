@@ -61,7 +61,15 @@ def _check_subnet(text: str) -> str:
 Name = Annotated[str, Form("name", _NAME, _NAME_FIX)]
 NodeName = Annotated[str, Form("name", _NAME, _NAME_FIX, r"^(all|phones)$")]
 PhoneName = Annotated[str, Form("name", _NAME, _NAME_FIX, r"^(general|authentication|udp|phone|node|node-.*)$")]
-DeviceName = Annotated[str, Form("name", _NAME, _NAME_FIX, r"^proof-.*$")]
+DeviceName = Annotated[
+    str,
+    Form(
+        "name of a device",
+        r"^[a-z][a-z0-9-]{0,24}$",
+        "small letters, digits and `-`, a letter first, 25 at most: Asterisk lists no more of a hint's name",
+        r"^proof-.*$",
+    ),
+]
 Number = Annotated[str, Form("number to dial", _DIGITS, "2 to 10 digits", types=("string", "integer"))]
 Subnet = Annotated[str, AfterValidator(_check_subnet)]
 StackName = Annotated[

@@ -15,6 +15,11 @@ def as_json(value: Any) -> str:
     return json.dumps(_plain(value), indent=2)
 
 
+def as_json_line(value: Any) -> str:
+    """The same in one line, for what goes on and on."""
+    return json.dumps(_plain(value))
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)

@@ -47,12 +47,19 @@ class Review:
         """Note a mistake at the line of `path`."""
         self.problems.append(Problem(self.document.line(path), what, fix))
 
-    def fit(self, model: type[Model]) -> Model | None:
-        """The data as a pydantic model, or None where it does not fit, with every mistake noted."""
+    def refuse(self, path: Path, what: str, fix: str = "") -> None:
+        """Note a mistake in the value at `path`, which is in doubt from then on."""
+        self.say(path, what, fix)
+        self._doubtful.add(path)
+
+    def fit(self, model: type[Model], at: Path = ()) -> Model | None:
+        """The data at a path as a pydantic model, or None where it does not fit, with every mistake noted."""
         try:
-            return model.model_validate(self.document.data)
+            return model.model_validate(self._at(at))
         except ValidationError as error:
-            self._note(model, error.errors(include_url=False))
+            found = error.errors(include_url=False)
+            # pydantic counts what is right in a list; too few it is only if it is empty
+            self._note(model, [each for each in found if each["type"] != "too_short" or not each["input"]], at)
             return None
 
     def values(self, *pattern: str) -> list[tuple[Path, str]]:
@@ -67,7 +74,7 @@ class Review:
         """Every text at a path like `pattern`; None if any is in doubt, so that they are not all known."""
         return None if self.doubts(*pattern) else [value for _, value in self.values(*pattern)]
 
-    def doubts(self, *pattern: str) -> bool:
+    def doubts(self, *pattern: str | int) -> bool:
         """Whether anything at, around or within a path like `pattern` is in doubt."""
         return any(
             all(part == given or ANY in (part, given) for part, given in zip(pattern, path, strict=False))
@@ -86,7 +93,7 @@ class Review:
         """Note every value that is none of `known`; None says that these are in doubt themselves."""
         for path, value in values:
             if known is not None and value not in known:
-                self.say(path, f"no {kind} `{shown(value)}`", suggestion(value, known))
+                self.refuse(path, f"no {kind} `{shown(value)}`", suggestion(value, known))
 
     def settle(self, also: UsageError | None = None) -> None:
         """Raise InvalidFile if there is any mistake; `also` is what another file has to say."""
@@ -104,20 +111,20 @@ class Review:
             ]
         return found
 
-    def _note(self, model: type[BaseModel], errors: list[Any]) -> None:
+    def _note(self, model: type[BaseModel], errors: list[Any], at: Path) -> None:
         meant: set[Path] = set()
         for details in errors:
-            path = _path(details)
+            path = (*at, *_path(details))
             self._doubtful.add(path)
             if details["type"] == "extra_forbidden":
-                known = _keys_at(model, path[:-1])
+                known = _keys_at(model, path[len(at) : -1])
                 self.say(path, f"unknown key `{_dotted(path)}`", suggestion(str(path[-1]), known))
                 absent = [key for key in known if key not in self._at(path[:-1])]
                 near = nearest(str(path[-1]), absent)
                 meant.update((*path[:-1], key) for key in near)
                 self._doubtful.update((*path[:-1], key) for key in near or absent)
         for details in errors:
-            path = _path(details)
+            path = (*at, *_path(details))
             if details["type"] == "missing" and path not in meant:
                 self.say(path[:-1], f"`{_dotted(path)}` is missing")
             elif details["type"] not in ("missing", "extra_forbidden"):

@@ -10,7 +10,7 @@ from rich.text import Text
 from labctl.facts import UNKNOWN, Call, NodeView, StateRow
 from labctl.report import duration
 
-_STATE_STYLES = {
+STATE_STYLES = {
     "Idle": "green",
     "InUse": "red",
     "Busy": "red",
@@ -24,11 +24,13 @@ _STATE_STYLES = {
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """A plain table, the look that every command shares."""
+    """A plain table, the look that every command shares. On a narrow terminal words are wrapped, and none is cut."""
     result = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        result.add_column(column)
-    for row in rows:
+    known = [*rows]
+    for number, column in enumerate(columns):
+        words = [word for cell in (column, *(row[number] for row in known)) for word in str(cell).split()]
+        result.add_column(column, min_width=max(map(len, words), default=0))
+    for row in known:
         result.add_row(*row)
     return result
 
@@ -43,12 +45,13 @@ def ps(views: Sequence[NodeView], members: int, clustered: bool) -> Table:
 
 
 def _ps_row(view: NodeView, members: int, clustered: bool) -> tuple[str | Text, ...]:
-    runs = view.container == "running"
+    if view.container != "running":
+        return view.node, Text(view.container, "red"), view.address or "-", "-", "-", "-", "-", "-"
     ring = ",".join(str(member) for member in view.ring.members) or "-"
     cluster = ",".join(view.cluster) or "-"
     return (
         view.node,
-        Text(view.container, "green" if runs else "red"),
+        Text(view.container, "green"),
         view.address or "-",
         Text("quorate", "green") if view.ring.quorate else Text("not quorate", "red"),
         Text(ring, "" if len(view.ring.members) == members else "yellow"),
@@ -67,12 +70,17 @@ def state(rows: Sequence[StateRow], nodes: Sequence[str]) -> Table:
             (
                 row.extension,
                 row.device,
-                *(Text(row.states[node], _STATE_STYLES.get(row.states[node], "")) for node in nodes),
+                *(_state(row.states[node]) for node in nodes),
                 Text("") if row.agreed else Text("< differ", "bold red"),
             )
             for row in rows
         ],
     )
+
+
+def _state(said: str) -> Text:
+    """A state as its node said it; a dash where the node did not answer."""
+    return Text("-" if said == UNKNOWN else said, STATE_STYLES.get(said, ""))
 
 
 def call(placed: Call, nodes: Sequence[str]) -> Table:
@@ -85,5 +93,5 @@ def call(placed: Call, nodes: Sequence[str]) -> Table:
     return table(
         "",
         (f"{placed.extension} IS", *nodes),
-        [(Text(state, _STATE_STYLES.get(state, "")), *(seen.get(node, "-") for node in nodes)) for state, seen in rows],
+        [(_state(state), *(seen.get(node, "-") for node in nodes)) for state, seen in rows],
     )

@@ -44,10 +44,9 @@ def files(text: str, node: str, seed: str = "seed") -> dict[str, str]:
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True)
 NODE_NAMES = NAMES.filter(lambda name: name not in ("all", "phones"))
 PHONE_NAMES = NAMES.filter(
-    lambda name: (
-        name not in ("general", "authentication", "udp", "phone", "node") and not name.startswith(("node-", "proof-"))
-    )
+    lambda name: name not in ("general", "authentication", "udp", "phone", "node") and not name.startswith("node-")
 )
+DEVICES = st.from_regex(r"[a-z][a-z0-9-]{0,24}", fullmatch=True).filter(lambda name: not name.startswith("proof-"))
 NUMBERS = st.from_regex(r"[0-9]{2,10}", fullmatch=True).filter(lambda number: number != "600")
 TEXTS = st.text(st.characters().filter(str.isprintable) | st.sampled_from("\n\t"))
 PATHS = st.from_regex(r"(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}){1,3}", fullmatch=True)
@@ -79,7 +78,7 @@ def lab_data(draw: st.DrawFn) -> dict[str, Any]:
             for name, extension in zip(phones, extensions, strict=True)
         ],
         "mailboxes": [{"number": number, "node": draw(a_node)} for number in boxes],
-        "devices": draw(st.lists(PHONE_NAMES, max_size=3, unique=True)),
+        "devices": draw(st.lists(DEVICES, max_size=3, unique=True)),
         "totem": {
             "token": draw(st.integers(200, 60000)),
             "transport": transport,

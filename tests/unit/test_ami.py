@@ -47,7 +47,7 @@ def test_so_are_those_of_a_stream_that_makes_no_sense(text: str, data: st.DataOb
 
 def test_messages_of_1_6() -> None:
     greeting, login, setvar, event, *rest = split(RECEIVED.encode(), [])
-    assert greeting == {"Greeting": "1.1", "Preamble": ""}
+    assert greeting == {"Greeting": "1.1"}
     assert login["Message"] == "Authentication accepted"
     assert setvar["Message"] == "Variable Set"
     assert (event["Event"], event["Exten"], event["Status"]) == ("ExtensionStatus", "100", "8")
@@ -62,13 +62,13 @@ def test_a_commands_output_is_one_text_in_every_version() -> None:
     assert new == "\n a: b\nGrüße 😀\u2028"
 
 
-def test_what_a_stream_says_before_asterisk_greets_is_kept_apart() -> None:
-    assert split(AMI_22.encode(), [])[0] == {"Greeting": "11.0.0", "Preamble": "2026/11/23 socat[7] retry\n"}
+def test_what_a_stream_says_before_asterisk_greets_is_left_out() -> None:
+    assert split(AMI_22.encode(), [])[0] == {"Greeting": "11.0.0"}
 
 
 def test_a_message_that_has_not_ended_is_held_back() -> None:
     splitter = MessageSplitter()
-    assert splitter.feed(b"Asterisk Call Manager/1.1\r\nEvent: A\r\n\r") == [{"Greeting": "1.1", "Preamble": ""}]
+    assert splitter.feed(b"Asterisk Call Manager/1.1\r\nEvent: A\r\n\r") == [{"Greeting": "1.1"}]
     assert splitter.feed(b"\nEvent: B\r\n") == [{"Event": "A"}]
 
 
