@@ -25,5 +25,8 @@ def follow_log(ring: Ring, line: str) -> Ring:
     """The membership after a line of Corosync's log (2 and 3); the same where the line tells of none."""
     if "[QUORUM] This node is within the" in line:
         return replace(ring, quorate="the primary component" in line)
+    formed = re.search(r"\[TOTEM \] A new membership \((\S+)\) was formed", line)
+    if formed:
+        return replace(ring, ring_id=formed[1])
     members = re.search(r"\[QUORUM\] Members\[\d+\]:((?: \d+)*)", line)
     return replace(ring, members=tuple(sorted(int(each) for each in members[1].split()))) if members else ring

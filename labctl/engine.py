@@ -25,14 +25,20 @@ from labctl.steps import (
     CreateContainer,
     CreateNetwork,
     File,
+    KillContainer,
+    PauseContainer,
     RemoveContainer,
     RemoveNetwork,
     StartContainer,
     Step,
+    StopContainer,
     UnpauseContainer,
 )
 
 API_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 5
+"""How long a container that is asked to end may take before it is killed."""
+
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
 _LOST = (docker_errors.DockerException, requests.exceptions.RequestException, OSError)
@@ -196,6 +202,12 @@ class Engine:
                 self._create_container(step.container)
             case StartContainer():
                 self._api.start(step.name)
+            case KillContainer():
+                self._api.kill(step.name)
+            case StopContainer():
+                self._api.stop(step.name, timeout=STOP_TIMEOUT_S)
+            case PauseContainer():
+                self._api.pause(step.name)
             case UnpauseContainer():
                 self._api.unpause(step.name)
             case RemoveContainer():
@@ -287,6 +299,13 @@ class Engine:
         if rest:
             yield rest
 
+    def starts(self, lab: str) -> Iterator[str]:
+        """The name of each container of the lab that starts or goes on from now on, as it does."""
+        filters = {"label": f"{blueprint.LABEL_LAB}={lab}", "event": ["start", "unpause"], "type": "container"}
+        with _translated("follow the engine's events"):
+            for event in self._api.events(filters=filters, decode=True):
+                yield str(event["Actor"]["Attributes"].get("name", ""))
+
     def read_file(self, container: str, path: str) -> str:
         """The text of a file in a container, running or not."""
         with _translated(f"read {path} in {container}"):
@@ -359,13 +378,15 @@ class Engine:
                 decode=True,
                 timeout=3600,
             )
-            for reply in replies:
+            failed = False
+            for reply in replies:  # to their end, also after an error: that closes the socket
                 text = str(reply.get("stream") or reply.get("error") or "").rstrip()
                 lines.extend(text.splitlines())
-                if "error" in reply:
-                    raise BuildError(f"build {tag}:\n" + "\n".join(f"  {line}" for line in lines[-15:]))
-                if text:
+                failed = failed or "error" in reply
+                if text and not failed:
                     yield text
+            if failed:
+                raise BuildError(f"build {tag}:\n" + "\n".join(f"  {line}" for line in lines[-15:]))
 
     def remove_image(self, reference: str) -> None:
         """Take an image's tag away, and the image where that was its last."""
@@ -447,4 +468,5 @@ def _container(raw: Any) -> Container:
         config_hash=labels.get(blueprint.LABEL_CONFIG, ""),
         address=next((address for address in addresses if address), ""),
         spec=labels.get(blueprint.LABEL_SPEC, ""),
+        image=raw.get("Image", ""),
     )

@@ -69,6 +69,36 @@ class StartContainer:
 
 
 @dataclass(frozen=True)
+class KillContainer:
+    """End a container at once (SIGKILL); it stays, and can be started again."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"kill {self.name}"
+
+
+@dataclass(frozen=True)
+class StopContainer:
+    """Ask a container to end (SIGTERM); it stays, and can be started again."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"stop {self.name}"
+
+
+@dataclass(frozen=True)
+class PauseContainer:
+    """Freeze every process of a container."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"pause {self.name}"
+
+
+@dataclass(frozen=True)
 class UnpauseContainer:
     """Let a paused container go on."""
 
@@ -100,7 +130,17 @@ class RemoveNetwork:
         return f"remove network {self.name}"
 
 
-Step = CreateNetwork | CreateContainer | StartContainer | UnpauseContainer | RemoveContainer | RemoveNetwork
+Step = (
+    CreateNetwork
+    | CreateContainer
+    | StartContainer
+    | KillContainer
+    | StopContainer
+    | PauseContainer
+    | UnpauseContainer
+    | RemoveContainer
+    | RemoveNetwork
+)
 Chain = tuple[Step, ...]
 """Steps to be done one after the other."""
 Plan = tuple[tuple[Chain, ...], ...]

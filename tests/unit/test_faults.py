@@ -1,0 +1,106 @@
+"""Faults as scripts, and what they leave of the rings."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl import faults
+from labctl.errors import HostError, UsageError
+from labctl.faults import Impairment
+
+NODES = ("n1", "n2", "n3")
+ADDRESSES = {node: f"198.18.0.1{number}" for number, node in enumerate(NODES, 1)}
+NETEM = {"iptables", "statistic", "tbf", "netem"}
+
+
+def test_partition_drops_what_comes_from_the_other_side_and_nothing_else() -> None:
+    fault = faults.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    assert "-A labctl-p -s 198.18.0.13 -j DROP" in fault.scripts["n1"]
+    assert fault.scripts["n1"].count(" -s ") == 1
+    assert fault.scripts["n3"].count(" -s ") == 2
+
+
+def test_partition_can_be_held_to_totem() -> None:
+    fault = faults.partition("p", [["n1"], ["n2", "n3"]], "totem", ADDRESSES)
+    assert "-s 198.18.0.12 -p udp --dport 5404:5405 -j DROP" in fault.scripts["n1"]
+    assert fault.what == "partition n1 | n2,n3, totem only"
+
+
+def test_partition_of_sip_leaves_the_rings_whole() -> None:
+    fault = faults.partition("p", [["n1"], ["n2", "n3"]], "sip", ADDRESSES)
+    assert faults.rings(NODES, [fault]) == dict.fromkeys(NODES, NODES)
+
+
+def test_rings_of_a_partition_are_its_groups() -> None:
+    fault = faults.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    assert faults.rings(NODES, [fault]) == {"n1": ("n1", "n2"), "n2": ("n1", "n2"), "n3": ("n3",)}
+
+
+def test_rings_of_a_bridge_and_of_a_cut_one_way_are_not_foretold() -> None:
+    bridge = faults.partition("p", [["n1", "n2"], ["n2", "n3"]], "all", ADDRESSES)
+    one_way = faults.cut("c", "n1", "n2", "all", ADDRESSES)
+    assert faults.rings(NODES, [bridge]) is None
+    assert faults.rings(NODES, [one_way]) is None
+
+
+def test_rings_without_a_node_that_was_killed() -> None:
+    fault = faults.container("k", "kill", "n2", ADDRESSES)
+    assert faults.rings(NODES, [fault]) == {"n1": ("n1", "n3"), "n2": (), "n3": ("n1", "n3")}
+
+
+def test_partition_that_cuts_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="cuts nothing"):
+        faults.partition("p", [["n1", "n2", "n3"]], "all", ADDRESSES)
+
+
+@pytest.mark.parametrize("kind", ["partition", "cut", "iface_down", "impair", "stop"])
+def test_record_is_written_before_the_fault_and_can_be_read_back(kind: str) -> None:
+    fault = {
+        "partition": faults.partition("f", [["n1"], ["n2", "n3"]], "all", ADDRESSES),
+        "cut": faults.cut("f", "n2", "n1", "all", ADDRESSES),
+        "iface_down": faults.interface_down("f", "n1", ADDRESSES),
+        "impair": faults.impair("f", "n1", Impairment(loss=10), "all", NETEM, ADDRESSES),
+        "stop": faults.service("f", "stop", "n1", "corosync", ADDRESSES),
+    }[kind]
+    script = fault.scripts["n1"]
+    written = next(line for line in script.splitlines() if line.startswith("echo "))
+    record = faults.parse_records(written.removeprefix("echo '").partition("' >")[0])[0]
+    assert (record.name, record.kind, record.what, record.nodes) == ("f", kind, fault.what, fault.nodes)
+    assert script.index("echo ") < script.index(
+        {"iface_down": "ip link", "stop": "sv ", "impair": "tc "}.get(kind, "iptables")
+    )
+
+
+def test_long_names_fit_into_a_chain() -> None:
+    fault = faults.cut("a-name-that-is-far-longer-than-a-chain", "n1", "n2", "all", ADDRESSES)
+    chain = next(line for line in fault.scripts["n2"].splitlines() if line.startswith(":"))
+    assert len(chain.split()[0]) <= 29
+
+
+def test_impairment_by_netem_where_the_kernel_has_it() -> None:
+    fault = faults.impair("i", "n1", Impairment(5, 20, 3, 1, 512), "all", NETEM, ADDRESSES)
+    assert "netem loss 5% delay 20ms 3ms duplicate 1% rate 512kbit" in fault.scripts["n1"]
+
+
+def test_loss_and_rate_without_netem() -> None:
+    fault = faults.impair("i", "n1", Impairment(loss=5, rate_kbit=64), "all", NETEM - {"netem"}, ADDRESSES)
+    assert "--probability 0.0500" in fault.scripts["n1"]
+    assert "tbf rate 64kbit" in fault.scripts["n1"]
+    assert "iptables" in fault.what
+
+
+@pytest.mark.parametrize("wrong", [Impairment(delay_ms=5), Impairment(duplicate=5)])
+def test_delay_and_duplicates_without_netem_are_refused_with_the_way_out(wrong: Impairment) -> None:
+    with pytest.raises(HostError, match="no netem") as caught:
+        faults.impair("i", "n1", wrong, "all", NETEM - {"netem"}, ADDRESSES)
+    assert "modprobe" in caught.value.hint
+
+
+def test_abilities_are_what_the_probe_could_do() -> None:
+    assert faults.parse_abilities("iptables=yes\nnetem=no\ntbf=yes\n") == {"iptables", "tbf"}
+
+
+@pytest.mark.parametrize(("one", "other"), [("n1", "n9"), ("n9", "n1")])
+def test_unknown_nodes_are_refused(one: str, other: str) -> None:
+    with pytest.raises(UsageError, match="no node `n9`"):
+        faults.cut("c", one, other, "all", ADDRESSES)
