@@ -1,0 +1,416 @@
+"""Verdicts: pure functions of a recorded history, one a rule.
+
+What a node says wrongly in a look is told by one check alone: by no_ghosts if a departed node's word explains it, else
+by agreement if the connected nodes differ, else by truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from labctl.history import (
+    Called,
+    Did,
+    Ended,
+    Event,
+    Fault,
+    Gone,
+    Heard,
+    Line,
+    Load,
+    Looked,
+    Over,
+    Said,
+    Seen,
+    beginning,
+)
+from labctl.replay import Group, Replay, groups
+
+Outcome = Literal["passed", "failed", "unknown", "nothing"]
+"""`unknown`: it could not be judged. `nothing`: the history holds nothing that it judges."""
+
+QUOTES = 6
+EARLY_S = 0.05
+"""A phone's word is derived from its own SIP, which labctl may hear of after the node's."""
+
+_TELLING = ("CPG mcast failed", "Sending ")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`delay_ms`: in which a state must reach every node. `settle_s`: how long after a fault none is asked for."""
+
+    delay_ms: float = 1000.0
+    settle_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, in a sentence; the log lines that may explain it."""
+
+    text: str
+    at_s: float
+    nodes: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check says of a history."""
+
+    check: str
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+Check = Callable[[Sequence[Event], Limits], Verdict]
+
+
+def judge(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]:
+    """What every check says. Events need not be in order: several threads wrote them."""
+    ordered = sorted(events, key=lambda event: event.at_s)
+    return tuple(check(ordered, limits) for check in CHECKS.values())
+
+
+def _verdict(
+    check: str, findings: Sequence[Finding], judged: float, figures: Mapping[str, float] | None = None
+) -> Verdict:
+    outcome: Outcome = "failed" if findings else "passed" if judged else "nothing"
+    return Verdict(check, outcome, tuple(findings), figures or {})
+
+
+# What the nodes say in a look
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    """What a group says wrongly of an extension in a look, and by which rule."""
+
+    rule: str
+    finding: Finding
+
+
+def agreement(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """When all is quiet, all connected nodes say the same of every extension."""
+    return _of_looks("agreement", events)
+
+
+def truth(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """Where they agree, it is the aggregate of what those among them that live said last."""
+    return _of_looks("truth", events)
+
+
+def no_ghosts(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """Nobody goes on telling what only a member that left has said."""
+    return _of_looks("no_ghosts", events)
+
+
+def _of_looks(rule: str, events: Sequence[Event]) -> Verdict:
+    looks = sum(isinstance(event, Looked) for event in events)
+    return _verdict(rule, [each.finding for each in _wrongs(events) if each.rule == rule], looks, {"looks": looks})
+
+
+def _wrongs(events: Sequence[Event]) -> Iterator[_Wrong]:
+    replay = Replay(beginning(events))
+    lines: list[Line] = []
+    for event in events:
+        replay.take(event)
+        if isinstance(event, Line):
+            lines.append(event)
+        if isinstance(event, Looked):
+            for group in groups(event):
+                for extension, device in replay.began.extensions.items():
+                    yield from _wrong(event, group, extension, device, replay, lines)
+            lines = []
+
+
+def _wrong(
+    looked: Looked, group: Group, extension: str, device: str, replay: Replay, lines: Sequence[Line]
+) -> Iterator[_Wrong]:
+    said = {node: looked.states[node][extension] for node in group if extension in looked.states[node]}
+    right, ghosts = replay.right(device, group), replay.ghosts(device, group)
+    wrong = {node: state for node, state in said.items() if state not in right}
+    differ = len(set(said.values())) > 1
+    if not wrong and not differ:
+        return
+    should = " or ".join(sorted(right))
+    quotes = _quotes(lines, group)
+    told = ", ".join(f"{state} on {node}" for node, state in said.items())
+    where = f"+{looked.at_s:.3f} s: {extension} ({device})"
+    if wrong and all(state in ghosts for state in wrong.values()):
+        speakers = ", ".join(
+            f"{node} said {state}"
+            for node, state in replay.said[device].items()
+            if node not in group or node in replay.gone
+        )
+        text = f"{where} is still {_told(wrong)}, though only who left has said so ({speakers}); right is {should}"
+        yield _Wrong("no_ghosts", Finding(text, looked.at_s, tuple(wrong), quotes))
+    elif differ:
+        yield _Wrong("agreement", Finding(f"{where} is {told}; right is {should}", looked.at_s, tuple(said), quotes))
+    else:
+        nodes = (
+            ", ".join(f"{node} said {state}" for node, state in replay.said.get(device, {}).items()) or "nobody spoke"
+        )
+        text = f"{where} is {told}, but should be {should}: {nodes}"
+        yield _Wrong("truth", Finding(text, looked.at_s, tuple(wrong), quotes))
+
+
+def _told(said: Mapping[str, str]) -> str:
+    return ", ".join(f"{state} on {node}" for node, state in said.items())
+
+
+def _quotes(lines: Sequence[Line], group: Group) -> tuple[str, ...]:
+    """The log lines of the group since the last look, those first that tell of states that were sent or lost."""
+    mine = [line for line in lines if line.node in group]
+    telling = [line for word in _TELLING for line in mine if word in line.text]
+    ordered = dict.fromkeys(f"{line.node}: {line.text}" for line in [*telling, *mine])
+    return tuple(ordered)[:QUOTES]
+
+
+def views(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """The manager interface and `asterisk -rx` do not contradict each other."""
+    findings: list[Finding] = []
+    judged = 0
+    for look in (event for event in events if isinstance(event, Looked)):
+        for node, states in look.states.items():
+            for extension, state in states.items():
+                other = look.hints.get(node, {}).get(extension)
+                judged += other is not None
+                if other is not None and other != state:
+                    text = f"+{look.at_s:.3f} s: {node} says {extension} is {state}, but `asterisk -rx` there {other}"
+                    findings.append(Finding(text, look.at_s, (node,)))
+    return _verdict("views", findings, judged, {"compared": judged})
+
+
+def lamps(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """A phone was told of as many messages as its mailbox holds, if its node hears the one that keeps it."""
+    began = beginning(events)
+    homes = {device.partition("/")[2]: node for device, node in began.homes.items()}
+    findings: list[Finding] = []
+    judged = 0
+    for look in (event for event in events if isinstance(event, Looked)):
+        connected = groups(look)
+        for phone, told in look.lamps.items():
+            mailbox = began.lamps.get(phone, "")
+            pair = {homes.get(phone, ""), began.mailboxes.get(mailbox, "")}
+            if mailbox not in look.kept or not any(pair <= set(group) for group in connected):
+                continue
+            judged += 1
+            kept = look.kept[mailbox]
+            if tuple(told) != tuple(kept):
+                text = (
+                    f"+{look.at_s:.3f} s: {phone} was told of {told[0]} new and {told[1]} old messages, "
+                    f"but mailbox {mailbox} on {began.mailboxes[mailbox]} holds {kept[0]} and {kept[1]}"
+                )
+                findings.append(Finding(text, look.at_s, tuple(sorted(pair))))
+    return _verdict("lamps", findings, judged, {"compared": judged})
+
+
+# What was done
+
+
+def course(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """Every step went as it should, and the run came to its end."""
+    steps = [event for event in events if isinstance(event, Did)]
+    errors = [(each.began_s, f"{each.what}: {each.error}") for each in steps if each.error]
+    over = [event for event in events if isinstance(event, Over)]
+    if not over:
+        errors.append((events[-1].at_s, "the run did not come to its end"))
+    elif over[0].error and not errors:
+        errors.append((over[0].at_s, over[0].error))
+    findings = tuple(Finding(f"+{at_s:.3f} s: {text}", at_s) for at_s, text in errors)
+    if over and over[0].error.startswith("unknown: "):
+        return Verdict("course", "unknown", findings or (Finding(over[0].error, over[0].at_s),))
+    return _verdict("course", findings, len(steps), {"steps": len(steps)})
+
+
+def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """No call is lost and both hear each other, but for calls through a node that had a fault while they lasted."""
+    findings: list[Finding] = []
+    spared = 0
+    for call in (event for event in events if isinstance(event, Called)):
+        end = next((event for event in events if isinstance(event, Ended) and event.call == call.call), None)
+        if _touched(events, call.nodes, call.at_s, end.at_s if end else events[-1].at_s):
+            spared += 1
+        else:
+            findings += _of_call(call, end, events)
+    loads = [event for event in events if isinstance(event, Load)]
+    for load in (each for each in loads if not each.saturated and (each.failed or each.done < each.asked)):
+        if _touched(events, load.nodes, load.at_s - load.asked / max(load.rate, 0.1), load.at_s):
+            spared += 1
+        else:
+            text = f"+{load.at_s:.3f} s: {load.what}: {load.failed} failed, {load.done} of {load.asked} done"
+            findings.append(Finding(text, load.at_s, load.nodes))
+    judged = sum(isinstance(event, Called | Load) for event in events) - spared
+    figures = {"judged": judged, "spared": spared}
+    unknown = tuple(_saturation(load) for load in loads if load.saturated)
+    if unknown and not findings:
+        return Verdict("calls", "unknown", unknown, figures)
+    return _verdict("calls", findings, judged, figures)
+
+
+def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterator[Finding]:
+    through = f"{call.caller} to {call.callee} through {', '.join(call.nodes)}"
+    if end is None:
+        yield Finding(f"+{call.at_s:.3f} s: the call {through} never ended", call.at_s, call.nodes)
+    elif not end.ok:
+        yield Finding(f"+{call.at_s:.3f} s: the call {through} failed: {end.why}", call.at_s, call.nodes)
+    for each in (each for each in events if isinstance(each, Heard) and each.call == call.call):
+        if each.packets < each.wanted:
+            text = f"{each.phone} heard {each.packets} of {each.wanted} packets in the call {through}"
+            yield Finding(f"+{each.at_s:.3f} s: {text}", each.at_s, call.nodes)
+
+
+def _saturation(load: Load) -> Finding:
+    rates = f"{load.rate:.1f}/s of {load.rate_asked:g}/s"
+    return Finding(f"+{load.at_s:.3f} s: {load.what}: the generator could not keep up, {rates}", load.at_s)
+
+
+def _touched(events: Sequence[Event], nodes: Sequence[str], since_s: float, until_s: float) -> bool:
+    """Whether any of the nodes had a fault, or was gone, at any time from then until then."""
+    replay = Replay(beginning(events))
+    for event in events:
+        if event.at_s > until_s:
+            break
+        replay.take(event)
+        broken = replay.gone | {node for touched in replay.faults.values() for node in touched}
+        if event.at_s >= since_s and broken & set(nodes):
+            return True
+        if isinstance(event, Fault) and event.at_s >= since_s and set(event.nodes) & set(nodes):
+            return True
+        if isinstance(event, Gone) and event.at_s >= since_s and event.node in nodes:
+            return True
+    return False
+
+
+# How fast, and how straight
+
+
+@dataclass
+class _Change:
+    """By a node's word the right state of an extension changed; when each node told of the new one."""
+
+    said: Said
+    extension: str
+    new: str
+    until_s: float = float("inf")
+    told_s: dict[str, float] = field(default_factory=dict)
+    flaps: list[Seen] = field(default_factory=list)
+
+
+class _Changes:
+    """Every change while nothing was broken, with what the nodes then told until the next, or until something broke."""
+
+    def __init__(self, events: Sequence[Event], limits: Limits) -> None:
+        self.found: list[_Change] = []
+        self._began = beginning(events)
+        self._extensions = {device: extension for extension, device in self._began.extensions.items()}
+        self._replay = Replay(self._began)
+        self._open: dict[str, _Change] = {}
+        self._last: dict[tuple[str, str], Seen] = {}
+        for event in events:
+            if isinstance(event, Said):
+                self._said(event, limits)
+            elif isinstance(event, Seen):
+                self._seen(event)
+            else:
+                self._replay.take(event)
+                if isinstance(event, Fault | Gone | Over):
+                    for extension in list(self._open):
+                        self._close(extension, event.at_s)
+
+    def _said(self, said: Said, limits: Limits) -> None:
+        before = self._replay.right(said.device, self._began.nodes)
+        self._replay.take(said)
+        after = self._replay.right(said.device, self._began.nodes)
+        extension = self._extensions.get(said.device)
+        if extension is None or after <= before or len(after) > 1:
+            return
+        new = next(iter(after))
+        early = [
+            seen
+            for (_, of), seen in self._last.items()
+            if of == extension and seen.state == new and said.at_s - seen.at_s <= EARLY_S
+        ]
+        previous = self._close(extension, said.at_s)
+        if previous:
+            previous.flaps = [each for each in previous.flaps if each not in early]
+        if self._replay.whole(said.at_s, limits.settle_s):
+            change = _Change(said, extension, new, told_s={seen.node: seen.at_s for seen in early})
+            self._open[extension] = change
+            self.found.append(change)
+
+    def _seen(self, seen: Seen) -> None:
+        self._last[seen.node, seen.extension] = seen
+        change = self._open.get(seen.extension)
+        if change and seen.state == change.new:
+            change.told_s.setdefault(seen.node, seen.at_s)
+        elif change and seen.node in change.told_s:
+            change.flaps.append(seen)
+
+    def _close(self, extension: str, at_s: float) -> _Change | None:
+        change = self._open.pop(extension, None)
+        if change:
+            change.until_s = at_s
+        return change
+
+
+def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
+    """While nothing is broken, every change reaches every node in time."""
+    listening = {event.node for event in events if isinstance(event, Seen)}
+    findings: list[Finding] = []
+    delays: dict[str, list[float]] = {node: [] for node in beginning(events).nodes if node in listening}
+    for change in _Changes(events, limits).found:
+        judged_s = change.until_s - change.said.at_s
+        for node, mine in delays.items():
+            told_s = change.told_s.get(node)
+            delay_ms = None if told_s is None else max(0.0, (told_s - change.said.at_s) * 1000)
+            if delay_ms is not None:
+                mine.append(delay_ms)
+            if (delay_ms is None and judged_s * 1000 > limits.delay_ms) or (delay_ms or 0) > limits.delay_ms:
+                late = "not at all" if delay_ms is None else f"after {delay_ms:.0f} ms"
+                text = (
+                    f"+{change.said.at_s:.3f} s: {node} told {late} that {change.extension} is {change.new}, "
+                    f"as {change.said.node} said; {limits.delay_ms:g} ms is the bound"
+                )
+                findings.append(Finding(text, change.said.at_s, (node,)))
+    every = sorted(delay for mine in delays.values() for delay in mine)
+    figures = {"p50_ms": _share(every, 0.5), "p99_ms": _share(every, 0.99), "max_ms": every[-1]} if every else {}
+    figures |= {f"max_ms {node}": round(max(mine), 2) for node, mine in delays.items() if mine}
+    return _verdict("bounded_delay", findings, len(every) + len(findings), {"changes": len(every), **figures})
+
+
+def _share(ordered: Sequence[float], share: float) -> float:
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
+
+
+def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
+    """A node that has told of a new state does not go back without anybody having said so."""
+    changes = _Changes(events, limits).found
+    findings = [
+        Finding(
+            f"+{seen.at_s:.3f} s: {seen.node} told {seen.extension} {seen.state} after it had told {change.new}, "
+            f"and nobody had said so since {change.said.node} did at +{change.said.at_s:.3f} s",
+            seen.at_s,
+            (seen.node,),
+        )
+        for change in changes
+        for seen in change.flaps
+    ]
+    return _verdict("no_flapping", findings, len(changes), {"changes": len(changes)})
+
+
+CHECKS: Mapping[str, Check] = {
+    "agreement": agreement,
+    "truth": truth,
+    "no_ghosts": no_ghosts,
+    "bounded_delay": bounded_delay,
+    "no_flapping": no_flapping,
+    "lamps": lamps,
+    "calls": calls,
+    "views": views,
+    "course": course,
+}

@@ -1,0 +1,36 @@
+"""Device states: what several of one device come to, and what a hint makes of them. Pure.
+
+As ast_devstate_aggregate_result and ast_devstate_to_extenstate (main/devicestate.c) have it since 1.6.2.24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+ORDER = (*("INVALID", "UNKNOWN", "UNAVAILABLE", "NOT_INUSE", "ONHOLD", "RINGING", "INUSE", "BUSY", "RINGINUSE"),)
+"""The later yields to none before it."""
+
+HINTS = {
+    "INVALID": "Unavailable",
+    "UNKNOWN": "Idle",
+    "UNAVAILABLE": "Unavailable",
+    "NOT_INUSE": "Idle",
+    "ONHOLD": "Hold",
+    "RINGING": "Ringing",
+    "INUSE": "InUse",
+    "BUSY": "Busy",
+    "RINGINUSE": "InUse&Ringing",
+}
+
+
+def aggregate(states: Iterable[str]) -> str:
+    """What the states come to together; INVALID if there are none."""
+    given = set(states)
+    if "RINGING" in given and given & {"INUSE", "ONHOLD", "BUSY"}:
+        given.add("RINGINUSE")
+    return max(given, key=ORDER.index, default="INVALID")
+
+
+def hint(state: str) -> str:
+    """The word of a hint for a device state."""
+    return HINTS[state]

@@ -1,0 +1,81 @@
+"""A history played again: who has said what, who is gone, who hears whom; and so what each node should say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from labctl.devicestate import aggregate, hint
+from labctl.history import Back, Began, Event, Fault, Gone, Healed, Looked, Said
+
+EITHER = frozenset({"Idle", "Unavailable"})
+"""What a node says by itself of a Custom device that nobody speaks for."""
+
+Group = tuple[str, ...]
+
+
+@dataclass
+class Replay:
+    """What is the case after the events so far. `said`: device -> node -> the last it said."""
+
+    began: Began
+    said: dict[str, dict[str, str]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    broken_until_s: float = float("-inf")
+
+    def take(self, event: Event) -> None:
+        """Go one event further."""
+        match event:
+            case Said(node=node, device=device, state=state):
+                self.said.setdefault(device, {})[node] = state
+            case Gone(node=node):
+                self.gone.add(node)
+            case Back(node=node, at_s=at_s):
+                self.gone.discard(node)
+                self.broken_until_s = at_s
+            case Fault(fault=fault, nodes=nodes):
+                self.faults[fault] = nodes
+            case Healed(fault=fault, at_s=at_s):
+                self.faults.pop(fault, None)
+                self.broken_until_s = at_s
+            case _:
+                pass
+
+    def whole(self, at_s: float, settle_s: float) -> bool:
+        """Whether nothing is broken, and has not been for `settle_s`."""
+        return not self.faults and not self.gone and at_s >= self.broken_until_s + settle_s
+
+    def right(self, device: str, group: Iterable[str]) -> frozenset[str]:
+        """What each node of a group may say of a device: the aggregate of what those of it that live said last."""
+        said = self.said.get(device, {})
+        words = [said[node] for node in group if node in said and node not in self.gone]
+        if words:
+            return frozenset({hint(aggregate(words))})
+        return frozenset({hint("INVALID")}) if device in self.began.homes else EITHER
+
+    def ghosts(self, device: str, group: Iterable[str]) -> frozenset[str]:
+        """What a node of the group might say that has not forgotten some of those who departed."""
+        said = self.said.get(device, {})
+        present = [node for node in group if node not in self.gone]
+        departed = [node for node in said if node not in present]
+        words = [said[node] for node in present if node in said]
+        return frozenset(hint(aggregate([*words, said[node]])) for node in departed) | (
+            frozenset({hint(aggregate([*words, *(said[node] for node in departed)]))} if departed else set())
+        )
+
+
+def groups(looked: Looked) -> list[Group]:
+    """The nodes that are connected: each has the same members in its ring, itself among them."""
+    found: dict[frozenset[str], list[str]] = {}
+    alone: list[Group] = []
+    for node in looked.states:
+        ring = frozenset(looked.rings.get(node, ()))
+        mutual = node in ring and all(
+            frozenset(looked.rings[other]) == ring for other in ring if other in looked.states
+        )
+        if mutual:
+            found.setdefault(ring, []).append(node)
+        else:
+            alone.append((node,))
+    return [*(tuple(each) for each in found.values()), *alone]
