@@ -10,15 +10,18 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from types import TracebackType
 
-from labctl import blueprint, sipp, tshark
+from labctl import blueprint, load, sipp, tshark
 from labctl.blueprint import ROLE_PHONES, Secrets
 from labctl.engine import Engine, ExecStream
 from labctl.errors import LabError
 from labctl.facts import Observation
-from labctl.sipp import Agent, Ending, MessageSummary, Scenario, SipMessage
+from labctl.load import Load
+from labctl.lock import claimed
+from labctl.sipp import Agent, Ending, Scenario, SipMessage, Transcript
 from labctl.spec import Lab
 from labctl.steps import File, StartContainer
 from labctl.tshark import Packet
@@ -37,35 +40,45 @@ MEDIA_PORTS_AN_AGENT = 10
 ANSWER_TIMEOUT_S = 5.0
 """How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
 
-LEAVE_TIMEOUT_S = 2.0
+LEAVE_TIMEOUT_S = 1.5
 KILL_TIMEOUT_S = 2.0
+LOAD_RING_MS = 10_000
+LOAD_ENDS_S = 30.0
+"""How long what a load began last may take to end, beyond the time its calls are held."""
+
 EXPIRES_S = 3600
 TALK_MS = 60_000
+_LINE = "phone"
 _REFUSED = 300
 _UNAUTHORIZED = 401
 _SHOWN = 6
+
+
+MessageListener = Callable[[str, SipMessage], None]
+"""Told the phone's name and what it sent or received."""
 
 
 class Refused(LabError):
     """A node refused what a phone asked for; the message has the status line."""
 
 
-class UserAgent:
+class UserAgent(Transcript):
     """A SIPp process: what it sent and received so far, and how it ended. Made by Phones."""
 
-    def __init__(self, agent: Agent, what: str, signal: Signal, heard_before: int) -> None:
+    def __init__(self, agent: Agent, what: str, signal: Signal, heard_before: int, on_message: MessageListener) -> None:
+        super().__init__()
         self.agent = agent
+        self.what = what
         self.heard_before = heard_before
-        self.messages: list[SipMessage] = []
         self.ending: Ending | None = None
-        self._what = what
         self._nudges = itertools.count(1)
         self._signal = signal
+        self._on_message = on_message
         self._stream: ExecStream | None = None
         self._thread = threading.Thread(target=self._read, name=f"phone-{agent.name}", daemon=True)
 
     def __str__(self) -> str:
-        return f"{self.agent.name} ({self._what})"
+        return f"{self.agent.name} ({self.what})"
 
     def start(self, stream: ExecStream) -> None:
         """Follow the process that the stream leads to."""
@@ -76,43 +89,12 @@ class UserAgent:
         splitter = sipp.LogSplitter()
         if self._stream:
             for data in self._stream:
-                self.messages += splitter.feed(data)
+                for message in splitter.feed(data):
+                    self.messages.append(message)
+                    self._on_message(self.agent.name, message)
                 self._signal.notify()
         self.ending = splitter.ending()
         self._signal.notify()
-
-    # What it saw
-
-    def received(self, method: str) -> list[SipMessage]:
-        """The requests of that method that came in so far, in order."""
-        return [each for each in list(self.messages) if not each.sent and each.method == method]
-
-    def answers(self, method: str) -> list[int]:
-        """The final status codes that its own requests of that method got so far, in order."""
-        return [each.status for each in self.responses(method) if each.status >= 200]
-
-    def responses(self, method: str) -> list[SipMessage]:
-        """What its own requests of that method were answered so far, in order."""
-        return [each for each in list(self.messages) if not each.sent and each.status and each.about == method]
-
-    def answer_line(self, method: str) -> str:
-        """The last status that its requests of that method got, such as "486 Busy Here"; "" before the first."""
-        seen = self.responses(method)
-        return seen[-1].start.removeprefix("SIP/2.0 ") if seen else ""
-
-    @property
-    def dialog_states(self) -> list[str]:
-        """What each NOTIFY about dialogs said, in order: terminated, early, confirmed (RFC 4235)."""
-        return [sipp.dialog_state(each.body) for each in self._notifications("dialog") if each.body]
-
-    @property
-    def mailbox(self) -> MessageSummary | None:
-        """What the last NOTIFY said about the mailbox (RFC 3842), or None before the first."""
-        told = self._notifications("message-summary")
-        return sipp.message_summary(told[-1].body) if told else None
-
-    def _notifications(self, event: str) -> list[SipMessage]:
-        return [each for each in self.received("NOTIFY") if each.header("Event").partition(";")[0] == event]
 
     def wait_for(self, ready: Callable[[], bool], what: str, deadline: Deadline) -> None:
         """Return when `ready` holds; looked at after each message. Raises LabError at the deadline or its end."""
@@ -133,12 +115,33 @@ class UserAgent:
         """Have it go on: hang up or cancel its call, unsubscribe, unregister."""
         self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._nudges)))
 
-    def nudge_call(self) -> None:
+    def nudge_call(self, order: str = "") -> None:
         """Have it answer or hang up the call that came in last. Raises LabError if none did."""
         calls = self.received("INVITE")
         if not calls:
             raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._nudges)))
+        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._nudges), order))
+
+    def reject_call(self) -> None:
+        """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""
+        self.nudge_call(sipp.REJECT)
+
+    def hold(self) -> None:
+        """Have it put the other end of its call on hold; its node has agreed when this returns. Raises LabError."""
+        self._offer(sipp.HOLD)
+
+    def resume(self) -> None:
+        """Have it take the other end off hold; its node has agreed when this returns. Raises LabError."""
+        self._offer(sipp.RESUME)
+
+    def _offer(self, direction: str) -> None:
+        deadline = Deadline(ANSWER_TIMEOUT_S)
+        self.wait_for(lambda: self.talking, f"{direction}: a call that goes on", deadline)
+        before = len(self.answers("INVITE"))
+        self._order(sipp.nudge(self.agent, self.call, next(self._nudges), direction))
+        self.wait_for(lambda: len(self.answers("INVITE")) > before, f"{direction}: an answer", deadline)
+        if self.answers("INVITE")[-1] >= _REFUSED:
+            raise Refused(f"{self}: {direction}: {self.answer_line('INVITE')}")
 
     def drain(self) -> None:
         """Have it end as soon as its calls are over."""
@@ -204,7 +207,9 @@ class _Ear:
 class Phones:
     """The phones of a lab that runs. Use it as a context manager: leaving it switches every phone off."""
 
-    def __init__(self, engine: Engine, lab: Lab, seen: Observation) -> None:
+    def __init__(
+        self, engine: Engine, lab: Lab, seen: Observation, on_message: MessageListener = lambda _name, _message: None
+    ) -> None:
         containers = [each for each in seen.containers if each.role == ROLE_PHONES]
         if not containers or not seen.networks:
             raise LabError(f"the phones' container of {lab.name} is gone", "labctl up mends it")
@@ -217,7 +222,9 @@ class Phones:
         self._signal = Signal()
         self._agents: list[UserAgent] = []
         self._begun: dict[str, int] = {}
+        self._on_message = on_message
         self._ear = _Ear(self._signal)
+        self._claim = ExitStack()
 
     def __enter__(self) -> Phones:
         self.open()
@@ -230,7 +237,18 @@ class Phones:
 
     def open(self) -> None:
         """Put the tone in place and begin to listen on every phone's media ports, which takes about 0.6 s;
-        it goes on meanwhile, and only `await_heard` waits for it."""
+        it goes on meanwhile, and only `await_heard` waits for it.
+
+        Raises LabError if somebody else on this machine has them: two would use the same ports.
+        """
+        with ExitStack() as mine:
+            if not mine.enter_context(claimed(f"phones-{self._lab.name}")):
+                hint = "wait until that has ended, or bring up a lab of another name (-n)"
+                raise LabError(f"the phones of {self._lab.name} are in use by another labctl", hint)
+            self._begin()
+            self._claim = mine.pop_all()
+
+    def _begin(self) -> None:
         self._engine.apply(StartContainer(self._container))  # nobody needed it until now
         self._engine.put_files(self._container, (File(TONE, sipp.tone()),))
         ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
@@ -251,17 +269,19 @@ class Phones:
         for agent in self._agents:
             agent.close()
         self._ear.close()
+        self._claim.close()
 
     # What a phone does
 
-    def switch_on(self, name: str, ring_ms: int = 0, password: str | None = None) -> UserAgent:
+    def switch_on(self, name: str, ring_ms: int = 0, password: str | None = None, audio: bool = True) -> UserAgent:
         """Start a phone that takes calls after `ring_ms`; it is registered when this returns.
 
-        Raises LabError if its node refuses it (as with a wrong `password`) or does not answer.
+        It takes as many calls at once as its media ports are for, and any number without `audio`. Raises LabError
+        if its node refuses it (as with a wrong `password`) or does not answer.
         """
-        phone = self._start(name, "phone", password)
-        scenarios = (sipp.register(phone.agent, EXPIRES_S), sipp.line(phone.agent, ring_ms))
-        self._run(phone, scenarios, once=False)
+        phone = self._start(name, _LINE, password)
+        agent = phone.agent if audio else replace(phone.agent, audio="")
+        self._run(phone, (sipp.register(agent, EXPIRES_S), sipp.line(agent, ring_ms)), once=False)
         self._accepted(phone, "REGISTER", "registered")
         return phone
 
@@ -288,6 +308,47 @@ class Phones:
         self._accepted(watcher, "SUBSCRIBE", "subscribed")
         watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
         return watcher
+
+    # What phones do many times
+
+    def storm(self, name: str, rate: float, count: int) -> Load:
+        """Register a phone `count` times at `rate` a second; it is on or off after it as it was before.
+
+        Raises UsageError beyond the bounds of `labctl.load`, LabError if SIPp does not do it.
+        """
+        load.check(rate, count)
+        on = next(
+            (each for each in self._agents if (each.agent.name, each.what, each.ending) == (name, _LINE, None)), None
+        )
+        made = self._start(name, f"registers {count} times")
+        port = (on or made).agent.port
+        result = self._load(made, sipp.storm(made.agent, EXPIRES_S, port), rate, count)
+        if not on:
+            self._load(self._start(name, "unregisters"), sipp.storm(made.agent, 0, port), rate, 1)
+        return result
+
+    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> Load:
+        """Have a phone call an extension `count` times at `rate` a second, for `hold_ms` each and without audio.
+
+        Who takes so many calls at once is switched on without audio, too. Raises as `storm` does.
+        """
+        load.check(rate, count, hold_ms)
+        made = self._start(caller, f"calls {extension} {count} times")
+        scenario = sipp.call(replace(made.agent, audio=""), extension, hold_ms, LOAD_RING_MS)
+        return self._load(made, scenario, rate, count, hold_ms / 1000)
+
+    def _load(self, agent: UserAgent, scenario: Scenario, rate: float, count: int, hold_s: float = 0.0) -> Load:
+        (path,) = self._put(agent, scenario)
+        self._follow(agent, sipp.load_command(agent.agent, path, rate, count))
+        try:
+            ending = agent.finish(Deadline(count / rate + hold_s + LOAD_ENDS_S))
+            return load.read(ending.said, count, rate)
+        except ValueError as error:
+            raise LabError(f"{agent}: {error}: {ending}\n{ending.errors}") from None
+        finally:
+            agent.kill()
+
+    # What phones heard
 
     def heard(self, agent: UserAgent) -> Counter[str]:
         """How many RTP packets came in at the agent's media ports so far, by the address they came from."""
@@ -326,14 +387,19 @@ class Phones:
             media=range(media, media + MEDIA_PORTS_AN_AGENT),
             audio=TONE,
         )
-        made = UserAgent(agent, what, self._signal, heard_before=len(self._ear.packets))
+        made = UserAgent(agent, what, self._signal, len(self._ear.packets), self._on_message)
         self._agents.append(made)
         return made
 
     def _run(self, agent: UserAgent, scenarios: tuple[Scenario, ...], once: bool) -> None:
+        self._follow(agent, sipp.command(agent.agent, self._put(agent, *scenarios), once))
+
+    def _put(self, agent: UserAgent, *scenarios: Scenario) -> tuple[str, ...]:
         files = tuple(File(f"{FOLDER}/{agent.agent.port}-{each.name}.xml", each.text) for each in scenarios)
         self._engine.put_files(self._container, files)
-        command = sipp.command(agent.agent, tuple(each.path for each in files), once)
+        return tuple(each.path for each in files)
+
+    def _follow(self, agent: UserAgent, command: list[str]) -> None:
         shell = ["bash", "-c", sipp.RUNNER, "phone", *command]
         agent.start(self._engine.open_stream(self._container, shell))
 

@@ -34,6 +34,17 @@ RECEIVE_TIMEOUT_MS = 5000
 
 RINGING_TIMEOUT_MS = 60_000
 LAST_NOTIFY_MS = 500
+LEAVE_MS = 1500
+"""How long a phone waits for an answer to its good-bye, which is two retransmissions: its node may be gone."""
+
+HOLD, RESUME, REJECT = "sendonly", "sendrecv", "reject"
+"""What `nudge` can ask for: a direction of audio to offer, or to refuse the call that rings."""
+
+FAILURES = (
+    *(300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 423),
+    *(480, 481, 482, 483, 484, 485, 486, 487, 488, 491, 493, 500, 501, 502, 503, 504, 505, 513, 600, 603, 604, 606),
+)
+"""Every way to refuse a call (RFC 3261, 21.3 to 21.6)."""
 
 RUNNER = """
 exec 3>&1 4<&0
@@ -55,11 +66,12 @@ listener=$!
 wait $process 2>/dev/null
 code=$?
 kill $listener 2>/dev/null
+times
 printf '\\n=== end %s\\n' $code
 cat "$errors"
 rm "$errors"
 """
-"""The shell around SIPp: the message log goes to standard output as it grows, then the exit code and the errors.
+"""The shell around SIPp: the message log goes to stdout as it grows, then times(1p), its exit code, its errors.
 
 Standard input takes orders; its end kills SIPp, so no process outlives whoever started it. base64(1) writes a
 datagram in one piece, which the shell's own printf does not.
@@ -99,12 +111,20 @@ def register(agent: Agent, expires_s: int) -> Scenario:
 
 def line(agent: Agent, ring_ms: int) -> Scenario:
     """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY."""
-    return _render("line", agent, ring_ms=ring_ms, longest_ms=LONGEST_MS)
+    return _render("line", agent, ring_ms=max(1, ring_ms), longest_ms=LONGEST_MS)
 
 
-def call(agent: Agent, extension: str, talk_ms: int) -> Scenario:
-    """Call the extension, talk for `talk_ms` or until a nudge, hang up. A nudge before the answer cancels."""
-    return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=RINGING_TIMEOUT_MS)
+def storm(agent: Agent, expires_s: int, port: int) -> Scenario:
+    """Register once, to be reached at that port."""
+    return _render("storm", agent, expires_s=expires_s, port=port)
+
+
+def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIMEOUT_MS) -> Scenario:
+    """Call the extension, let it ring for `ring_ms`, talk for `talk_ms` or until a nudge, hang up.
+
+    A nudge before the answer cancels. A call that is refused has failed, and ends at once.
+    """
+    return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=ring_ms, failures=FAILURES)
 
 
 def watch(agent: Agent, extension: str, expires_s: int) -> Scenario:
@@ -122,7 +142,8 @@ def _render(name: str, agent: Agent, **values: object) -> Scenario:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - what goes in has been checked by labctl.spec's parser
     )
-    return Scenario(name, environment.get_template(f"sipp/{name}.xml.j2").render(agent=agent, **values))
+    text = environment.get_template(f"sipp/{name}.xml.j2").render(agent=agent, leave_ms=LEAVE_MS, **values)
+    return Scenario(name, text)
 
 
 def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
@@ -141,8 +162,23 @@ def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
     ]
 
 
-def nudge(agent: Agent, call_id: str, number: int) -> str:
-    """The order to RUNNER to send the agent an INFO in that call, and so make it go on.
+def load_command(agent: Agent, path: str, rate: float, count: int) -> list[str]:
+    """SIPp with `count` calls of a scenario at `rate` a second. It tells its counters some 50 times, and no message.
+
+    It begins each call when it is due, however many go on (`-l`).
+    """
+    every_ms = min(max(round(1000 * count / rate / 50), 20), 1000)
+    return [
+        *["sipp", f"{agent.node_address}:5060", "-sf", path, "-i", agent.address, "-p", str(agent.port)],
+        *["-mp", str(agent.media.start), "-cid_str", f"{agent.name}-{agent.port}-%u@{agent.address}"],
+        *["-r", f"{rate:g}", "-m", str(count), "-l", str(count)],
+        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", "-nostdin", "-trace_stat", "-stf", "/dev/fd/3"],
+        *["-fd", f"{every_ms}ms"],
+    ]
+
+
+def nudge(agent: Agent, call_id: str, number: int, order: str = "") -> str:
+    """The order to RUNNER to send the agent an INFO in that call, and so make it go on, or do what `order` says.
 
     Without a `number` of its own SIPp takes it for a retransmission of the one before.
     """
@@ -153,6 +189,7 @@ def nudge(agent: Agent, call_id: str, number: int) -> str:
         f"To: <sip:{agent.name}@{agent.address}>",
         f"Call-ID: {call_id}",
         f"CSeq: {number} INFO",
+        f"Subject: {order or 'go on'}",
         "Content-Length: 0",
     ]
     text = base64.b64encode(("\r\n".join(lines) + "\r\n\r\n").encode()).decode()
@@ -208,12 +245,62 @@ class SipMessage:
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
+class Transcript:
+    """What a user agent sent and received so far, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[SipMessage] = []
+
+    def received(self, method: str) -> list[SipMessage]:
+        """The requests of that method that came in so far, in order."""
+        return [each for each in list(self.messages) if not each.sent and each.method == method]
+
+    def answers(self, method: str) -> list[int]:
+        """The final status codes that its own requests of that method got so far, in order."""
+        return [each.status for each in self.responses(method) if each.status >= 200]
+
+    def responses(self, method: str) -> list[SipMessage]:
+        """What its own requests of that method were answered so far, in order."""
+        return [each for each in list(self.messages) if not each.sent and each.status and each.about == method]
+
+    def answer_line(self, method: str) -> str:
+        """The last status that its requests of that method got, such as "486 Busy Here"; "" before the first."""
+        seen = self.responses(method)
+        return seen[-1].start.removeprefix("SIP/2.0 ") if seen else ""
+
+    @property
+    def call(self) -> str:
+        """The Call-ID of the last INVITE, its own or one that came in; "" if there was none."""
+        return next((each.header("Call-ID") for each in reversed(self.messages) if each.method == "INVITE"), "")
+
+    @property
+    def talking(self) -> bool:
+        """Whether that call is answered and acknowledged, and goes on with nothing under way."""
+        mine = [each for each in list(self.messages) if each.header("Call-ID") == self.call]
+        return [each.status or each.method for each in mine if each.about != "INFO"][-2:] == [200, "ACK"]
+
+    @property
+    def dialog_states(self) -> list[str]:
+        """What each NOTIFY about dialogs said, in order: terminated, early, confirmed (RFC 4235)."""
+        return [dialog_state(each.body) for each in self._notifications("dialog") if each.body]
+
+    @property
+    def mailbox(self) -> MessageSummary | None:
+        """What the last NOTIFY said about the mailbox (RFC 3842), or None before the first."""
+        told = self._notifications("message-summary")
+        return message_summary(told[-1].body) if told else None
+
+    def _notifications(self, event: str) -> list[SipMessage]:
+        return [each for each in self.received("NOTIFY") if each.header("Event").partition(";")[0] == event]
+
+
 @dataclass(frozen=True)
 class Ending:
-    """How a SIPp process ended: its exit code, and what it wrote to standard error."""
+    """How a SIPp process ended: its exit code, what it wrote to standard error, and what it said beside messages."""
 
     code: int
     errors: str
+    said: str = ""
 
     def __str__(self) -> str:
         return f"SIPp: {ENDINGS.get(self.code, 'an exit code it does not document')} ({self.code})"
@@ -246,7 +333,10 @@ class LogSplitter:
         found = _END.search(self._rest)
         if not found:
             return Ending(-1, "")
-        return Ending(int(found[1]), self._rest[found.end() :].decode("utf-8", "replace"))
+        said, errors = (
+            each.decode("utf-8", "replace") for each in (self._rest[: found.start()], self._rest[found.end() :])
+        )
+        return Ending(int(found[1]), errors, said)
 
 
 def parse_message(text: str, at_s: float, sent: bool) -> SipMessage:
