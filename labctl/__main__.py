@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from contextlib import suppress
 
 # Imports make many objects and next to no garbage: collecting as often as usual costs a tenth of the start-up.
 gc.set_threshold(100_000, 20, 20)
@@ -15,8 +16,9 @@ def main() -> None:
     try:
         cli.main()
     except SystemExit as error:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(BrokenPipeError):
+                stream.flush()
         os._exit(error.code if isinstance(error.code, int) else 1)
 
 

@@ -20,6 +20,9 @@ EXTENSION_STATES = {
 }
 """AMI's ExtensionState `Status`, a bit mask (include/asterisk/pbx.h, enum ast_extension_states)."""
 
+HINTS_COMMAND = "core show hints"
+"""Lists every hint with the state that it told last; Asterisk 1.4 to 22. It cuts `extension@context` at 30."""
+
 DEVICE_STATES = ("NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD")
 """What DEVICE_STATE() takes for a Custom device (`core show function DEVICE_STATE`)."""
 
@@ -115,18 +118,18 @@ class MessageSplitter:
         self._greeted = False
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes. The first is Asterisk's greeting and what the stream said before
-        it, as {"Greeting": …, "Preamble": …}."""
+        """The messages that `data` completes. The first is Asterisk's greeting, as {"Greeting": …}; what the stream
+        said before it is left out."""
         text = self._held + self._decoder.decode(data)
         self._held = "\r" if text.endswith("\r") else ""
         self._rest += text.removesuffix("\r").replace("\r\n", "\n")
         messages: list[Message] = []
         if not self._greeted:
-            before, found, after = self._rest.partition("Asterisk Call Manager/")
+            _, found, after = self._rest.partition("Asterisk Call Manager/")
             if not found or "\n" not in after:
                 return []
             version, self._rest = after.split("\n", 1)
-            messages.append({"Greeting": version, "Preamble": before})
+            messages.append({"Greeting": version})
             self._greeted = True
         while "\n\n" in self._rest:
             block = self._block()

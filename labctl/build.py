@@ -6,29 +6,63 @@ import datetime
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from labctl import images
 from labctl.blueprint import Images
 from labctl.engine import Engine
-from labctl.errors import BuildError, HostError
-from labctl.images import Context, Recipe
+from labctl.errors import BuildError, HostError, UsageError
+from labctl.images import Context, Patch, Recipe
 from labctl.lock import locked
 from labctl.progress import Progress, step
 from labctl.stack import Stack
 
 CONTENTS = "/opt/labctl/contents"
 
+PATCH_LIMIT = 1 << 20
+"""Bytes. What is larger was not meant as a patch of one module."""
+PATCH_SUFFIXES = (".patch", ".diff")
+
 
 @dataclass(frozen=True)
 class Options:
-    """`mirror`: a Debian mirror other than the tools' own. `refresh`: build anew what is there already."""
+    """`mirror`: a Debian mirror other than the tools' own. `refresh`: build anew what is there already.
+
+    `patches`: changes to the cluster module, applied one after the other.
+    """
 
     mirror: str = ""
     refresh: bool = False
+    patches: tuple[Patch, ...] = ()
+
+
+def read_patches(paths: Iterable[str]) -> tuple[Patch, ...]:
+    """The patches that files hold; of a folder all of them, in the order of their names. Raises UsageError."""
+    return tuple(Patch(str(file), _read_patch(file)) for path in paths for file in _patch_files(Path(path)))
+
+
+def _patch_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(each for suffix in PATCH_SUFFIXES for each in path.glob(f"*{suffix}"))
+    if not found:
+        raise UsageError(f"{path}: no patch is in it", "its files *.patch and *.diff are taken")
+    return found
+
+
+def _read_patch(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(PATCH_LIMIT + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "does the path lead to a patch that you may read?") from None
+    if len(content) > PATCH_LIMIT:
+        raise UsageError(f"{path}: larger than {PATCH_LIMIT >> 20} MiB", "is it a patch?")
+    return content
 
 
 def images_folder() -> Path:
@@ -101,7 +135,7 @@ def _make_all(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options:
 
 def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:
     """The recipes of a stack, from the files of images/."""
-    return images.recipes(stack, contexts(), options.mirror)
+    return images.recipes(stack, contexts(), options.mirror, options.patches)
 
 
 def _references(stack: Stack, made: Mapping[str, Recipe]) -> Images:
@@ -143,9 +177,26 @@ def _make(
     with step(progress, what):
         raw = f"{recipe.tag}-unlabelled"
         args = images.build_args(recipe, made)
-        for line in engine.build(images.pack(recipe.context), raw, args, {}, fresh=options.refresh):
-            progress.detail(what, line)
+        said: list[str] = []
+        try:
+            for text in engine.build(images.pack(recipe.context), raw, args, {}, fresh=options.refresh):
+                said += text.splitlines()
+                progress.detail(what, text)
+        except BuildError:
+            _refuse_patches(engine, stack, said, made)
+            raise  # for anything else
         _label(engine, stack, recipe, made, raw)
+
+
+def _refuse_patches(engine: Engine, stack: Stack, said: list[str], made: Mapping[str, Recipe]) -> None:
+    """Raise BuildError with the reason where a build failed for its patches, and leave nothing of it behind."""
+    reason, layer = images.refusal(said), images.last_layer(said)
+    if not reason:
+        return
+    with suppress(HostError):  # that something stands on it
+        engine.remove_image(layer)
+    source = f"{images.MODULE_SOURCE}/res/{stack.cluster_module}.c"
+    raise BuildError(reason, f"docker run --rm {made[images.MODULE].tag} cat {source} shows what is patched")
 
 
 def _label(engine: Engine, stack: Stack, recipe: Recipe, made: Mapping[str, Recipe], raw: str) -> None:
@@ -160,6 +211,7 @@ def _label(engine: Engine, stack: Stack, recipe: Recipe, made: Mapping[str, Reci
             images.LABEL_BASE: base,
             images.LABEL_SUITE: stack.suite or "",
             images.LABEL_BUILT: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **recipe.labels,
         }
         engine.commit(idle, recipe.tag, labels)
     finally:

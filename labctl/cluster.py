@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -26,6 +26,9 @@ LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
 LOOK_AGAIN_S = 1.0
 
+LineListener = Callable[[str, float, str, Ring | None], None]
+"""Told a node, a monotonic time, a line of its log, and the membership where the line changed it."""
+
 _RING_COMMAND = ["corosync-quorumtool", "-s"]
 _STATUS = {"INUSE": "1", "NOT_INUSE": "0"}
 
@@ -46,6 +49,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._listeners: list[Callable[[str, float, Message], None]] = []
+        self._line_listeners: list[LineListener] = []
         self._log_streams: dict[str, LogStream] = {}
 
     def __enter__(self) -> Cluster:
@@ -83,6 +87,45 @@ class Cluster:
     def listen(self, listener: Callable[[str, float, Message], None]) -> None:
         """Have every AMI event of every node from now on told to `listener`, from the node's own thread."""
         self._listeners.append(listener)
+
+    def listen_to_logs(self, listener: LineListener) -> None:
+        """Have every line that a node logs from now on told to `listener`, from the node's own thread."""
+        self._line_listeners.append(listener)
+        for node in self._connections:
+            self._rings.setdefault(node, self.ring(node))
+            self._watch_log(node, since=int(time.time()))
+
+    def reconnect(self, node: str, deadline: Deadline) -> None:
+        """Connect anew to a node whose Asterisk or container was gone, and return when it is fully booted.
+
+        Raises NotReady at the deadline, or as soon as its container has ended.
+        """
+        self.disconnect(node)
+        self._containers = {
+            each.node: each for each in self._engine.observe(self.lab.name).containers if each.role == ROLE_NODE
+        }
+        if self._line_listeners:
+            self._watch_log(node, since=int(time.time()) - 1)
+        self._connect(node)
+        connection = self.connection(node)
+        self._membership.wait_until(lambda: connection.booted or connection.ended, deadline)
+        if not connection.booted:
+            raise self._not_ready(f"{node} is not back after {deadline.timeout_s:g} s", {node: ["not fully booted"]})
+
+    def disconnect(self, node: str) -> None:
+        """Hang up on a node that is gone."""
+        for kept in (self._connections.pop(node, None), self._log_streams.pop(node, None)):
+            if kept:
+                kept.close()
+
+    @property
+    def connected(self) -> tuple[str, ...]:
+        """The nodes that there is a connection to."""
+        return tuple(self._connections)
+
+    def known_ring(self, node: str) -> Ring:
+        """Corosync's membership as the node's log told it last."""
+        return self._rings.get(node, Ring())
 
     def _connect(self, node: str) -> None:
         stream = self._engine.open_stream(self._containers[node].id, ami.CONNECT)
@@ -174,22 +217,33 @@ class Cluster:
         """Corosync's membership as the node sees it now; an empty one where it does not answer."""
         return corosync.parse_quorumtool(self._engine.run(self._containers[node].id, _RING_COMMAND).text)
 
-    def _watch_log(self, node: str) -> None:
-        """Follow the node's log, from what it said last, for lines that tell of its membership."""
+    def _watch_log(self, node: str, since: int | None = None) -> None:
+        """Follow the node's log for lines that tell of its membership, and for who listens: from what it said last,
+        or from `since`, in seconds since 1970."""
         if node in self._log_streams:
             return
-        stream = self._engine.follow_logs(self._containers[node].id, tail=LOG_START)
+        tail = LOG_START if since is None else None
+        stream = self._engine.follow_logs(self._containers[node].id, tail=tail, since=since)
         self._log_streams[node] = stream
 
         def read() -> None:
+            rest = ""
             for chunk in stream:
-                for line in chunk.decode("utf-8", "replace").splitlines():
-                    self._rings[node] = corosync.follow_log(self._rings.get(node, Ring()), line)
-                    if any(word in line for word in self._stack.membership_lines):
-                        self._membership.notify()
+                *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
+                for line in lines:
+                    self._on_line(node, line)
             self._membership.notify()
 
         threading.Thread(target=read, name=f"log-{node}", daemon=True).start()
+
+    def _on_line(self, node: str, line: str) -> None:
+        at_s = time.monotonic()
+        before = self._rings.get(node, Ring())
+        self._rings[node] = corosync.follow_log(before, line)
+        if any(word in line for word in self._stack.membership_lines):
+            self._membership.notify()
+        for listener in self._line_listeners:
+            listener(node, at_s, line, self._rings[node] if self._rings[node] != before else None)
 
     def _has_ended(self, node: str) -> bool:
         seen = {each.node: each.state for each in self._engine.observe(self.lab.name).containers}
@@ -271,31 +325,48 @@ class Cluster:
         """Send a change of a Custom device on a node; the id to wait for the answer by."""
         return self.connection(node).send("Setvar", Variable=f"DEVICE_STATE({device})", Value=state)
 
-    def states(self) -> list[StateRow]:
-        """What each node says of each extension, all asked at once."""
+    def states(self, nodes: Collection[str] | None = None) -> list[StateRow]:
+        """What each node (or each of `nodes`) has told of each extension last, all asked at once.
+
+        That is the state of the hint, which every phone that watches it was told; AMI's ExtensionState works the state
+        out anew from the devices, and may know better than any phone.
+        """
+        asked = {
+            node: connection.send("Command", Command=asterisk.HINTS_COMMAND)
+            for node, connection in list(self._connections.items())
+            if nodes is None or node in nodes
+        }
+        said = {node: self._hints(node, number) for node, number in asked.items()}
         hints = [(phone.extension, f"{self._stack.sip_channel}/{phone.name}") for phone in self.lab.phones]
         hints += [(device, f"Custom:{device}") for device in self.lab.devices]
-        asked = {
-            (node, extension): self._ask_state(node, extension, LAB_CONTEXT)
-            for node in self._connections
-            for extension, _ in hints
-        }
         return [
             StateRow(
                 extension,
                 device,
-                {node.name: self._state(node.name, asked.get((node.name, extension))) for node in self.lab.nodes},
+                {node.name: said.get(node.name, {}).get(extension, UNKNOWN) for node in self.lab.nodes},
             )
             for extension, device in hints
         ]
 
-    def await_state(self, extension: str, state: str, deadline: Deadline) -> None:
-        """Return when every node says `state` of the extension. Raises NotReady at the deadline."""
+    def _hints(self, node: str, number: str) -> dict[str, str]:
+        """What the node has told last of each extension; nothing where it does not answer."""
+        try:
+            text = self.connection(node).answer(number).get("Output", "")
+        except LabError:
+            return {}
+        return {hint.extension: hint.state for hint in asterisk.parse_hints(text) if hint.context == LAB_CONTEXT}
+
+    def await_state(self, extension: str, state: str, deadline: Deadline, nodes: Collection[str] | None = None) -> None:
+        """Return when every node (or each of `nodes`) says `state` of the extension.
+
+        Raises NotReady at the deadline.
+        """
         said: dict[str, str] = {}
 
         def ready() -> bool:
             nonlocal said
-            said = next(row.states for row in self.states() if row.extension == extension)
+            row = next(row for row in self.states(nodes) if row.extension == extension)
+            said = {node: each for node, each in row.states.items() if nodes is None or node in nodes}
             return set(said.values()) == {state}
 
         if not self._signal.wait_until(ready, deadline):
@@ -335,9 +406,7 @@ class Cluster:
     def _ask_state(self, node: str, extension: str, context: str) -> str:
         return self.connection(node).send("ExtensionState", Exten=extension, Context=context)
 
-    def _state(self, node: str, number: str | None) -> str:
-        if number is None:
-            return UNKNOWN
+    def _state(self, node: str, number: str) -> str:
         try:
             return asterisk.extension_state(self.connection(node).answer(number)["Status"])
         except LabError:

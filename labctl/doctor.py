@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from labctl import blueprint
 from labctl.blueprint import Images
 from labctl.engine import Engine
-from labctl.errors import LabctlError
+from labctl.errors import HostError, LabctlError
 from labctl.stack import Stack
 
 OLDEST_API = (1, 41)
@@ -41,9 +41,22 @@ class Finding:
     fix: str = ""
 
 
-def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Finding]:
-    """Everything that matters for this stack, the engine first."""
+def machine(stack: Stack) -> Iterator[Finding]:
+    """What matters for this stack and can be told without an engine."""
     yield Finding("python", "ok", sys.version.split()[0])
+    if stack.build:
+        tool = shutil.which("mmdebstrap")
+        fix = "" if tool else "apt-get install mmdebstrap, where no registry is in reach"
+        yield Finding("mmdebstrap", "ok" if tool else "limited", tool or "is not installed", fix)
+
+
+def no_engine(refusal: HostError) -> Finding:
+    """What is said in place of the engine's own findings."""
+    return Finding("engine", "broken", refusal.message, refusal.hint)
+
+
+def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Finding]:
+    """What matters for this stack and the engine tells, itself first."""
     info = engine.info()
     api = tuple(int(part) for part in info.api.split("."))
     yield Finding(
@@ -80,15 +93,13 @@ def _addresses(engine: Engine) -> Finding:
 def _sources(engine: Engine, stack: Stack) -> Iterator[Finding]:
     if not stack.build:
         return
-    tool = shutil.which("mmdebstrap")
     try:
         engine.ask_registry(stack.base or "")
     except LabctlError:
-        yield Finding("registry", "ok" if tool else "broken", f"does not give {stack.base}; mmdebstrap is used instead")
+        level = "ok" if shutil.which("mmdebstrap") else "broken"
+        yield Finding("registry", level, f"does not give {stack.base}; mmdebstrap is used instead")
     else:
         yield Finding("registry", "ok", f"gives {stack.base}")
-    fix = "" if tool else "apt-get install mmdebstrap, where no registry is in reach"
-    yield Finding("mmdebstrap", "ok" if tool else "limited", tool or "is not installed", fix)
 
 
 def _kernel(text: str) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ class Ring:
 
     quorate: bool = False
     members: tuple[int, ...] = ()
-    ring_id: str = ""
+    ring_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Container:
     config_hash: str
     address: str = ""
     spec: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Observation:
 
 @dataclass(frozen=True)
 class NodeView:
-    """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group."""
+    """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group, `faults` what is
+    wrong with the node because somebody made it so."""
 
     node: str
     container: str
@@ -66,6 +68,7 @@ class NodeView:
     cluster: tuple[str, ...] = ()
     asterisk: str = ""
     uptime_s: int | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from labctl.spec import Lab
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +65,43 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
         return []
 
 
+def complete_phone(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The phones of the lab that is meant."""
+    found = _lab(context)
+    return [phone.name for phone in found.phones if phone.name.startswith(word)] if found else []
+
+
+def complete_condition(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """What `labctl wait` waits for; after `state=`, every state of every extension."""
+    conditions = ["ready", "proven", "state="]
+    if word.startswith("state="):
+        from labctl.asterisk import EXTENSION_STATES
+
+        found = _lab(context)
+        extensions = [*(phone.extension for phone in found.phones), *found.devices] if found else []
+        conditions = [f"state={each}:{state}" for each in extensions for state in EXTENSION_STATES.values()]
+    return [condition for condition in conditions if condition.startswith(word)]
+
+
+def _lab(context: click.Context) -> Lab | None:
+    """The lab that a command is to look at; None where that is not known, or not up."""
+    from labctl import engine, lab
+
+    try:
+        return lab.load(engine.connect(timeout_s=2), context.params.get("name")).lab
+    except LabctlError:
+        return None
+
+
+def complete_stack(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
+    """The shipped stacks, and files."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.sources import shipped_stacks
+
+    return [*(name for name in shipped_stacks() if name.startswith(word)), CompletionItem(word, type="file")]
+
+
 def complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
     """The shipped labs, and files."""
     from click.shell_completion import CompletionItem
@@ -71,9 +111,34 @@ def complete_file(_context: click.Context, _parameter: click.Parameter, word: st
     return [*(name for name in shipped_labs() if name.startswith(word)), CompletionItem(word, type="file")]
 
 
-file_option = click.option(
-    "-f", "--file", help="Lab file: a path, - for stdin, or a shipped name.", shell_complete=complete_file
-)
+def complete_scenario(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
+    """The shipped scenarios, and files."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.sources import shipped_scenarios
+
+    return [*(name for name in shipped_scenarios() if name.startswith(word)), CompletionItem(word, type="file")]
+
+
+def complete_fault(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The faults in force in the lab that is named, or in all."""
+    from labctl import engine, lab, sabotage
+
+    try:
+        connected = engine.connect(timeout_s=2)
+        labs = [context.params["name"]] if context.params.get("name") else lab.names(connected)
+        faults = [each.name for name in labs for each in sabotage.in_force(connected, name)]
+        return [fault for fault in faults if fault.startswith(word)]
+    except LabctlError:
+        return []
+
+
+_FILE: dict[str, Any] = {
+    "help": "Lab file: a path, - for stdin, or a shipped name.",
+    "shell_complete": complete_file,
+}
+file_option = click.option("-f", "--file", **_FILE)
+long_file_option = click.option("--file", **_FILE)  # where -f means something else, to labctl or to the node
 name_option = click.option("-n", "--name", help="The lab's name.", shell_complete=complete_lab)
 output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs."
@@ -83,7 +148,16 @@ timeout_option = click.option(
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-stack_option = click.option("--stack", help="The stack: a shipped name, or the path of a stack file.")
+stack_option = click.option(
+    "--stack", help="The stack: a shipped name, or the path of a stack file.", shell_complete=complete_stack
+)
+condition_option = click.option(
+    "--for",
+    "condition",
+    default="ready",
+    help="ready, proven, or state=EXTENSION:STATE.",
+    shell_complete=complete_condition,
+)
 lab_options = _options(
     file_option,
     name_option,
@@ -93,5 +167,11 @@ lab_options = _options(
 build_options = _options(
     click.option("--mirror", default="", help="A Debian mirror to build from, other than the tools' own."),
     click.option("--refresh", is_flag=True, help="Build anew what is there already."),
+    click.option(
+        "--patch",
+        multiple=True,
+        type=click.Path(),
+        help="A patch of the cluster module, or a folder of them; the module alone is compiled again.",
+    ),
 )
 node_argument = click.argument("node", shell_complete=complete_node)

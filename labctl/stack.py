@@ -72,6 +72,9 @@ class Stack(_Strict):
     membership_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that tell of a change of membership"
     )
+    telling_lines: tuple[Text, ...] = Field(
+        default=(), description="What log lines hold that explain why state is not as it should be"
+    )
     transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
     encrypted_transports: tuple[Text, ...] = ()
     capabilities: tuple[Text, ...] = ()

@@ -117,6 +117,21 @@ def test_dry_run_says_and_does_nothing(name: str, engine: Engine) -> None:
     assert engine.observe(name).empty
 
 
+def test_ls_shows_every_lab_with_the_nodes_that_run(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    engine._api.kill(f"labctl-{name}-n2")
+    (row,) = [each for each in labctl("ls", "-o", "json").data if each["name"] == name]
+    subnet = engine.observe(name).networks[0].subnet
+    assert row == {"name": name, "stack": "22", "running": 1, "nodes": 2, "subnet": subnet}
+    assert [name, "22", "1/2", subnet] in [line.split() for line in labctl("ls").out.splitlines()]
+
+
+def test_up_tells_the_ring_as_corosync_does(name: str) -> None:
+    up = labctl("up", "-n", name, "-f", "-", "-o", "json", text=SMALL).data
+    ps = labctl("ps", "-n", name, "-o", "json").data
+    assert [node["ring"] for node in up["nodes"]] == [node["ring"] for node in ps]
+
+
 def test_ps_shows_quorum_members_and_versions(name: str) -> None:
     labctl("up", "-n", name)
     rows = labctl("ps", "-n", name, "-o", "json").data
@@ -150,6 +165,29 @@ def test_wait_for_a_state_that_comes_and_one_that_does_not(name: str) -> None:
     result = labctl("wait", "-n", name, "--for", "state=mystate:Hold", "--timeout", "300ms")
     assert result.code == 1
     assert "n2: says Ringing" in result.err
+
+
+def test_cli_fails_where_asterisk_does_not_know_the_command(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    result = labctl("cli", "-n", name, "n1", "nonsense")
+    assert result.code == 1
+    assert "No such command 'nonsense'" in result.out
+    assert labctl("cli", "-n", name, "n1", "core", "show", "version").code == 0
+
+
+def test_logs_that_nobody_reads_to_the_end_are_no_failure(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    command = [sys.executable, "-m", "labctl", "logs", "-n", name, "--follow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline()
+        process.stdout.close()
+        labctl(
+            "sh", "-n", name, "n1", "--", "sh", "-c", "for each in 1 2 3; do echo more; sleep 1; done > /proc/1/fd/1"
+        )
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == ""
 
 
 def test_sh_passes_the_exit_code_on(name: str) -> None:
@@ -262,6 +300,20 @@ def test_console_without_a_terminal_is_refused(name: str) -> None:
 def test_up_without_a_file_leaves_a_lab_as_it_was_made(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text="nodes: [hq, branch]\nphones: 1\n")
     assert labctl("up", "-n", name, "-o", "json").data["changed"] == []
+
+
+def test_another_stack_over_a_lab_as_it_was_made(name: str, tmp_path: Path) -> None:
+    shipped = yaml.safe_load((images_folder() / "stacks" / "22.yaml").read_text())
+    made = references(find_stack("22"), Options())
+    foreign = {key: value for key, value in shipped.items() if key not in ("build", "suite", "base")}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(foreign | {"name": "mine", "image": made.node, "phone_image": made.phone}))
+    labctl("up", "-n", name, "-f", "-", text="nodes: [hq, branch]\nphones: 1\n")
+    result = labctl("up", "-n", name, "--stack", str(file), "-o", "json")
+    assert result.code == 0, result.err
+    assert [node["node"] for node in result.data["nodes"]] == ["hq", "branch"]
+    (row,) = [each for each in labctl("ls", "-o", "json").data if each["name"] == name]
+    assert row["stack"] == str(file)
 
 
 def test_all_and_one_lab_do_not_go_together(name: str) -> None:

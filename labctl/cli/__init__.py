@@ -1,0 +1,117 @@
+"""The command line: argv -> verb -> exit code. The only package that prints, reads the environment, or exits.
+
+Libraries that take long to load (Docker's, pydantic) are imported within the commands that use them,
+so that `labctl --help` and the shell's completion answer at once. Each module lists its commands as COMMANDS.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from labctl import __version__
+from labctl.cli import faults, look, make, plain, prove
+from labctl.cli.shared import say
+from labctl.errors import LabctlError
+
+EXIT_BUG = 3
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def _read_or_not() -> Iterator[None]:
+    """End well where who reads has read enough, as in `labctl logs | head`: click makes that a failure."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        output = select.poll()
+        output.register(sys.stdout, 0)
+        if not output.poll(0):
+            raise LabctlError(f"a connection broke off: {error}") from error
+        raise click.exceptions.Exit(0) from None
+
+
+class Group(click.Group):
+    """All commands; none fails because its output is not read to the end."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does."""
+        with _read_or_not():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does."""
+        with _read_or_not():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LABCTL"})
+@click.version_option(__version__, "-V", "--version", "_version", prog_name="labctl")  # `version` is a command
+def command_line() -> None:
+    """A lab of real Asterisk servers in one cluster, in containers.
+
+    `labctl up` builds the images, starts three nodes, and proves that state crosses between them.
+    Every option can be set in the environment too: LABCTL_COMMAND_OPTION, such as LABCTL_UP_TIMEOUT=2m;
+    --name and --timeout for every command at once: LABCTL_NAME, LABCTL_TIMEOUT.
+
+    Exit codes: 0 passed, 1 the lab failed a check or a wait, 2 usage or lab file, 3 a bug in labctl,
+    4 Docker or this machine, 5 nothing could be judged, 130 interrupted.
+    """
+
+
+for _command in (*make.COMMANDS, *look.COMMANDS, *prove.COMMANDS, *faults.COMMANDS, *plain.COMMANDS):
+    command_line.add_command(_command)
+
+
+def _from_environment(command: click.Command) -> dict[str, Any]:
+    """What LABCTL_NAME and LABCTL_TIMEOUT say, as click's defaults of every command below this one.
+
+    What is set for one command alone, LABCTL_COMMAND_OPTION, goes before.
+    """
+    given = {option: os.environ.get(f"LABCTL_{option.upper()}") for option in ("name", "timeout")}
+    inner = command.commands if isinstance(command, click.Group) else {}
+    return {option: value for option, value in given.items() if value} | {
+        name: _from_environment(each) for name, each in inner.items()
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        command_line.main(
+            arguments, prog_name="labctl", standalone_mode=False, default_map=_from_environment(command_line)
+        )
+        code = 0
+    except LabctlError as error:
+        code = _fail(error.message, error.hint, error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        changing = (arguments or sys.argv[1:])[:1] in (["up"], ["down"])
+        hint = "labctl up goes on from here, labctl down takes it all away" if changing else ""
+        code = _fail("interrupted", hint, EXIT_INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("LABCTL_DEBUG"):
+            traceback.print_exc()
+        hint = "please report it with what LABCTL_DEBUG=1 shows"
+        code = _fail(f"a bug in labctl: {type(error).__name__}: {error}", hint, EXIT_BUG)
+    sys.exit(code)
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    say(f"labctl: {message}")
+    if hint:
+        say(f"  {hint}")
+    return code

@@ -1,0 +1,289 @@
+"""Verbs on a lab that is up: what it shows, and what it is asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.shared import connect, console, progress, running_lab, say, show, tables
+from labctl.errors import LabError, UsageError
+from labctl.options import (
+    Duration,
+    complete_node,
+    complete_phone,
+    condition_option,
+    file_option,
+    long_file_option,
+    name_option,
+    node_argument,
+    output_option,
+    quiet_option,
+    timeout_option,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from labctl.engine import Engine, Output
+    from labctl.facts import Container
+    from labctl.lab import Running
+
+
+@click.command()
+@output_option
+def ls(output: str) -> None:
+    """List the labs on this engine."""
+    from labctl import lab, report
+
+    labs = lab.summaries(connect())
+    if output == "json":
+        click.echo(report.as_json(labs))
+    else:
+        rows = [(each.name, each.stack or "-", f"{each.running}/{each.nodes}", each.subnet or "-") for each in labs]
+        show(tables().table("", ("LAB", "STACK", "NODES", "SUBNET"), rows))
+
+
+@click.command()
+@file_option
+@name_option
+@output_option
+def ps(file: str | None, name: str | None, output: str) -> None:
+    """Show each node: container, Corosync's membership, what the module sees, Asterisk."""
+    from labctl import lab, report
+
+    engine = connect()
+    running = running_lab(engine, file, name)
+    views = lab.ps(engine, running)
+    if output == "json":
+        click.echo(report.as_json(views))
+    else:
+        show(tables().ps(views, len(running.lab.nodes), bool(running.lab.share)))
+        faults = dict.fromkeys(fault for view in views for fault in view.faults)
+        if faults:
+            click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))
+
+
+@click.command()
+@file_option
+@name_option
+@click.option("-w", "--watch", "live", is_flag=True, help="Go on as states change, until Ctrl-C.")
+@output_option
+def state(file: str | None, name: str | None, live: bool, output: str) -> None:
+    """Show extension by node: what every node says, and where they differ.
+
+    With --watch a live screen, with how many ms after the first node each other learned a state; a line for each
+    change where output is no terminal.
+    """
+    from labctl import lab, report
+
+    engine = connect()
+    running = running_lab(engine, file, name)
+    if live:
+        _watch(engine, running, output)
+        return
+    rows = lab.state(engine, running)
+    if output == "json":
+        click.echo(report.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
+    else:
+        show(tables().state(rows, [node.name for node in running.lab.nodes]))
+
+
+def _watch(engine: Engine, running: Running, output: str) -> None:
+    """Until it is interrupted: a screen that draws itself ten times a second, or a line for each change."""
+    from rich.live import Live
+
+    from labctl import report
+    from labctl.screen import Screen
+    from labctl.watch import Watch
+
+    people, lock = console(), threading.Lock()
+    nodes = [node.name for node in running.lab.nodes]
+    screen = Screen(nodes)
+
+    def on_state(node: str, extension: str, state: str, at_s: float) -> None:
+        with lock:
+            line = screen.told(node, extension, state, at_s)
+        if output == "json":
+            click.echo(report.as_json_line({"node": node, "extension": extension, "state": state, "at_s": at_s}))
+        elif not people.is_terminal:
+            click.echo(line)
+
+    def on_node(node: str, there: bool) -> None:
+        with lock:
+            line = screen.came(node, there)
+        if output == "json":
+            click.echo(report.as_json_line({"node": node, "there": there}))
+        elif not people.is_terminal:
+            click.echo(line)
+
+    def draw() -> RenderableType:
+        with lock:
+            return screen.render()
+
+    with Watch(engine, running, on_state, on_node) as watch:
+        rows = watch.states()
+        with lock:
+            screen.begin(rows)
+        if people.is_terminal and output != "json":
+            with Live(get_renderable=draw, console=people, refresh_per_second=10, screen=True):
+                threading.Event().wait()
+        threading.Event().wait()
+
+
+@click.command()
+@file_option
+@name_option
+@condition_option
+@timeout_option
+def wait(file: str | None, name: str | None, condition: str, timeout: float) -> None:
+    """Wait until a lab is ready, proven, or all its nodes say a state of an extension."""
+    from labctl import lab
+
+    engine = connect()
+    lab.wait(engine, running_lab(engine, file, name), condition, timeout)
+
+
+@click.command()
+@click.argument("caller", shell_complete=complete_phone)
+@click.argument("callee", shell_complete=complete_phone)
+@file_option
+@name_option
+@click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
+@timeout_option
+@quiet_option
+@output_option
+def call(
+    caller: str,
+    callee: str,
+    file: str | None,
+    name: str | None,
+    duration: float,
+    timeout: float,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Have one phone call another: real SIP, audio that is checked to arrive both ways.
+
+    Shows when each node learned the states of the called extension. Example: labctl call alice bob
+    """
+    from labctl import lab, report
+
+    engine = connect()
+    running = running_lab(engine, file, name)
+    placed = lab.call(engine, running, caller, callee, duration, timeout + duration, progress(quiet))
+    if output == "json":
+        click.echo(report.as_json(placed))
+        return
+    show(tables().call(placed, [node.name for node in running.lab.nodes]))
+    say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
+
+
+@click.command()
+@click.argument("node", required=False, shell_complete=complete_node)
+@long_file_option
+@name_option
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
+@click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
+def logs(node: str | None, file: str | None, name: str | None, follow: bool, tail: int | None) -> None:
+    """Show what the nodes say: Corosync and Asterisk as one."""
+    engine = connect()
+    running = running_lab(engine, file, name)
+    nodes = [node] if node else [each.name for each in running.lab.nodes]
+    containers = {each: running.container(each).id for each in nodes}
+    if follow:
+        _follow(engine, containers, tail)
+        return
+    for each, container in containers.items():
+        for line in engine.logs(container, tail=tail).splitlines():
+            click.echo(line if node else f"{each} | {line}")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@node_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@long_file_option
+@name_option
+def cli(node: str, command: tuple[str, ...], file: str | None, name: str | None) -> None:
+    """Asterisk's command line on a node: one COMMAND, or an interactive one without it.
+
+    Example: labctl cli n1 core show hints
+    """
+    if command:
+        said = _exec(node, file, name, ["asterisk", "-rx", " ".join(command)])
+        # Asterisk itself exits with 0 after a command that it does not know.
+        sys.exit(said.code or int(said.text.startswith("No such command")))
+    elif not sys.stdin.isatty():
+        # Asterisk's console runs at full load for ever when its input has ended.
+        raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
+    else:
+        _exec_terminal(node, file, name, ["asterisk", "-r"])
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@node_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@long_file_option
+@name_option
+def sh(node: str, command: tuple[str, ...], file: str | None, name: str | None) -> None:
+    """A shell on a node, or one COMMAND in it, whose exit code is passed on.
+
+    Example: labctl sh n1 -- corosync-quorumtool -s
+    """
+    words = command[1:] if command[:1] == ("--",) else command
+    if words:
+        sys.exit(_exec(node, file, name, list(words)).code)
+    else:
+        _exec_terminal(node, file, name, ["sh"])
+
+
+def _reach(node: str, file: str | None, name: str | None) -> tuple[Engine, Container]:
+    """A node's container, and the engine that runs it. Raises LabError where it does not run."""
+    engine = connect()
+    container = running_lab(engine, file, name).container(node)
+    if container.state != "running":
+        raise LabError(f"{node} is {container.state}", "labctl up mends it")
+    return engine, container
+
+
+def _exec(node: str, file: str | None, name: str | None, command: list[str]) -> Output:
+    engine, container = _reach(node, file, name)
+    output = engine.run(container.id, command)
+    click.echo(output.text, nl=False)
+    return output
+
+
+def _exec_terminal(node: str, file: str | None, name: str | None, command: list[str]) -> None:
+    """Hand the terminal to Docker's own client: it knows terminals, and every engine comes with one."""
+    _, container = _reach(node, file, name)
+    client = shutil.which("docker")
+    if not client:
+        raise UsageError("an interactive session needs Docker's command line client", "or name a COMMAND to run")
+    terminal = ["--interactive", "--tty"] if sys.stdin.isatty() else ["--interactive"]
+    os.execv(client, [client, "exec", *terminal, container.id, *command])  # noqa: S606 - takes this process's place
+
+
+def _follow(engine: Engine, containers: dict[str, str], tail: int | None) -> None:
+    """Print what the nodes say, as it comes, until all have ended."""
+    lines: SimpleQueue[str | None] = SimpleQueue()
+
+    def read(node: str, container: str) -> None:
+        try:
+            for line in engine.follow_lines(container, tail):
+                lines.put(line if len(containers) == 1 else f"{node} | {line}")
+        finally:
+            lines.put(None)
+
+    for each in containers.items():
+        threading.Thread(target=read, args=each, daemon=True).start()
+    for _ in containers:
+        for line in iter(lines.get, None):
+            click.echo(line)
+
+
+COMMANDS = (ls, ps, state, wait, call, logs, cli, sh)

@@ -1,0 +1,190 @@
+"""Verbs that change something: labs and images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.shared import (
+    building_options,
+    connect,
+    find_lab,
+    find_stack,
+    is_typed,
+    lab_name,
+    progress,
+    say,
+    show,
+    tables,
+)
+from labctl.errors import UsageError
+from labctl.options import (
+    build_options,
+    dry_run_option,
+    file_option,
+    lab_options,
+    name_option,
+    output_option,
+    quiet_option,
+    stack_option,
+    timeout_option,
+)
+
+if TYPE_CHECKING:
+    from labctl.engine import Engine
+    from labctl.lab import UpPlan
+    from labctl.spec import Lab
+    from labctl.stack import Stack
+
+
+@click.command()
+@lab_options
+@build_options
+@timeout_option
+@dry_run_option
+@quiet_option
+@output_option
+def up(
+    file: str | None,
+    name: str | None,
+    stack: str | None,
+    nodes: int | None,
+    mirror: str,
+    refresh: bool,
+    patch: tuple[str, ...],
+    timeout: float,
+    dry_run: bool,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Make a lab and return when it is proven ready; mend or change it if it is there.
+
+    Without a file, a lab that is there stays as it was made but for what the flags say; a new one is the shipped
+    three-node.
+
+    Examples:
+
+    \b
+        labctl up                         the shipped lab three-node
+        labctl up --nodes 5 --name big    one with five nodes beside it
+        labctl up -f my-lab.yaml          your own
+    """
+    from labctl import lab, report
+
+    options = building_options(mirror, refresh, patch)
+    engine, wanted, of_stack = _wanted(file, name, stack, nodes)
+    if dry_run:
+        _print_plan(lab.plan_up(engine, wanted, of_stack, options), output)
+        return
+    done = lab.up(engine, wanted, of_stack, options, timeout, progress(quiet))
+    if output == "json":
+        changed = [str(each) for each in done.done]
+        data = {"lab": wanted.name, "changed": changed, "nodes": done.nodes, "crossings": done.crossings}
+        click.echo(report.as_json(data))
+        return
+    if done.done:
+        show(tables().ps(done.nodes, len(wanted.nodes), bool(wanted.share)))
+    else:
+        say(f"{wanted.name}: nothing to change")
+    say(f"{wanted.name}: {report.crossings(done.crossings)}")
+
+
+@click.command()
+@file_option
+@name_option
+@click.option("--all", "every", is_flag=True, help="Every lab on this engine.")
+@dry_run_option
+@quiet_option
+@output_option
+def down(file: str | None, name: str | None, every: bool, dry_run: bool, quiet: bool, output: str) -> None:
+    """Take a lab away, in whatever state it is; nothing of it is left behind."""
+    from labctl import lab, report
+
+    if every and (is_typed("name") or is_typed("file")):
+        raise UsageError("--all and one lab do not go together", "leave one of them out")
+    engine = connect()
+    target = None if every else lab_name(engine, file, name)
+    if target is None and not every:
+        say("no lab is up")
+        return
+    steps = lab.plan_down(engine, target) if dry_run else lab.down(engine, target, progress(quiet))
+    if output == "json":
+        click.echo(report.as_json([str(step) for step in steps]))
+    elif dry_run:
+        click.echo("\n".join(str(step) for step in steps))
+    elif not steps:
+        say(f"{target or 'labs'}: nothing was there")
+
+
+@click.command()
+@stack_option
+@build_options
+@dry_run_option
+@quiet_option
+@output_option
+def build(
+    stack: str | None,
+    mirror: str,
+    refresh: bool,
+    patch: tuple[str, ...],
+    dry_run: bool,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Make the images of a stack that are not there yet, and say what is in them."""
+    from labctl import build as building
+    from labctl import report
+
+    of_stack = find_stack(stack or "22")
+    options = building_options(mirror, refresh, patch)
+    engine = connect()
+    if dry_run:
+        for recipe in building.plan(engine, of_stack, options):
+            click.echo(f"build {recipe.tag}")
+        return
+    made = building.build(engine, of_stack, options, progress(quiet))
+    contents = {image: engine.image_labels(image) or {} for image in (made.node, made.phone)}
+    if output == "json":
+        click.echo(report.as_json(contents))
+        return
+    rows = [
+        (image, key.removeprefix("labctl.").removeprefix("contents."), value)
+        for image, labels in contents.items()
+        for key, value in sorted(labels.items())
+        if key.startswith("labctl.")
+    ]
+    show(tables().table("", ("IMAGE", "HOLDS", "VERSION"), rows))
+
+
+def _wanted(file: str | None, name: str | None, stack: str | None, nodes: int | None) -> tuple[Engine, Lab, Stack]:
+    """The lab that `up` is to make: the file's, or without one the lab of that name as it is, or the shipped one.
+
+    Files are read to their end before Docker is asked anything.
+    """
+    from labctl import lab
+    from labctl.labfile import Overrides
+    from labctl.sources import DEFAULT_LAB
+
+    if file:
+        wanted, of_stack = find_lab(file, name, stack, nodes)
+        return connect(), wanted, of_stack
+    other = find_stack(stack) if stack else None
+    engine = connect()
+    there = lab.as_made(engine, name or DEFAULT_LAB, Overrides(stack=stack, nodes=nodes), other)
+    return engine, *(there or find_lab(None, name, stack, nodes))
+
+
+def _print_plan(plan: UpPlan, output: str) -> None:
+    from labctl import report
+    from labctl.steps import flatten
+
+    lines = [f"build {recipe.tag}" for recipe in plan.builds]
+    lines += [str(step) for step in flatten(plan.steps)]
+    if output == "json":
+        click.echo(report.as_json(lines))
+    else:
+        click.echo("\n".join(lines) if lines else "nothing to change")
+
+
+COMMANDS = (up, down, build)

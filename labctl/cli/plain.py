@@ -1,0 +1,101 @@
+"""Verbs that need no lab."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from labctl import __version__
+from labctl.cli.shared import connect, find_lab, find_stack, show, tables
+from labctl.errors import HostError, LabctlError, UsageError
+from labctl.options import lab_options, output_option, stack_option
+
+
+@click.command()
+@lab_options
+@output_option
+def config(file: str | None, name: str | None, stack: str | None, nodes: int | None, output: str) -> None:
+    """Print the lab file with every default filled in."""
+    from labctl import labfile, report
+
+    wanted, _ = find_lab(file, name, stack, nodes)
+    text = report.as_json(labfile.to_data(wanted)) + "\n" if output == "json" else labfile.to_yaml(wanted)
+    click.echo(text, nl=False)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the lab file, for editors."""
+    from labctl import labfile
+
+    click.echo(labfile.schema())
+
+
+@click.command()
+@lab_options
+def export(file: str | None, name: str | None, stack: str | None, nodes: int | None) -> None:
+    """Print the lab as one Docker Compose file that needs no labctl."""
+    from labctl import lab
+
+    wanted, of_stack = find_lab(file, name, stack, nodes)
+    click.echo(lab.export(wanted, of_stack), nl=False)
+
+
+@click.command()
+@stack_option
+@output_option
+def doctor(stack: str | None, output: str) -> None:
+    """Say what this machine can and cannot do for a lab, and how to mend it."""
+    from labctl import build as building
+    from labctl import doctor as doctoring
+    from labctl import report
+
+    of_stack = find_stack(stack or "22")
+    findings = list(doctoring.machine(of_stack))
+    try:
+        engine = connect()
+        images = building.resolve(engine, of_stack, building.Options())
+        findings += list(doctoring.examine(engine, of_stack, images))
+    except HostError as refusal:
+        findings.append(doctoring.no_engine(refusal))
+    if output == "json":
+        click.echo(report.as_json(findings))
+    else:
+        rows = [(each.what, each.level, each.detail, each.fix) for each in findings]
+        show(tables().table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
+    if any(each.level == "broken" for each in findings):
+        sys.exit(4)
+
+
+@click.command()
+@output_option
+def version(output: str) -> None:
+    """Print the versions of labctl and of the engine."""
+    from labctl import engine, report
+
+    try:
+        found = engine.connect().info().version
+    except LabctlError:
+        found = ""
+    data = {"labctl": __version__, "python": sys.version.split()[0], "docker": found}
+    if output == "json":
+        click.echo(report.as_json(data))
+    else:
+        click.echo("\n".join(f"{key} {value or 'not reached'}" for key, value in data.items()))
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the shell's completion script: eval "$(labctl completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise UsageError(f"no completion for {shell}")
+    whole = click.get_current_context().find_root().command
+    click.echo(found(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
+
+
+COMMANDS = (config, schema, export, doctor, version, completion)

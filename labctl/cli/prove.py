@@ -1,0 +1,257 @@
+"""The commands of the proving ground: scenarios, faults, soak runs, and an old run judged again."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli import shared
+from labctl.errors import UsageError
+from labctl.options import (
+    build_options,
+    complete_scenario,
+    file_option,
+    name_option,
+    output_option,
+    quiet_option,
+    stack_option,
+    timeout_option,
+)
+
+if TYPE_CHECKING:
+    from labctl.build import Options
+    from labctl.judgement import Result
+    from labctl.runs import RunOptions
+    from labctl.scenario import Scenario
+
+EXIT_FAILED = 1
+EXIT_UNKNOWN = 5
+FOLDER = "labctl-runs"
+SOAK = "soak"
+
+folder_option = click.option(
+    "--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Where run folders go."
+)
+junit_option = click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, as it goes.")
+keep_option = click.option("--keep-lab", is_flag=True, help="Leave the lab up afterwards, its faults healed.")
+seed_option = click.option(
+    "--seed", type=int, help="Seed of everything random; printed, so that it can be given again."
+)
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, shell_complete=complete_scenario)
+@click.option("--all", "every", is_flag=True, help="Every shipped scenario.")
+@name_option
+@stack_option
+@click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the scenario's lab.")
+@build_options
+@timeout_option
+@click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
+@click.option("--shuffle", is_flag=True, help="In random order.")
+@click.option("--strict", is_flag=True, help="What is known to fail is a failure too.")
+@seed_option
+@folder_option
+@junit_option
+@keep_option
+@quiet_option
+@output_option
+def run(
+    scenarios: tuple[str, ...],
+    every: bool,
+    name: str | None,
+    stack: str | None,
+    nodes: int | None,
+    mirror: str,
+    refresh: bool,
+    patch: tuple[str, ...],
+    timeout: float,
+    repeat: int,
+    shuffle: bool,
+    strict: bool,
+    seed: int | None,
+    folder: Path,
+    junit: Path | None,
+    keep_lab: bool,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Run scenarios, each on a fresh lab of its own, and judge what was seen.
+
+    A scenario is a file or a shipped name (labctl scenarios). Exit code: 0 as expected, 1 a check failed, or one
+    that is known to fail did not (with --patch that is what is hoped for), 5 nothing could be judged.
+
+    Examples:
+
+    \b
+        labctl run partition-heal
+        labctl run --all --junit report.xml
+        labctl run partition-heal --patch fix.patch
+    """
+    from labctl.labfile import Overrides
+    from labctl.runs import RunOptions
+    from labctl.sources import find_scenario, shipped_scenarios
+
+    if every == bool(scenarios):
+        raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
+    found = [find_scenario(each, Overrides(name, stack, nodes)) for each in (scenarios or shipped_scenarios())] * repeat
+    seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
+    if shuffle:
+        random.Random(seed).shuffle(found)  # noqa: S311 - as above
+        shared.say(f"seed {seed}")
+    how = RunOptions(folder, timeout, keep_lab, seed)
+    results = _run_all(found, shared.building_options(mirror, refresh, patch), how, junit, quiet, output)
+    _conclude(results, output, strict=strict, hopeful=bool(patch))
+
+
+def _run_all(
+    scenarios: list[Scenario], options: Options, how: RunOptions, junit: Path | None, quiet: bool, output: str
+) -> list[Result]:
+    from labctl import junit as junit_report
+    from labctl import runs, verdicts
+
+    engine, results = shared.connect(), []
+    for number, scenario in enumerate(scenarios, 1):
+        shared.say(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
+        result = runs.run(engine, scenario, options, how, shared.progress(quiet))
+        results.append(result)
+        if junit:
+            _write(junit, junit_report.render(results))
+        if output != "json":
+            shared.show(verdicts.checks(result))
+            for line in _explanation(result):
+                click.echo(line)
+    return results
+
+
+def _explanation(result: Result) -> Iterable[str]:
+    """What went wrong, and where it all lies; the story too where nobody expected it."""
+    from labctl import verdicts
+
+    yield from verdicts.findings(result)
+    if result.standing in ("failed", "unknown"):
+        yield from ("what happened:", *(f"  {line}" for line in result.story))
+    yield f"{result.scenario}: {result.standing}, in {result.seconds:.1f} s; all of it is in {result.folder}"
+
+
+def _conclude(results: list[Result], output: str, *, strict: bool = False, hopeful: bool = False) -> None:
+    from labctl import report, verdicts
+
+    if output == "json":
+        click.echo(report.as_json([vars(each) | {"standing": each.standing} for each in results]))
+    elif len(results) > 1:
+        shared.show(verdicts.overview(results))
+    standings = {each.standing for each in results}
+    bad = {"failed", *(["known"] if strict else []), *([] if hopeful else ["fixed"])}
+    # "fixed" may stand behind "known" in one result: each check counts.
+    checks = {each.standing for result in results for each in result.judged} | standings
+    if checks & bad:
+        sys.exit(EXIT_FAILED)
+    if "unknown" in checks:
+        sys.exit(EXIT_UNKNOWN)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "can you write there?") from None
+
+
+@click.command()
+@output_option
+def scenarios(output: str) -> None:
+    """List the shipped scenarios, and what is known to fail."""
+    from labctl import report
+    from labctl.labfile import Overrides
+    from labctl.sources import find_scenario, shipped_scenarios
+
+    found = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
+    if output == "json":
+        keys = ("name", "title", "about", "known")
+        click.echo(report.as_json([{key: getattr(each, key) for key in keys} for each in found]))
+        return
+    known = {each.name: ", ".join(f"{known.check} on {known.stack}" for known in each.known) for each in found}
+    rows = [(each.name, each.title, known[each.name] or "-") for each in found]
+    shared.show(shared.tables().table("", ("SCENARIO", "WHAT", "KNOWN TO FAIL"), rows))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@output_option
+def check(folder: Path, output: str) -> None:
+    """Judge an old run again, by its FOLDER: needs no lab and no Docker."""
+    from labctl import runs, verdicts
+
+    result = runs.check(folder)
+    if output != "json":
+        shared.show(verdicts.checks(result))
+        for line in _explanation(result):
+            click.echo(line)
+    _conclude([result], output)
+
+
+@click.command()
+@file_option
+@name_option
+@stack_option
+@click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
+@build_options
+@timeout_option
+@seed_option
+@folder_option
+@junit_option
+@keep_option
+@quiet_option
+@output_option
+def soak(
+    file: str | None,
+    name: str | None,
+    stack: str | None,
+    minutes: float,
+    mirror: str,
+    refresh: bool,
+    patch: tuple[str, ...],
+    timeout: float,
+    seed: int | None,
+    folder: Path,
+    junit: Path | None,
+    keep_lab: bool,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Do random things and faults on a lab for some minutes, heal it, and judge what was seen.
+
+    The same seed tries the same things again. FILE is a scenario whose lab, limits and known failures it takes.
+
+    Example: labctl soak --minutes 5 --seed 7
+    """
+    from labctl import junit as junit_report
+    from labctl import soak as soaking
+    from labctl import verdicts
+    from labctl.labfile import Overrides
+    from labctl.runs import RunOptions
+
+    seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
+    scenario = soaking.find(file, Overrides(name, stack))
+    engine = shared.connect()
+    shared.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {seed}")
+    how = RunOptions(folder, timeout, keep_lab, seed)
+    result = soaking.soak(
+        engine, scenario, shared.building_options(mirror, refresh, patch), how, minutes, shared.progress(quiet)
+    )
+    if junit:
+        _write(junit, junit_report.render([result]))
+    if output != "json":
+        shared.show(verdicts.checks(result))
+        for line in _explanation(result):
+            click.echo(line)
+    _conclude([result], output, hopeful=bool(patch))
+
+
+COMMANDS = (run, scenarios, check, soak)

@@ -1,0 +1,122 @@
+"""pytest's way to a lab: the fixture `lab`, parametrised by lab, stack and number of nodes.
+
+    def test_state_crosses(lab):
+        lab.set_state("n1", "mystate", "INUSE")
+        lab.wait_for(extension="mystate", state="InUse")
+
+Every step of a scenario is a method of it. A failed test shows the story: what was done, what each node said, when.
+What takes long to load is imported by the first test that asks for a lab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from labctl.container import AsteriskCluster
+
+
+@dataclass(frozen=True)
+class LabRequest:
+    """Which lab a test wants; None is the shipped one's own."""
+
+    lab: str | None = None
+    stack: str | None = None
+    nodes: int | None = None
+
+    def __str__(self) -> str:
+        words = [self.lab or "", f"stack{self.stack}" if self.stack else "", f"{self.nodes}nodes" if self.nodes else ""]
+        return "-".join(word for word in words if word) or "default"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which labs the fixture `lab` is made of; each option may be given several times."""
+    group = parser.getgroup("labctl", "labs of Asterisk clusters")
+    group.addoption("--lab", action="append", default=[], help="lab file or shipped name")
+    group.addoption("--lab-stack", action="append", default=[], help="stack")
+    group.addoption("--lab-nodes", action="append", default=[], type=int, help="number of nodes")
+    group.addoption("--keep-lab", action="store_true", help="leave labs up when the tests are over")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers", "lab(lab=None, stack=None, nodes=None): which lab the fixture `lab` is, over what options say"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `lab` runs once for each lab, stack and number of nodes."""
+    if "lab" not in metafunc.fixturenames or not _is_ours(metafunc):
+        return
+    marker = metafunc.definition.get_closest_marker("lab")
+    given: dict[str, Any] = dict(zip(("lab", "stack", "nodes"), marker.args, strict=False)) if marker else {}
+    given.update(marker.kwargs if marker else {})
+    options = {"lab": "--lab", "stack": "--lab-stack", "nodes": "--lab-nodes"}
+    spans = [
+        _span(given[key]) if key in given else metafunc.config.getoption(option) or [None]
+        for key, option in options.items()
+    ]
+    requests = [LabRequest(*each) for each in product(*spans)]
+    metafunc.parametrize("lab", requests, ids=str, indirect=True)
+
+
+def _is_ours(metafunc: pytest.Metafunc) -> bool:
+    """Not where a project has a fixture of its own of that name."""
+    found = metafunc._arg2fixturedefs.get("lab") or ()
+    return bool(found) and found[-1].func is _unwrapped(lab)
+
+
+def _unwrapped(fixture: Any) -> Any:
+    return getattr(fixture, "__wrapped__", getattr(fixture, "_fixture_function", fixture))
+
+
+def _span(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+@pytest.fixture(scope="session")
+def _kept_labs(pytestconfig: pytest.Config) -> Iterator[set[str]]:
+    """The names of labs that stay up from test to test; they go when the tests are over."""
+    names: set[str] = set()
+    yield names
+    if names and not pytestconfig.getoption("--keep-lab"):
+        from labctl.container import take_away  # noqa: PLC0415 - see the module's docstring
+
+        for name in names:
+            take_away(name)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, _kept_labs: set[str]) -> Iterator[AsteriskCluster]:
+    """A lab that is proven ready, with its phones off, its devices idle and its mailboxes empty.
+
+    It is the same one for every test that wants the same; one that a test has broken for good is made anew.
+    """
+    from labctl.container import AsteriskCluster  # noqa: PLC0415 - see the module's docstring
+
+    wanted: LabRequest = request.param
+    name = _name(wanted)
+    _kept_labs.add(name)
+    with AsteriskCluster(wanted.lab, nodes=wanted.nodes, stack=wanted.stack, name=name, keep=True) as cluster:
+        cluster.reset()
+        yield cluster
+
+
+def _name(wanted: LabRequest) -> str:
+    return "".join(each if each.isalnum() else "-" for each in f"pytest-{wanted}".lower())[:31].strip("-")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Show the story of the lab beneath a failure."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("lab")
+    if cluster and report.when == "call" and report.failed and hasattr(cluster, "tell"):
+        report.sections.append(("labctl: what happened", "\n".join(cluster.tell())))
+    return report

@@ -1,0 +1,180 @@
+"""Runs scenarios: a fresh lab, every step, a last look, every fault undone, a verdict; all of it in a folder."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from labctl import build, checks, history, judgement, labfile, story
+from labctl import lab as labs
+from labctl.blueprint import ROLE_NODE
+from labctl.checks import Limits
+from labctl.engine import Engine
+from labctl.errors import HostError, LabctlError, UsageError
+from labctl.history import Event
+from labctl.journal import Journal
+from labctl.judgement import Result, Terms
+from labctl.lab import Running
+from labctl.progress import Progress, Silent, step
+from labctl.scenario import Scenario
+from labctl.stage import Stage
+
+HISTORY = "history.jsonl"
+TERMS = "terms.json"
+VERDICT = "verdict.json"
+LAB = "lab.yaml"
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed."""
+
+    folder: Path
+    timeout_s: float
+    keep_lab: bool = False
+    seed: int | None = None
+
+
+def run(
+    engine: Engine,
+    scenario: Scenario,
+    options: build.Options,
+    how: RunOptions,
+    progress: Progress,
+    act: Callable[[Stage], None] | None = None,
+) -> Result:
+    """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
+
+    `act` is what is done on the stage, in place of the scenario's steps.
+    """
+    folder = _new_folder(how.folder, scenario.name)
+    terms = terms_of(scenario)
+    (folder / TERMS).write_text(json.dumps(asdict(terms), indent=2), "utf-8")
+    began_s = time.monotonic()
+    with fresh_lab(engine, scenario, options, how, progress) as running:
+        journal = Journal(folder / HISTORY)
+        try:
+            stage = Stage(engine, running.lab, running.stack, running.seen, journal, progress)
+            perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario)))
+        finally:
+            journal.close()
+            save_logs(engine, running, folder)
+    result = conclude(journal.events, terms, time.monotonic() - began_s, folder)
+    (folder / VERDICT).write_text(json.dumps(asdict(result), indent=2), "utf-8")
+    return result
+
+
+def terms_of(scenario: Scenario) -> Terms:
+    """What a run of the scenario is judged by."""
+    return Terms(
+        scenario.name, scenario.title, scenario.stack.name, scenario.limits.delay_ms, scenario.expect, scenario.known
+    )
+
+
+def check(folder: Path) -> Result:
+    """Judge an old run again, by its folder. Raises UsageError, InvalidFile."""
+    events = history.parse(_read(folder / HISTORY), str(folder / HISTORY))
+    terms = judgement.parse_terms(_read(folder / TERMS), str(folder / TERMS))
+    return conclude(events, terms, events[-1].at_s, folder)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror}", "is it the folder of a run? labctl run says where it is"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})", "labctl run writes such files") from None
+
+
+@contextmanager
+def fresh_lab(
+    engine: Engine, scenario: Scenario, options: build.Options, how: RunOptions, progress: Progress
+) -> Iterator[Running]:
+    """A lab that nobody has used, proven ready; whatever had its name is taken away first, with its faults."""
+    lab = scenario.lab
+    labs.down(engine, lab.name, Silent())
+    try:
+        with step(progress, f"up {lab.name}"):
+            labs.up(engine, lab, scenario.stack, options, how.timeout_s, Silent(), proof=scenario.proof)
+        yield labs.load(engine, lab.name)
+    finally:
+        if not how.keep_lab:
+            labs.down(engine, lab.name, Silent())
+
+
+def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[Stage], None]) -> None:
+    """Do it all, and undo what is in force. What goes wrong is in the journal, not raised."""
+    error = ""
+    stage.open(scenario.name, seed)
+    try:
+        _require(stage, scenario.requires)
+        act(stage)
+    except HostError as raised:
+        error = f"unknown: {raised.message}"
+    except LabctlError as raised:
+        error = raised.message
+    finally:
+        stage.close(error)
+
+
+def do_steps(stage: Stage, scenario: Scenario) -> None:
+    """Every step of the scenario; at the end the lab is settled, and looked at."""
+    for each in scenario.steps:
+        getattr(stage, each.verb)(**each.arguments)
+    if scenario.steps[-1].verb != "settle":
+        stage.settle()
+
+
+def conclude(events: Sequence[Event], terms: Terms, seconds: float, folder: Path) -> Result:
+    """The verdict on a history."""
+    verdicts = checks.judge(events, Limits(delay_ms=terms.delay_ms))
+    error = next((each.error for each in events if isinstance(each, history.Over)), "the run did not end")
+    return Result(
+        terms.scenario,
+        terms.title,
+        terms.stack,
+        round(seconds, 3),
+        judgement.judge(verdicts, terms),
+        error,
+        str(folder),
+        tuple(story.tell(events)),
+    )
+
+
+def save_logs(engine: Engine, running: Running, folder: Path) -> None:
+    """Each node's log, and the lab as it was, beside the history."""
+    (folder / LAB).write_text(labfile.to_yaml(running.lab), "utf-8")
+    for container in engine.observe(running.lab.name).containers:
+        if container.role == ROLE_NODE:
+            (folder / f"{container.node}.log").write_text(engine.logs(container.id), "utf-8")
+
+
+def _require(stage: Stage, abilities: Sequence[str]) -> None:
+    """Raise HostError for what a scenario wants and this kernel cannot do."""
+    lacking = sorted(set(abilities) - stage.abilities) if abilities else []
+    if lacking:
+        raise HostError(f"this kernel has no {', '.join(lacking)}", "labctl doctor tells more")
+
+
+def _new_folder(parent: Path, scenario: str) -> Path:
+    """A folder of this run's own, by scenario and time; `latest` leads to it."""
+    stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    names = (f"{scenario}-{stamp}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
+    try:
+        folder = next(path for name in names if not (path := parent / name).exists())
+        folder.mkdir(parents=True)
+        latest = parent / LATEST
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(folder.name)
+    except OSError as error:
+        raise UsageError(f"{parent}: {error.strerror}", "--folder names another place for the run") from None
+    return folder

@@ -1,0 +1,67 @@
+"""Every shipped scenario on a real lab, run as a user runs it: the verdict is what the scenario expects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from labctl.sources import shipped_scenarios
+from tests.integration.conftest import Result, labctl
+
+pytestmark = pytest.mark.docker
+
+
+def run(scenario: str, folder: Path, *more: str) -> Result:
+    return labctl("run", scenario, "--folder", str(folder), "-q", "-o", "json", *more)
+
+
+@pytest.mark.parametrize("scenario", shipped_scenarios())
+def test_shipped_scenario_ends_as_it_says(scenario: str, tmp_path: Path) -> None:
+    done = run(scenario, tmp_path)
+    assert done.code == 0, done.out + done.err
+
+
+def test_partition_heal_names_device_nodes_and_both_values_and_quotes_the_log(tmp_path: Path) -> None:
+    done = run("partition-heal", tmp_path, "--strict", "--junit", str(tmp_path / "report.xml"))
+    assert done.code == 1, done.err
+    agreement = next(each for each in done.data[0]["judged"] if each["verdict"]["check"] == "agreement")
+    finding = agreement["verdict"]["findings"][0]
+    for word in ("mystate", "n1", "n3", "Busy", "Idle"):
+        assert word in finding["text"]
+    assert any("CPG mcast failed (6)" in quote for quote in finding["quotes"])
+    cases = ET.parse(tmp_path / "report.xml").iter("testcase")  # noqa: S314 - our own
+    assert {each.get("name"): each.find("skipped") is not None for each in cases}["agreement"]
+
+
+def test_old_run_is_judged_again_without_a_lab(tmp_path: Path) -> None:
+    first = run("distributed-device-state", tmp_path)
+    again = labctl("check", str(tmp_path / "latest"), "-o", "json")
+    assert again.code == 0, again.err
+    assert [each["standing"] for each in again.data[0]["judged"]] == [
+        each["standing"] for each in first.data[0]["judged"]
+    ]
+
+
+def test_history_that_was_changed_is_found_out(tmp_path: Path) -> None:
+    run("distributed-device-state", tmp_path)
+    path = tmp_path / "latest" / "history.jsonl"
+    lines = path.read_text("utf-8").splitlines()
+    at = max(number for number, line in enumerate(lines) if '"kind":"looked"' in line)
+    looked = json.loads(lines[at])
+    looked["states"]["n2"]["mystate"] = looked["hints"]["n2"]["mystate"] = "InUse"
+    lines[at] = json.dumps(looked)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    assert labctl("check", str(tmp_path / "latest")).code == 1
+
+
+def test_run_that_needs_what_this_kernel_lacks_is_unknown_or_passes(tmp_path: Path) -> None:
+    (tmp_path / "delay.yaml").write_text(
+        "title: A slow link\nsteps:\n- impair: {node: n1, delay: 20ms}\n- settle\n", "utf-8"
+    )
+    done = run(str(tmp_path / "delay.yaml"), tmp_path)
+    assert done.code in (0, 5), done.err
+    if done.code == 5:
+        assert "no netem" in done.data[0]["error"]

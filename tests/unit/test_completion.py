@@ -1,0 +1,62 @@
+"""What the shell is offered."""
+
+from __future__ import annotations
+
+import pytest
+from click.shell_completion import ShellComplete
+
+from labctl import cli, engine
+from labctl import lab as verbs
+from labctl.errors import HostError
+from labctl.facts import Observation
+from labctl.lab import Running
+from tests.unit.labs import lab, stack
+
+
+def offered(*words: str) -> list[str]:
+    """What completes the last word."""
+    completion = ShellComplete(cli.command_line, {}, "labctl", "_LABCTL_COMPLETE")
+    return [item.value for item in completion.get_completions([*words[:-1]], words[-1]) if item.type == "plain"]
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The names of the labs that were asked for; each is there."""
+    names: list[str | None] = []
+
+    def load(_: object, name: str | None) -> Running:
+        names.append(name)
+        return Running(lab("nodes: 2\n"), stack(), Observation())
+
+    monkeypatch.setattr(engine, "connect", lambda **_: None)
+    monkeypatch.setattr(verbs, "load", load)
+    return names
+
+
+def test_phones_of_the_lab_that_is_named(loaded: list[str | None]) -> None:
+    assert offered("call", "") == ["alice", "bob"]
+    assert offered("call", "-n", "office", "alice", "b") == ["bob"]
+    assert loaded == [None, "office"]
+
+
+def test_conditions_and_their_states() -> None:
+    assert offered("wait", "--for", "") == ["ready", "proven", "state="]
+    assert "state=102:InUse&Ringing" in offered("wait", "--for", "state=1")
+    assert offered("wait", "--for", "state=mystate:R") == [
+        "state=mystate:Removed",
+        "state=mystate:Ringing",
+    ]
+
+
+def test_stacks_that_are_shipped() -> None:
+    assert "22" in offered("up", "--stack", "")
+    assert offered("up", "--stack", "nothing") == []
+
+
+def test_without_an_engine_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(**_: object) -> None:
+        raise HostError("no Docker Engine answers")
+
+    monkeypatch.setattr(engine, "connect", connect)
+    assert offered("call", "") == []
+    assert offered("wait", "--for", "state=") == []

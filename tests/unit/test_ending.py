@@ -1,0 +1,61 @@
+"""How commands end: where nobody reads on, and where there is no engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labctl import cli, engine
+from labctl.cli import plain
+from labctl.errors import HostError
+
+
+def run(*arguments: str) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("words", [["schema"], ["config"], ["--help"], ["up", "--help"], ["completion", "bash"]])
+def test_output_that_nobody_reads_is_no_failure(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "labctl", *words], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_one(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_lab(*_: object) -> None:
+        raise BrokenPipeError("to a node")
+
+    monkeypatch.setattr(plain, "find_lab", find_lab)
+    assert run("config") == 3
+    assert "a connection broke off: to a node" in capfd.readouterr().err
+
+
+def test_doctor_tells_what_it_can_without_an_engine(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(**_: object) -> None:
+        raise HostError("no Docker Engine answers", "start it")
+
+    monkeypatch.setattr(engine, "connect", connect)
+    assert run("doctor", "-o", "json") == 4
+    found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+    assert found["engine"] == {
+        "what": "engine",
+        "level": "broken",
+        "detail": "no Docker Engine answers",
+        "fix": "start it",
+    }
+    assert found["python"]["level"] == "ok"

@@ -1,0 +1,396 @@
+"""A scenario file becomes steps with every default filled in, or is refused with every mistake, and runs nothing."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl import scenario, sources, verbs
+from labctl.document import Document, parse
+from labctl.errors import InvalidFile, UsageError
+from labctl.labfile import Overrides
+from labctl.scenario import CHECKS, Known, Scenario, Step
+from tests.unit.labs import DATA, stack
+from tests.unit.test_bad_files import check, expected
+from tests.unit.test_labfile import STRUCTURES
+
+BAD = sorted((DATA / "bad-scenarios").iterdir())
+SCHEMA = jsonschema.Draft202012Validator(json.loads(scenario.schema()))
+
+EVERYTHING = """
+title: Everything that can be said
+about: |
+  More about it
+lab: three-node
+limits: {delay: 500ms}
+requires: [netem, iptables]
+steps:
+  - register: [alice, bob, carol]
+  - register: {phones: bob}
+  - watch: {phone: carol, extension: 102}
+  - watch: {phone: carol, extension: mystate}
+  - call: {caller: alice, callee: bob}
+  - reject: bob
+  - call: {caller: alice, callee: 102}
+  - answer: bob
+  - hold: {phone: bob}
+  - resume: bob
+  - talk: [alice, bob]
+  - talk: {phones: [alice, bob], duration: 2s}
+  - hang_up: alice
+  - leave_voicemail: {caller: alice, mailbox: 103}
+  - clear_voicemail: 103
+  - call: {caller: alice, callee: "*103"}
+  - set_state: {node: n1, device: mystate, state: busy}
+  - wait_for: {extension: "102", state: INUSE&ringing}
+  - wait_for: {extension: mystate, state: Busy, nodes: [n1, n2], timeout: 1.5m}
+  - wait_for: {phone: carol, dialog: early}
+  - wait_for: {phone: carol, lamp: 0}
+  - wait_for: {nodes: n1, members: 3}
+  - kill: n3
+  - start: n3
+  - kill: {node: n3, service: asterisk}
+  - stop: n3
+  - pause: n2
+  - start: {node: n2}
+  - restart: {node: n1, service: corosync}
+  - partition: [[n1, n2], [n2, n3]]
+  - heal
+  - partition: {groups: [[n1, n2], [n3]], traffic: totem, name: split}
+  - cut: {sender: n1, receiver: n2, traffic: sip, name: deaf}
+  - heal: split
+  - partition: {groups: [[n1], [n2], [n3]], name: split}
+  - iface_down: n3
+  - impair: {node: n1, delay: 50ms, jitter: 5ms, duplicate: 1, rate: 1000}
+  - impair: {node: n2, loss: 2.5, traffic: totem}
+  - heal: all
+  - storm: {phone: alice, rate: 100, count: 1000}
+  - load: {caller: alice, callee: bob, rate: 500, count: 20000}
+  - unwatch: carol
+  - unregister: [bob]
+  - settle:
+  - settle: 5
+  - settle
+expect: [agreement, truth]
+known:
+  - {stack: 22, check: agreement, reason: What is said while a ring merges is lost, always: false}
+"""
+
+
+def find_lab(name: str) -> Document:
+    if name not in sources.shipped_labs():
+        raise UsageError(f"no lab `{name}`")
+    return parse("nodes: 3\n", f"{name}.yaml")
+
+
+def read(text: str, source: str = "my.yaml", overrides: Overrides | None = None) -> Scenario:
+    return scenario.read(text, source, find_lab, sources.find_stack, overrides)
+
+
+def steps(*lines: str) -> tuple[Step, ...]:
+    return read("title: T\nsteps:\n" + "".join(f"  - {line}\n" for line in lines)).steps
+
+
+def check_refusal(text: str) -> None:
+    """Read a text; if it is refused, then with lines that it has."""
+    refused = None
+    try:
+        read(text)
+    except InvalidFile as error:
+        refused = error
+    if refused:
+        assert [problem for problem in refused.problems if not 1 <= problem.line <= text.count("\n") + 1] == []
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_scenario_is_refused_with_every_mistake(path: Path) -> None:
+    with pytest.raises(InvalidFile) as refused:
+        sources.find_scenario(str(path), Overrides())
+    check(refused.value.message.splitlines(), path)
+    assert [problem.line for problem in refused.value.problems] == [line for line, _ in expected(path)]
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_the_schema_refuses_what_can_be_seen_without_a_lab(path: Path) -> None:
+    text = path.read_text("utf-8")
+    with suppress(yaml.YAMLError):
+        assert SCHEMA.is_valid(yaml.safe_load(text)) == text.startswith("# schema: accepts\n")
+
+
+def test_a_thousand_steps_are_enough() -> None:
+    text = "title: T\nsteps:\n" + "  - settle\n" * 1001
+    with pytest.raises(InvalidFile, match="2: 1001 steps") as refused:
+        read(text + "expect: [x]\n")
+    assert len(refused.value.problems) == 2
+    assert not SCHEMA.is_valid(yaml.safe_load(text))
+
+
+def test_mistakes_of_a_scenario_and_of_its_lab_file_come_together(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("nodes: 0\nstack: ./mine.yaml\n")
+    (tmp_path / "run.yaml").write_text("title: T\nlab: lab.yaml\nsteps: [setle]\n")
+    with pytest.raises(InvalidFile) as refused:
+        sources.find_scenario(str(tmp_path / "run.yaml"), Overrides())
+    lines = refused.value.message.splitlines()
+    assert lines[0].startswith(f"{tmp_path}/run.yaml:3: no step `setle`")
+    assert lines[1].startswith(f"{tmp_path}/lab.yaml:1: `nodes`")
+    assert lines[2].startswith(f"{tmp_path}/lab.yaml:2: no stack `./mine.yaml` for a scenario")
+
+
+def test_mistakes_of_an_inline_lab_and_of_a_flags_stack_come_together(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    (tmp_path / "run.yaml").write_text("title: T\nlab:\n  nodes: 0\nsteps: [setle]\n")
+    with pytest.raises(InvalidFile) as refused:
+        sources.find_scenario(str(tmp_path / "run.yaml"), Overrides(stack=str(tmp_path / "mine.yaml")))
+    lines = refused.value.message.splitlines()
+    assert lines[0].startswith(f"{tmp_path}/run.yaml:3: `nodes`")
+    assert lines[1].startswith(f"{tmp_path}/run.yaml:4: no step `setle`")
+    assert lines[2].startswith(f"{tmp_path}/mine.yaml:1: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (Overrides(stack="23"), "no stack `23`"),
+        (Overrides(name="My Lab"), "--name: not a name"),
+        (Overrides(nodes=2), "no node `n3`"),
+        (Overrides(nodes=17), "a count from 1 to 16"),
+    ],
+)
+def test_a_wrong_flag_is_refused(flags: Overrides, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        read(EVERYTHING, overrides=flags)
+
+
+@pytest.mark.parametrize("name", ["no-such-scenario", "none.yaml", "/", "a/\0.yaml", "a" * 300])
+def test_what_is_no_scenario_file_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        sources.find_scenario(name, Overrides())
+
+
+@pytest.mark.parametrize("name", ["-", "''", "/", "labs", '"a\\0b"', "~/lab.yaml", "three-nodes", "."])
+def test_what_is_no_lab_is_refused_on_its_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(f"title: T\nlab: {name if name != '-' else repr(name)}\nsteps: [settle]\n")
+    with pytest.raises(InvalidFile) as refused:
+        sources.find_scenario(str(tmp_path / "run.yaml"), Overrides())
+    assert [problem.line for problem in refused.value.problems] == [2]
+
+
+# What is read
+
+
+@pytest.mark.parametrize("name", sources.shipped_scenarios())
+def test_shipped_scenarios_are_right(name: str) -> None:
+    made = sources.find_scenario(name, Overrides())
+    text = (Path(scenario.__file__).parent / "scenarios" / f"{name}.yaml").read_text("utf-8")
+    SCHEMA.validate(yaml.safe_load(text))
+    assert (made.name, made.lab.name) == (name, f"run-{name}"[:31])
+
+
+def test_every_verb_can_be_said_in_every_way() -> None:
+    made = read(EVERYTHING)
+    SCHEMA.validate(yaml.safe_load(EVERYTHING))
+    assert {step.verb for step in made.steps} == set(verbs.VERBS)
+    assert (made.title, made.about) == ("Everything that can be said", "More about it\n")
+    assert (made.limits.delay_ms, made.requires, made.expect) == (500, ("netem", "iptables"), ("agreement", "truth"))
+    assert made.known == (Known("22", "agreement", "What is said while a ring merges is lost", always=False),)
+    assert [step.line for step in made.steps[:2]] == [9, 10]
+
+
+def test_what_is_not_said_is_as_always() -> None:
+    made = read("title: T\nsteps: [settle]\n")
+    assert (made.about, made.limits.delay_ms, made.requires, made.known) == ("", 1000, (), ())
+    assert made.expect == CHECKS
+    assert (made.stack, len(made.lab.nodes)) == (stack(), 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments", "said"),
+    [
+        ("register: bob", {"phones": ("bob",)}, "register bob"),
+        ("register: [bob, carol]", {"phones": ("bob", "carol")}, "register bob,carol"),
+        ("watch: {phone: bob, extension: 0101}", None, ""),
+        ("watch: {phone: bob, extension: 101}", {"phone": "bob", "extension": "101"}, "watch phone=bob extension=101"),
+        ("call: {caller: alice, callee: bob}", {"caller": "alice", "callee": "bob"}, "call alice -> bob"),
+        ("settle", {"timeout": 30.0}, "settle"),
+        ("settle:", {"timeout": 30.0}, "settle"),
+        ("settle: {}", {"timeout": 30.0}, "settle"),
+        ("settle: 500ms", {"timeout": 0.5}, "settle 0.5s"),
+        ("heal", {"fault": "all"}, "heal"),
+        ("pause: {node: n1}", {"node": "n1"}, "pause n1"),
+        ("kill: n1", {"node": "n1", "service": "node"}, "kill n1"),
+        (
+            "kill: {service: corosync, node: n1}",
+            {"node": "n1", "service": "corosync"},
+            "kill n1 service=corosync",
+        ),
+        (
+            "set_state: {node: n1, device: mystate, state: BUSY}",
+            {"node": "n1", "device": "mystate", "state": "BUSY"},
+            "set_state node=n1 device=mystate state=BUSY",
+        ),
+        (
+            "wait_for: {extension: 102, state: ringing, nodes: n3, timeout: 2}",
+            {"extension": "102", "state": "Ringing", "nodes": ("n3",), "timeout": 2.0},
+            "wait_for extension=102 state=Ringing nodes=n3 timeout=2s",
+        ),
+        (
+            "partition: [[n1, n2], [n3]]",
+            {"groups": (("n1", "n2"), ("n3",)), "traffic": "all"},
+            "partition n1,n2 | n3",
+        ),
+        (
+            "cut: {sender: n1, receiver: n2, traffic: totem}",
+            {"sender": "n1", "receiver": "n2", "traffic": "totem"},
+            "cut n1 -> n2 traffic=totem",
+        ),
+        (
+            "impair: {node: n1, loss: 5, delay: 20ms}",
+            {"node": "n1", "loss": 5.0, "delay": 0.02, "traffic": "all"},
+            "impair node=n1 loss=5 delay=0.02s",
+        ),
+    ],
+)
+def test_a_step_has_its_defaults_and_is_shown_short(line: str, arguments: dict[str, Any] | None, said: str) -> None:
+    if arguments is None:
+        with pytest.raises(InvalidFile, match="no extension `0101`"):
+            steps(line)
+        return
+    (made,) = steps(line)
+    assert (made.arguments, str(made)) == (arguments, said)
+
+
+@pytest.mark.parametrize("text", ["1", "1s", "1000ms", "1.0", "0.5", "2m", "10m", "0.1h"])
+def test_durations_are_seconds(text: str) -> None:
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = re.fullmatch(r"([\d.]+)(\w*)", text).groups()  # type: ignore[union-attr]
+    assert steps(f"settle: {text}")[0].arguments["timeout"] == pytest.approx(float(number) * units.get(unit, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "lab"),
+    [
+        ("labs/My Run.yaml", "My Run", "run-my-run"),
+        ("-", "scenario", "run-scenario"),
+        ("x" * 40 + ".yaml", "x" * 40, "run-" + "x" * 27),
+        ("é.yaml", "é", "run--"),
+    ],
+)
+def test_its_lab_never_meets_a_users_own(source: str, name: str, lab: str) -> None:
+    made = read("title: T\nlab: {name: office}\nsteps: [settle]\n", source)
+    assert (made.name, made.lab.name) == (name, lab)
+
+
+def test_flags_win_over_its_lab() -> None:
+    made = read("title: T\nlab: {nodes: [left, right]}\nsteps: [kill: n1]\n", overrides=Overrides("mine", "22", 1))
+    assert (made.lab.name, made.stack, [node.name for node in made.lab.nodes]) == ("mine", stack(), ["n1"])
+
+
+def test_a_lab_is_looked_for_beside_its_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "labs").mkdir()
+    (tmp_path / "labs" / "two.yaml").write_text("nodes: 2\n")
+    (tmp_path / "run.yaml").write_text("title: T\nlab: labs/two.yaml\nsteps: [settle]\n")
+    assert len(sources.find_scenario(str(tmp_path / "run.yaml"), Overrides()).lab.nodes) == 2
+    monkeypatch.chdir(tmp_path / "labs")
+    assert len(sources.find_scenario("../run.yaml", Overrides()).lab.nodes) == 2
+
+
+def test_a_scenario_may_come_by_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"title: T\r\nsteps: [settle]\r\n")))
+    assert sources.find_scenario("-", Overrides()).steps == (Step("settle", {"timeout": 30.0}, 2),)
+
+
+def test_a_stack_of_the_users_own_comes_by_a_flag_alone(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text(yaml.safe_dump(stack().model_dump(exclude_none=True) | {"name": "mine"}))
+    flags = Overrides(stack=str(own))
+    assert sources.find_scenario("call-seen-from-third-node", flags).stack.name == "mine"
+
+
+# By chance
+
+PHONES = st.sampled_from(["alice", "bob", "carol"])
+NODES = st.sampled_from(["n1", "n2", "n3"])
+TIMES = st.sampled_from([1, 0.5, "500ms", "2s", "1.5m", "10m"])
+ARGUMENTS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "register": {"phones": PHONES | st.lists(PHONES, min_size=1)},
+    "watch": {"phone": PHONES, "extension": st.sampled_from([101, "102", "mystate"])},
+    "call": {"caller": PHONES, "callee": PHONES | st.sampled_from([102, "*103", "*600"])},
+    "hang_up": {"phone": PHONES},
+    "talk": {"phones": st.lists(PHONES, min_size=1), "duration": TIMES},
+    "settle": {"timeout": TIMES},
+    "kill": {"node": NODES, "service": st.sampled_from(["node", "corosync", "asterisk"])},
+    "pause": {"node": NODES},
+    "partition": {"groups": st.permutations(["n1", "n2", "n3"]).map(lambda names: [names[:1], names[1:]])},
+    "impair": {"node": NODES, "loss": st.integers(1, 100)},
+    "heal": {"fault": st.just("all")},
+    "storm": {"phone": PHONES, "rate": st.integers(1, 500), "count": st.integers(1, 20000)},
+}
+OPTIONAL = {("talk", "duration"), ("settle", "timeout"), ("kill", "service"), ("heal", "fault")}
+
+
+@st.composite
+def a_step(draw: st.DrawFn) -> Any:
+    """A step that is right once every phone is registered, in any form."""
+    verb = draw(st.sampled_from([*ARGUMENTS]))
+    kept = [key for key in ARGUMENTS[verb] if (verb, key) not in OPTIONAL or draw(st.booleans())]
+    arguments = {key: draw(ARGUMENTS[verb][key]) for key in kept}
+    if not arguments and draw(st.booleans()):
+        return verb
+    if [*arguments] == [verbs.VERBS[verb].short] and draw(st.booleans()):
+        return {verb: arguments[verbs.VERBS[verb].short]}
+    return {verb: arguments}
+
+
+@given(st.lists(a_step()))
+def test_reader_and_schema_accept_what_is_right(some: list[Any]) -> None:
+    data = {"title": "T", "steps": [{"register": ["alice", "bob", "carol"]}, *some]}
+    SCHEMA.validate(data)
+    assert len(read(yaml.safe_dump(data)).steps) == len(some) + 1
+
+
+@given(st.data())
+def test_no_change_makes_it_too_odd_to_be_refused(drawn: st.DataObject) -> None:
+    data = copy.deepcopy(yaml.safe_load(EVERYTHING))
+    for _ in range(drawn.draw(st.integers(1, 4))):
+        around, key = drawn.draw(st.sampled_from(_places(data)))
+        match drawn.draw(st.sampled_from(["put", "drop", "rename", "copy"])):
+            case "put":
+                around[key] = drawn.draw(STRUCTURES | st.sampled_from([*verbs.VERBS, "all", "alice", "n1"]))
+            case "drop":
+                del around[key]
+            case "rename" if isinstance(around, dict):
+                around[drawn.draw(st.sampled_from([*verbs.VERBS, "phone", "phones", "x"]))] = around.pop(key)
+            case _:
+                around[key] = copy.deepcopy(drawn.draw(st.sampled_from(_places(data)))[0])
+    check_refusal(yaml.safe_dump(data, allow_unicode=True))
+
+
+def _places(data: Any) -> list[tuple[Any, Any]]:
+    """Every place in a structure: what is around it, and its key there."""
+    found = [(data, key) for key in (data if isinstance(data, dict) else range(len(data)))]
+    inner = [_places(around[key]) for around, key in found if isinstance(around[key], dict | list)]
+    return [*found, *(place for places in inner for place in places)] or [({"": None}, "")]
+
+
+@given(st.data())
+def test_no_slip_of_the_pen_is_too_odd_to_be_refused(drawn: st.DataObject) -> None:
+    text = EVERYTHING
+    for _ in range(drawn.draw(st.integers(1, 4))):
+        at = drawn.draw(st.integers(0, len(text)))
+        put = drawn.draw(st.sampled_from([*"-?:,[]{}&*!|>'\"%@`# \n\t", "- ", ": ", "!!x ", "é", "\u2028", ""]))
+        text = text[:at] + put + text[at + drawn.draw(st.integers(0, 30)) :]
+    check_refusal(text)

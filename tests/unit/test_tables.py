@@ -1,0 +1,50 @@
+"""Tables as people see them."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from labctl import tables
+from labctl.cli import shared
+from labctl.facts import UNKNOWN, NodeView, Ring, StateRow
+
+
+def text(table: Table, width: int = 200) -> list[str]:
+    """The lines of a table, without what fills them up."""
+    console = Console(width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(table, crop=False)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_a_node_that_does_not_answer_is_a_dash() -> None:
+    row = StateRow("101", "PJSIP/alice", {"n1": "Idle", "n2": UNKNOWN})
+    assert text(tables.state([row], ["n1", "n2"]))[1].split() == ["101", "PJSIP/alice", "Idle", "-"]
+
+
+def test_of_a_node_that_does_not_run_nothing_else_is_said() -> None:
+    views = [NodeView("n1", "running", "198.18.0.11", Ring(False, (1,))), NodeView("n2", "exited")]
+    lines = text(tables.ps(views, 2, True))
+    assert lines[1].split() == ["n1", "running", "198.18.0.11", "not", "quorate", "1", "-", "-", "-"]
+    assert lines[2].split() == ["n2", "exited", *"------"]
+
+
+@pytest.mark.parametrize("width", [200, 80, 40, 20])
+def test_no_terminal_is_so_narrow_that_a_word_is_cut(width: int) -> None:
+    view = NodeView("branch", "running", "198.18.225.11", Ring(True, (1, 2, 3)), ("1", "2", "3"), "22.10.1+dfsg", 3601)
+    shown = " ".join(text(tables.ps([view], 3, True), width)).split()
+    assert set(shown) >= {"branch", "running", "198.18.225.11", "quorate", "1,2,3", "22.10.1"}
+
+
+@pytest.mark.parametrize(("no_color", "styled"), [("", True), ("1", False)])
+def test_where_no_colour_is_wanted_nothing_is_bold_or_dim(
+    no_color: str, styled: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    shared.show(tables.table("", ("BOLD",), [(Text("dim", "dim"),)]))
+    assert ("\x1b[" in capsys.readouterr().out) == styled
