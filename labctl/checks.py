@@ -239,7 +239,7 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
             findings += _of_call(call, end, events)
     loads = [event for event in events if isinstance(event, Load)]
     for load in (each for each in loads if not each.saturated and (each.failed or each.done < each.asked)):
-        if _touched(events, load.nodes, load.at_s - load.asked / max(load.rate, 0.1), load.at_s):
+        if _touched(events, load.nodes, load.began_s, load.at_s):
             spared += 1
         else:
             text = f"+{load.at_s:.3f} s: {load.what}: {load.failed} failed, {load.done} of {load.asked} done"
@@ -311,6 +311,7 @@ class _Changes:
         self._replay = Replay(self._began)
         self._open: dict[str, _Change] = {}
         self._last: dict[tuple[str, str], Seen] = {}
+        self._loads = [event for event in events if isinstance(event, Load)]
         for event in events:
             if isinstance(event, Said):
                 self._said(event, limits)
@@ -327,7 +328,7 @@ class _Changes:
         self._replay.take(said)
         after = self._replay.right(said.device, self._began.nodes)
         extension = self._extensions.get(said.device)
-        if extension is None or after <= before or len(after) > 1:
+        if extension is None or self._under_load(extension, said.at_s) or after <= before or len(after) > 1:
             return
         new = next(iter(after))
         early = [
@@ -345,11 +346,20 @@ class _Changes:
 
     def _seen(self, seen: Seen) -> None:
         self._last[seen.node, seen.extension] = seen
+        if self._under_load(seen.extension, seen.at_s):
+            return
         change = self._open.get(seen.extension)
         if change and seen.state == change.new:
             change.told_s.setdefault(seen.node, seen.at_s)
         elif change and seen.node in change.told_s:
             change.flaps.append(seen)
+
+    def _under_load(self, extension: str, at_s: float) -> bool:
+        """Whether a generator changed the state too often to follow at that time; what was open is over."""
+        mine = [load for load in self._loads if extension in load.extensions and load.began_s <= at_s <= load.at_s]
+        if mine:
+            self._close(extension, mine[0].began_s)
+        return bool(mine)
 
     def _close(self, extension: str, at_s: float) -> _Change | None:
         change = self._open.pop(extension, None)

@@ -19,7 +19,7 @@ from labctl.progress import Progress, step
 from labctl.recorder import Recorder
 from labctl.spec import Lab
 from labctl.stack import Stack
-from labctl.wait import Signal
+from labctl.wait import Deadline, Signal
 
 BACK_S = 60.0
 """How long a node may take to be back after it was gone; it takes two to five seconds."""
@@ -63,6 +63,13 @@ class Ground:
         self.journal.listen(lambda _: self._signal.notify())
         self._cluster.listen(self._recorder.node_said)
         self._cluster.listen_to_logs(self._recorder.node_logged)
+
+    def _await_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
+        """Return when nothing has been said for so long, or the deadline passes; whether it is quiet."""
+        while self._signal.wait_beyond(self._signal.count, Deadline(min(quiet_s, deadline.left_s))):
+            if deadline.passed:
+                return False
+        return True
 
     def _record(self, what: str, began_s: float, error: str) -> None:
         with self._lock:

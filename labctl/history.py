@@ -181,7 +181,10 @@ class Heard:
 
 @dataclass(frozen=True)
 class Load:
-    """A generator of load has ended. A saturated one could not keep up itself, and so judges nobody."""
+    """A generator of load has ended. A saturated one could not keep up itself, and so judges nobody.
+
+    `extensions` are those whose state it changed so often since `began_s` that nobody followed it.
+    """
 
     at_s: float
     what: str
@@ -192,6 +195,8 @@ class Load:
     rate: float
     saturated: bool
     nodes: tuple[str, ...] = ()
+    began_s: float = 0.0
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -137,9 +137,8 @@ class Stage(Switchboard, Nemesis):
         self._await(self._rings_amiss, deadline)
         for name in [name for name, fault in self._faults.items() if fault.passes]:
             self._over(name)
-        while self._signal.wait_beyond(self._signal.count, Deadline(min(QUIET_S, deadline.left_s))):
-            if deadline.passed:
-                raise NotReady(f"something is still being said after {timeout:g} s", {}, "the history has what")
+        if not self._await_quiet(QUIET_S, deadline):
+            raise NotReady(f"something is still being said after {timeout:g} s", {}, "the history has what")
         self.look()
 
     @a_step

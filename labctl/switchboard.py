@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from labctl.errors import LabError, UsageError
 from labctl.ground import Ground, a_step
 from labctl.history import Called, Ended, Heard
+from labctl.history import Load as LoadEvent
+from labctl.load import Load
 from labctl.phone import Phones, UserAgent
 from labctl.wait import Deadline
 
@@ -16,6 +18,7 @@ ANSWER_S = 10.0
 """How long a phone may take to see what another did; it takes milliseconds."""
 
 NEVER_MS = 600_000
+LOAD_QUIET_S = 0.2
 PACKETS_A_SECOND = 50
 """G.711 in packets of 20 ms (RFC 3551, section 4.2)."""
 
@@ -179,7 +182,53 @@ class Switchboard(Ground):
             raise
         self._ended(name, str(ending) if ending.code else "")
 
+    @a_step
+    def storm(self, phone: str, rate: float, count: int) -> None:
+        """Register a phone `count` times at `rate` a second; it is on or off after it as it was before."""
+        self.known_phone(phone)
+        began_s = self.journal.now_s()
+        done = self._phones.storm(phone, rate, count)
+        self._loaded(f"storm {phone}", done, began_s, [phone])
+
+    @a_step
+    def load(self, caller: str, callee: str, rate: float, count: int, duration: float = 0.1) -> None:
+        """Have a phone call another, or a number, `count` times at `rate` a second, for `duration` seconds each.
+
+        The other is switched on for it, answers at once and is switched off again; there is no audio. Raises
+        UsageError where it is on already: one that a person answers cannot take so many.
+        """
+        self.known_phone(caller)
+        target = next((phone for phone in self.lab.phones if callee in (phone.name, phone.extension)), None)
+        if target and target.name in self._lines:
+            raise UsageError(f"{target.name} is registered", "load switches it on itself: unregister it first")
+        began_s = self.journal.now_s()
+        called = self._phones.switch_on(target.name, audio=False) if target else None
+        done = self._phones.calls(caller, target.extension if target else callee, rate, count, round(duration * 1000))
+        if called:
+            self._phones.switch_off(called)
+        self._loaded(f"load {caller} -> {callee}", done, began_s, [caller, *([target.name] if target else [])])
+
     # How
+
+    def _loaded(self, what: str, load: Load, began_s: float, phones: Sequence[str]) -> None:
+        """Write down what came of a load, when nothing is said of it any more."""
+        self._await_quiet(LOAD_QUIET_S, Deadline(ANSWER_S))
+        whose = [self.lab.phone(name) for name in phones]
+        self.journal.write(
+            LoadEvent(
+                at_s=self.journal.now_s(),
+                what=what,
+                asked=load.asked,
+                done=load.done,
+                failed=load.failed,
+                rate_asked=load.rate_asked,
+                rate=load.rate,
+                saturated=load.saturated,
+                nodes=tuple(dict.fromkeys(phone.node for phone in whose)),
+                began_s=began_s,
+                extensions=tuple(phone.extension for phone in whose),
+            )
+        )
 
     def _line(self, phone: str) -> UserAgent:
         self.known_phone(phone)
