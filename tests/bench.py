@@ -1,6 +1,6 @@
 """`make bench`: what labctl takes, measured here and now, and printed. It passes no judgement.
 
-    python -m tests.bench [--changes N] [--runs N] [--json FILE]
+    python -m tests.bench [--changes N] [--runs N] [--rates N,N,...] [--json FILE]
 
 Images must be there. Every figure says how it was taken; the machine is named with them.
 """
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -29,7 +30,9 @@ from labctl import tables
 from labctl.asterisk import Message
 from labctl.build import Options
 from labctl.cluster import Cluster
+from labctl.container import AsteriskCluster
 from labctl.engine import Engine
+from labctl.history import Load
 from labctl.labfile import Overrides, read
 from labctl.progress import Silent
 from labctl.sources import find_stack
@@ -37,6 +40,11 @@ from labctl.wait import Deadline, Signal
 
 NAME = "bench"
 TIMEOUT_S = 60.0
+RATES = "10,20,40,80,120,160"
+"""Calls a second that are tried, one after the other, until one of them is too many."""
+LOAD_S = 10
+CALL_S = 0.2
+CHANGES_AT_REST = 200
 AUTOLOAD = "nodes: 3\nmodules: all\n"
 
 Row = tuple[str, str, str]
@@ -47,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=200, help="state changes to follow")
     parser.add_argument("--runs", type=int, default=5, help="how often each command is timed")
+    parser.add_argument("--rates", default=RATES, help="calls a second to try")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args()
     engine = engines.connect()
@@ -55,6 +64,7 @@ def main() -> None:
         figures["commands"] = commands(options.runs)
         figures["propagation"] = propagation(engine, options.changes)
         figures["memory"] = memory(engine)
+        figures["load"] = load([int(rate) for rate in options.rates.split(",")])
     finally:
         verbs.down(engine, NAME, Silent())
     show(figures)
@@ -152,6 +162,37 @@ def memory(engine: Engine) -> list[Row]:
     return rows
 
 
+def load(rates: list[int]) -> list[Row]:
+    """Calls from node 1 to node 2, more and more a second, while a Custom device changes on node 1 as fast as every
+    node tells of it: how long that takes under each load, until calls fail, states are wrong, or SIPp is at its limit.
+    """
+    rows: list[Row] = []
+    for rate in (0, *rates):
+        with AsteriskCluster(name=NAME, keep=True) as lab, ThreadPoolExecutor(max_workers=1) as pool:
+            lab.reset()
+            count = max(rate, 1) * LOAD_S
+            under_way = pool.submit(lab.load, "alice", "bob", rate, count, CALL_S) if rate else None
+            changes = 0
+            while not under_way.done() if under_way else changes < CHANGES_AT_REST:
+                state, hint = (("INUSE", "InUse"), ("NOT_INUSE", "Idle"))[changes % 2]
+                lab.set_state("n1", "mystate", state)
+                lab.wait_for(extension="mystate", state=hint)
+                changes += 1
+            if under_way:
+                under_way.result()
+            lab.settle()
+            done = [event for event in lab.journal.events if isinstance(event, Load)]
+            verdicts = {each.check: each for each in lab.verdicts()}
+            wrong = [name for name, each in verdicts.items() if each.outcome in ("failed", "unknown")]
+            delay = verdicts["bounded_delay"].figures
+            told = f"{done[0].done} of {done[0].asked} calls done" if done else "no calls"
+            told += f", {changes} changes" + (f"; not right: {', '.join(wrong)}" if wrong else "; all states right")
+            rows.append((f"{rate} a second", f"p50 {delay['p50_ms']:.1f}, p99 {delay['p99_ms']:.1f} ms", told))
+            if wrong:
+                break
+    return rows
+
+
 def resident(engine: Engine, container: str) -> dict[str, float]:
     """VmRSS of both daemons, in MB (10^6 bytes), from /proc/PID/status."""
     script = 'for s in asterisk corosync; do echo $s $(awk "/VmRSS/ {print \\$2}" '
@@ -168,6 +209,7 @@ def show(figures: dict[str, Any]) -> None:
         ("commands", ("COMMAND", "MEDIAN", "RANGE")),
         ("propagation", ("STATE CHANGE", "DELAY", "")),
         ("memory", ("RESIDENT", "MEMORY", "LOADED")),
+        ("load", ("CALLS", "A CHANGE REACHES EVERY NODE IN", "")),
     ):
         console.print(tables.table("", columns, figures[title]), "")
 
