@@ -65,9 +65,11 @@ class Chaos:
         if len(in_force) >= 2 or len(live) < 2:
             return []
         node, other = self._random.sample(list(live), 2)
+        everyone = len(live) == len(self._lab.nodes)  # a filter can be put only on a node that runs
         rest = [each.name for each in self._lab.nodes if each.name != node]
+        traffic = self._random.choice(("all", "totem"))
         faults: list[list[tuple[str, dict[str, Any]]]] = [
-            [("partition", {"groups": [[node], rest], "traffic": self._random.choice(("all", "totem"))})],
+            *([[("partition", {"groups": [[node], rest], "traffic": traffic})]] if everyone else []),
             [("cut", {"sender": node, "receiver": other})],
             [("pause", {"node": node})],
             [("kill", {"node": node})],

@@ -96,10 +96,12 @@ def a_step(
     @functools.wraps(method)
     def recorded(self: Self, /, *given: Given.args, **named: Given.kwargs) -> Result:
         what = describe(method.__name__, given, named)
-        began_s, error = self.journal.now_s(), ""
+        began_s, error = self.journal.now_s(), "it broke off"
         try:
             with step(self.progress, what):
-                return method(self, *given, **named)
+                result = method(self, *given, **named)
+            error = ""
+            return result  # noqa: TRY300 - what is raised is written down too
         except LabctlError as raised:
             error = raised.message
             raise

@@ -274,7 +274,7 @@ def parse(text: str, source: str) -> tuple[Event, ...]:
             continue
         try:
             events.append(_event(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number < len(lines):
                 problems.append(Problem(number, f"not an event: {_why(error)}", "labctl run writes such files"))
     if not problems and not (events and isinstance(events[0], Began)):

@@ -67,7 +67,11 @@ def check(rate: float, count: int, hold_ms: int = 0) -> None:
 def read(said: str, asked: int, rate: float) -> Load:
     """What SIPp's statistics and the shell's times(1p) tell of a load. Raises ValueError if there are none."""
     lines = said.strip().splitlines()
-    rows = list(csv.DictReader((each for each in lines if each.count(";") > 2), delimiter=";"))
+    rows = [
+        row
+        for row in csv.DictReader((each for each in lines if ";" in each), delimiter=";")
+        if None not in row.values()
+    ]
     if not rows:
         raise ValueError("no statistics of SIPp's")
     last = rows[-1]

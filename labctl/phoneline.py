@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from labctl import devicestate
 from labctl.sipp import SipMessage
 
 UNREGISTERED, FREE, RINGING, TALKING, HOLDING = "UNAVAILABLE", "NOT_INUSE", "RINGING", "INUSE", "ONHOLD"
+
+
+@dataclass
+class _Call:
+    """One call of a phone's. `answered` if it was, so that a refusal is of a change to it, and not of the call."""
+
+    state: str
+    answered: bool = False
+    holding: bool = False
 
 
 class PhoneLine:
@@ -14,14 +25,13 @@ class PhoneLine:
     def __init__(self) -> None:
         self._registered = False
         self._expires = ""
-        self._calls: dict[str, str] = {}
-        self._holding: set[str] = set()
+        self._calls: dict[str, _Call] = {}
 
     @property
     def state(self) -> str:
         """The device state: of its calls together, else whether it is registered."""
         if self._calls:
-            return devicestate.aggregate(self._calls.values())
+            return devicestate.aggregate(call.state for call in self._calls.values())
         return FREE if self._registered else UNREGISTERED
 
     def drop_calls(self) -> None:
@@ -44,17 +54,19 @@ class PhoneLine:
         elif 200 <= message.status < 300:
             self._registered = self._expires != "0"
 
-    def _invite(self, call: str, message: SipMessage) -> None:
+    def _invite(self, name: str, message: SipMessage) -> None:
+        call = self._calls.get(name)
         if message.method:
-            if message.sent and call in self._calls:  # a re-INVITE, RFC 6337, 5.3
-                (self._holding.add if "a=sendonly" in message.body else self._holding.discard)(call)
+            if message.sent and call:  # a re-INVITE, RFC 6337, 5.3
+                call.holding = "a=sendonly" in message.body
         elif message.status >= 300:
-            if message.status not in (401, 407) and self._calls.get(call) not in (TALKING, HOLDING):
-                self._calls.pop(call, None)
+            if message.status not in (401, 407) and call and not call.answered:
+                del self._calls[name]
         elif message.status >= 200:
-            self._calls[call] = HOLDING if call in self._holding else TALKING
+            call = self._calls.setdefault(name, _Call(TALKING))
+            call.answered, call.state = True, HOLDING if call.holding else TALKING
         elif message.sent:
             if message.status == 180:
-                self._calls[call] = RINGING
+                self._calls[name] = _Call(RINGING)
         else:
-            self._calls.setdefault(call, TALKING)
+            self._calls.setdefault(name, _Call(TALKING))

@@ -72,7 +72,7 @@ class Recorder:
 
     def _notified(self, phone: str, message: SipMessage, at_s: float) -> None:
         event = message.header("Event").partition(";")[0]
-        if event == "message-summary":
+        if event == "message-summary" and message.body:
             told = sipp.message_summary(message.body)
             self._journal.write(Lamp(at_s, phone, told.new, told.old))
         elif event == "dialog" and message.body:

@@ -339,7 +339,7 @@ def _check_watches(review: Review, drafts: list[_Draft]) -> None:
 
 def _check_faults(review: Review, drafts: list[_Draft]) -> None:
     since: dict[str, int] = {}
-    for draft in _course(drafts, ("partition", "cut", "impair", "heal")):
+    for draft in _course(drafts, ("partition", "cut", "iface_down", "impair", "heal")):
         healed, name = _given(draft).get("fault"), _given(draft).get("name")
         if name in since:
             fix = f"since line {since[name]}: heal that first, or choose another name"

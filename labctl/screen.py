@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from labctl.facts import StateRow
+from labctl.facts import UNKNOWN, StateRow
 from labctl.tables import STATE_STYLES
 
 LAST_EVENTS = 8
@@ -48,23 +48,25 @@ class Screen:
         if turn is None or turn.state != state or node in turn.learned_s:
             turn = self._turns[extension] = _Turn(state, at_s)
         turn.learned_s[node] = at_s
-        after_ms = (at_s - turn.began_s) * 1000
+        after_ms = max(0.0, (at_s - turn.began_s) * 1000)  # two nodes' threads may come in either order
         line = f"{extension} is {state} on {node}" + (f", {after_ms:.1f} ms after the first" if after_ms else "")
         self._last.append(line)
         return line
 
-    def came(self, node: str, connected: bool) -> str:
-        """A node's Asterisk is there, or gone; the line that stands for it."""
-        (self._gone.discard if connected else self._gone.add)(node)
-        line = f"{node} {'is there' if connected else 'is gone'}"
+    def came(self, node: str, says: Mapping[str, str] | None) -> str:
+        """A node's Asterisk is there, and what it says now; or it is gone. The line that stands for it."""
+        (self._gone.add if says is None else self._gone.discard)(node)
+        for extension, state in (says or {}).items():
+            self._states.setdefault(extension, {})[node] = state
+        line = f"{node} is {'gone' if says is None else 'there'}"
         self._last.append(line)
         return line
 
     def render(self) -> RenderableType:
         """The table, and the last events beneath it."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
         table.add_column("EXTENSION", no_wrap=True, width=_FIRST_COLUMN)
-        width = max(8, (WIDTH - _FIRST_COLUMN) // max(1, len(self._nodes)) - 1)
+        width = max(3, (WIDTH - _FIRST_COLUMN) // max(1, len(self._nodes)) - 1)
         for node in self._nodes:
             table.add_column(Text(node, "red strike" if node in self._gone else ""), no_wrap=True, width=width)
         for extension in self._states:
@@ -72,7 +74,7 @@ class Screen:
         return Group(table, Text(), *(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in self._last))
 
     def _name(self, extension: str) -> Text:
-        said = {state for node, state in self._states[extension].items() if node not in self._gone}
+        said = {state for node, state in self._states[extension].items() if node not in self._gone} - {UNKNOWN}
         return Text(extension, "" if len(said) <= 1 else "bold red", overflow="ellipsis")
 
     def _cell(self, extension: str, node: str) -> Text:
@@ -82,6 +84,6 @@ class Screen:
         cell = Text(state, STATE_STYLES.get(state, ""), overflow="ellipsis")
         turn = self._turns.get(extension)
         if turn and turn.state == state and node in turn.learned_s:
-            after_ms = (turn.learned_s[node] - turn.began_s) * 1000
+            after_ms = max(0.0, (turn.learned_s[node] - turn.began_s) * 1000)
             cell.append(f" +{after_ms:.1f}" if after_ms else " first", "dim")
         return cell

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -194,6 +195,10 @@ class _Partition(Arguments):
         return self
 
 
+class _IfaceDown(_Node):
+    name: _FaultName | None = None
+
+
 class _Cut(Arguments):
     sender: Text
     receiver: Text
@@ -267,7 +272,11 @@ class Verb:
     @property
     def complete(self) -> bool:
         """Whether the verb alone is a step."""
-        return not any(field.is_required() for field in self.arguments.model_fields.values())
+        try:
+            self.arguments()
+        except ValidationError:
+            return False
+        return True
 
 
 VERBS: Mapping[str, Verb] = {
@@ -294,7 +303,7 @@ VERBS: Mapping[str, Verb] = {
     "pause": Verb(_Node, "Freeze a node: to the others it is silent, itself it notices nothing", "node"),
     "partition": Verb(_Partition, "Cut the network into groups by packet filter", "groups"),
     "cut": Verb(_Cut, "Cut one way: what the sender sends does not reach the receiver"),
-    "iface_down": Verb(_Node, "Take a node's interface down", "node"),
+    "iface_down": Verb(_IfaceDown, "Take a node's interface down", "node"),
     "impair": Verb(_Impair, "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"),
     "heal": Verb(_Heal, "Undo a fault by its name, or all", "fault"),
     "storm": Verb(_Storm, "Register a phone again and again"),

@@ -20,8 +20,8 @@ BACK_S = 30.0
 
 OnState = Callable[[str, str, str, float], None]
 """Told node, extension, state and the monotonic time at which labctl heard of it."""
-OnNode = Callable[[str, bool], None]
-"""Told a node, and whether it is there or has gone."""
+OnNode = Callable[[str, dict[str, str] | None], None]
+"""Told a node that is there again, and what it says of each extension; or None where it has gone."""
 
 
 class Watch:
@@ -61,7 +61,7 @@ class Watch:
             self._lost(node)
 
     def _lost(self, node: str) -> None:
-        self._on_node(node, False)
+        self._on_node(node, None)
         threading.Thread(target=self._regain, args=(node,), name=f"regain-{node}", daemon=True).start()
 
     def _regain(self, node: str) -> None:
@@ -74,5 +74,5 @@ class Watch:
                 if next(starts, None) is None:
                     return
             else:
-                self._on_node(node, True)
+                self._on_node(node, {row.extension: row.states[node] for row in self._cluster.states([node])})
                 return

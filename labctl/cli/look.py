@@ -114,11 +114,11 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
         elif not people.is_terminal:
             click.echo(line)
 
-    def on_node(node: str, there: bool) -> None:
+    def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
-            line = screen.came(node, there)
+            line = screen.came(node, says)
         if output == "json":
-            click.echo(report.as_json_line({"node": node, "there": there}))
+            click.echo(report.as_json_line({"node": node, "there": says is not None}))
         elif not people.is_terminal:
             click.echo(line)
 

@@ -80,3 +80,26 @@ def test_calls_are_lost_with_the_node() -> None:
     line.feed(message("SIP/2.0 200 OK", "INVITE", sent=True))
     line.drop_calls()
     assert line.state == "NOT_INUSE"
+
+
+def test_caller_whose_call_is_refused_is_free() -> None:
+    line = registered()
+    line.feed(message("SIP/2.0 100 Trying", "INVITE", sent=False))
+    assert line.feed(message("SIP/2.0 486 Busy Here", "INVITE", sent=False)) == "NOT_INUSE"
+
+
+def test_refused_change_of_a_call_leaves_it_as_it_was() -> None:
+    line = registered()
+    line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False))
+    line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True, body="a=sendonly"))
+    assert line.feed(message("SIP/2.0 488 Not Acceptable Here", "INVITE", sent=False)) == "INUSE"
+
+
+def test_call_of_a_name_that_was_on_hold_once_is_not_on_hold() -> None:
+    line = registered()
+    for body, state in (("a=sendonly", "ONHOLD"), ("", "INUSE")):
+        line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False))
+        if body:
+            line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True, body=body))
+        assert line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False)) == state
+        line.feed(message("BYE sip:102 SIP/2.0", "BYE", sent=True))

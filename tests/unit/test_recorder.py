@@ -1,0 +1,237 @@
+"""What nodes and phones say, as events of a history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from labctl.facts import Ring
+from labctl.history import Event, Lamp, Line, Notified, Said, Seen
+from labctl.history import Ring as RingEvent
+from labctl.journal import Journal
+from labctl.recorder import Recorder
+from labctl.sipp import SipMessage, parse_message
+from tests.unit.labs import lab, stack
+from tests.unit.test_sipp import read
+
+LAB = lab("name: lab\nnodes: 3\nphones: 3\n")
+AT_S = 1000.0
+"""When things are heard, on the monotonic clock."""
+
+REFUSED = "SIP/2.0 401 Unauthorized"
+TRYING, RINGING, OK = "SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"
+STATUS = {"Event": "ExtensionStatus", "Privilege": "call,all", "Exten": "101", "Context": "lab", "Hint": "PJSIP/alice"}
+
+
+class Heard:
+    """A recorder, and what it wrote."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.recorder = Recorder(self.journal, LAB, stack())
+
+    @property
+    def at_s(self) -> float:
+        return self.journal.at_s(AT_S)
+
+    def phone(self, name: str, *messages: SipMessage) -> None:
+        for message in messages:
+            self.recorder.phone_said(name, message)
+
+    def told(self) -> list[Event]:
+        """What was written, without when."""
+        return [replace(event, at_s=0.0) for event in self.journal.events]
+
+
+def message(start: str, cseq: str, *, sent: bool, call: str = "c1", headers: str = "", body: str = "") -> SipMessage:
+    """A message as it goes over the wire."""
+    lines = [start, "Via: SIP/2.0/UDP 192.0.2.9:6000", f"Call-ID: {call}", f"CSeq: 1 {cseq}", *headers.splitlines()]
+    return parse_message("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]), 0.0, sent)
+
+
+def notify(
+    event: str, body: str, sent: bool = False, start: str = "NOTIFY sip:carol@192.0.2.9:6200 SIP/2.0"
+) -> SipMessage:
+    return message(start, "NOTIFY", sent=sent, headers=f"From: <sip:102@192.0.2.1>;tag=a\nEvent: {event}", body=body)
+
+
+def dialogs(state: str) -> str:
+    dialog = f'<dialog id="102"><state>{state}</state></dialog>'
+    return f'<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="0">{dialog}</dialog-info>'
+
+
+SUMMARY = "Messages-Waiting: yes\r\nVoice-Message: 2/1 (0/0)\r\n"
+REGISTRATION = (
+    message("REGISTER sip:192.0.2.1 SIP/2.0", "REGISTER", sent=True, call="r", headers="Expires: 3600"),
+    message(OK, "REGISTER", sent=False, call="r"),
+)
+
+
+# Nodes
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("0", "Idle"), ("9", "InUse&Ringing"), ("4", "Unavailable"), ("-1", "NoHint"), ("99", "99")],
+)
+def test_a_node_is_seen_to_say_the_state_of_an_extension(status: str, state: str) -> None:
+    heard = Heard()
+    heard.recorder.node_said("n1", AT_S, STATUS | {"Status": status})
+    assert heard.journal.events == [Seen(heard.at_s, "n1", "101", state)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        STATUS | {"Status": "0", "Context": "proof"},
+        STATUS | {"Status": "0", "Event": "PresenceStatus"},
+        {"Event": "FullyBooted", "Privilege": "system,all", "Status": "Fully Booted"},
+        {"Event": "Disconnected"},
+    ],
+)
+def test_what_else_a_node_says_is_not_written(said: dict[str, str]) -> None:
+    heard = Heard()
+    heard.recorder.node_said("n1", AT_S, said)
+    assert heard.journal.events == []
+
+
+@pytest.mark.parametrize("word", stack().telling_lines)
+def test_a_log_line_with_a_telling_word_is_written_as_it_is(word: str) -> None:
+    heard = Heard()
+    line = f"[2026-11-23 05:21:07] ERROR[7] res_corosync.c: before{word}after"
+    heard.recorder.node_logged("n2", AT_S, line, None)
+    assert heard.journal.events == [Line(heard.at_s, "n2", line)]
+
+
+def test_a_log_line_that_tells_nothing_is_not_written() -> None:
+    heard = Heard()
+    heard.recorder.node_logged("n2", AT_S, "[2026-11-23 05:21:07] VERBOSE[7] pbx.c: Executing [101@lab:1]", None)
+    assert heard.journal.events == []
+
+
+def test_a_ring_has_the_names_of_its_members() -> None:
+    heard = Heard()
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 3", Ring(True, (1, 3)))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[0]:", Ring(False, ()))
+    assert heard.journal.events == [
+        RingEvent(heard.at_s, "n1", ("n1", "n3"), True),
+        RingEvent(heard.at_s, "n1", (), False),
+    ]
+
+
+def test_a_member_that_the_lab_does_not_know_has_no_name() -> None:
+    heard = Heard()
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 9", Ring(True, (9, 1)))
+    assert heard.journal.events == [RingEvent(heard.at_s, "n1", ("n1",), True)]
+
+
+def test_a_line_that_changes_the_ring_and_tells_something_is_both() -> None:
+    heard = Heard()
+    heard.recorder.node_logged("n1", AT_S, "[TOTEM ] A new membership (1.a) was formed", Ring(True, (1,)))
+    assert heard.told() == [
+        RingEvent(0.0, "n1", ("n1",), True),
+        Line(0.0, "n1", "[TOTEM ] A new membership (1.a) was formed"),
+    ]
+
+
+# Phones
+
+
+def test_a_phones_device_is_of_the_stacks_channel() -> None:
+    assert Heard().recorder.device("alice") == "PJSIP/alice"
+    other = stack().model_copy(update={"sip_channel": "SIP"})
+    assert Recorder(Journal(), LAB, other).device("alice") == "SIP/alice"
+
+
+def test_a_phone_says_each_new_state_of_its_device_on_its_node() -> None:
+    heard = Heard()
+    heard.phone("bob", *REGISTRATION, message(RINGING, "INVITE", sent=True), message(OK, "INVITE", sent=True))
+    states = ["UNAVAILABLE", "NOT_INUSE", "RINGING", "INUSE"]
+    assert heard.told() == [Said(0.0, "n2", "PJSIP/bob", state) for state in states]
+
+
+def test_a_phone_whose_state_stays_says_nothing_more() -> None:
+    heard = Heard()
+    heard.phone("bob", *REGISTRATION)
+    before = heard.told()
+    heard.phone("bob", *REGISTRATION, message("OPTIONS sip:bob SIP/2.0", "OPTIONS", sent=False))
+    assert heard.told() == before
+
+
+def test_phones_have_states_of_their_own() -> None:
+    heard = Heard()
+    heard.phone("alice", *REGISTRATION)
+    heard.phone("carol", *REGISTRATION)
+    last = {event.device: event.state for event in heard.told() if isinstance(event, Said)}
+    assert last == {"PJSIP/alice": "NOT_INUSE", "PJSIP/carol": "NOT_INUSE"}
+
+
+def test_calls_are_lost_with_their_node_and_no_others() -> None:
+    heard = Heard()
+    for phone in ("alice", "bob"):
+        heard.phone(phone, *REGISTRATION, message(OK, "INVITE", sent=True))
+    before = len(heard.told())
+    heard.recorder.node_lost_calls("n1")
+    assert heard.told()[before:] == [Said(0.0, "n1", "PJSIP/alice", "NOT_INUSE")]
+
+
+def test_a_phone_that_was_never_on_says_nothing_when_its_node_is_lost() -> None:
+    heard = Heard()
+    heard.recorder.node_lost_calls("n1")
+    assert heard.told() == []
+
+
+# What phones are told
+
+
+@pytest.mark.parametrize("state", ["terminated", "early", "confirmed"])
+def test_a_phone_is_told_of_the_dialogs_of_what_it_watches(state: str) -> None:
+    heard = Heard()
+    heard.phone("carol", notify("dialog", dialogs(state)), notify("dialog;id=1", dialogs(state)))
+    told = [event for event in heard.told() if not isinstance(event, Said)]
+    assert told == [Notified(0.0, "carol", "102", state)] * 2
+
+
+def test_a_phone_is_told_what_its_mailbox_holds() -> None:
+    heard = Heard()
+    heard.phone("carol", notify("message-summary", SUMMARY))
+    assert Lamp(0.0, "carol", 2, 1) in heard.told()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        notify("dialog", ""),
+        notify("presence", "<presence/>"),
+        notify("message-summary", SUMMARY, sent=True),
+        notify("message-summary", SUMMARY, start=OK),
+        notify("dialog", dialogs("early"), start="INFO sip:carol@192.0.2.9:6200 SIP/2.0"),
+    ],
+    ids=["no body", "presence", "sent", "an answer", "no NOTIFY"],
+)
+def test_what_tells_of_neither_is_not_written(said: SipMessage) -> None:
+    heard = Heard()
+    heard.phone("carol", said)
+    assert [event for event in heard.told() if not isinstance(event, Said)] == []
+
+
+# Real ones
+
+
+def test_a_watched_call_as_sipp_left_it() -> None:
+    heard = Heard()
+    heard.phone("carol", *read("watch")[0])
+    told = [event for event in heard.told() if not isinstance(event, Said)]
+    states = ["terminated", "early", "confirmed", "terminated"]
+    assert told[:4] == [Notified(0.0, "carol", "102", state) for state in states]
+    assert not [event for event in told if isinstance(event, Lamp)]
+
+
+def test_a_mailbox_as_sipp_left_it() -> None:
+    heard = Heard()
+    heard.phone("carol", *read("mailbox")[0])
+    lamps = [event for event in heard.told() if isinstance(event, Lamp)]
+    assert (lamps[0], lamps[-1]) == (Lamp(0.0, "carol", 1, 0), Lamp(0.0, "carol", 2, 0))
+    said = [event.state for event in heard.told() if isinstance(event, Said)]
+    assert said[:2] == ["UNAVAILABLE", "NOT_INUSE"]
