@@ -6,8 +6,10 @@ by agreement if the connected nodes differ, else by truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from labctl.history import (
@@ -142,8 +144,8 @@ def _wrong(
     where = f"+{looked.at_s:.3f} s: {extension} ({device})"
     if wrong and all(state in ghosts for state in wrong.values()):
         speakers = ", ".join(
-            f"{node} said {state}"
-            for node, state in replay.said[device].items()
+            f"{node} said {', then '.join(words)}"
+            for node, words in replay.lately[device].items()
             if node not in group or node in replay.gone
         )
         text = f"{where} is still {_told(wrong)}, though only who left has said so ({speakers}); right is {should}"
@@ -230,10 +232,12 @@ def course(events: Sequence[Event], _limits: Limits) -> Verdict:
 def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
     """No call is lost and both hear each other, but for calls through a node that had a fault while they lasted."""
     findings: list[Finding] = []
+    over = any(isinstance(event, Over) for event in events)
     spared = 0
     for call in (event for event in events if isinstance(event, Called)):
         end = next((event for event in events if isinstance(event, Ended) and event.call == call.call), None)
-        if _touched(events, call.nodes, call.at_s, end.at_s if end else events[-1].at_s):
+        touched = _touched(events, call.nodes, call.at_s, end.at_s if end else events[-1].at_s)
+        if touched or (end is None and not over):  # a history that was cut off tells of no end
             spared += 1
         else:
             findings += _of_call(call, end, events)
@@ -272,18 +276,15 @@ def _saturation(load: Load) -> Finding:
 def _touched(events: Sequence[Event], nodes: Sequence[str], since_s: float, until_s: float) -> bool:
     """Whether any of the nodes had a fault, or was gone, at any time from then until then."""
     replay = Replay(beginning(events))
+    broken: set[str] = set()
     for event in events:
+        if event.at_s > since_s and broken & set(nodes):
+            return True
         if event.at_s > until_s:
-            break
+            return False
         replay.take(event)
         broken = replay.gone | {node for touched in replay.faults.values() for node in touched}
-        if event.at_s >= since_s and broken & set(nodes):
-            return True
-        if isinstance(event, Fault) and event.at_s >= since_s and set(event.nodes) & set(nodes):
-            return True
-        if isinstance(event, Gone) and event.at_s >= since_s and event.node in nodes:
-            return True
-    return False
+    return bool(broken & set(nodes))
 
 
 # How fast, and how straight
@@ -296,6 +297,7 @@ class _Change:
     said: Said
     extension: str
     new: str
+    whole: bool
     until_s: float = float("inf")
     told_s: dict[str, float] = field(default_factory=dict)
     flaps: list[Seen] = field(default_factory=list)
@@ -305,67 +307,91 @@ class _Changes:
     """Every change while nothing was broken, with what the nodes then told until the next, or until something broke."""
 
     def __init__(self, events: Sequence[Event], limits: Limits) -> None:
-        self.found: list[_Change] = []
         self._began = beginning(events)
         self._extensions = {device: extension for extension, device in self._began.extensions.items()}
         self._replay = Replay(self._began)
-        self._open: dict[str, _Change] = {}
-        self._last: dict[tuple[str, str], Seen] = {}
         self._loads = [event for event in events if isinstance(event, Load)]
+        self._all: dict[str, list[_Change]] = {extension: [] for extension in self._began.extensions}
+        told: dict[tuple[str, str], list[Seen]] = {}
         for event in events:
             if isinstance(event, Said):
                 self._said(event, limits)
             elif isinstance(event, Seen):
-                self._seen(event)
+                told.setdefault((event.extension, event.node), []).append(event)
             else:
                 self._replay.take(event)
                 if isinstance(event, Fault | Gone | Over):
-                    for extension in list(self._open):
-                        self._close(extension, event.at_s)
+                    self._close(self._all, event.at_s)
+        self._close(self._all, events[-1].at_s)
+        for extension, changes in self._all.items():
+            at_first = Replay(self._began).right(self._began.extensions[extension], ())
+            for node in self._began.nodes:
+                _follow(changes, node, told.get((extension, node), []), at_first, limits.delay_ms / 1000)
+        found = [change for changes in self._all.values() for change in changes if change.whole]
+        self.found = sorted(found, key=lambda change: change.said.at_s)
 
     def _said(self, said: Said, limits: Limits) -> None:
         before = self._replay.right(said.device, self._began.nodes)
         self._replay.take(said)
         after = self._replay.right(said.device, self._began.nodes)
         extension = self._extensions.get(said.device)
-        if extension is None or self._under_load(extension, said.at_s) or after <= before or len(after) > 1:
+        if extension is None or after <= before or len(after) > 1:
             return
-        new = next(iter(after))
-        early = [
-            seen
-            for (_, of), seen in self._last.items()
-            if of == extension and seen.state == new and said.at_s - seen.at_s <= EARLY_S
-        ]
-        previous = self._close(extension, said.at_s)
-        if previous:
-            previous.flaps = [each for each in previous.flaps if each not in early]
-        if self._replay.whole(said.at_s, limits.settle_s):
-            change = _Change(said, extension, new, told_s={seen.node: seen.at_s for seen in early})
-            self._open[extension] = change
-            self.found.append(change)
+        self._close([extension], said.at_s)
+        if not any(load.began_s <= said.at_s <= load.at_s for load in self._loads_of(extension)):
+            whole = self._replay.whole(said.at_s, limits.settle_s)
+            self._all[extension].append(_Change(said, extension, next(iter(after)), whole))
 
-    def _seen(self, seen: Seen) -> None:
-        self._last[seen.node, seen.extension] = seen
-        if self._under_load(seen.extension, seen.at_s):
-            return
-        change = self._open.get(seen.extension)
-        if change and seen.state == change.new:
-            change.told_s.setdefault(seen.node, seen.at_s)
-        elif change and seen.node in change.told_s:
-            change.flaps.append(seen)
+    def _loads_of(self, extension: str) -> list[Load]:
+        """What changed the state of an extension too often to follow."""
+        return [load for load in self._loads if extension in load.extensions]
 
-    def _under_load(self, extension: str, at_s: float) -> bool:
-        """Whether a generator changed the state too often to follow at that time; what was open is over."""
-        mine = [load for load in self._loads if extension in load.extensions and load.began_s <= at_s <= load.at_s]
-        if mine:
-            self._close(extension, mine[0].began_s)
-        return bool(mine)
+    def _close(self, extensions: Iterable[str], at_s: float) -> None:
+        """What was said last of each extension holds no longer; nor has it since a load began."""
+        for extension in extensions:
+            for change in self._all[extension][-1:]:
+                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.said.at_s]
+                change.until_s = min(change.until_s, at_s, *loads_s)
 
-    def _close(self, extension: str, at_s: float) -> _Change | None:
-        change = self._open.pop(extension, None)
-        if change:
-            change.until_s = at_s
-        return change
+
+def _follow(
+    changes: Sequence[_Change], node: str, seens: Sequence[Seen], at_first: frozenset[str], bound_s: float
+) -> None:
+    """What a node told of an extension, beside the changes: since when it told of each, and what else it told then.
+
+    What was said before may still arrive; who told the same before that has then not told of the newer change. Who
+    has told nothing yet is as it was at first.
+    """
+    sources = _sources(changes, seens, bound_s)
+    for number, change in enumerate(changes):
+        since_s: float | None = None
+        first = max(0, bisect_left(seens, change.said.at_s, key=lambda seen: seen.at_s) - 1)
+        for seen, source in islice(zip(seens, sources, strict=True), first, None):
+            if seen.at_s > change.until_s or source > number:
+                break
+            if seen.state == change.new:
+                since_s = seen.at_s if since_s is None else since_s
+            elif seen.at_s < change.said.at_s or source >= 0:
+                since_s = None
+            elif since_s is not None:
+                change.flaps.append(seen)
+        if change.new in at_first and all(seen.at_s > change.until_s for seen in seens[:1]):
+            since_s = change.said.at_s
+        if since_s is not None:
+            change.told_s[node] = since_s
+
+
+def _sources(changes: Sequence[_Change], seens: Sequence[Seen], bound_s: float) -> list[int]:
+    """For each thing that a node told the number of the change that it may come from: the first that is not before
+    that of what it told before it. -1 where there is none."""
+    found: list[int] = []
+    first = 0
+    for seen in seens:
+        first = max(first, bisect_left(changes, seen.at_s - bound_s, key=lambda change: change.until_s))
+        end = bisect_right(changes, seen.at_s + EARLY_S, key=lambda change: change.said.at_s)
+        found.append(next((number for number in range(first, end) if changes[number].new == seen.state), -1))
+        first = max(first, found[-1])
+    return found
 
 
 def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:

@@ -18,7 +18,7 @@ from labctl.facts import Call, Container, Crossing, NodeView, Observation, State
 from labctl.images import Recipe
 from labctl.labfile import Overrides
 from labctl.lock import locked
-from labctl.phone import Phones
+from labctl.phone import TALK_MS, Phones
 from labctl.progress import Progress, step
 from labctl.spec import Lab
 from labctl.stack import Stack
@@ -310,12 +310,21 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
 
 
 def call(
-    engine: Engine, running: Running, caller: str, callee: str, talk_s: float, timeout_s: float, progress: Progress
+    engine: Engine,
+    running: Running,
+    caller: str,
+    callee: str,
+    talk_s: float,
+    timeout_s: float,
+    progress: Progress,
+    *,
+    talk: bool = True,
 ) -> Call:
     """Have one phone of the lab call another, with audio both ways for `talk_s` seconds, and hang up.
 
-    Returns what each side heard, and when each node learned the states of the callee's extension. Raises
-    UsageError for a name that is no phone, LabError for a call that fails or a side that hears nothing.
+    Without `talk` there is signalling alone, and the call stands for that long. Returns what each side heard, and
+    when each node learned the states of the callee's extension. Raises UsageError for a name that is no phone,
+    LabError for a call that fails or a side that hears nothing.
     """
     for name in (caller, callee):
         if name not in [phone.name for phone in running.lab.phones]:
@@ -333,16 +342,17 @@ def call(
         cluster.open()
         cluster.await_booted(deadline)
         with step(progress, f"{callee} registers with {running.lab.phone(callee).node}"):
-            called = phones.switch_on(callee)
+            called = phones.switch_on(callee, audio=talk)
         cluster.await_state(extension, "Idle", deadline)
         history = cluster.follow(extension)
         with step(progress, f"{caller} calls {extension} from {running.lab.phone(caller).node}"):
-            calling = phones.call(caller, extension)
-        with step(progress, f"both hear {talk_s:g} s of audio from their nodes"):
-            phones.await_heard(calling, packets, deadline)
-            phones.await_heard(called, packets, deadline)
-        with step(progress, f"{caller} hangs up"):
+            calling = phones.call(caller, extension, TALK_MS if talk else round(talk_s * 1000), talk)
+        if talk:
+            with step(progress, f"both hear {talk_s:g} s of audio from their nodes"):
+                phones.await_heard(calling, packets, deadline)
+                phones.await_heard(called, packets, deadline)
             calling.nudge()
+        with step(progress, f"{caller} hangs up"):
             ending = calling.finish(deadline)
             if ending.code:
                 raise LabError(f"{caller} calls {extension}: {ending}")

@@ -291,13 +291,14 @@ class Phones:
         phone.nudge()
         return phone.finish(Deadline(timeout_s))
 
-    def call(self, name: str, extension: str, talk_ms: int = TALK_MS) -> UserAgent:
+    def call(self, name: str, extension: str, talk_ms: int = TALK_MS, audio: bool = True) -> UserAgent:
         """Have a phone call an extension; its node has answered the signed INVITE, if only with 100, when this returns.
 
-        It hangs up after `talk_ms` of talk, or a nudge; `finish` waits for its end.
+        It says nothing without `audio`. It hangs up after `talk_ms` of talk, or a nudge; `finish` waits for its end.
         """
         caller = self._start(name, f"calls {extension}")
-        self._run(caller, (sipp.call(caller.agent, extension, talk_ms),), once=True)
+        agent = caller.agent if audio else replace(caller.agent, audio="")
+        self._run(caller, (sipp.call(agent, extension, talk_ms),), once=True)
         caller.wait_for(lambda: len(caller.responses("INVITE")) > 1, "an answer", Deadline(ANSWER_TIMEOUT_S))
         return caller
 

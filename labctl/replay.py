@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import combinations, product
 
 from labctl.devicestate import aggregate, hint
 from labctl.history import Back, Began, Event, Fault, Gone, Healed, Looked, Said
@@ -16,10 +17,15 @@ Group = tuple[str, ...]
 
 @dataclass
 class Replay:
-    """What is the case after the events so far. `said`: device -> node -> the last it said."""
+    """What is the case after the events so far. `said`: device -> node -> the last it said.
+
+    `lately`: device -> node -> its last word while nothing was broken, and all since: who departed may have been heard
+    to say any of them.
+    """
 
     began: Began
     said: dict[str, dict[str, str]] = field(default_factory=dict)
+    lately: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
     broken_until_s: float = float("-inf")
@@ -29,18 +35,30 @@ class Replay:
         match event:
             case Said(node=node, device=device, state=state):
                 self.said.setdefault(device, {})[node] = state
+                words = self.lately.setdefault(device, {}).setdefault(node, [])
+                words[:] = [*(word for word in words if word != state), state]
+                self._forget()
             case Gone(node=node):
                 self.gone.add(node)
             case Back(node=node, at_s=at_s):
                 self.gone.discard(node)
                 self.broken_until_s = at_s
+                self._forget()
             case Fault(fault=fault, nodes=nodes):
                 self.faults[fault] = nodes
             case Healed(fault=fault, at_s=at_s):
                 self.faults.pop(fault, None)
                 self.broken_until_s = at_s
+                self._forget()
             case _:
                 pass
+
+    def _forget(self) -> None:
+        """While nothing is broken a node's last word takes the place of those before it."""
+        if not self.faults and not self.gone:
+            for spoken in self.lately.values():
+                for words in spoken.values():
+                    del words[:-1]
 
     def whole(self, at_s: float, settle_s: float) -> bool:
         """Whether nothing is broken, and has not been for `settle_s`."""
@@ -55,14 +73,17 @@ class Replay:
         return frozenset({hint("INVALID")}) if device in self.began.homes else EITHER
 
     def ghosts(self, device: str, group: Iterable[str]) -> frozenset[str]:
-        """What a node of the group might say that has not forgotten some of those who departed."""
+        """What a node of the group might say that has not forgotten some of those who departed.
+
+        No more than two of their words ever matter: the most, or the two that come to RINGINUSE.
+        """
         said = self.said.get(device, {})
         present = [node for node in group if node not in self.gone]
-        departed = [node for node in said if node not in present]
         words = [said[node] for node in present if node in said]
-        return frozenset(hint(aggregate([*words, said[node]])) for node in departed) | (
-            frozenset({hint(aggregate([*words, *(said[node] for node in departed)]))} if departed else set())
-        )
+        departed = [self.lately[device][node] for node in said if node not in present]
+        alone = [(word,) for spoken in departed for word in spoken]
+        pairs = [pair for one, other in combinations(departed, 2) for pair in product(one, other)]
+        return frozenset(hint(aggregate([*words, *each])) for each in [*alone, *pairs])
 
 
 def groups(looked: Looked) -> list[Group]:
@@ -72,7 +93,7 @@ def groups(looked: Looked) -> list[Group]:
     for node in looked.states:
         ring = frozenset(looked.rings.get(node, ()))
         mutual = node in ring and all(
-            frozenset(looked.rings[other]) == ring for other in ring if other in looked.states
+            frozenset(looked.rings.get(other, ())) == ring for other in ring if other in looked.states
         )
         if mutual:
             found.setdefault(ring, []).append(node)

@@ -155,6 +155,7 @@ def wait(file: str | None, name: str | None, condition: str, timeout: float) -> 
 @file_option
 @name_option
 @click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
+@click.option("--talk/--no-talk", default=True, help="Audio, checked both ways; or signalling alone.")
 @timeout_option
 @quiet_option
 @output_option
@@ -164,6 +165,7 @@ def call(
     file: str | None,
     name: str | None,
     duration: float,
+    talk: bool,
     timeout: float,
     quiet: bool,
     output: str,
@@ -176,12 +178,13 @@ def call(
 
     engine = connect()
     running = running_lab(engine, file, name)
-    placed = lab.call(engine, running, caller, callee, duration, timeout + duration, progress(quiet))
+    placed = lab.call(engine, running, caller, callee, duration, timeout + duration, progress(quiet), talk=talk)
     if output == "json":
         click.echo(report.as_json(placed))
         return
     show(tables().call(placed, [node.name for node in running.lab.nodes]))
-    say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
+    if talk:
+        say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
 
 
 @click.command()
