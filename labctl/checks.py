@@ -284,7 +284,7 @@ def _touched(events: Sequence[Event], nodes: Sequence[str], since_s: float, unti
             return False
         replay.take(event)
         broken = replay.gone | {node for touched in replay.faults.values() for node in touched}
-    return bool(broken & set(nodes))
+    return False
 
 
 # How fast, and how straight
@@ -297,7 +297,7 @@ class _Change:
     said: Said
     extension: str
     new: str
-    whole: bool
+    judged: bool
     until_s: float = float("inf")
     told_s: dict[str, float] = field(default_factory=dict)
     flaps: list[Seen] = field(default_factory=list)
@@ -327,7 +327,7 @@ class _Changes:
             at_first = Replay(self._began).right(self._began.extensions[extension], ())
             for node in self._began.nodes:
                 _follow(changes, node, told.get((extension, node), []), at_first, limits.delay_ms / 1000)
-        found = [change for changes in self._all.values() for change in changes if change.whole]
+        found = [change for changes in self._all.values() for change in changes if change.judged]
         self.found = sorted(found, key=lambda change: change.said.at_s)
 
     def _said(self, said: Said, limits: Limits) -> None:
@@ -335,12 +335,12 @@ class _Changes:
         self._replay.take(said)
         after = self._replay.right(said.device, self._began.nodes)
         extension = self._extensions.get(said.device)
-        if extension is None or after <= before or len(after) > 1:
+        if extension is None or after == before:
             return
         self._close([extension], said.at_s)
         if not any(load.began_s <= said.at_s <= load.at_s for load in self._loads_of(extension)):
-            whole = self._replay.whole(said.at_s, limits.settle_s)
-            self._all[extension].append(_Change(said, extension, next(iter(after)), whole))
+            judged = before.isdisjoint(after) and self._replay.whole(said.at_s, limits.settle_s)
+            self._all[extension].append(_Change(said, extension, next(iter(after)), judged))
 
     def _loads_of(self, extension: str) -> list[Load]:
         """What changed the state of an extension too often to follow."""
@@ -371,7 +371,7 @@ def _follow(
                 break
             if seen.state == change.new:
                 since_s = seen.at_s if since_s is None else since_s
-            elif seen.at_s < change.said.at_s or source >= 0:
+            elif source >= 0:
                 since_s = None
             elif since_s is not None:
                 change.flaps.append(seen)
@@ -396,9 +396,9 @@ def _sources(changes: Sequence[_Change], seens: Sequence[Seen], bound_s: float) 
 
 def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
     """While nothing is broken, every change reaches every node in time."""
-    listening = {event.node for event in events if isinstance(event, Seen)}
+    heard = any(isinstance(event, Seen) for event in events)
     findings: list[Finding] = []
-    delays: dict[str, list[float]] = {node: [] for node in beginning(events).nodes if node in listening}
+    delays: dict[str, list[float]] = {node: [] for node in beginning(events).nodes if heard}
     for change in _Changes(events, limits).found:
         judged_s = change.until_s - change.said.at_s
         for node, mine in delays.items():

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from labctl import devicestate
 from labctl.errors import InvalidFile, Problem
 
 Count = tuple[int, int]
@@ -290,6 +291,8 @@ def _event(data: Any) -> Event:
     if kind not in _ADAPTERS:
         raise ValueError(f"no kind `{kind}`")
     event: Event = _ADAPTERS[kind].validate_python(data)
+    if isinstance(event, Said) and event.state not in devicestate.ORDER:
+        raise ValueError(f"no device state `{event.state}`")
     return event
 
 

@@ -81,5 +81,6 @@ def parse_terms(text: str, source: str) -> Terms:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        problem = Problem(1, f"no terms of a run: {where} {first['msg']}".strip(), "labctl run writes such files")
+        why = f"{where} {first['msg']}".strip()
+        problem = Problem(1, f"no terms of a run: {why}", "labctl run writes such files")
         raise InvalidFile(source, [problem]) from None

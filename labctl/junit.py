@@ -21,7 +21,7 @@ def _suite(result: Result) -> ET.Element:
     count = [each.standing for each in result.judged]
     suite = ET.Element(
         "testsuite",
-        name=result.scenario,
+        name=_clean(result.scenario),
         tests=str(len(count)),
         failures=str(sum(each in ("failed", "fixed") for each in count)),
         errors=str(count.count("unknown")),
@@ -30,7 +30,7 @@ def _suite(result: Result) -> ET.Element:
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in (("stack", result.stack), ("title", result.title), ("folder", result.folder)):
-        ET.SubElement(properties, "property", name=name, value=value)
+        ET.SubElement(properties, "property", name=name, value=_clean(value))
     for each in result.judged:
         suite.append(_case(result, each))
     if result.story and result.standing not in ("passed", "nothing"):
@@ -65,4 +65,5 @@ def _child(case: ET.Element, kind: str, message: str, text: str) -> None:
 
 def _clean(text: str) -> str:
     """Without the characters that XML 1.0 has no place for (section 2.2)."""
-    return "".join(each for each in text if each in "\t\n" or " " <= each <= "\ud7ff" or "\ue000" <= each <= "\ufffd")
+    spans = (("\t", "\n"), (" ", "\ud7ff"), ("\ue000", "\ufffd"), ("\U00010000", "\U0010ffff"))
+    return "".join(each for each in text if any(first <= each <= last for first, last in spans))

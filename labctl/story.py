@@ -30,7 +30,7 @@ LOG_LINES_AT_ONCE = 3
 
 
 def tell(events: Iterable[Event], last: int = LINES) -> list[str]:
-    """The story in lines, the last so many of them; log lines that repeat themselves are told once."""
+    """The story in lines, the last so many of them; of log lines that come in a row the first few are told."""
     lines: list[str] = []
     quoted = 0
     for event in sorted(events, key=lambda each: each.began_s if isinstance(each, Did) else each.at_s):

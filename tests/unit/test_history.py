@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl import history
+from labctl.devicestate import ORDER
 from labctl.errors import InvalidFile
-from labctl.history import KINDS, Back, Began, Event, Gone, Over, beginning, parse, to_line
+from labctl.history import KINDS, Back, Began, Event, Gone, Over, Said, beginning, parse, to_line
 
 BEGAN = Began(0.0, "call", "lab", "22", ("n1", "n2"), {"101": "PJSIP/alice"})
 BEGINNING = to_line(BEGAN) + "\n"
@@ -25,6 +26,8 @@ def events_of(kind: type[Any]) -> st.SearchStrategy[Event]:
     hints = get_type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}
     values = {name: FLOATS if hint is float else st.from_type(hint) for name, hint in types.items()}
+    if kind is Said:
+        values["state"] = st.sampled_from(ORDER)
     return cast("st.SearchStrategy[Event]", st.builds(kind, **values))
 
 
@@ -96,6 +99,7 @@ def test_blank_lines_are_no_events() -> None:
         ('{"kind":["back"],"at_s":1}', "not an event: no kind `['back']`"),
         ('{"kind":"Back","at_s":1,"node":"n1"}', "not an event: no kind `Back`"),
         ('{"kind":"back","at_s":"soon","node":"n1"}', "not an event: at_s: Input should be a valid number"),
+        ('{"kind":"said","at_s":1,"node":"n1","device":"d","state":"GONE"}', "not an event: no device state `GONE`"),
         ('{"kind":"back","at_s":1}', "not an event: node: Field required"),
         ('{"kind":"looked","at_s":1,"states":{},"rings":{"n1":[1]}}', "not an event: rings.n1.0: Input should be"),
     ],

@@ -1,0 +1,247 @@
+"""Each wrong history is found out by the one check that judges it, and by no other; in right ones nothing is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+import yaml
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from labctl import checks, history, scenario
+from labctl.checks import CHECKS, QUOTES, Limits, Verdict
+from labctl.history import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
+from labctl.replay import Replay, groups
+from tests.unit.histories import WRONGS, Spoil, World
+from tests.unit.labs import DATA
+
+HISTORIES = DATA / "histories"
+WRONG: dict[str, dict[str, list[str]]] = yaml.safe_load((HISTORIES / "wrong.yaml").read_text("utf-8"))
+RIGHT: dict[str, dict[str, list[str]]] = yaml.safe_load((HISTORIES / "right.yaml").read_text("utf-8"))
+HOLDS = ("passed", "nothing")
+SPOILS = [(check, spoil) for check, spoils in WRONGS.items() for spoil in spoils]
+
+BEGAN = Began(0.0, "s", "lab", "22", ("n1", "n2"), {"mystate": "Custom:mystate"})
+BUSY = Said(1.0, "n1", "Custom:mystate", "BUSY")
+
+
+def read(path: Path) -> tuple[Event, ...]:
+    return history.parse(path.read_text("utf-8"), str(path))
+
+
+def judge(events: Sequence[Event], limits: Limits | None = None) -> dict[str, Verdict]:
+    return {each.check: each for each in checks.judge(events, limits or Limits())}
+
+
+def seen(at_s: float, node: str, state: str) -> Seen:
+    return Seen(at_s, node, "mystate", state)
+
+
+def differing(at_s: float, *nodes: str) -> Looked:
+    """A look at which the first node says Busy, and the others Idle."""
+    states = {node: {"mystate": "Idle" if number else "Busy"} for number, node in enumerate(nodes)}
+    return Looked(at_s, states, dict.fromkeys(nodes, nodes))
+
+
+# By hand
+
+
+def test_each_history_has_its_judgement() -> None:
+    for kind, table in (("wrong", WRONG), ("right", RIGHT)):
+        assert [path.stem for path in sorted((HISTORIES / kind).iterdir())] == [*table]
+
+
+def test_each_check_is_proven_by_several_wrong_histories() -> None:
+    proofs = [check for wrong in WRONG.values() for check in wrong]
+    assert set(proofs) == set(CHECKS)
+    assert min(proofs.count(check) for check in CHECKS) >= 5
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_history_is_found_out_by_one_check_alone(name: str) -> None:
+    verdicts = judge(read(HISTORIES / "wrong" / f"{name}.jsonl"))
+    ((check, parts),) = WRONG[name].items()
+    found = [finding.text for finding in verdicts[check].findings]
+    assert {each for each, verdict in verdicts.items() if verdict.outcome not in HOLDS} == {check}
+    assert len(found) == len(parts), found
+    assert [part for part, text in zip(parts, found, strict=True) if part not in text] == []
+    assert verdicts[check].outcome == "failed"
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_history_that_looks_wrong_holds(name: str) -> None:
+    expected = {check: outcome for outcome, named in RIGHT[name].items() for check in named}
+    verdicts = judge(read(HISTORIES / "right" / f"{name}.jsonl"))
+    assert {each: verdict.outcome for each, verdict in verdicts.items()} == dict.fromkeys(CHECKS, "nothing") | expected
+    assert [verdict.check for verdict in verdicts.values() if verdict.findings and verdict.outcome != "unknown"] == []
+
+
+# By chance
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A cluster that has done all right for a while."""
+    world = World(Random(draw(st.integers(0, 2**32))))  # noqa: S311 - chance, not secrets
+    world.play(draw(st.integers(0, 25)))
+    return world
+
+
+@given(worlds())
+def test_in_a_right_history_nothing_is_found(world: World) -> None:
+    text = "".join(to_line(event) + "\n" for event in world.events)
+    note(text)
+    verdicts = judge(history.parse(text, ""))
+    assert [finding for verdict in verdicts.values() for finding in verdict.findings] == []
+    assert {verdict.outcome for verdict in verdicts.values()} <= {*HOLDS}
+    assert [verdicts[each].outcome for each in ("agreement", "truth", "no_ghosts", "course")] == ["passed"] * 4
+
+
+@pytest.mark.parametrize(("check", "spoil"), SPOILS, ids=[f"{check}-{spoil.__name__}" for check, spoil in SPOILS])
+@given(world=worlds())
+def test_one_wrong_thing_is_found_by_its_check_alone(check: str, spoil: Spoil, world: World) -> None:
+    events = spoil(world)
+    note("\n".join(to_line(event) for event in events))
+    verdicts = judge(events)
+    assert {each for each, verdict in verdicts.items() if verdict.outcome not in HOLDS} == {check}
+    assert verdicts[check].findings
+
+
+# What else is said
+
+
+def test_the_checks_are_those_that_a_scenario_can_name() -> None:
+    assert tuple(CHECKS) == scenario.CHECKS
+    assert [verdict.check for verdict in checks.judge([BEGAN], Limits())] == [*CHECKS]
+
+
+def test_a_finding_names_its_nodes_and_its_time() -> None:
+    (finding,) = judge([BEGAN, BUSY, differing(4.0, "n1", "n2")])["agreement"].findings
+    assert (finding.at_s, finding.nodes) == (4.0, ("n1", "n2"))
+    path = next((HISTORIES / "wrong").glob("*-one-of-two-keeps-a-ghost.jsonl"))
+    (ghost,) = judge(read(path))["no_ghosts"].findings
+    assert ghost.nodes == ("n2",)
+
+
+def test_the_lines_that_tell_most_are_quoted_first() -> None:
+    texts = [
+        "loaded",
+        "Sending state",
+        "more",
+        "CPG mcast failed (6)",
+        "more",
+        *(f"and {number}" for number in range(9)),
+    ]
+    lines = [Line(2 + number / 10, "n2", text) for number, text in enumerate(texts)]
+    (finding,) = judge([BEGAN, BUSY, *lines, differing(4.0, "n1", "n2")])["agreement"].findings
+    quotes = ("n2: CPG mcast failed (6)", "n2: Sending state", "n2: loaded", "n2: more", "n2: and 0", "n2: and 1")
+    assert finding.quotes == quotes
+    assert len(quotes) == QUOTES
+
+
+def test_lines_of_others_and_of_before_are_not_quoted() -> None:
+    old, foreign, mine = Line(2.0, "n1", "before"), Line(4.0, "n3", "elsewhere"), Line(4.1, "n1", "here")
+    alike = Looked(3.0, {"n1": {"mystate": "Busy"}}, {"n1": ("n1",)})
+    (finding,) = judge([BEGAN, BUSY, old, alike, foreign, mine, differing(5.0, "n1", "n2")])["agreement"].findings
+    assert finding.quotes == ("n1: here",)
+
+
+@pytest.mark.parametrize(("delay_ms", "outcome"), [(299.0, "failed"), (301.0, "passed")])
+def test_the_bound_is_the_one_that_is_given(delay_ms: float, outcome: str) -> None:
+    events: list[Event] = [BEGAN, BUSY, seen(1.01, "n1", "Busy"), seen(1.3, "n2", "Busy"), Over(5.0)]
+    assert judge(events, Limits(delay_ms=delay_ms))["bounded_delay"].outcome == outcome
+
+
+@pytest.mark.parametrize(("settle_s", "outcome"), [(2.0, "failed"), (10.0, "nothing")])
+def test_after_a_fault_nothing_is_asked_for_a_while(settle_s: float, outcome: str) -> None:
+    fault: list[Event] = [Fault(0.1, "split", "partition", ("n1", "n2")), Healed(0.2, "split")]
+    events: list[Event] = [BEGAN, *fault, replace(BUSY, at_s=3.0), seen(3.01, "n1", "Busy"), Over(9.0)]
+    events.insert(1, seen(0.01, "n2", "Idle"))
+    verdicts = judge(events, Limits(settle_s=settle_s))
+    assert verdicts["bounded_delay"].outcome == outcome
+    assert verdicts["no_flapping"].outcome == ("passed" if settle_s < 3 else "nothing")
+
+
+def test_delays_are_told_by_node() -> None:
+    events: list[Event] = [BEGAN, BUSY, seen(1.01, "n1", "Busy"), seen(1.03, "n2", "Busy"), Over(5.0)]
+    figures = judge(events)["bounded_delay"].figures
+    assert {name: round(value) for name, value in figures.items()} == {
+        **{"changes": 2, "p50_ms": 30, "p99_ms": 30, "max_ms": 30},
+        **{"max_ms n1": 10, "max_ms n2": 30},
+    }
+
+
+def test_a_node_that_told_before_it_was_known_took_no_time() -> None:
+    events: list[Event] = [BEGAN, seen(0.97, "n1", "Busy"), BUSY, seen(1.02, "n2", "Busy"), Over(5.0)]
+    figures = judge(events)["bounded_delay"].figures
+    assert (figures["max_ms n1"], figures["max_ms n2"]) == (0, 20)
+
+
+def test_a_call_is_judged_or_spared() -> None:
+    path = next((HISTORIES / "right").glob("*-a-call-lost-with-its-node.jsonl"))
+    assert judge(read(path))["calls"].figures == {"judged": 0, "spared": 1}
+
+
+def test_a_generator_that_could_not_keep_up_says_so() -> None:
+    path = next((HISTORIES / "right").glob("*-a-generator-that-could-not-keep-up.jsonl"))
+    (finding,) = judge(read(path))["calls"].findings
+    assert finding.text == "+9.000 s: load alice -> bob: the generator could not keep up, 4.0/s of 10/s"
+
+
+def test_a_history_comes_in_any_order() -> None:
+    events = list(read(HISTORIES / "right" / "005-what-several-say-comes-together.jsonl"))
+    assert checks.judge([events[0], *reversed(events[1:])], Limits()) == checks.judge(events, Limits())
+
+
+# A history played again
+
+
+def test_the_word_of_who_is_gone_does_not_count() -> None:
+    replay = Replay(BEGAN)
+    for event in (BUSY, replace(BUSY, node="n2", state="INUSE"), Gone(2.0, "n1", "kill")):
+        replay.take(event)
+    assert replay.right("Custom:mystate", ("n1", "n2")) == {"InUse"}
+    assert replay.ghosts("Custom:mystate", ("n1", "n2")) == {"Busy"}
+    replay.take(Back(3.0, "n1"))
+    assert replay.right("Custom:mystate", ("n1", "n2")) == {"Busy"}
+    assert replay.ghosts("Custom:mystate", ("n1", "n2")) == set()
+
+
+def test_a_word_that_was_taken_back_before_the_fault_is_no_ghost() -> None:
+    replay = Replay(BEGAN)
+    said = [replace(BUSY, at_s=number, state=state) for number, state in enumerate(("RINGING", "BUSY", "INUSE"), 1)]
+    for event in (said[0], said[1], Fault(1.5, "split", "partition", ("n1", "n2")), said[2]):
+        replay.take(event)
+    assert replay.ghosts("Custom:mystate", ("n2",)) == {"Busy", "InUse"}
+
+
+def test_a_lab_is_whole_when_all_is_mended_for_a_while() -> None:
+    replay = Replay(BEGAN)
+    assert replay.whole(0.0, 10.0)
+    told: list[bool] = []
+    for event in (Gone(1.0, "n1", "kill"), Fault(1.0, "k", "kill", ("n1",)), Healed(2.0, "k"), Back(4.0, "n1")):
+        replay.take(event)
+        told.append(replay.whole(13.0, 10.0))
+    assert told == [False] * 4
+    assert replay.whole(14.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("rings", "expected"),
+    [
+        ({"n1": "123", "n2": "123", "n3": "123"}, [("n1", "n2", "n3")]),
+        ({"n1": "12", "n2": "12", "n3": "3"}, [("n1", "n2"), ("n3",)]),
+        ({"n1": "124", "n2": "124", "n3": "3"}, [("n1", "n2"), ("n3",)]),
+        ({"n1": "12", "n2": "123", "n3": "123"}, [("n1",), ("n2",), ("n3",)]),
+        ({"n1": "", "n2": "", "n3": "3"}, [("n3",), ("n1",), ("n2",)]),
+        ({"n1": "23", "n2": "23", "n3": "23"}, [("n1",), ("n2", "n3")]),
+    ],
+)
+def test_nodes_that_have_the_same_ring_are_a_group(rings: dict[str, str], expected: list[tuple[str, ...]]) -> None:
+    members = {node: tuple(f"n{number}" for number in ring) for node, ring in rings.items()}
+    looked = Looked(1.0, {node: {} for node in rings}, members)
+    assert sorted(groups(looked)) == sorted(expected)
