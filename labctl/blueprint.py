@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import itertools
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -14,7 +16,7 @@ from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUn
 
 from labctl import labfile
 from labctl.spec import EVERY_NODE, Lab, Node
-from labctl.stack import Stack
+from labctl.stack import Extra, Stack
 from labctl.steps import ContainerSpec, File
 
 LABEL_LAB = "labctl.lab"
@@ -32,8 +34,15 @@ PHONES_HOST = "phones"
 SHM_BYTES = 256 << 20
 """Corosync's IPC buffers lie in /dev/shm; Docker's own 64 MiB are too tight for many clients."""
 
+TOTEM_PORT = 5405
+"""corosync.conf(5), mcastport."""
+
+DUNDI_KEY_BITS = 1024
+STRANGER = "stranger"
+"""A key of which every node has the private half, and nobody the public one: whoever signs with it is not known."""
+
 _FIRST_HOST = 11
-_SECRET_FILES = {"corosync/authkey": 0o400}
+_SECRET = re.compile(r"corosync/authkey|asterisk/keys/.*\.key")
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,18 @@ class Secrets:
     def sip(self, phone: str) -> str:
         """A phone's SIP password."""
         return self._derive(f"sip/{phone}", 16)
+
+    def rsa(self, owner: str) -> tuple[str, str]:
+        """A pair of RSA keys, private and public, in PEM. DUNDi takes 1024 bits and no other number (pbx_dundi.c)."""
+        from Crypto.PublicKey import RSA  # noqa: PLC0415 - only labs of several sites need it
+
+        numbers = itertools.count()
+
+        def random(length: int) -> bytes:
+            return hashlib.shake_256(f"{self.seed}/rsa/{owner}/{next(numbers)}".encode()).digest(length)
+
+        key = RSA.generate(DUNDI_KEY_BITS, randfunc=random)
+        return f"{key.export_key().decode()}\n", f"{key.public_key().export_key().decode()}\n"
 
     def pin(self, mailbox: str) -> str:
         """A mailbox's PIN, four digits."""
@@ -136,22 +157,55 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
         "lab": lab,
         "stack": stack,
         "node": node,
+        "cluster": lab.cluster_of(node.name),
+        "subnet": ipaddress.ip_network(subnet),
+        "multicast": multicast(subnet),
         "modules": modules(lab, stack, node),
         "secrets": secrets,
         "address": {each.name: address(subnet, each.nodeid) for each in lab.nodes},
     }
-    texts = {path: _environment().get_template(name).render(context) for path, name in stack.files.items()}
-    if lab.totem.encryption:
+    templates = dict(stack.files)
+    for extra in _extras(lab, stack):
+        templates |= extra.files
+    texts = {path: _environment().get_template(name).render(context) for path, name in sorted(templates.items())}
+    if lab.totem.encryption and lab.rings:
         texts["corosync/authkey"] = secrets.authkey
-    for extra in lab.config:
-        if extra.scope in (EVERY_NODE, node.name):
-            texts[extra.path] = texts.get(extra.path, "") + extra.text.rstrip("\n") + "\n"
-    return tuple(File(f"/etc/{path}", text, _SECRET_FILES.get(path, 0o644)) for path, text in texts.items())
+    if lab.sites:
+        texts |= _keys(lab, node, secrets)
+    for added in lab.config:
+        if added.scope in (EVERY_NODE, node.name):
+            texts[added.path] = texts.get(added.path, "") + added.text.rstrip("\n") + "\n"
+    return tuple(
+        File(f"/etc/{path}", text, 0o400 if _SECRET.fullmatch(path) else 0o644) for path, text in texts.items()
+    )
+
+
+def _extras(lab: Lab, stack: Stack) -> tuple[Extra, ...]:
+    """What the lab's ways for state need."""
+    return (*([stack.carriers[lab.via]] if lab.share else []), *([stack.dundi] if lab.sites and stack.dundi else []))
+
+
+def _keys(lab: Lab, node: Node, secrets: Secrets) -> dict[str, str]:
+    """The private key of a node's site, and the public ones of all."""
+    pairs = {site: secrets.rsa(site) for site in lab.sites}
+    private = {node.site: pairs[node.site][0], STRANGER: secrets.rsa(STRANGER)[0]}
+    return {f"asterisk/keys/{name}.key": key for name, key in private.items()} | {
+        f"asterisk/keys/{site}.pub": public for site, (_, public) in pairs.items()
+    }
+
+
+def multicast(subnet: str) -> tuple[str, int]:
+    """Address and port of a lab's own for Corosync where that finds its members by multicast.
+
+    The address is of the organization's own scope (RFC 2365, 6.2); Corosync also uses the port before it.
+    """
+    network = ipaddress.ip_network(subnet).network_address.packed
+    return f"239.192.{network[1]}.{network[2]}", TOTEM_PORT + 2 * network[2]
 
 
 def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
     """The Asterisk modules that this lab uses on this node, but for the cluster module, in the order of loading."""
-    wanted = list(stack.modules.core)
+    wanted = [*stack.modules.core, *(module for extra in _extras(lab, stack) for module in extra.modules)]
     if lab.phones:
         wanted += stack.modules.sip
     if any(mailbox.node == node.name for mailbox in lab.mailboxes):

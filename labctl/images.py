@@ -103,7 +103,7 @@ def recipes(
     add(BASE, _settings(SUITE=stack.suite or "", MIRROR=mirror))
     add(COROSYNC, packages(build.corosync), BASE)
     add(ASTERISK, packages(build.asterisk), COROSYNC)
-    add(PHONE, packages(build.phone), BASE)
+    add(PHONE, packages(build.phone.packages), BASE)
     if module := build.module:
         settings = {"SOURCE": module.source, "MODULE": stack.cluster_module, "LIBRARIES": " ".join(module.libraries)}
         add(MODULE, packages(module.packages, **settings), BASE)

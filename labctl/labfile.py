@@ -15,10 +15,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StringConstraints,
+    Tag,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
 )
@@ -27,7 +29,7 @@ from pydantic_core import CoreSchema, core_schema
 from labctl.document import ANY, Document, Form, Text, parse, shown, wrong
 from labctl.errors import InvalidFile, UsageError
 from labctl.review import Review
-from labctl.spec import EVERY_NODE, ExtraConfig, Lab, Mailbox, Node, Phone, Totem
+from labctl.spec import EVERY_NODE, Carrier, ExtraConfig, Lab, Mailbox, Node, Phone, Totem
 from labctl.stack import ConfigPath, Stack
 
 MAX_NODES = 16
@@ -107,6 +109,8 @@ class _CountOrList:
         raise wrong("a list, or a count from {span}, is wanted", span=span)
 
 
+_Event = Literal["device_state", "mwi"]
+_EVENTS: list[_Event] = ["device_state", "mwi"]
 _NODES = _CountOrList(1, MAX_NODES)
 _PHONES = _CountOrList(0, MAX_PHONES)
 
@@ -140,6 +144,25 @@ class TotemEntry(_Strict):
     encryption: bool | None = Field(default=None, description="on by default where the transport can")
 
 
+class ShareEntry(_Strict):
+    """What the nodes tell each other, and by which way."""
+
+    events: list[_Event] = Field(default=_EVENTS, description="Kinds of events")
+    via: Carrier = Field(
+        default="corosync", description="The cluster module over Corosync, or PUBLISH from each node to each other"
+    )
+
+
+class DundiEntry(_Strict):
+    """How sites ask each other (dundi.conf)."""
+
+    cache: int = Field(default=2, ge=0, le=3600, description="For how many seconds an answer is kept")
+
+
+def _which(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict | ShareEntry) else "<list>"
+
+
 class LabFile(_Strict):
     """A labctl lab: servers of one Asterisk cluster and the phones on them."""
 
@@ -148,9 +171,15 @@ class LabFile(_Strict):
     nodes: Annotated[list[NodeName] | int, _NODES] = Field(
         default=DEFAULT_NODES, description="How many servers, or their names"
     )
-    share: list[Literal["device_state", "mwi"]] = Field(
-        default=["device_state", "mwi"], description="What the nodes tell each other"
+    sites: dict[Name, Annotated[list[NodeName] | int, _NODES]] | None = Field(
+        default=None,
+        description="In place of `nodes`: clusters of their own, each with so many servers, or their names; "
+        "they ask each other by DUNDi",
     )
+    dundi: DundiEntry = Field(default_factory=DundiEntry)
+    share: Annotated[
+        Annotated[list[_Event], Tag("<list>")] | Annotated[ShareEntry, Tag("<mapping>")], Discriminator(_which)
+    ] = Field(default=_EVENTS, description="What the nodes tell each other, and by which way")
     phones: Annotated[list[PhoneEntry] | int, _PHONES] | None = Field(
         default=None, description="How many phones, or which; one a node by default"
     )
@@ -161,6 +190,9 @@ class LabFile(_Strict):
         default=["mystate"], description="Custom devices, each with a hint of its own name"
     )
     totem: TotemEntry = Field(default_factory=TotemEntry)
+    follows_corosync: bool | None = Field(
+        default=None, description="Whether Asterisk is restarted when Corosync was; what the stack needs by default"
+    )
     modules: Literal["used", "all"] = Field(
         default="used", description="Asterisk loads what the lab uses, or all that is installed"
     )
@@ -229,7 +261,7 @@ def _check(review: Review, stack: Stack | None) -> None:
         count = len(data[key]) if isinstance(data.get(key), list) else span.least
         if not span.least <= count <= span.most:
             review.say((key,), f"{count} {key}", f"{span.least} to {span.most} can be")
-    for pattern in ("nodes *", "phones * name", "phones * extension", "mailboxes * number", "devices *"):
+    for pattern in ("nodes *", "sites * *", "phones * name", "phones * extension", "mailboxes * number", "devices *"):
         review.each_once(*pattern.split())
 
     nodes = _known_nodes(review)
@@ -244,16 +276,51 @@ def _check(review: Review, stack: Stack | None) -> None:
     for path, number in review.values(*numbers):
         if number == ECHO:
             review.say(path, f"no mailbox can be `{ECHO}`", f"*{ECHO} is the echo test")
+    _check_sites(review)
     if stack:
         _check_totem(review, stack)
+        review.known("carrier", review.values("share", "via"), stack.carriers)
+        if data.get("sites") and not stack.dundi:
+            review.say(("sites",), f"the stack {stack.name} has no DUNDi", "leave `sites` out, or take another stack")
 
 
 def _known_nodes(review: Review) -> list[str] | None:
     """The names of the nodes; None if they are in doubt, or if there are none at all."""
+    if "sites" in review.document.data:
+        doubts = review.doubts("sites") or not isinstance(review.document.data["sites"], dict)
+        return (
+            None
+            if doubts
+            else [name for names in _site_nodes(review.document.data["sites"]).values() for name in names]
+        )
     given = review.document.data.get("nodes", DEFAULT_NODES)
     if isinstance(given, list):
         return review.all("nodes", ANY) or None
     return None if review.doubts("nodes") else _node_names(int(given))
+
+
+def _check_sites(review: Review) -> None:
+    sites = review.document.data.get("sites")
+    if sites is None or review.doubts("sites"):
+        return
+    if "nodes" in review.document.data:
+        review.say(("nodes",), "`nodes` and `sites` do not go together", "sites say which nodes there are")
+    names = [name for names in _site_nodes(sites).values() for name in names]
+    if len(sites) < 2:
+        review.say(("sites",), "one site alone", "two at least; `nodes` is for one cluster")
+    if len(names) > MAX_NODES:
+        review.say(("sites",), f"{len(names)} nodes", f"{MAX_NODES} can be in all sites together")
+    listed = [name for _, name in review.values("sites", ANY, ANY)]
+    for name in sorted({name for name in names if names.count(name) > 1} - {n for n in listed if listed.count(n) > 1}):
+        review.say(("sites",), f"two nodes are `{shown(name)}`", "list the nodes of these sites by name")
+
+
+def _site_nodes(sites: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names of each site's nodes."""
+    return {
+        site: nodes if isinstance(nodes, list) else [f"{site}{number}" for number in range(1, int(nodes) + 1)]
+        for site, nodes in sites.items()
+    }
 
 
 def _check_totem(review: Review, stack: Stack) -> None:
@@ -269,12 +336,13 @@ def _check_totem(review: Review, stack: Stack) -> None:
 
 def _fill(entry: LabFile, stack: Stack) -> Lab:
     """The lab, with every default filled in."""
-    names = _node_names(entry.nodes) if isinstance(entry.nodes, int) else entry.nodes
+    nodes = _nodes(entry)
+    names = [node.name for node in nodes]
     given = len(names) if entry.phones is None else entry.phones
     phones = [_default_phone(index, names) for index in range(given)] if isinstance(given, int) else given
     mailboxes = entry.mailboxes
     if mailboxes is None:
-        mailboxes = [MailboxEntry(number=phone.extension, node=names[0]) for phone in phones]
+        mailboxes = [MailboxEntry(number=phone.extension, node=_keeper(phone.node, nodes)) for phone in phones]
     transport = entry.totem.transport or stack.transports[0]
     encryption = entry.totem.encryption
     if encryption is None:
@@ -282,9 +350,9 @@ def _fill(entry: LabFile, stack: Stack) -> Lab:
     return Lab(
         name=entry.name,
         stack=entry.stack,
-        nodes=tuple(Node(name, nodeid) for nodeid, name in enumerate(names, 1)),
-        share=tuple(dict.fromkeys(entry.share)),
-        phones=tuple(_phone(phone, phones, mailboxes) for phone in phones),
+        nodes=nodes,
+        share=tuple(dict.fromkeys(entry.share if isinstance(entry.share, list) else entry.share.events)),
+        phones=tuple(_phone(phone, phones, mailboxes, nodes) for phone in phones),
         mailboxes=tuple(Mailbox(mailbox.number, mailbox.node) for mailbox in mailboxes),
         devices=tuple(entry.devices),
         totem=Totem(entry.totem.token, transport, encryption),
@@ -293,11 +361,32 @@ def _fill(entry: LabFile, stack: Stack) -> Lab:
             ExtraConfig(scope, path, text) for scope, files in entry.config.items() for path, text in files.items()
         ),
         subnet=entry.subnet,
+        via="corosync" if isinstance(entry.share, list) else entry.share.via,
+        cache_s=entry.dundi.cache if entry.sites else 0,
+        follows_corosync=stack.follows_corosync if entry.follows_corosync is None else entry.follows_corosync,
     )
 
 
-def _phone(entry: PhoneEntry, phones: list[PhoneEntry], mailboxes: list[MailboxEntry]) -> Phone:
-    others = [other.name for other in phones if other.name != entry.name]
+def _nodes(entry: LabFile) -> tuple[Node, ...]:
+    """The nodes with their numbers, which are each its own in all sites together."""
+    if entry.sites is not None:
+        pairs = [(name, site) for site, names in _site_nodes(entry.sites).items() for name in names]
+    else:
+        pairs = [(name, "") for name in (_node_names(entry.nodes) if isinstance(entry.nodes, int) else entry.nodes)]
+    return tuple(Node(name, nodeid, site) for nodeid, (name, site) in enumerate(pairs, 1))
+
+
+def _keeper(node: str, nodes: tuple[Node, ...]) -> str:
+    """The first node of a node's site."""
+    site = {each.name: each.site for each in nodes}[node]
+    return next(each.name for each in nodes if each.site == site)
+
+
+def _phone(
+    entry: PhoneEntry, phones: list[PhoneEntry], mailboxes: list[MailboxEntry], nodes: tuple[Node, ...]
+) -> Phone:
+    site = {each.name: each.site for each in nodes}
+    others = [each.name for each in phones if each.name != entry.name and site[each.node] == site[entry.node]]
     watches = tuple(dict.fromkeys(others if entry.watches is None else entry.watches))
     own = entry.extension if entry.extension in [mailbox.number for mailbox in mailboxes] else None
     return Phone(entry.name, entry.node, entry.extension, watches, entry.mailbox or own)
@@ -327,12 +416,13 @@ def to_data(lab: Lab) -> dict[str, Any]:
     data: dict[str, Any] = {
         "name": lab.name,
         "stack": lab.stack,
-        "nodes": [node.name for node in lab.nodes],
-        "share": list(lab.share),
+        **_nodes_data(lab),
+        "share": {"events": list(lab.share), "via": lab.via},
         "phones": [_without_none(vars(phone) | {"watches": list(phone.watches)}) for phone in lab.phones],
         "mailboxes": [vars(mailbox) for mailbox in lab.mailboxes],
         "devices": list(lab.devices),
         "modules": lab.modules,
+        "follows_corosync": lab.follows_corosync,
         "totem": {
             "token": lab.totem.token_ms,
             "transport": lab.totem.transport,
@@ -342,6 +432,13 @@ def to_data(lab: Lab) -> dict[str, Any]:
         "subnet": lab.subnet,
     }
     return _without_none(data)
+
+
+def _nodes_data(lab: Lab) -> dict[str, Any]:
+    if not lab.sites:
+        return {"nodes": [node.name for node in lab.nodes]}
+    sites = {site: [node.name for node in lab.nodes if node.site == site] for site in lab.sites}
+    return {"sites": sites, "dundi": {"cache": lab.cache_s}}
 
 
 def _without_none(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,8 +138,9 @@ class Review:
 
 
 def _path(details: Any) -> Path:
-    """Where pydantic found it; it marks what is wrong with a key itself by one part more."""
-    return tuple(part for part in details["loc"] if part != "[key]")
+    """Where pydantic found it; it marks what is wrong with a key itself by one part more, and so do our own tags of
+    the ways in which one value can be given, such as `<list>`."""
+    return tuple(part for part in details["loc"] if part != "[key]" and not str(part).startswith("<"))
 
 
 def _message(details: Any) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 EVERY_NODE = "all"
 """The scope in `config:` that means every node; no node may have this name."""
 
+Carrier = Literal["corosync", "pjsip-publish"]
+"""What may carry the state between nodes: the cluster module over Corosync, or PUBLISH from each node to each other."""
+
 
 @dataclass(frozen=True)
 class Node:
-    """One server: a Corosync and an Asterisk. `nodeid` is Corosync's, from 1."""
+    """One server: a Corosync and an Asterisk. `nodeid` is Corosync's, from 1; `site` is "" where there are none."""
 
     name: str
     nodeid: int
+    site: str = ""
 
     @property
     def entityid(self) -> str:
@@ -63,7 +68,9 @@ class Lab:
     """A whole lab.
 
     `devices` are Custom devices without a phone, each with a hint of its own name. `modules` is `used` (Asterisk
-    loads what the lab uses) or `all` (what is installed).
+    loads what the lab uses) or `all` (what is installed). `via` carries the state between the nodes of a site;
+    between sites it is asked for by DUNDi, whose answers are kept for `cache_s` seconds. `follows_corosync`: Asterisk
+    is restarted when Corosync was.
     """
 
     name: str
@@ -77,6 +84,32 @@ class Lab:
     modules: str = "used"
     config: tuple[ExtraConfig, ...] = ()
     subnet: str | None = None
+    via: Carrier = "corosync"
+    cache_s: int = 0
+    follows_corosync: bool = False
+
+    @property
+    def rings(self) -> bool:
+        """Whether its nodes are members of a ring."""
+        return self.via == "corosync"
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The names of its sites; none where all nodes are one cluster."""
+        return tuple(dict.fromkeys(node.site for node in self.nodes if node.site))
+
+    def cluster_of(self, node: str) -> tuple[Node, ...]:
+        """The nodes of a node's cluster, itself among them: those of its site, or all. Raises KeyError."""
+        site = self.node(node).site
+        return tuple(each for each in self.nodes if each.site == site)
+
+    def phones_at(self, site: str) -> tuple[Phone, ...]:
+        """The phones that register with nodes of a site; its nodes have hints for these alone."""
+        return tuple(phone for phone in self.phones if self.node(phone.node).site == site)
+
+    def extensions_of(self, node: str) -> tuple[str, ...]:
+        """What a node has hints for. Raises KeyError."""
+        return (*(phone.extension for phone in self.phones_at(self.node(node).site)), *self.devices)
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError."""

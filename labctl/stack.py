@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labctl.document import ANY, Form, Text, parse
 from labctl.review import Review
+from labctl.spec import Carrier
 
 StackTitle = Annotated[
     str, Form("name", r"^[a-z0-9][a-z0-9.-]{0,30}$", "small letters, digits, `.` and `-`, 31 at most")
@@ -23,6 +24,16 @@ ConfigPath = Annotated[
         "file of Asterisk or Corosync",
         r"^(?=.{1,100}$)(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$",
         "a path below /etc, such as asterisk/rtp.conf or corosync/corosync.conf",
+    ),
+]
+
+
+NodePath = Annotated[
+    str,
+    Form(
+        "file of a node",
+        r"^(?=.{1,100}$)(asterisk|corosync|service)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$",
+        "a path below /etc/asterisk, /etc/corosync or /etc/service",
     ),
 ]
 
@@ -39,13 +50,28 @@ class ModuleBuild(_Strict):
     libraries: tuple[Text, ...] = Field(default=(), description="Libraries to link with, without `lib`")
 
 
+class PhoneBuild(_Strict):
+    """The image of the phones: it may stand on another Debian than the nodes do."""
+
+    packages: tuple[Text, ...]
+    suite: Text | None = Field(default=None, description="The stack's own by default")
+    base: Text | None = Field(default=None, description="The stack's own by default")
+
+
 class Build(_Strict):
     """The Debian packages of each image."""
 
     corosync: tuple[Text, ...]
     asterisk: tuple[Text, ...]
-    phone: tuple[Text, ...]
+    phone: PhoneBuild
     module: ModuleBuild | None = None
+    at_once: bool = Field(
+        default=False,
+        description="The whole node comes with its base system: the suite's own apt cannot check signatures any more",
+    )
+    keyring: Text | None = Field(
+        default=None, description="Debian's keyring that its signatures are checked with; the tools' own by default"
+    )
 
 
 class Modules(_Strict):
@@ -54,6 +80,13 @@ class Modules(_Strict):
     core: tuple[Text, ...]
     sip: tuple[Text, ...] = ()
     voicemail: tuple[Text, ...] = ()
+
+
+class Extra(_Strict):
+    """What a node needs beside the rest, for a way in which state goes from node to node or from site to site."""
+
+    modules: tuple[Text, ...] = ()
+    files: dict[NodePath, Text] = Field(default_factory=dict)
 
 
 class Stack(_Strict):
@@ -68,7 +101,19 @@ class Stack(_Strict):
     phone_image: Text | None = Field(default=None, description="A phone image that was built elsewhere")
     cluster_module: Text = Field(description="The Asterisk module that shares state")
     sip_channel: Literal["PJSIP", "SIP"] = Field(description="The technology of dial strings and hints")
+    proven: bool = Field(default=False, description="Whether labctl's own tests have run on it")
+    ring_command: Text = Field(default="corosync-quorumtool -s", description="What prints who is in a node's ring")
     members_command: Text = Field(description="The CLI command that lists what the cluster module sees")
+    other_members_command: Text | None = Field(
+        default=None, description="The same in other words, for versions that do not know the first"
+    )
+    joins: Literal["after-ring", "at-boot"] = Field(
+        default="after-ring", description="When Asterisk loads the cluster module"
+    )
+    follows_corosync: bool = Field(
+        default=False, description="Whether Asterisk is to be restarted when Corosync was, by default"
+    )
+    refreshes_mailboxes: bool = Field(default=True, description="Whether AMI has VoicemailRefresh")
     membership_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that tell of a change of membership"
     )
@@ -79,7 +124,11 @@ class Stack(_Strict):
     encrypted_transports: tuple[Text, ...] = ()
     capabilities: tuple[Text, ...] = ()
     modules: Modules
-    files: dict[ConfigPath, Text] = Field(description="Template of each file below /etc")
+    files: dict[NodePath, Text] = Field(description="Template of each file below /etc")
+    carriers: dict[Carrier, Extra] = Field(
+        default={"corosync": Extra()}, min_length=1, description="What can carry state between nodes"
+    )
+    dundi: Extra | None = Field(default=None, description="For labs of several sites; where it is not, there are none")
 
 
 def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
@@ -87,6 +136,8 @@ def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
     review = Review(parse(text, source))
     stack = review.fit(Stack)
     review.known("template", review.values("files", ANY), templates)
+    review.known("template", review.values("carriers", ANY, "files", ANY), templates)
+    review.known("template", review.values("dundi", "files", ANY), templates)
     review.known("transport", review.values("encrypted_transports", ANY), review.all("transports", ANY))
     if not review.doubts("image") and not review.doubts("build") and not review.doubts("suite"):
         given = {key for key, value in review.document.data.items() if value is not None}

@@ -32,7 +32,7 @@ def tags(of: Stack, contexts: dict[str, Context] = CONTEXTS, mirror: str = "") -
     [
         ({}, set()),
         ({"title": "Another", "modules": {"core": []}, "transports": ["udp"]}, set()),
-        ({"phone": ["sip-tester"]}, {PHONE}),
+        ({"phone": {"packages": ["sip-tester"]}}, {PHONE}),
         ({"asterisk": ["asterisk", "sox"]}, {ASTERISK, NODE}),
         ({"corosync": ["corosync"]}, {COROSYNC, ASTERISK, NODE}),
         ({"cluster_module": "res_other"}, {MODULE, NODE}),
@@ -89,7 +89,7 @@ def test_a_stack_whose_image_was_built_elsewhere_has_nothing_to_build() -> None:
 
 
 def test_settings_reach_the_shell_as_they_are() -> None:
-    made = images.recipes(changed(phone=["a b", "$(reboot)"]), CONTEXTS)
+    made = images.recipes(changed(phone={"packages": ["a b", "$(reboot)"]}), CONTEXTS)
     assert made[PHONE].context[images.SETTINGS][0] == b"PACKAGES='a b $(reboot)'\nMIRROR=''\n"
 
 
