@@ -57,7 +57,7 @@ def parse_hints(text: str) -> tuple[Hint, ...]:
 
 def parse_members(text: str) -> tuple[str, ...]:
     """Who the cluster module sees, as ids, sorted: `corosync show members` (of the CPG group `asterisk`,
-    listed in the order they joined) or `ais show clm members` (of those that are members)."""
+    listed in the order they joined) or `ais show clm members` (of those that are members, such as 0xb1012c6)."""
     ids: list[str] = []
     if "Nodeid:" in text:
         ids = re.findall(r"Group: asterisk\s*\n(?:===[^\n]*Address[^\n]*\n)*=== --> Nodeid: (\d+)", text)
@@ -67,9 +67,14 @@ def parse_members(text: str) -> tuple[str, ...]:
 
 
 def parse_version(text: str) -> str:
-    """The version in `core show version` or `asterisk -V`."""
-    found = re.search(r"Asterisk (\S+)", text)
+    """The version in `core show version`, `core show settings` or `asterisk -V`."""
+    found = re.search(r"(?:Asterisk|^ *Version:) +(\S+)", text, re.MULTILINE)
     return found[1] if found else ""
+
+
+def parse_modules(text: str) -> tuple[str, ...]:
+    """The modules that `module show` or `module show like` lists, by name without the `.so`, in its order."""
+    return tuple(re.findall(r"^(\S+)\.so ", text, re.MULTILINE))
 
 
 def parse_uptime(text: str) -> int | None:

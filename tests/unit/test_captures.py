@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from labctl import asterisk, corosync
 from labctl.asterisk import Hint
 from labctl.facts import Ring
+from labctl.spec import Node
 from tests.unit.labs import DATA
 
 
@@ -40,6 +43,11 @@ def test_members_are_given_in_order(name: str, members: tuple[str, ...]) -> None
     assert asterisk.parse_members(capture(name)) == members
 
 
+def test_members_are_found_in_whichever_words_the_version_knows() -> None:
+    other = "No such command 'ais clm show members' (type 'core show help ais clm' for other possible commands)\n"
+    assert len(asterisk.parse_members(other + capture("asterisk-1.6.2.9-ais-show-clm-members"))) == 3
+
+
 def test_a_member_that_left_is_none() -> None:
     text = capture("asterisk-1.6.2.9-ais-show-clm-members").replace("Member: Yes", "Member: No", 1)
     assert asterisk.parse_members(text) == ("0xc1012c6", "0xd1012c6")
@@ -49,11 +57,50 @@ def test_a_member_that_left_is_none() -> None:
     ("name", "version"),
     [
         ("asterisk-22-core-show-version", "22.10.1+dfsg+~cs6.17.60671434-1"),
+        ("asterisk-1.6.2.9-core-show-settings", "1.6.2.9"),
         ("asterisk-1.6.2.9-core-show-uptime", ""),
     ],
 )
 def test_the_version_is_found_or_none(name: str, version: str) -> None:
     assert asterisk.parse_version(capture(name)) == version
+
+
+def test_the_modules_of_1_6_are_as_many_as_it_counts() -> None:
+    text = capture("asterisk-1.6.2.9-module-show")
+    modules = asterisk.parse_modules(text)
+    assert f"{len(modules)} modules loaded" in text
+    assert len(set(modules)) == len(modules) == 162
+    assert (modules[0], modules[-1]) == ("res_ael_share", "app_playback")
+
+
+def test_a_module_that_is_asked_for_is_there_or_not() -> None:
+    assert asterisk.parse_modules(capture("asterisk-1.6.2.9-module-show-like-ais")) == ("res_ais",)
+    assert asterisk.parse_modules("Module     Description    Use Count \n0 modules loaded\n") == ()
+
+
+def test_what_1_6_has_been_told_of_a_device_is_in_the_words_that_it_was_told_in() -> None:
+    device, state = re.findall(r"--- Name: '(\S+)'  State: '(\w+)'", capture("asterisk-1.6.2.9-devstate-list"))[0]
+    assert device == "Custom:phone"
+    assert state in asterisk.DEVICE_STATES
+
+
+def test_a_phone_of_1_6_that_is_off_has_a_peer_without_an_address() -> None:
+    peers = capture("asterisk-1.6.2.9-sip-show-peers")
+    assert re.findall(r"^(\S+) +\(Unspecified\) +D ", peers, re.MULTILINE) == ["alice"]
+    assert Hint("200", "default", "SIP/alice", "Unavailable", 0) in asterisk.parse_hints(
+        capture("asterisk-1.6.2.9-core-show-hints")
+    )
+
+
+def test_1_6_has_an_entity_id_as_the_lab_gives_it_and_can_say_when_it_is_booted() -> None:
+    settings = capture("asterisk-1.6.2.9-core-show-settings")
+    assert re.findall("Entity ID: +(.+)", settings) == [Node("n1", 1).entityid]
+    assert "Send Manager FullyBooted:    Disabled" in settings
+
+
+def test_every_capture_says_where_it_is_from() -> None:
+    firsts = [path.read_text("utf-8").partition("\n")[0] for path in (DATA / "captures").iterdir()]
+    assert [line for line in firsts if not re.match(r"# (Asterisk|Corosync) [0-9]", line)] == []
 
 
 @pytest.mark.parametrize(
@@ -70,13 +117,9 @@ def test_uptime_in_seconds(text: str, seconds: int | None) -> None:
     assert asterisk.parse_uptime(text) == seconds
 
 
-def test_the_ring_of_corosync_3() -> None:
-    assert corosync.parse_quorumtool(capture("corosync-3-quorumtool-s")) == Ring(True, (1, 2, 3), "1.9")
-
-
 @pytest.mark.parametrize("text", ["", "Cannot initialize QUORUM service\n", "Quorate:          No\n"])
 def test_where_corosync_does_not_say_so_nothing_is_quorate(text: str) -> None:
-    assert corosync.parse_quorumtool(text) == Ring()
+    assert corosync.parse_ring(text, {}) == Ring()
 
 
 @pytest.mark.parametrize(("status", "name"), [("0", "Idle"), ("9", "InUse&Ringing"), ("-1", "NoHint"), ("64", "64")])
