@@ -6,66 +6,17 @@ by agreement if the connected nodes differ, else by truth.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from labctl.history import (
-    Called,
-    Did,
-    Ended,
-    Event,
-    Fault,
-    Gone,
-    Heard,
-    Line,
-    Load,
-    Looked,
-    Over,
-    Said,
-    Seen,
-    beginning,
-)
+from labctl.asked import remote_state, routes
+from labctl.changes import changes
+from labctl.finding import Finding, Limits, Verdict, verdict
+from labctl.history import Called, Did, Ended, Event, Heard, Line, Load, Looked, Over, Seen, beginning
 from labctl.replay import Group, Replay, groups
 
-Outcome = Literal["passed", "failed", "unknown", "nothing"]
-"""`unknown`: it could not be judged. `nothing`: the history holds nothing that it judges."""
-
 QUOTES = 6
-EARLY_S = 0.05
-"""A phone's word is derived from its own SIP, which labctl may hear of after the node's."""
-
 _TELLING = ("CPG mcast failed", "Sending ")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`delay_ms`: in which a state must reach every node. `settle_s`: how long after a fault none is asked for."""
-
-    delay_ms: float = 1000.0
-    settle_s: float = 10.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, in a sentence; the log lines that may explain it."""
-
-    text: str
-    at_s: float
-    nodes: tuple[str, ...] = ()
-    quotes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one check says of a history."""
-
-    check: str
-    outcome: Outcome
-    findings: tuple[Finding, ...] = ()
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 Check = Callable[[Sequence[Event], Limits], Verdict]
@@ -75,13 +26,6 @@ def judge(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]:
     """What every check says. Events need not be in order: several threads wrote them."""
     ordered = sorted(events, key=lambda event: event.at_s)
     return tuple(check(ordered, limits) for check in CHECKS.values())
-
-
-def _verdict(
-    check: str, findings: Sequence[Finding], judged: float, figures: Mapping[str, float] | None = None
-) -> Verdict:
-    outcome: Outcome = "failed" if findings else "passed" if judged else "nothing"
-    return Verdict(check, outcome, tuple(findings), figures or {})
 
 
 # What the nodes say in a look
@@ -112,7 +56,7 @@ def no_ghosts(events: Sequence[Event], _limits: Limits) -> Verdict:
 
 def _of_looks(rule: str, events: Sequence[Event]) -> Verdict:
     looks = sum(isinstance(event, Looked) for event in events)
-    return _verdict(rule, [each.finding for each in _wrongs(events) if each.rule == rule], looks, {"looks": looks})
+    return verdict(rule, [each.finding for each in _wrongs(events) if each.rule == rule], looks, {"looks": looks})
 
 
 def _wrongs(events: Sequence[Event]) -> Iterator[_Wrong]:
@@ -184,7 +128,7 @@ def views(events: Sequence[Event], _limits: Limits) -> Verdict:
                 if other is not None and other != state:
                     text = f"+{look.at_s:.3f} s: {node} says {extension} is {state}, but `asterisk -rx` there {other}"
                     findings.append(Finding(text, look.at_s, (node,)))
-    return _verdict("views", findings, judged, {"compared": judged})
+    return verdict("views", findings, judged, {"compared": judged})
 
 
 def lamps(events: Sequence[Event], _limits: Limits) -> Verdict:
@@ -208,7 +152,7 @@ def lamps(events: Sequence[Event], _limits: Limits) -> Verdict:
                     f"but mailbox {mailbox} on {began.mailboxes[mailbox]} holds {kept[0]} and {kept[1]}"
                 )
                 findings.append(Finding(text, look.at_s, tuple(sorted(pair))))
-    return _verdict("lamps", findings, judged, {"compared": judged})
+    return verdict("lamps", findings, judged, {"compared": judged})
 
 
 # What was done
@@ -226,7 +170,7 @@ def course(events: Sequence[Event], _limits: Limits) -> Verdict:
     findings = tuple(Finding(f"+{at_s:.3f} s: {text}", at_s) for at_s, text in errors)
     if over and over[0].error.startswith("unknown: "):
         return Verdict("course", "unknown", findings or (Finding(over[0].error, over[0].at_s),))
-    return _verdict("course", findings, len(steps), {"steps": len(steps)})
+    return verdict("course", findings, len(steps), {"steps": len(steps)})
 
 
 def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
@@ -253,7 +197,7 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
     unknown = tuple(_saturation(load) for load in loads if load.saturated)
     if unknown and not findings:
         return Verdict("calls", "unknown", unknown, figures)
-    return _verdict("calls", findings, judged, figures)
+    return verdict("calls", findings, judged, figures)
 
 
 def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterator[Finding]:
@@ -290,118 +234,15 @@ def _touched(events: Sequence[Event], nodes: Sequence[str], since_s: float, unti
 # How fast, and how straight
 
 
-@dataclass
-class _Change:
-    """By a node's word the right state of an extension changed; when each node told of the new one."""
-
-    said: Said
-    extension: str
-    new: str
-    judged: bool
-    until_s: float = float("inf")
-    told_s: dict[str, float] = field(default_factory=dict)
-    flaps: list[Seen] = field(default_factory=list)
-
-
-class _Changes:
-    """Every change while nothing was broken, with what the nodes then told until the next, or until something broke."""
-
-    def __init__(self, events: Sequence[Event], limits: Limits) -> None:
-        self._began = beginning(events)
-        self._extensions = {device: extension for extension, device in self._began.extensions.items()}
-        self._replay = Replay(self._began)
-        self._loads = [event for event in events if isinstance(event, Load)]
-        self._all: dict[str, list[_Change]] = {extension: [] for extension in self._began.extensions}
-        told: dict[tuple[str, str], list[Seen]] = {}
-        for event in events:
-            if isinstance(event, Said):
-                self._said(event, limits)
-            elif isinstance(event, Seen):
-                told.setdefault((event.extension, event.node), []).append(event)
-            else:
-                self._replay.take(event)
-                if isinstance(event, Fault | Gone | Over):
-                    self._close(self._all, event.at_s)
-        self._close(self._all, events[-1].at_s)
-        for extension, changes in self._all.items():
-            at_first = Replay(self._began).right(self._began.extensions[extension], ())
-            for node in self._began.nodes:
-                _follow(changes, node, told.get((extension, node), []), at_first, limits.delay_ms / 1000)
-        found = [change for changes in self._all.values() for change in changes if change.judged]
-        self.found = sorted(found, key=lambda change: change.said.at_s)
-
-    def _said(self, said: Said, limits: Limits) -> None:
-        before = self._replay.right(said.device, self._began.nodes)
-        self._replay.take(said)
-        after = self._replay.right(said.device, self._began.nodes)
-        extension = self._extensions.get(said.device)
-        if extension is None or after == before:
-            return
-        self._close([extension], said.at_s)
-        if not any(load.began_s <= said.at_s <= load.at_s for load in self._loads_of(extension)):
-            judged = before.isdisjoint(after) and self._replay.whole(said.at_s, limits.settle_s)
-            self._all[extension].append(_Change(said, extension, next(iter(after)), judged))
-
-    def _loads_of(self, extension: str) -> list[Load]:
-        """What changed the state of an extension too often to follow."""
-        return [load for load in self._loads if extension in load.extensions]
-
-    def _close(self, extensions: Iterable[str], at_s: float) -> None:
-        """What was said last of each extension holds no longer; nor has it since a load began."""
-        for extension in extensions:
-            for change in self._all[extension][-1:]:
-                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.said.at_s]
-                change.until_s = min(change.until_s, at_s, *loads_s)
-
-
-def _follow(
-    changes: Sequence[_Change], node: str, seens: Sequence[Seen], at_first: frozenset[str], bound_s: float
-) -> None:
-    """What a node told of an extension, beside the changes: since when it told of each, and what else it told then.
-
-    What was said before may still arrive; who told the same before that has then not told of the newer change. Who
-    has told nothing yet is as it was at first.
-    """
-    sources = _sources(changes, seens, bound_s)
-    for number, change in enumerate(changes):
-        since_s: float | None = None
-        first = max(0, bisect_left(seens, change.said.at_s, key=lambda seen: seen.at_s) - 1)
-        for seen, source in islice(zip(seens, sources, strict=True), first, None):
-            if seen.at_s > change.until_s or source > number:
-                break
-            if seen.state == change.new:
-                since_s = seen.at_s if since_s is None else since_s
-            elif source >= 0:
-                since_s = None
-            elif since_s is not None:
-                change.flaps.append(seen)
-        if change.new in at_first and all(seen.at_s > change.until_s for seen in seens[:1]):
-            since_s = change.said.at_s
-        if since_s is not None:
-            change.told_s[node] = since_s
-
-
-def _sources(changes: Sequence[_Change], seens: Sequence[Seen], bound_s: float) -> list[int]:
-    """For each thing that a node told the number of the change that it may come from: the first that is not before
-    that of what it told before it. -1 where there is none."""
-    found: list[int] = []
-    first = 0
-    for seen in seens:
-        first = max(first, bisect_left(changes, seen.at_s - bound_s, key=lambda change: change.until_s))
-        end = bisect_right(changes, seen.at_s + EARLY_S, key=lambda change: change.said.at_s)
-        found.append(next((number for number in range(first, end) if changes[number].new == seen.state), -1))
-        first = max(first, found[-1])
-    return found
-
-
 def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
     """While nothing is broken, every change reaches every node in time."""
     heard = any(isinstance(event, Seen) for event in events)
     findings: list[Finding] = []
     delays: dict[str, list[float]] = {node: [] for node in beginning(events).nodes if heard}
-    for change in _Changes(events, limits).found:
+    found = changes(events, limits)
+    for change in found:
         judged_s = change.until_s - change.said.at_s
-        for node, mine in delays.items():
+        for node, mine in ((node, delays[node]) for node in change.nodes if heard):
             told_s = change.told_s.get(node)
             delay_ms = None if told_s is None else max(0.0, (told_s - change.said.at_s) * 1000)
             if delay_ms is not None:
@@ -416,7 +257,7 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
     every = sorted(delay for mine in delays.values() for delay in mine)
     figures = {"p50_ms": _share(every, 0.5), "p99_ms": _share(every, 0.99), "max_ms": every[-1]} if every else {}
     figures |= {f"max_ms {node}": round(max(mine), 2) for node, mine in delays.items() if mine}
-    return _verdict("bounded_delay", findings, len(every) + len(findings), {"changes": len(every), **figures})
+    return verdict("bounded_delay", findings, len(every) + len(findings), {"changes": len(every), **figures})
 
 
 def _share(ordered: Sequence[float], share: float) -> float:
@@ -425,7 +266,7 @@ def _share(ordered: Sequence[float], share: float) -> float:
 
 def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
     """A node that has told of a new state does not go back without anybody having said so."""
-    changes = _Changes(events, limits).found
+    found = changes(events, limits) if any(isinstance(event, Seen) for event in events) else []
     findings = [
         Finding(
             f"+{seen.at_s:.3f} s: {seen.node} told {seen.extension} {seen.state} after it had told {change.new}, "
@@ -433,10 +274,10 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
             seen.at_s,
             (seen.node,),
         )
-        for change in changes
+        for change in found
         for seen in change.flaps
     ]
-    return _verdict("no_flapping", findings, len(changes), {"changes": len(changes)})
+    return verdict("no_flapping", findings, len(found), {"changes": len(found)})
 
 
 CHECKS: Mapping[str, Check] = {
@@ -447,6 +288,8 @@ CHECKS: Mapping[str, Check] = {
     "no_flapping": no_flapping,
     "lamps": lamps,
     "calls": calls,
+    "routes": routes,
+    "remote_state": remote_state,
     "views": views,
     "course": course,
 }

@@ -8,19 +8,19 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from labctl import ami, asterisk, corosync
+from labctl import ami, asterisk, corosync, dundi
 from labctl.asterisk import Message
 from labctl.blueprint import ROLE_NODE, Secrets
+from labctl.corosync import RingLog
 from labctl.engine import Engine, LogStream
 from labctl.errors import LabError, NotReady
-from labctl.facts import UNKNOWN, Container, Crossing, Learned, NodeView, Observation, Ring, StateRow
+from labctl.facts import UNKNOWN, Learned, NodeView, Observation, Ring, StateRow
+from labctl.inspection import numbered, ring_numbers
 from labctl.spec import Lab, Node
 from labctl.stack import Stack
 from labctl.wait import Deadline, Signal
 
-PROOF_CONTEXT = "proof"
 LAB_CONTEXT = "lab"
-PROOF_ROUND_S = 1.0
 LOG_TAIL = 8
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
@@ -28,9 +28,6 @@ LOOK_AGAIN_S = 1.0
 
 LineListener = Callable[[str, float, str, Ring | None], None]
 """Told a node, a monotonic time, a line of its log, and the membership where the line changed it."""
-
-_RING_COMMAND = ["corosync-quorumtool", "-s"]
-_STATUS = {"INUSE": "1", "NOT_INUSE": "0"}
 
 
 class Cluster:
@@ -42,12 +39,11 @@ class Cluster:
         self._stack = stack
         self._secrets = Secrets(seen.networks[0].seed if seen.networks else "")
         self._containers = {each.node: each for each in seen.containers if each.role == ROLE_NODE}
+        self._numbers = ring_numbers(lab, seen)
         self._connections: dict[str, ami.Connection] = {}
-        self._rings: dict[str, Ring] = {}
+        self._rings: dict[str, RingLog] = {}
         self._signal = Signal()
         self._membership = Signal()
-        self._lock = threading.Lock()
-        self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._listeners: list[Callable[[str, float, Message], None]] = []
         self._line_listeners: list[LineListener] = []
         self._log_streams: dict[str, LogStream] = {}
@@ -92,7 +88,8 @@ class Cluster:
         """Have every line that a node logs from now on told to `listener`, from the node's own thread."""
         self._line_listeners.append(listener)
         for node in self._connections:
-            self._rings.setdefault(node, self.ring(node))
+            if node not in self._rings:
+                self._note_ring(node, self.ring(node))
             self._watch_log(node, since=int(time.time()))
 
     def reconnect(self, node: str, deadline: Deadline) -> None:
@@ -110,7 +107,7 @@ class Cluster:
         connection = self.connection(node)
         self._membership.wait_until(lambda: connection.booted or connection.ended, deadline)
         if not connection.booted:
-            raise self._not_ready(f"{node} is not back after {deadline.timeout_s:g} s", {node: ["not fully booted"]})
+            raise self.not_ready(f"{node} is not back after {deadline.timeout_s:g} s", {node: ["not fully booted"]})
 
     def disconnect(self, node: str) -> None:
         """Hang up on a node that is gone."""
@@ -125,7 +122,14 @@ class Cluster:
 
     def known_ring(self, node: str) -> Ring:
         """Corosync's membership as the node's log told it last."""
-        return self._rings.get(node, Ring())
+        return self._ring_log(node).ring
+
+    def ask(self, node: str, number: str, context: str, *, fresh: bool = True) -> tuple[dundi.Answer, ...]:
+        """What other sites answer a node that asks for a number by DUNDi; `fresh` passes by earlier answers.
+
+        Raises LabError.
+        """
+        return dundi.parse_lookup(self.connection(node).command(dundi.command(number, context, fresh=fresh)))
 
     def _connect(self, node: str) -> None:
         stream = self._engine.open_stream(self._containers[node].id, ami.CONNECT)
@@ -134,9 +138,6 @@ class Cluster:
         connection.open()
 
     def _on_event(self, node: str, at_s: float, message: Message) -> None:
-        if message.get("Event") == "ExtensionStatus" and message.get("Context") == PROOF_CONTEXT:
-            with self._lock:
-                self._told[node, message["Exten"]] = (message["Status"], at_s)
         if message.get("Event") in ("FullyBooted", "Disconnected"):
             self._membership.notify()
         for listener in self._listeners:
@@ -161,7 +162,7 @@ class Cluster:
             )
         missing = {node: what for node, what in lacks.items() if what}
         if missing:
-            raise self._not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
+            raise self.not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
 
     def _await_node(self, node: Node, deadline: Deadline) -> list[str]:
         """What the node still lacks at the deadline, or when its container has ended; empty once it is ready."""
@@ -172,7 +173,8 @@ class Cluster:
         if not connection.booted:
             state = "has ended" if self._has_ended(node.name) else "runs"
             return [f"Asterisk is not fully booted (the container {state})"]
-        self._rings[node.name] = self._told_ring(node.name)
+        if self.lab.rings:
+            self._note_ring(node.name, self._told_ring(node.name))
         if self._lacks(node):
             self._watch_log(node.name)
         while lacks := self._lacks_now(node, deadline):
@@ -188,12 +190,14 @@ class Cluster:
         before = self._membership.count
         lacks = self._lacks(node)
         if lacks and not self._membership.wait_beyond(before, Deadline(min(LOOK_AGAIN_S, deadline.left_s))):
-            self._rings[node.name] = self.ring(node.name)
+            self._note_ring(node.name, self.ring(node.name))
         return lacks
 
     def _lacks(self, node: Node) -> list[str]:
-        expected = len(self.lab.nodes)
-        ring = self._rings[node.name]
+        if not self.lab.rings:
+            return []
+        expected = len(self.lab.cluster_of(node.name))
+        ring = self.known_ring(node.name)
         if len(ring.members) != expected:
             return [f"its ring has {len(ring.members)} of {expected} members"]
         if not ring.quorate:
@@ -201,21 +205,37 @@ class Cluster:
         if not self.lab.share:
             return []
         try:
-            seen = asterisk.parse_members(self.connection(node.name).command(self._stack.members_command))
+            seen = self._module_members(node.name)
         except LabError as error:
             return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
         return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"] if len(seen) != expected else []
 
     def _told_ring(self, node: str) -> Ring:
         """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
-        ring = Ring()
+        log = RingLog(self._numbers)
         for line in self._engine.logs(self._containers[node].id, tail=LOG_START).splitlines():
-            ring = corosync.follow_log(ring, line)
-        return ring if ring.members else self.ring(node)
+            log.feed(line)
+        return log.ring if log.ring.members else self.ring(node)
 
     def ring(self, node: str) -> Ring:
         """Corosync's membership as the node sees it now; an empty one where it does not answer."""
-        return corosync.parse_quorumtool(self._engine.run(self._containers[node].id, _RING_COMMAND).text)
+        if not self.lab.rings:
+            return Ring()
+        done = self._engine.run(self._containers[node].id, self._stack.ring_command.split())
+        return corosync.parse_ring(done.text, self._numbers)
+
+    def _ring_log(self, node: str) -> RingLog:
+        return self._rings.setdefault(node, RingLog(self._numbers))
+
+    def _note_ring(self, node: str, ring: Ring) -> None:
+        """Have what was seen otherwise stand for what the log has told so far."""
+        self._ring_log(node).ring = ring
+
+    def _module_members(self, node: str) -> tuple[str, ...]:
+        """The ids that the node's cluster module sees, in whichever of the stack's words it knows."""
+        commands = filter(None, (self._stack.members_command, self._stack.other_members_command))
+        said = "\n".join(self.connection(node).command(each) for each in commands)
+        return asterisk.parse_members(said)
 
     def _watch_log(self, node: str, since: int | None = None) -> None:
         """Follow the node's log for lines that tell of its membership, and for who listens: from what it said last,
@@ -238,18 +258,19 @@ class Cluster:
 
     def _on_line(self, node: str, line: str) -> None:
         at_s = time.monotonic()
-        before = self._rings.get(node, Ring())
-        self._rings[node] = corosync.follow_log(before, line)
+        before = self.known_ring(node)
+        ring = self._ring_log(node).feed(line)
         if any(word in line for word in self._stack.membership_lines):
             self._membership.notify()
         for listener in self._line_listeners:
-            listener(node, at_s, line, self._rings[node] if self._rings[node] != before else None)
+            listener(node, at_s, line, ring if ring != before else None)
 
     def _has_ended(self, node: str) -> bool:
         seen = {each.node: each.state for each in self._engine.observe(self.lab.name).containers}
         return seen.get(node) != "running"
 
-    def _not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
+    def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
+        """An error that says which node lacks what, and shows the last lines of that node's log."""
         lines = [message]
         for node, lacks in missing.items():
             lines += [f"  {node}: {', '.join(lacks)}"]
@@ -257,67 +278,6 @@ class Cluster:
                 tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL)
                 lines += [f"    {line}" for line in tail.splitlines()]
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
-
-    # Proof
-
-    def prove(self, deadline: Deadline) -> list[Crossing]:
-        """Change a device's state on every node, there and back, and see each change on every other node.
-
-        Returns the crossings of the first change; their delay is from sending it to the origin to hearing
-        of it from the observer. Raises NotReady at the deadline, with who did not see whom.
-        """
-        if "device_state" not in self.lab.share:
-            return []
-        names = [node.name for node in self.lab.nodes]
-        asked = {name: self._ask_state(name, f"proof-{name}", PROOF_CONTEXT) for name in names}
-        idle = {name: self._state(name, number) == "Idle" for name, number in asked.items()}
-        crossings = self._prove_change({name: "INUSE" if idle[name] else "NOT_INUSE" for name in names}, deadline)
-        self._prove_change({name: "NOT_INUSE" for name in names if idle[name]}, deadline)
-        return crossings
-
-    def _prove_change(self, values: dict[str, str], deadline: Deadline) -> list[Crossing]:
-        """Make the changes, again if they do not arrive within PROOF_ROUND_S: what a node says while its ring
-        synchronises is lost (cpg_mcast_joined(3), CS_ERR_TRY_AGAIN), and is not said again."""
-        while True:
-            crossings, unseen = self._change(values, Deadline(min(PROOF_ROUND_S, deadline.left_s)))
-            if not unseen:
-                return crossings
-            if deadline.passed:
-                missing: dict[str, list[str]] = {}
-                for observer, origin in unseen:
-                    missing.setdefault(observer, []).append(f"did not see the change made on {origin}")
-                raise self._not_ready(f"state does not cross after {deadline.timeout_s:g} s", missing)
-            back = {name: "INUSE" if value == "NOT_INUSE" else "NOT_INUSE" for name, value in values.items()}
-            self._change(back, Deadline(min(PROOF_ROUND_S, deadline.left_s)))
-
-    def _change(self, values: dict[str, str], deadline: Deadline) -> tuple[list[Crossing], list[tuple[str, str]]]:
-        """Set the proof devices of nodes; what was seen, and which (observer, origin) was not."""
-        names = [node.name for node in self.lab.nodes]
-        pairs = [(observer, origin) for observer in names for origin in values if observer != origin]
-        sent_s: dict[str, float] = {}
-        numbers: dict[str, str] = {}
-        for origin, value in values.items():
-            sent_s[origin] = time.monotonic()
-            numbers[origin] = self.set_device(origin, f"Custom:proof-{origin}", value)
-
-        def unseen() -> list[tuple[str, str]]:
-            with self._lock:
-                return [
-                    (observer, origin)
-                    for observer, origin in pairs
-                    if self._told.get((observer, f"proof-{origin}"), ("", 0.0))[0] != _STATUS[values[origin]]
-                ]
-
-        self._signal.wait_until(lambda: not unseen(), deadline)
-        for origin, number in numbers.items():
-            self.connection(origin).answer(number)
-        left = unseen()
-        crossings = [
-            Crossing(origin, observer, (self._told[observer, f"proof-{origin}"][1] - sent_s[origin]) * 1000)
-            for observer, origin in pairs
-            if (observer, origin) not in left
-        ]
-        return crossings, left
 
     # What the nodes say
 
@@ -337,15 +297,19 @@ class Cluster:
             if nodes is None or node in nodes
         }
         said = {node: self._hints(node, number) for node, number in asked.items()}
-        hints = [(phone.extension, f"{self._stack.sip_channel}/{phone.name}") for phone in self.lab.phones]
-        hints += [(device, f"Custom:{device}") for device in self.lab.devices]
+        hints = [
+            (phone.extension, f"{self._stack.sip_channel}/{phone.name}", self.lab.cluster_of(phone.node))
+            for phone in self.lab.phones
+        ]
+        sites = {node.site: self.lab.cluster_of(node.name) for node in self.lab.nodes}
+        hints += [(device, f"Custom:{device}", cluster) for device in self.lab.devices for cluster in sites.values()]
         return [
             StateRow(
                 extension,
                 device,
-                {node.name: said.get(node.name, {}).get(extension, UNKNOWN) for node in self.lab.nodes},
+                {each.name: said.get(each.name, {}).get(extension, UNKNOWN) for each in nodes},
             )
-            for extension, device in hints
+            for extension, device, nodes in hints
         ]
 
     def _hints(self, node: str, number: str) -> dict[str, str]:
@@ -365,13 +329,13 @@ class Cluster:
 
         def ready() -> bool:
             nonlocal said
-            row = next(row for row in self.states(nodes) if row.extension == extension)
-            said = {node: each for node, each in row.states.items() if nodes is None or node in nodes}
+            rows = [row.states for row in self.states(nodes) if row.extension == extension]
+            said = {node: each for row in rows for node, each in row.items() if nodes is None or node in nodes}
             return set(said.values()) == {state}
 
         if not self._signal.wait_until(ready, deadline):
             missing = {node: [f"says {each}"] for node, each in said.items() if each != state}
-            raise self._not_ready(f"{extension} is not {state} after {deadline.timeout_s:g} s", missing)
+            raise self.not_ready(f"{extension} is not {state} after {deadline.timeout_s:g} s", missing)
 
     def follow(self, extension: str) -> list[tuple[str, float, str]]:
         """A list to which every change of the extension is added from now on: node, monotonic seconds, state."""
@@ -397,20 +361,11 @@ class Cluster:
             node.name,
             container.state,
             container.address,
-            self._rings.get(node.name, Ring()),
-            asterisk.parse_members(connection.command(self._stack.members_command)) if self.lab.share else (),
+            self.known_ring(node.name),
+            numbered(self._module_members(node.name), self._numbers) if self.lab.share and self.lab.rings else (),
             asterisk.parse_version(connection.command("core show version")),
             asterisk.parse_uptime(connection.command("core show uptime")),
         )
-
-    def _ask_state(self, node: str, extension: str, context: str) -> str:
-        return self.connection(node).send("ExtensionState", Exten=extension, Context=context)
-
-    def _state(self, node: str, number: str) -> str:
-        try:
-            return asterisk.extension_state(self.connection(node).answer(number)["Status"])
-        except LabError:
-            return UNKNOWN
 
 
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
@@ -423,22 +378,3 @@ def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
         start = first.setdefault((turn, state), at_s)
         result.append((turn, Learned(state, node, round((at_s - start) * 1000, 2))))
     return tuple(each for _, each in sorted(result, key=lambda pair: pair[0]))
-
-
-def view(engine: Engine, stack: Stack, container: Container) -> NodeView:
-    """One row of `labctl ps`: the node's own tools asked in one go."""
-    if container.state != "running":
-        return NodeView(container.node, container.state, container.address)
-    questions = (stack.members_command, "core show version", "core show uptime")
-    script = "; echo @@; ".join([" ".join(_RING_COMMAND), *(f"asterisk -rx '{question}'" for question in questions)])
-    text = engine.run(container.id, ["sh", "-c", f"({script}) 2>&1"]).text
-    ring, members, version, uptime = (text.split("@@\n") + [""] * 4)[:4]
-    return NodeView(
-        container.node,
-        container.state,
-        container.address,
-        corosync.parse_quorumtool(ring),
-        asterisk.parse_members(members),
-        asterisk.parse_version(version),
-        asterisk.parse_uptime(uptime),
-    )

@@ -15,9 +15,10 @@ from labctl import checks, story
 from labctl import engine as engines
 from labctl import lab as labs
 from labctl.build import Options
-from labctl.checks import CHECKS, Limits, Verdict
+from labctl.checks import CHECKS
 from labctl.errors import LabError, NotReady
 from labctl.faults import NODE
+from labctl.finding import Limits, Verdict
 from labctl.history import Called, Ended, Over
 from labctl.journal import Journal
 from labctl.labfile import Overrides

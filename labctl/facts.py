@@ -95,6 +95,30 @@ class Crossing:
 
 
 @dataclass(frozen=True)
+class Route:
+    """A way to a number of another site's, found by DUNDi within `took_ms`."""
+
+    asker: str
+    number: str
+    destination: str
+    took_ms: float
+
+
+@dataclass(frozen=True)
+class SiteState:
+    """An extension, and what each site says of it: its own by its hints, another by what that answers by DUNDi.
+
+    `states`: the site that asks -> the state, UNKNOWN where nobody answers. `by`: the site that asks -> who answered.
+    """
+
+    extension: str
+    device: str
+    home: str
+    states: dict[str, str]
+    by: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Learned:
     """A state of an extension, and when a node learned it: `after_ms` after the node that said it first."""
 

@@ -23,9 +23,10 @@ INTERFACE = "eth0"
 SERVICES = ("corosync", "asterisk")
 NODE = "node"
 EVERY = "all"
+TOTEM, SIP, DUNDI = "totem", "sip", "dundi"
 
-TRAFFIC = {"all": "", "totem": "-p udp --dport 5404:5405", "sip": "-p udp --dport 5060"}
-"""What a filter may be held to: corosync.conf(5), mcastport, and the port before it; RFC 3261, 19.1.2."""
+TRAFFIC = {"all": "", "totem": "-p udp --dport 5404:5405", "sip": "-p udp --dport 5060", "dundi": "-p udp --dport 4520"}
+"""What a filter may be held to: corosync.conf(5), mcastport, and the port before it; RFC 3261, 19.1.2; dundi.conf."""
 
 Pair = tuple[str, str]
 """Sender and receiver."""
@@ -36,7 +37,7 @@ class Fault:
     """Something that goes wrong, by a name of its own.
 
     `scripts` and `undo`: node -> shell commands. `container` is what is done to the containers of `nodes`: kill, stop
-    or pause. `blocked` are the pairs between which Totem does not cross. `absent` are nodes whose Corosync is in no
+    or pause. `blocked` are the pairs between which `traffic` does not cross. `absent` are nodes whose Corosync is in no
     ring. `passes` is true where a supervisor undoes it at once.
     """
 
@@ -48,8 +49,13 @@ class Fault:
     undo: Mapping[str, str] = field(default_factory=dict)
     container: str = ""
     blocked: frozenset[Pair] = frozenset()
+    traffic: str = EVERY
     absent: tuple[str, ...] = ()
     passes: bool = False
+
+    def blocks(self, traffic: str) -> frozenset[Pair]:
+        """The pairs between which that kind of traffic does not cross."""
+        return self.blocked if self.traffic in (EVERY, traffic) else frozenset()
 
 
 @dataclass(frozen=True)
@@ -237,13 +243,14 @@ def parse_abilities(text: str) -> frozenset[str]:
 # What faults come to
 
 
-def rings(nodes: Collection[str], faults: Collection[Fault]) -> dict[str, tuple[str, ...]] | None:
-    """Who should be in each node's ring under these faults; nodes without a Corosync have none.
+def rings(nodes: Collection[str], faults: Collection[Fault], traffic: str = TOTEM) -> dict[str, tuple[str, ...]] | None:
+    """Who should be in each node's ring under these faults; nodes without a Corosync have none. Where the state goes by
+    other `traffic`, who hears whom by that.
 
     None where it cannot be told: nodes of which some hear each other and others do not, or only one way.
     """
     absent = {node for fault in faults for node in fault.absent}
-    blocked = {pair for fault in faults for pair in fault.blocked}
+    blocked = {pair for fault in faults for pair in fault.blocks(traffic)}
     live = [node for node in nodes if node not in absent]
     heard = {node: {other for other in live if {(node, other), (other, node)}.isdisjoint(blocked)} for node in live}
     one_way = any((receiver, sender) not in blocked for sender, receiver in blocked if {sender, receiver} <= set(live))
@@ -306,7 +313,8 @@ def _filter(
             touched,
             scripts,
             {node: _remove_chain(name) for node in scripts},
-            blocked=frozenset(pairs) if traffic != "sip" else frozenset(),
+            blocked=frozenset(pairs),
+            traffic=traffic,
         )
     )
 

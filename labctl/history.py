@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,7 +26,8 @@ class Began:
     """The run begins: what the lab is.
 
     `extensions`: extension -> device. `homes`: device -> the one node that speaks for it (a phone's; Custom devices
-    have none). `mailboxes`: mailbox -> the node that keeps it. `lamps`: phone -> the mailbox it watches.
+    have none). `mailboxes`: mailbox -> the node that keeps it. `lamps`: phone -> the mailbox it watches. `sites`: node
+    -> its site, where nodes are not all one cluster. `cache_s`: for how long an answer of another site's is kept.
     """
 
     at_s: float
@@ -41,6 +42,21 @@ class Began:
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     utc: str = ""
+    sites: dict[str, str] = field(default_factory=dict)
+    cache_s: float = 0.0
+    via: str = "corosync"
+
+    @property
+    def clusters(self) -> tuple[tuple[str, ...], ...]:
+        """The nodes of each site, or all."""
+        names = dict.fromkeys(self.sites.get(node, "") for node in self.nodes)
+        return tuple(tuple(node for node in self.nodes if self.sites.get(node, "") == site) for site in names)
+
+    def home(self, number: str) -> str:
+        """The node that a phone's extension, or `*` and a mailbox, is at; "" where it is at none."""
+        if number.startswith("*"):
+            return self.mailboxes.get(number[1:], "")
+        return self.homes.get(self.extensions.get(number, ""), "")
 
 
 @dataclass(frozen=True)
@@ -115,12 +131,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault is in force from now on; `nodes` are those it touches."""
+    """A fault is in force from now on; `nodes` are those it touches.
+
+    `unasked`: pairs of nodes, first who sends, between which no question of DUNDi's crosses.
+    """
 
     at_s: float
     fault: str
     what: str
     nodes: tuple[str, ...]
+    unasked: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +221,23 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A node asked other sites by DUNDi: for the way to a number (`route`), or for its state there.
+
+    `answers` are dial strings (PJSIP/103@node-w1), or Asterisk's words for states, each by the node of `by` that gave
+    it. `found`: whether there must be one, as whoever had it asked says; None where that follows from what is in force.
+    """
+
+    at_s: float
+    node: str
+    what: Literal["route", "state"]
+    number: str
+    answers: tuple[str, ...]
+    by: tuple[str, ...] = ()
+    found: bool | None = None
+
+
+@dataclass(frozen=True)
 class Looked:
     """All that could be seen at once, when the lab was quiet. Nodes that did not answer are left out.
 
@@ -243,6 +280,7 @@ Event = (
     | Ended
     | Heard
     | Load
+    | Asked
     | Looked
     | Over
 )
@@ -251,7 +289,7 @@ KINDS: Mapping[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(Began, Did, Said, Seen, Notified, Lamp, Ring, Line, Fault, Healed),
-        *(Gone, Back, Called, Ended, Heard, Load, Looked, Over),
+        *(Gone, Back, Called, Ended, Heard, Load, Asked, Looked, Over),
     )
 }
 _ADAPTERS = {kind: TypeAdapter(model) for kind, model in KINDS.items()}

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from labctl.checks import Verdict
 from labctl.errors import InvalidFile, Problem
+from labctl.finding import Verdict
 from labctl.scenario import Known
 
 Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]

@@ -7,19 +7,21 @@ import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from labctl import blueprint, build, compose, labfile, plan, sabotage
+from labctl import blueprint, build, compose, dundi, labfile, plan, sabotage
 from labctl.asterisk import EXTENSION_STATES
 from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
-from labctl.cluster import Cluster, learned, view
+from labctl.cluster import Cluster, learned
 from labctl.document import Document, suggestion
 from labctl.engine import Engine, SubnetTaken
 from labctl.errors import LabctlError, LabError, UsageError
-from labctl.facts import Call, Container, Crossing, NodeView, Observation, StateRow
+from labctl.facts import UNKNOWN, Call, Container, Crossing, NodeView, Observation, Route, SiteState, StateRow
 from labctl.images import Recipe
+from labctl.inspection import view
 from labctl.labfile import Overrides
 from labctl.lock import locked
 from labctl.phone import TALK_MS, Phones
 from labctl.progress import Progress, step
+from labctl.proof import Proof
 from labctl.spec import Lab
 from labctl.stack import Stack
 from labctl.steps import Plan, Step, flatten
@@ -49,6 +51,7 @@ class UpReport:
     done: tuple[Step, ...]
     nodes: tuple[NodeView, ...]
     crossings: tuple[Crossing, ...]
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,15 @@ def up(
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
                 cluster.await_ready(deadline)
             crossings: list[Crossing] = []
+            routes: list[Route] = []
             if proof:
+                proving = Proof(cluster)
                 with step(progress, "prove that state crosses"):
-                    crossings = cluster.prove(deadline)
-            return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings))
+                    crossings = proving.crossings(deadline)
+                if lab.sites:
+                    with step(progress, "prove that the sites find each other"):
+                        routes = proving.routes(deadline)
+            return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings), tuple(routes))
         finally:
             cluster.close()
 
@@ -265,7 +273,9 @@ def ps(engine: Engine, running: Running) -> list[NodeView]:
 
     def look(node: str) -> NodeView:
         container = containers.get(node)
-        return view(engine, running.stack, container) if container else NodeView(node, "gone")
+        return (
+            view(engine, running.lab, running.stack, running.seen, container) if container else NodeView(node, "gone")
+        )
 
     with ThreadPoolExecutor(max_workers=len(running.lab.nodes) + 1) as pool:
         records = pool.submit(sabotage.in_force, engine, running.lab.name)
@@ -282,6 +292,43 @@ def state(engine: Engine, running: Running) -> list[StateRow]:
         cluster.open()
         cluster.await_booted(Deadline(LOOK_TIMEOUT_S))
         return cluster.states()
+
+
+def site_states(engine: Engine, running: Running) -> list[SiteState]:
+    """What each site says of each extension: of its own by its nodes' hints, of another's by asking that by DUNDi.
+
+    Raises UsageError for a lab without sites.
+    """
+    lab = running.lab
+    if not lab.sites:
+        raise UsageError(f"the lab {lab.name} has no sites", "a lab with `sites:` has, such as two-sites")
+    with Cluster(engine, lab, running.stack, running.seen) as cluster:
+        cluster.open()
+        cluster.await_booted(Deadline(LOOK_TIMEOUT_S))
+        rows = cluster.states()
+        askers = {lab.node(node).site: node for node in reversed(cluster.connected)}
+        homes = {phone.extension: lab.node(phone.node).site for phone in lab.phones}
+        found: dict[str, SiteState] = {}
+        for row in rows:
+            site = lab.node(next(iter(row.states))).site
+            home = homes.get(row.extension, "")
+            name = row.extension if home else f"{row.extension} at {site}"
+            said = {state for state in row.states.values() if state != UNKNOWN}
+            own = said.pop() if len(said) == 1 else " / ".join(sorted(said)) or UNKNOWN
+            found[name] = SiteState(name, row.device, home or site, {site: own}, {})
+            for other, asker in askers.items():
+                if other != site:
+                    state, by = _remote(cluster, lab, asker, row.extension, site)
+                    found[name].states[other], found[name].by[other] = state, by
+    return list(found.values())
+
+
+def _remote(cluster: Cluster, lab: Lab, asker: str, extension: str, site: str) -> tuple[str, tuple[str, ...]]:
+    """What a node is told by DUNDi of an extension at another site, and by whom."""
+    names = {node.entityid: node.name for node in lab.nodes if node.site == site}
+    answers = [each for each in cluster.ask(asker, extension, dundi.STATE, fresh=False) if each.entityid in names]
+    said = {dundi.STATES.get(each.word, each.word) for each in answers}
+    return " / ".join(sorted(said)) or UNKNOWN, tuple(sorted(names[each.entityid] for each in answers))
 
 
 def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> None:
@@ -304,7 +351,7 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
         cluster.open()
         cluster.await_ready(deadline)
         if kind == "proven":
-            cluster.prove(deadline)
+            Proof(cluster).crossings(deadline)
         elif kind == "state":
             cluster.await_state(extension, states[value.lower()], deadline)
 

@@ -138,12 +138,15 @@ class Nemesis(Ground):
             fault = faults.container(name, kind, node, self.addresses)
         else:
             fault = faults.service(name, kind, node, service, self.addresses)
-        if service != "corosync":
+        if service == "corosync" and not self.lab.rings:
+            raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
+        takes_asterisk = service != "corosync" or self.lab.follows_corosync
+        if takes_asterisk:
             self._leave(node, kind)
         try:
             self._inflict(fault)
         finally:
-            if service == "asterisk" and (fault.passes or name not in self._faults):
+            if takes_asterisk and service != faults.NODE and (fault.passes or name not in self._faults):
                 self._returns(node)
 
     def _leave(self, node: str, what: str) -> None:
@@ -171,7 +174,8 @@ class Nemesis(Ground):
             self._returning.pop(node).result()
 
     def _inflict(self, fault: Fault) -> None:
-        self.journal.write(FaultEvent(self.journal.now_s(), fault.name, fault.what, fault.nodes))
+        unasked = tuple(sorted(fault.blocks(faults.DUNDI))) if self.lab.sites else ()
+        self.journal.write(FaultEvent(self.journal.now_s(), fault.name, fault.what, fault.nodes, unasked))
         self._faults[fault.name] = fault
         try:
             sabotage.inflict(self.engine, self.lab.name, fault)

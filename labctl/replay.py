@@ -28,6 +28,7 @@ class Replay:
     lately: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unasked: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     broken_until_s: float = float("-inf")
 
     def take(self, event: Event) -> None:
@@ -44,10 +45,12 @@ class Replay:
                 self.gone.discard(node)
                 self.broken_until_s = at_s
                 self._forget()
-            case Fault(fault=fault, nodes=nodes):
+            case Fault(fault=fault, nodes=nodes, unasked=unasked):
                 self.faults[fault] = nodes
+                self.unasked[fault] = frozenset(unasked)
             case Healed(fault=fault, at_s=at_s):
                 self.faults.pop(fault, None)
+                self.unasked.pop(fault, None)
                 self.broken_until_s = at_s
                 self._forget()
             case _:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from labctl.facts import Crossing
+from labctl.facts import Crossing, Route
 
 
 def as_json(value: Any) -> str:
@@ -40,8 +40,17 @@ def duration(seconds: int) -> str:
     return " ".join(parts[:2])
 
 
-def crossings(seen: Sequence[Crossing]) -> str:
+def proof(seen: Sequence[Crossing], routes: Sequence[Route]) -> str:
     """What the proof showed, in a line."""
+    if not routes:
+        return crossings(seen)
+    slowest = max(routes, key=lambda route: route.took_ms)
+    found = f"each site found a phone of each other by DUNDi, the slowest {slowest.asker} in {slowest.took_ms:.0f} ms"
+    return f"{crossings(seen)}; {found}"
+
+
+def crossings(seen: Sequence[Crossing]) -> str:
+    """What the proof of the crossings showed, in a line."""
     if not seen:
         return "nothing to prove: the lab has one node alone, or shares no device state"
     slowest = max(seen, key=lambda crossing: crossing.delay_ms)

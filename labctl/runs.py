@@ -13,9 +13,9 @@ from pathlib import Path
 from labctl import build, checks, history, judgement, labfile, story
 from labctl import lab as labs
 from labctl.blueprint import ROLE_NODE
-from labctl.checks import Limits
 from labctl.engine import Engine
 from labctl.errors import HostError, LabctlError, UsageError
+from labctl.finding import Limits
 from labctl.history import Event
 from labctl.journal import Journal
 from labctl.judgement import Result, Terms

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, get_args
@@ -27,7 +27,19 @@ Step = verbs.Step
 DEFAULT_LAB = "three-node"
 MAX_STEPS = 1000
 
-Check = Literal["agreement", "truth", "no_ghosts", "bounded_delay", "no_flapping", "lamps", "calls", "views", "course"]
+Check = Literal[
+    "agreement",
+    "truth",
+    "no_ghosts",
+    "bounded_delay",
+    "no_flapping",
+    "lamps",
+    "calls",
+    "routes",
+    "remote_state",
+    "views",
+    "course",
+]
 CHECKS: tuple[Check, ...] = get_args(Check)
 """What a run is judged by."""
 
@@ -37,6 +49,7 @@ _NAMED = {
     "extension": ("extension",),
     "mailbox": ("mailbox",),
     "device": ("device",),
+    "number": ("number",),
 }
 """Kinds of things in a lab, and the arguments that name them."""
 
@@ -270,6 +283,7 @@ def _check_names(review: Review, lab: Lab) -> None:
         "extension": [*(phone.extension for phone in lab.phones), *lab.devices],
         "mailbox": [mailbox.number for mailbox in lab.mailboxes],
         "device": lab.devices,
+        "number": [*(phone.extension for phone in lab.phones), *(f"*{mailbox.number}" for mailbox in lab.mailboxes)],
     }
     for kind, arguments in _NAMED.items():
         for argument in arguments:
@@ -290,6 +304,7 @@ def _check(review: Review, drafts: list[_Draft], lab: Lab | None) -> None:
     _check_starts(review, drafts)
     if lab:
         _check_groups(review, drafts, {node.name for node in lab.nodes})
+        _check_fit(review, drafts, lab)
 
 
 def _check_known(review: Review, known: tuple[KnownEntry, ...]) -> None:
@@ -368,6 +383,20 @@ def _check_starts(review: Review, drafts: list[_Draft]) -> None:
             review.say(draft.path, f"{shown(thing)} is not killed, stopped or paused by now", "`start` undoes these")
         else:
             ended.remove(what)
+
+
+def _check_fit(review: Review, drafts: list[_Draft], lab: Lab) -> None:
+    """What a step asks for is there in this lab at all."""
+    for draft in drafts:
+        if draft.verb in ("look_up", "ask_state") and not lab.sites:
+            review.say(draft.path, "this lab has no sites to be asked", "a lab with `sites:`, such as two-sites")
+        elif not lab.rings and needs_ring(draft.arguments or {}):
+            review.say(draft.path, "no node of this lab is in a ring", "`share.via: corosync`, or another step")
+
+
+def needs_ring(arguments: Mapping[str, Any]) -> bool:
+    """Whether a step with these arguments makes sense only where nodes are members of a ring."""
+    return arguments.get("service") == "corosync" or arguments.get("traffic") == "totem" or "members" in arguments
 
 
 def _check_groups(review: Review, drafts: list[_Draft], nodes: set[str]) -> None:

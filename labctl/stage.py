@@ -16,6 +16,8 @@ from labctl.blueprint import container_name
 from labctl.errors import LabError, NotReady, UsageError
 from labctl.ground import a_step
 from labctl.history import Began, Looked, Over, Said
+from labctl.inquiry import Inquiry
+from labctl.inspection import ask_tools, numbered, ring_numbers
 from labctl.nemesis import Nemesis
 from labctl.switchboard import Switchboard
 from labctl.wait import Deadline
@@ -26,7 +28,7 @@ QUIET_S = 1.0
 MAIL = "/var/spool/asterisk/voicemail/default"
 
 
-class Stage(Switchboard, Nemesis):
+class Stage(Switchboard, Inquiry, Nemesis):
     """Use it as a context manager: leaving it heals every fault and switches every phone off."""
 
     def __enter__(self) -> Stage:
@@ -75,6 +77,9 @@ class Stage(Switchboard, Nemesis):
             mailboxes={mailbox.number: mailbox.node for mailbox in self.lab.mailboxes},
             lamps={phone.name: phone.mailbox for phone in self.lab.phones if phone.mailbox},
             seed=seed,
+            sites={node.name: node.site for node in self.lab.nodes if node.site},
+            cache_s=self.lab.cache_s,
+            via=self.lab.via,
             utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
 
@@ -101,7 +106,8 @@ class Stage(Switchboard, Nemesis):
         done = self.engine.run(container_name(self.lab.name, keeper), ["sh", "-c", script])
         if done.code:
             raise LabError(f"{keeper}: {done.text.strip()}")
-        self._cluster.connection(keeper).ask("VoicemailRefresh", Context="default", Mailbox=mailbox)
+        if self.stack.refreshes_mailboxes:  # else it looks by itself (voicemail.conf, pollfreq)
+            self._cluster.connection(keeper).ask("VoicemailRefresh", Context="default", Mailbox=mailbox)
 
     @a_step
     def wait_for(
@@ -119,6 +125,8 @@ class Stage(Switchboard, Nemesis):
         dialog or of that many new messages; or nodes have that many members in their ring. Raises NotReady."""
         deadline = Deadline(timeout)
         where = [self.known_node(node) for node in nodes] or list(self.live)
+        if extension and not nodes:
+            where = [node for node in where if extension in self.lab.extensions_of(node)]
         if extension:
             self._cluster.await_state(extension, _state(state), deadline, where)
         elif members is not None:
@@ -167,12 +175,9 @@ class Stage(Switchboard, Nemesis):
             rows = self._cluster.states(nodes)
         seen = Looked(
             at_s=self.journal.now_s(),
-            states={node: {row.extension: row.states[node] for row in rows} for node in nodes},
-            rings={node: self._names(corosync.parse_quorumtool(ring).members) for node, (ring, _, _) in texts.items()},
-            members={
-                node: self._names([int(each, 0) for each in asterisk.parse_members(members)])
-                for node, (_, members, _) in texts.items()
-            },
+            states={node: {row.extension: row.states[node] for row in rows if node in row.states} for node in nodes},
+            rings={node: self._ring(node, ring) for node, (ring, _, _) in texts.items()},
+            members={node: self._members(members) for node, (_, members, _) in texts.items()},
             hints={
                 node: {hint.extension: hint.state for hint in asterisk.parse_hints(hints) if hint.context == "lab"}
                 for node, (_, _, hints) in texts.items()
@@ -185,13 +190,30 @@ class Stage(Switchboard, Nemesis):
 
     # How
 
-    def _ask_tools(self, node: str) -> tuple[str, str, str]:
-        """What corosync-quorumtool, the module's list of members and `core show hints` print on a node."""
-        script = "corosync-quorumtool -s; echo @@; asterisk -rx '{}'; echo @@; asterisk -rx 'core show hints'"
-        command = ["sh", "-c", f"({script.format(self.stack.members_command)}) 2>&1"]
-        parts = self.engine.run(container_name(self.lab.name, node), command).text.split("@@\n")
-        ring, members, hints = [*parts, "", "", ""][:3]
-        return ring, members, hints
+    def _ask_tools(self, node: str) -> tuple[str, ...]:
+        """What Corosync's tool, the module's list of members and `core show hints` print on a node."""
+        container = container_name(self.lab.name, node)
+        return ask_tools(self.engine, self.lab, self.stack, container, asterisk.HINTS_COMMAND)
+
+    def _ring(self, node: str, text: str) -> tuple[str, ...]:
+        """Who is in a node's ring; where there are none, who hears it by what is in force."""
+        if self.lab.rings:
+            return self._names(corosync.parse_ring(text, ring_numbers(self.lab, self._seen)).members)
+        return (self._expected_rings(faults.SIP) or {}).get(node, (node,))
+
+    def _members(self, text: str) -> tuple[str, ...]:
+        numbers = numbered(asterisk.parse_members(text), ring_numbers(self.lab, self._seen))
+        return self._names([int(each) for each in numbers])
+
+    def _expected_rings(self, traffic: str) -> dict[str, tuple[str, ...]] | None:
+        """Who should hear whom in each cluster; None where that cannot be told."""
+        expected: dict[str, tuple[str, ...]] = {}
+        for nodes in {self.lab.cluster_of(node.name) for node in self.lab.nodes}:
+            rings = faults.rings([node.name for node in nodes], list(self._faults.values()), traffic)
+            if rings is None:
+                return None
+            expected |= rings
+        return expected
 
     def _names(self, ids: Sequence[int]) -> tuple[str, ...]:
         names = {node.nodeid: node.name for node in self.lab.nodes}
@@ -219,7 +241,7 @@ class Stage(Switchboard, Nemesis):
             raise NotReady(f"{lack()}, after {deadline.timeout_s:g} s", {}, "the history has what was seen")
 
     def _rings_amiss(self) -> str:
-        expected = faults.rings([node.name for node in self.lab.nodes], list(self._faults.values()))
+        expected = self._expected_rings(faults.TOTEM) if self.lab.rings else None
         if expected is None:  # no rule says what Corosync makes of it; that it is quiet must do
             return ""
         for node in self.live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from labctl.history import (
+    Asked,
     Back,
     Called,
     Did,
@@ -75,6 +76,9 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  {phone} heard {packets} packets of {wanted}"
         case Load(what=what, done=done, asked=asked, failed=failed):
             return f"  {what}: {done} of {asked} done, {failed} failed"
+        case Asked(node=node, number=number, answers=answers, by=by):
+            told = ", ".join(answers) or "nothing"
+            return f"  {node} asks for {number} and is told {told}" + (f" by {', '.join(by)}" if by else "")
         case Looked():
             return f"  look: {_differences(event)}"
         case Over(error=error):

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from labctl.facts import UNKNOWN, Call, NodeView, StateRow
+from labctl.facts import UNKNOWN, Call, NodeView, SiteState, StateRow
 from labctl.report import duration
+from labctl.spec import Lab
 
 STATE_STYLES = {
     "Idle": "green",
@@ -35,27 +36,29 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
     return result
 
 
-def ps(views: Sequence[NodeView], members: int, clustered: bool) -> Table:
-    """`labctl ps`; `members` are how many there should be, `clustered` whether they share state at all."""
+def ps(views: Sequence[NodeView], lab: Lab) -> Table:
+    """`labctl ps`: what is there, and in yellow or red what is not as the lab wants it."""
     return table(
         "",
         ("NODE", "CONTAINER", "ADDRESS", "COROSYNC", "RING", "MODULE SEES", "ASTERISK", "UP"),
-        [_ps_row(view, members, clustered) for view in views],
+        [_ps_row(view, lab) for view in views],
     )
 
 
-def _ps_row(view: NodeView, members: int, clustered: bool) -> tuple[str | Text, ...]:
+def _ps_row(view: NodeView, lab: Lab) -> tuple[str | Text, ...]:
     if view.container != "running":
         return view.node, Text(view.container, "red"), view.address or "-", "-", "-", "-", "-", "-"
     ring = ",".join(str(member) for member in view.ring.members) or "-"
     cluster = ",".join(view.cluster) or "-"
+    members = len(lab.cluster_of(view.node))
+    quorum = Text("quorate", "green") if view.ring.quorate else Text("not quorate", "red")
     return (
         view.node,
         Text(view.container, "green"),
         view.address or "-",
-        Text("quorate", "green") if view.ring.quorate else Text("not quorate", "red"),
-        Text(ring, "" if len(view.ring.members) == members else "yellow"),
-        Text(cluster, "" if len(view.cluster) == members or not clustered else "yellow"),
+        quorum if lab.rings else "-",
+        Text(ring, "" if len(view.ring.members) == members or not lab.rings else "yellow"),
+        Text(cluster, "" if len(view.cluster) == members or not (lab.share and lab.rings) else "yellow"),
         view.asterisk.split("+")[0].split("~")[0] or "-",
         "-" if view.uptime_s is None else duration(view.uptime_s),
     )
@@ -70,12 +73,27 @@ def state(rows: Sequence[StateRow], nodes: Sequence[str]) -> Table:
             (
                 row.extension,
                 row.device,
-                *(_state(row.states[node]) for node in nodes),
+                *(_state(row.states.get(node, UNKNOWN)) for node in nodes),
                 Text("") if row.agreed else Text("< differ", "bold red"),
             )
             for row in rows
         ],
     )
+
+
+def sites(rows: Sequence[SiteState], names: Sequence[str]) -> Table:
+    """`labctl state --site`: extension by site, and which nodes of another site said so."""
+    return table(
+        "",
+        ("EXTENSION", "DEVICE", "HOME", *(name.upper() for name in names)),
+        [(row.extension, row.device, row.home or "-", *(_site_state(row, name) for name in names)) for row in rows],
+    )
+
+
+def _site_state(row: SiteState, site: str) -> Text:
+    cell = _state(row.states.get(site, UNKNOWN))
+    by = row.by.get(site, ())
+    return cell.append(f" ({','.join(by)})", "dim") if by else cell
 
 
 def _state(said: str) -> Text:

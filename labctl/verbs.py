@@ -83,7 +83,7 @@ _Group = Annotated[tuple[Text, ...], Field(min_length=1)]
 _Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 _Rate = Annotated[int, Field(ge=1, le=500, description="A second")]
 _Count = Annotated[int, Field(ge=1, le=20000)]
-_Traffic = Annotated[Literal["all", "totem", "sip"], Field(description="The traffic that it is held to")]
+_Traffic = Annotated[Literal["all", "totem", "sip", "dundi"], Field(description="The traffic that it is held to")]
 _FaultName = Annotated[
     str,
     Form("name", r"^[a-z][a-z0-9-]{0,30}$", "small letters, digits and `-`, a letter first, 31 at most", f"^{EVERY}$"),
@@ -247,6 +247,17 @@ class _Heal(Arguments):
     fault: Text = Field(default=EVERY, description="The `name` of a fault, or `all`")
 
 
+class _LookUp(_Node):
+    number: _Dialed = Field(description="A phone's extension, or `*` and a mailbox")
+    found: bool | None = Field(default=None, description="Whether there must be a way; by the faults in force, else")
+
+
+class _AskState(_Node):
+    extension: _Dialed = Field(description="A phone's extension, or one of the lab's `devices`")
+    found: bool | None = Field(default=None, description="Whether anybody must answer; by the faults in force, else")
+    fresh: bool = Field(default=False, description="Pass by what is kept of earlier answers")
+
+
 class _Storm(_Phone):
     rate: _Rate
     count: _Count
@@ -306,6 +317,8 @@ VERBS: Mapping[str, Verb] = {
     "iface_down": Verb(_IfaceDown, "Take a node's interface down", "node"),
     "impair": Verb(_Impair, "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"),
     "heal": Verb(_Heal, "Undo a fault by its name, or all", "fault"),
+    "look_up": Verb(_LookUp, "Have a node ask other sites for the way to a number, by DUNDi"),
+    "ask_state": Verb(_AskState, "Have a node ask other sites for the state of an extension, by DUNDi"),
     "storm": Verb(_Storm, "Register a phone again and again"),
     "load": Verb(_Load, "Have a phone call another again and again"),
 }

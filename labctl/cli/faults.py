@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labctl.lab import Running
 
 only_option = click.option(
-    "--only", "traffic", type=click.Choice(["all", "totem", "sip"]), default="all", help="What is cut."
+    "--only", "traffic", type=click.Choice(["all", "totem", "sip", "dundi"]), default="all", help="What is cut."
 )
 for_option = click.option("--for", "duration", type=Duration(), help="Undo it after this time, and return then.")
 fault_name_option = click.option("--as", "fault", default="", help="A name of the fault's own, for heal.")

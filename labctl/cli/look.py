@@ -63,7 +63,7 @@ def ps(file: str | None, name: str | None, output: str) -> None:
     if output == "json":
         click.echo(report.as_json(views))
     else:
-        show(tables().ps(views, len(running.lab.nodes), bool(running.lab.share)))
+        show(tables().ps(views, running.lab))
         faults = dict.fromkeys(fault for view in views for fault in view.faults)
         if faults:
             click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))
@@ -73,8 +73,9 @@ def ps(file: str | None, name: str | None, output: str) -> None:
 @file_option
 @name_option
 @click.option("-w", "--watch", "live", is_flag=True, help="Go on as states change, until Ctrl-C.")
+@click.option("--site", "by_site", is_flag=True, help="What each site says, of others' phones by DUNDi.")
 @output_option
-def state(file: str | None, name: str | None, live: bool, output: str) -> None:
+def state(file: str | None, name: str | None, live: bool, by_site: bool, output: str) -> None:
     """Show extension by node: what every node says, and where they differ.
 
     With --watch a live screen, with how many ms after the first node each other learned a state; a line for each
@@ -86,6 +87,10 @@ def state(file: str | None, name: str | None, live: bool, output: str) -> None:
     running = running_lab(engine, file, name)
     if live:
         _watch(engine, running, output)
+        return
+    if by_site:
+        sites = lab.site_states(engine, running)
+        click.echo(report.as_json(sites)) if output == "json" else show(tables().sites(sites, running.lab.sites))
         return
     rows = lab.state(engine, running)
     if output == "json":

@@ -80,14 +80,20 @@ def up(
     done = lab.up(engine, wanted, of_stack, options, timeout, progress(quiet))
     if output == "json":
         changed = [str(each) for each in done.done]
-        data = {"lab": wanted.name, "changed": changed, "nodes": done.nodes, "crossings": done.crossings}
+        data = {
+            "lab": wanted.name,
+            "changed": changed,
+            "nodes": done.nodes,
+            "crossings": done.crossings,
+            "routes": done.routes,
+        }
         click.echo(report.as_json(data))
         return
     if done.done:
-        show(tables().ps(done.nodes, len(wanted.nodes), bool(wanted.share)))
+        show(tables().ps(done.nodes, wanted))
     else:
         say(f"{wanted.name}: nothing to change")
-    say(f"{wanted.name}: {report.crossings(done.crossings)}")
+    say(f"{wanted.name}: {report.proof(done.crossings, done.routes)}")
 
 
 @click.command()

@@ -14,6 +14,7 @@ from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.labfile import Overrides
 from labctl.progress import Silent
+from labctl.proof import Proof
 from labctl.sources import find_lab
 from labctl.steps import RemoveContainer, StartContainer
 from labctl.wait import Deadline
@@ -103,7 +104,7 @@ def test_corosync_is_killed_alone_and_comes_back_under_its_supervisor(engine: En
     assert asterisk_pid(engine, "n2") == before
     engine.run(f"labctl-{NAME}-n2", ["sv", "force-restart", "/etc/service/asterisk"])
     with connected() as cluster:
-        cluster.prove(Deadline(READY_S))
+        Proof(cluster).crossings(Deadline(READY_S))
 
 
 @pytest.mark.xfail(
@@ -113,4 +114,4 @@ def test_corosync_is_killed_alone_and_comes_back_under_its_supervisor(engine: En
 def test_module_finds_a_corosync_that_was_restarted_under_it(engine: Engine) -> None:
     kill_corosync(engine, "n2")
     with connected(timeout_s=12) as cluster:
-        cluster.prove(Deadline(READY_S))
+        Proof(cluster).crossings(Deadline(READY_S))

@@ -13,7 +13,8 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from labctl import checks, history, scenario
-from labctl.checks import CHECKS, QUOTES, Limits, Verdict
+from labctl.checks import CHECKS, QUOTES
+from labctl.finding import Limits, Verdict
 from labctl.history import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
 from labctl.replay import Replay, groups
 from tests.unit.histories import WRONGS, Spoil, World

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from labctl import history, judgement, junit, story, verdicts
-from labctl.checks import Finding, Outcome, Verdict
 from labctl.errors import InvalidFile
+from labctl.finding import Finding, Outcome, Verdict
 from labctl.history import (
+    Asked,
     Back,
     Began,
     Called,
@@ -341,6 +342,11 @@ TOLD: list[tuple[Event, str]] = [
     (Ended(1.0, "alice-bob-1", False, "503"), "  call alice-bob-1 ends: 503"),
     (Heard(1.0, "alice-bob-1", "bob", 49, 50), "  bob heard 49 packets of 50"),
     (Load(1.0, "storm alice", 100, 98, 2, 10.0, 10.0, False), "  storm alice: 98 of 100 done, 2 failed"),
+    (
+        Asked(1.0, "e1", "route", "103", ("PJSIP/103@node-w1",), ("w1",)),
+        "  e1 asks for 103 and is told PJSIP/103@node-w1 by w1",
+    ),
+    (Asked(1.0, "e1", "state", "103", ()), "  e1 asks for 103 and is told nothing"),
     (Looked(1.0, {}, {}), "  look: all nodes that answer agree"),
     (Over(1.0), "over"),
 ]

@@ -203,11 +203,19 @@ def test_shipped_scenarios_are_right(name: str) -> None:
 def test_every_verb_can_be_said_in_every_way() -> None:
     made = read(EVERYTHING)
     SCHEMA.validate(yaml.safe_load(EVERYTHING))
-    assert {step.verb for step in made.steps} == set(verbs.VERBS)
+    assert {step.verb for step in made.steps} == set(verbs.VERBS) - {"look_up", "ask_state"}
     assert (made.title, made.about) == ("Everything that can be said", "More about it\n")
     assert (made.limits.delay_ms, made.requires, made.expect) == (500, ("netem", "iptables"), ("agreement", "truth"))
     assert made.known == (Known("22", "agreement", "What is said while a ring merges is lost", always=False),)
     assert [step.line for step in made.steps[:2]] == [9, 10]
+
+
+def test_sites_can_be_asked_in_every_way() -> None:
+    steps = "- look_up: {node: east1, number: '*103'}\n- look_up: {node: east1, number: 103, found: no}\n"
+    steps += "- ask_state: {node: west2, extension: mystate, fresh: yes}\n"
+    text = f"title: T\nlab: {{sites: {{east: 2, west: 2}}}}\nsteps:\n{steps}"
+    SCHEMA.validate(yaml.safe_load(text))
+    assert [step.verb for step in read(text).steps] == ["look_up", "look_up", "ask_state"]
 
 
 def test_what_is_not_said_is_as_always() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +12,8 @@ from rich.text import Text
 from labctl import tables
 from labctl.cli import shared
 from labctl.facts import UNKNOWN, NodeView, Ring, StateRow
+from labctl.spec import Carrier, Lab, Node
+from tests.unit import labs
 
 
 def text(table: Table, width: int = 200) -> list[str]:
@@ -25,17 +29,28 @@ def test_a_node_that_does_not_answer_is_a_dash() -> None:
     assert text(tables.state([row], ["n1", "n2"]))[1].split() == ["101", "PJSIP/alice", "Idle", "-"]
 
 
+def lab(*names: str, via: Carrier = "corosync") -> Lab:
+    """A lab of these nodes."""
+    return replace(labs.lab(), nodes=tuple(Node(name, nodeid) for nodeid, name in enumerate(names, 1)), via=via)
+
+
 def test_of_a_node_that_does_not_run_nothing_else_is_said() -> None:
     views = [NodeView("n1", "running", "198.18.0.11", Ring(False, (1,))), NodeView("n2", "exited")]
-    lines = text(tables.ps(views, 2, True))
+    lines = text(tables.ps(views, lab("n1", "n2")))
     assert lines[1].split() == ["n1", "running", "198.18.0.11", "not", "quorate", "1", "-", "-", "-"]
     assert lines[2].split() == ["n2", "exited", *"------"]
+
+
+def test_where_there_is_no_ring_nothing_is_said_of_one() -> None:
+    view = NodeView("n1", "running", "198.18.0.11", asterisk="22.10.1", uptime_s=1)
+    shown = text(tables.ps([view], lab("n1", "n2", via="pjsip-publish")))[1]
+    assert shown.split() == ["n1", "running", "198.18.0.11", "-", "-", "-", "22.10.1", "1s"]
 
 
 @pytest.mark.parametrize("width", [200, 80, 40, 20])
 def test_no_terminal_is_so_narrow_that_a_word_is_cut(width: int) -> None:
     view = NodeView("branch", "running", "198.18.225.11", Ring(True, (1, 2, 3)), ("1", "2", "3"), "22.10.1+dfsg", 3601)
-    shown = " ".join(text(tables.ps([view], 3, True), width)).split()
+    shown = " ".join(text(tables.ps([view], lab("branch")), width)).split()
     assert set(shown) >= {"branch", "running", "198.18.225.11", "quorate", "1,2,3", "22.10.1"}
 
 
