@@ -159,7 +159,7 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
         "node": node,
         "cluster": lab.cluster_of(node.name),
         "subnet": ipaddress.ip_network(subnet),
-        "multicast": multicast(subnet),
+        "multicast": multicast(subnet, lab.sites.index(node.site) if node.site else 0),
         "modules": modules(lab, stack, node),
         "secrets": secrets,
         "address": {each.name: address(subnet, each.nodeid) for each in lab.nodes},
@@ -181,8 +181,8 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
 
 
 def _extras(lab: Lab, stack: Stack) -> tuple[Extra, ...]:
-    """What the lab's ways for state need."""
-    return (*([stack.carriers[lab.via]] if lab.share else []), *([stack.dundi] if lab.sites and stack.dundi else []))
+    """What the lab's ways for state need; nodes that tell each other nothing are members of a ring all the same."""
+    return (stack.carriers[lab.via], *([stack.dundi] if lab.sites and stack.dundi else []))
 
 
 def _keys(lab: Lab, node: Node, secrets: Secrets) -> dict[str, str]:
@@ -194,22 +194,24 @@ def _keys(lab: Lab, node: Node, secrets: Secrets) -> dict[str, str]:
     }
 
 
-def multicast(subnet: str) -> tuple[str, int]:
+def multicast(subnet: str, site: int = 0) -> tuple[str, int]:
     """Address and port of a lab's own for Corosync where that finds its members by multicast.
 
-    The address is of the organization's own scope (RFC 2365, 6.2); Corosync also uses the port before it.
+    The address is of the organization's own scope (RFC 2365, 6.2), and of the site alone: sites are on one network,
+    but each has a ring of its own. Corosync also uses the port before it.
     """
     network = ipaddress.ip_network(subnet).network_address.packed
-    return f"239.192.{network[1]}.{network[2]}", TOTEM_PORT + 2 * network[2]
+    return f"239.192.{network[1] + 2 * site}.{network[2]}", TOTEM_PORT + 2 * network[2]
 
 
 def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
     """The Asterisk modules that this lab uses on this node, but for the cluster module, in the order of loading."""
-    wanted = [*stack.modules.core, *(module for extra in _extras(lab, stack) for module in extra.modules)]
-    if lab.phones:
+    wanted = list(stack.modules.core)
+    if lab.phones or lab.via == "pjsip-publish":
         wanted += stack.modules.sip
     if any(mailbox.node == node.name for mailbox in lab.mailboxes):
         wanted += stack.modules.voicemail
+    wanted += [module for extra in _extras(lab, stack) for module in extra.modules]
     return tuple(dict.fromkeys(wanted))
 
 

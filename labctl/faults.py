@@ -25,8 +25,9 @@ NODE = "node"
 EVERY = "all"
 TOTEM, SIP, DUNDI = "totem", "sip", "dundi"
 
-TRAFFIC = {"all": "", "totem": "-p udp --dport 5404:5405", "sip": "-p udp --dport 5060", "dundi": "-p udp --dport 4520"}
-"""What a filter may be held to: corosync.conf(5), mcastport, and the port before it; RFC 3261, 19.1.2; dundi.conf."""
+TRAFFIC = {"all": "", "totem": "-p udp --dport 5404:5915", "sip": "-p udp --dport 5060", "dundi": "-p udp --dport 4520"}
+"""What a filter may be held to: corosync.conf(5), mcastport, and the port before it, for any lab
+(blueprint.multicast); RFC 3261, 19.1.2; dundi.conf."""
 
 Pair = tuple[str, str]
 """Sender and receiver."""
@@ -259,18 +260,22 @@ def rings(nodes: Collection[str], faults: Collection[Fault], traffic: str = TOTE
     return {node: tuple(sorted(heard[node])) if node in live else () for node in nodes}
 
 
-HEAL_ALL = f"""
-for chain in $(iptables -w -S INPUT | sed -n 's/^-A INPUT -j \\({PREFIX}[^ ]*\\)$/\\1/p'); do
-    iptables -w -D INPUT -j $chain
+_LOCK = """iptables -w -S > /dev/null 2>&1 && w=-w || w=
+iptables-restore --help 2>&1 | grep -q -e --wait && r=-w || r="""
+"""Only from iptables 1.4.20 on is there a lock to wait for, and iptables-restore knows of it from 1.6.2 on."""
+
+HEAL_ALL = f"""{_LOCK}
+for chain in $(iptables $w -S INPUT | sed -n 's/^-A INPUT -j \\({PREFIX}[^ ]*\\)$/\\1/p'); do
+    iptables $w -D INPUT -j $chain
 done
-for chain in $(iptables -w -S | sed -n 's/^-N \\({PREFIX}[^ ]*\\)$/\\1/p'); do
-    iptables -w -F $chain && iptables -w -X $chain
+for chain in $(iptables $w -S | sed -n 's/^-N \\({PREFIX}[^ ]*\\)$/\\1/p'); do
+    iptables $w -F $chain && iptables $w -X $chain
 done
 tc qdisc del dev {INTERFACE} root 2> /dev/null
 ip link set {INTERFACE} up
 for service in /etc/service/*; do sv up $service; done > /dev/null
 rm -rf {RECORDS}
-! iptables -w -S | grep -e '{PREFIX}'
+! iptables $w -S | grep -e '{PREFIX}'
 """
 """Undoes every fault on a node that runs, whether or not anyone remembers it; says what it could not undo."""
 
@@ -328,12 +333,13 @@ def _add_chain(name: str, rules: Sequence[str]) -> str:
     """All rules in one transaction: there is no moment at which some hold."""
     chain = _chain(name)
     lines = ["*filter", f":{chain} - [0:0]", *(f"-A {chain} {rule} -j DROP" for rule in rules)]
-    return "\n".join(["iptables-restore -w --noflush <<'END'", *lines, f"-I INPUT -j {chain}", "COMMIT", "END"])
+    return "\n".join([_LOCK, "iptables-restore $r --noflush <<'END'", *lines, f"-I INPUT -j {chain}", "COMMIT", "END"])
 
 
 def _remove_chain(name: str) -> str:
     chain = _chain(name)
-    return f"{{ iptables -w -D INPUT -j {chain}; iptables -w -F {chain}; iptables -w -X {chain}; }} 2> /dev/null || :"
+    removed = f"iptables $w -D INPUT -j {chain}; iptables $w -F {chain}; iptables $w -X {chain}"
+    return f"{{ {_LOCK}\n{removed}; }} 2> /dev/null || :"
 
 
 def _recorded(fault: Fault) -> Fault:

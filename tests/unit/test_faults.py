@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import subprocess
+from pathlib import Path
 
-from labctl import faults
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl import blueprint, faults
 from labctl.errors import HostError, UsageError
 from labctl.faults import Impairment
 
@@ -22,8 +27,40 @@ def test_partition_drops_what_comes_from_the_other_side_and_nothing_else() -> No
 
 def test_partition_can_be_held_to_totem() -> None:
     fault = faults.partition("p", [["n1"], ["n2", "n3"]], "totem", ADDRESSES)
-    assert "-s 198.18.0.12 -p udp --dport 5404:5405 -j DROP" in fault.scripts["n1"]
+    assert "-s 198.18.0.12 -p udp --dport 5404:5915 -j DROP" in fault.scripts["n1"]
     assert fault.what == "partition n1 | n2,n3, totem only"
+
+
+@given(st.integers(18, 19), st.integers(0, 255), st.integers(0, 15))
+def test_whatever_a_filter_holds_to_totem_holds_for_the_ports_of_any_lab(second: int, third: int, site: int) -> None:
+    _, port = blueprint.multicast(f"198.{second}.{third}.0/24", site)
+    first, last = faults.TRAFFIC["totem"].split()[-1].split(":")
+    assert int(first) <= port - 1 < port <= int(last)
+
+
+OLD, NEW = "no", "yes"
+STUB = """#!/bin/sh
+echo "${0##*/} $*" >> "$LOG"
+case " $* " in *" -w "*) [ "$KNOWS" = yes ] || exit 2 ;; esac
+case $* in
+    --help) [ "$KNOWS" = no ] || echo "[ --wait=SECONDS ]" ;;
+    *noflush) cat >> "$LOG" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("knows", "word"), [(OLD, ""), (NEW, "-w ")])
+def test_iptables_waits_for_its_lock_where_it_has_one(knows: str, word: str, tmp_path: Path) -> None:
+    for name in ("iptables", "iptables-restore"):
+        (tmp_path / name).write_text(STUB)
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LOG": str(tmp_path / "log"), "KNOWS": knows}
+    fault = faults.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    for script in (fault.scripts["n1"], fault.undo["n1"]):
+        subprocess.run(["sh", "-c", script.replace(faults.RECORDS, str(tmp_path / "r"))], env=environment, check=True)
+    said = (tmp_path / "log").read_text().splitlines()
+    assert f"iptables-restore {word}--noflush" in said
+    assert f"iptables {word}-X labctl-p" in said
 
 
 def test_partition_of_sip_leaves_the_rings_whole() -> None:
