@@ -1,0 +1,68 @@
+"""The script that a node waits for its ring with, on what Corosync logged."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from labctl.build import images_folder
+from tests.unit.test_captures import capture
+
+SCRIPT = images_folder() / "corosync/root/usr/local/sbin/await-ring"
+LOGS = {"1": capture("corosync-1.2.1-start"), "3": capture("corosync-3-log")}
+GOING_ON = "going on all the same\n"
+
+
+def await_ring(
+    folder: Path, log: str, members: str, limit: str = "0.3", configured: int | None = 3
+) -> subprocess.Popen[str]:
+    """The script, at work on a log. `configured`: the ring's members by a file of their own, or by corosync.conf."""
+    (folder / "corosync").mkdir(exist_ok=True)
+    (folder / "log").write_text(log)
+    (folder / "corosync/corosync.conf").write_text("nodelist {\n" + "    nodeid: 1\n" * 3 + "}\n")
+    if configured is not None:
+        (folder / "corosync/members").write_text(f"{configured}\n")
+    environment = {"AWAIT_RING_ETC": str(folder), "AWAIT_RING_LOG": str(folder / "log"), "PATH": "/usr/bin:/bin"}
+    return subprocess.Popen(["sh", str(SCRIPT), members, limit], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("dialect", LOGS)
+@pytest.mark.parametrize(("members", "configured"), [("any", 9), ("3", 9), ("1", 9), ("all", 3), ("all", None)])
+def test_a_ring_that_was_formed_is_waited_for_no_more(
+    dialect: str, members: str, configured: int | None, tmp_path: Path
+) -> None:
+    waiting = await_ring(tmp_path, LOGS[dialect], members, "30", configured)
+    assert waiting.communicate(timeout=5)[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("log", "members"),
+    [
+        ("", "any"),
+        ("\n".join(LOGS["1"].splitlines()[:20]), "any"),  # one member is listed, but the services are not ready
+        ("\n".join(LOGS["1"].splitlines()[:-2]), "3"),
+        (LOGS["1"], "4"),
+        (LOGS["3"], "2"),
+        (LOGS["3"].replace("QUORUM", "ASTERISK"), "any"),
+    ],
+)
+def test_no_other_ring_is_taken_for_it_and_the_node_comes_up_alone(log: str, members: str, tmp_path: Path) -> None:
+    said, _ = await_ring(tmp_path, log, members).communicate(timeout=5)
+    assert said.endswith(GOING_ON)
+
+
+def test_a_log_that_is_begun_anew_is_read_anew(tmp_path: Path) -> None:
+    waiting = await_ring(tmp_path, "", "any", "0")
+    time.sleep(0.2)
+    (tmp_path / "log").unlink()
+    (tmp_path / "log").write_text(LOGS["1"])
+    assert waiting.communicate(timeout=10)[0] == ""
+
+
+def test_where_there_is_no_ring_nothing_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "service/corosync").mkdir(parents=True)
+    (tmp_path / "service/corosync/down").touch()
+    assert await_ring(tmp_path, "", "all", "30").communicate(timeout=5)[0] == ""
