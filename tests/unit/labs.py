@@ -30,14 +30,16 @@ def lab(text: str = "name: lab\n", source: str = "lab.yaml", overrides: Override
     return labfile.read(text, source, sources.find_stack, overrides)[0]
 
 
-def draw(text: str = "name: lab\n", subnet: str = SUBNET, seed: str = "seed", images: Images = IMAGES) -> Blueprint:
-    """The blueprint of a lab file's text."""
-    return blueprint.draw(lab(text), stack(), images, subnet, seed)
+def draw(
+    text: str = "name: lab\n", subnet: str = SUBNET, seed: str = "seed", images: Images = IMAGES, name: str = "22"
+) -> Blueprint:
+    """The blueprint of a lab file's text, on the stack of that name."""
+    return blueprint.draw(lab(text, overrides=Overrides(stack=name)), stack(name), images, subnet, seed)
 
 
-def files(text: str, node: str, seed: str = "seed") -> dict[str, str]:
-    """The configuration of one node: path below /etc -> text."""
-    container = next(each for each in draw(text, seed=seed).containers if each.hostname == node)
+def files(text: str, node: str, seed: str = "seed", name: str = "22") -> dict[str, str]:
+    """The configuration of one node, on the stack of that name: path below /etc -> text."""
+    container = next(each for each in draw(text, seed=seed, name=name).containers if each.hostname == node)
     return {file.path.removeprefix("/etc/"): file.text for file in container.files}
 
 

@@ -1,7 +1,7 @@
 """What a lab is made into: addresses, secrets, configuration files, modules, hashes.
 
-The whole configuration of a node stands in golden/STACK/NODE. After a change that is meant:
-LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_blueprint.py, and look at what git shows.
+The whole configuration of a node stands in golden/WHAT/NODE, where WHAT begins with the stack's name. After a change
+that is meant: LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_blueprint.py, and look at what git shows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from labctl import blueprint, labfile, sources
 from labctl.blueprint import LABEL_CONFIG, Secrets
-from labctl.labfile import Overrides
 from labctl.spec import Node
-from tests.unit.labs import IMAGES, SUBNET, draw, files, stack
+from tests.unit.labs import IMAGES, draw, files, stack
 
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED = "name: three-node\nnodes: 3\n"
+TWO_SITES = "name: two-sites\nsites: {east: 2, west: 2}\n"
 SEEDS = st.text("0123456789abcdef", min_size=32, max_size=32)
 SLASH_24S = [f"198.{18 + at // 256}.{at % 256}.0/24" for at in range(512)]
 
@@ -33,12 +33,19 @@ def hashes(text: str = "name: lab\n") -> dict[str, str]:
     return {each.hostname: dict(each.labels)[LABEL_CONFIG] for each in draw(text).containers}
 
 
-@pytest.mark.parametrize("name", sources.shipped_stacks())
-def test_the_configuration_of_a_node_is_the_golden_one(name: str) -> None:
-    lab, of_stack = sources.find_lab("three-node", Overrides(stack=name))
-    made = blueprint.node_files(lab, of_stack, lab.nodes[0], SUBNET, Secrets("golden"))
-    folder = GOLDEN / name / "n1"
-    texts = {file.path.removeprefix("/etc/"): file.text for file in made}
+GOLDEN_NODES = [
+    *((name, SHIPPED, "n1") for name in sources.shipped_stacks()),
+    ("22-pjsip-publish", f"{SHIPPED}share: {{via: pjsip-publish}}\n", "n1"),
+    ("22-two-sites", TWO_SITES, "east1"),
+    ("1.6-two-sites", TWO_SITES, "west2"),
+]
+
+
+@pytest.mark.parametrize(("what", "lab", "node"), GOLDEN_NODES, ids=[each[0] for each in GOLDEN_NODES])
+def test_the_configuration_of_a_node_is_the_golden_one(what: str, lab: str, node: str) -> None:
+    made = files(lab, node, "golden", what.partition("-")[0])
+    texts = {path: "A key\n" if path.startswith("asterisk/keys/") else text for path, text in made.items()}
+    folder = GOLDEN / what / node
     if os.environ.get("LABCTL_UPDATE_GOLDEN"):
         shutil.rmtree(folder, ignore_errors=True)
         for path, text in texts.items():
