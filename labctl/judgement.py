@@ -13,7 +13,7 @@ from labctl.finding import Verdict
 from labctl.scenario import Known
 
 Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]
-"""Of a check: `known` failed as it is known to, `fixed` did not although it is known to fail every time, `unknown`
+"""Of a check: `known` failed as it is known to, `fixed` did not although it was seen to fail every time, `unknown`
 could not be judged, `nothing` had nothing to judge."""
 
 WORST_FIRST: tuple[Standing, ...] = ("failed", "unknown", "fixed", "known", "passed", "nothing")
@@ -69,7 +69,7 @@ def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:
 def _judge(verdict: Verdict, known: Known | None) -> Judged:
     if known and verdict.outcome == "failed":
         return Judged(verdict, "known", known.reason)
-    if known and known.always and verdict.outcome == "passed":
+    if known and known.always and known.source != "read" and verdict.outcome == "passed":
         return Judged(verdict, "fixed", known.reason)
     return Judged(verdict, verdict.outcome)
 

@@ -43,6 +43,10 @@ Check = Literal[
 CHECKS: tuple[Check, ...] = get_args(Check)
 """What a run is judged by."""
 
+Source = Literal["run", "measured", "read"]
+"""Where it is known from that something fails: from runs of labctl; measured by hand on real nodes; or read in the
+source code, so that nobody has seen it yet."""
+
 _NAMED = {
     "phone": ("phone", "phones *", "caller"),
     "node": ("node", "nodes *", "sender", "receiver", "groups * *"),
@@ -83,6 +87,9 @@ class KnownEntry(_Strict):
     check: Check
     reason: _Line
     always: bool = Field(default=True, description="false: it fails sometimes")
+    source: Source = Field(
+        default="run", description="How it is known: seen in runs, measured by hand, or read in the code (unproven)"
+    )
 
 
 class ScenarioFile(_Strict):
@@ -117,12 +124,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Known:
-    """A check that is known to fail with a stack: always, or sometimes."""
+    """A check that is known to fail with a stack: always, or sometimes. What was only `read` is not proven."""
 
     stack: str
     check: str
     reason: str
     always: bool
+    source: Source = "run"
 
 
 @dataclass(frozen=True)
@@ -421,7 +429,7 @@ def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple
         requires=entry.requires,
         steps=steps,
         expect=entry.expect,
-        known=tuple(Known(each.stack, each.check, each.reason, each.always) for each in entry.known),
+        known=tuple(Known(each.stack, each.check, each.reason, each.always, each.source) for each in entry.known),
     )
 
 

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from labctl.build import Options
     from labctl.judgement import Result
     from labctl.runs import RunOptions
-    from labctl.scenario import Scenario
+    from labctl.scenario import Known, Scenario
 
 EXIT_FAILED = 1
 EXIT_UNKNOWN = 5
 FOLDER = "labctl-runs"
 SOAK = "soak"
+MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
+"""What is said beside a failure that was not seen in runs."""
 
 folder_option = click.option(
     "--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Where run folders go."
@@ -176,9 +178,13 @@ def scenarios(output: str) -> None:
         keys = ("name", "title", "about", "known")
         click.echo(report.as_json([{key: getattr(each, key) for key in keys} for each in found]))
         return
-    known = {each.name: ", ".join(f"{known.check} on {known.stack}" for known in each.known) for each in found}
+    known = {each.name: ", ".join(map(_known, each.known)) for each in found}
     rows = [(each.name, each.title, known[each.name] or "-") for each in found]
     shared.show(shared.tables().table("", ("SCENARIO", "WHAT", "KNOWN TO FAIL"), rows))
+
+
+def _known(known: Known) -> str:
+    return f"{known.check} on {known.stack}{MARKS.get(known.source, '')}"
 
 
 @click.command()

@@ -6,6 +6,7 @@ that is meant: LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_blueprint.py, and l
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -143,6 +144,14 @@ def test_a_containers_hash_changes_with_what_it_is(text: str, nodes: set[str]) -
 def test_an_image_built_anew_is_a_change() -> None:
     newer = draw(images=replace(IMAGES, node_id="sha256:newer")).containers
     assert [dict(each.labels)[LABEL_CONFIG] == hashes()[each.hostname] for each in newer] == [False] * 3 + [True]
+
+
+@pytest.mark.parametrize("name", sources.shipped_stacks())
+def test_an_entity_id_that_a_lab_file_adds_takes_the_place_of_the_nodes_own(name: str) -> None:
+    text = f"{SHIPPED}config: {{n2: {{asterisk/asterisk.conf: 'entityid = x'}}}}\n"
+    parser = configparser.ConfigParser(strict=False)
+    parser.read_string(files(text, "n2", name=name)["asterisk/asterisk.conf"])
+    assert parser["options"]["entityid"] == "x"
 
 
 def test_no_module_is_loaded_twice() -> None:

@@ -44,6 +44,8 @@ from labctl.scenario import CHECKS, Known
 
 KNOWN = Known("22", "agreement", "CPG mcast failed (6)", always=True)
 SOMETIMES = Known("22", "agreement", "a race", always=False)
+MEASURED = Known("22", "agreement", "by hand", always=True, source="measured")
+READ = Known("22", "agreement", "in the code", always=True, source="read")
 STALE = Finding("+4.000 s: 101 is Busy on n1, Idle on n2", 4.0, ("n1", "n2"), ("n1: CPG mcast failed (6)", "n2: left"))
 
 
@@ -82,6 +84,10 @@ def result(*all_judged: Judged, error: str = "", title: str = "A call", story: t
         ("failed", SOMETIMES, "known", "a race"),
         ("unknown", SOMETIMES, "unknown", ""),
         ("nothing", SOMETIMES, "nothing", ""),
+        ("passed", MEASURED, "fixed", "by hand"),
+        ("failed", MEASURED, "known", "by hand"),
+        ("passed", READ, "passed", ""),
+        ("failed", READ, "known", "in the code"),
     ],
 )
 def test_a_verdict_stands_to_what_is_known(

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import scenario, sources, verbs
+from labctl import cli, scenario, sources, verbs
 from labctl.document import Document, parse
 from labctl.errors import InvalidFile, UsageError
 from labctl.labfile import Overrides
@@ -85,6 +85,7 @@ steps:
 expect: [agreement, truth]
 known:
   - {stack: 22, check: agreement, reason: What is said while a ring merges is lost, always: false}
+  - {stack: "1.8", check: truth, reason: It is in the code, source: read}
 """
 
 
@@ -200,13 +201,37 @@ def test_shipped_scenarios_are_right(name: str) -> None:
     assert (made.name, made.lab.name) == (name, f"run-{name}"[:31])
 
 
+def test_what_is_known_of_stacks_that_no_run_has_seen_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        cli.main(["scenarios"])
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert (
+        "agreement on 22, agreement on 1.6 (measured by hand), agreement on 1.8 (unproven)" in lines["corosync-crash"]
+    )
+    assert lines["partition-heal"].rstrip().endswith("agreement on 22")
+
+
+@pytest.mark.parametrize("name", sources.shipped_scenarios())
+def test_what_is_known_of_a_stack_that_is_not_proven_comes_from_no_run(name: str) -> None:
+    known = sources.find_scenario(name, Overrides()).known
+    assert {each.source == "run" for each in known if not stack(each.stack).proven} <= {False}
+
+
+@pytest.mark.parametrize("name", ["corosync-crash", "corosync-restart"])
+def test_where_a_module_is_to_find_a_new_corosync_asterisk_stays(name: str) -> None:
+    assert not sources.find_scenario(name, Overrides(stack="1.6")).lab.follows_corosync
+
+
 def test_every_verb_can_be_said_in_every_way() -> None:
     made = read(EVERYTHING)
     SCHEMA.validate(yaml.safe_load(EVERYTHING))
     assert {step.verb for step in made.steps} == set(verbs.VERBS) - {"look_up", "ask_state"}
     assert (made.title, made.about) == ("Everything that can be said", "More about it\n")
     assert (made.limits.delay_ms, made.requires, made.expect) == (500, ("netem", "iptables"), ("agreement", "truth"))
-    assert made.known == (Known("22", "agreement", "What is said while a ring merges is lost", always=False),)
+    assert made.known == (
+        Known("22", "agreement", "What is said while a ring merges is lost", always=False),
+        Known("1.8", "truth", "It is in the code", always=True, source="read"),
+    )
     assert [step.line for step in made.steps[:2]] == [9, 10]
 
 
