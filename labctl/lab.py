@@ -227,7 +227,7 @@ def _summary(name: str, seen: Observation) -> Summary:
     states = [each.state for each in containers if each.role == ROLE_NODE]
     described = json.loads(next((each.spec for each in containers if each.spec), "{}")).get("lab", {})
     subnet = next((each.subnet for each in seen.networks if each.lab == name), "")
-    nodes = len(described["nodes"]) if described else len(states)
+    nodes = len(labfile.node_names(described)) if described else len(states)
     return Summary(name, described.get("stack", ""), states.count("running"), nodes, subnet)
 
 

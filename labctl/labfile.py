@@ -62,6 +62,15 @@ def _check_subnet(text: str) -> str:
 # Reserved are the words that name a container, a section of Asterisk's files or of ours, or a device of ours.
 Name = Annotated[str, Form("name", _NAME, _NAME_FIX)]
 NodeName = Annotated[str, Form("name", _NAME, _NAME_FIX, r"^(all|phones)$")]
+SiteName = Annotated[
+    str,
+    Form(
+        "name of a site",
+        r"^[a-z][a-z0-9-]{0,28}$",
+        "small letters, digits and `-`, a letter first, 29 at most: its nodes may have its name and a number",
+        r"^stranger$",
+    ),
+]
 PhoneName = Annotated[str, Form("name", _NAME, _NAME_FIX, r"^(general|authentication|udp|phone|node|node-.*)$")]
 DeviceName = Annotated[
     str,
@@ -171,7 +180,7 @@ class LabFile(_Strict):
     nodes: Annotated[list[NodeName] | int, _NODES] = Field(
         default=DEFAULT_NODES, description="How many servers, or their names"
     )
-    sites: dict[Name, Annotated[list[NodeName] | int, _NODES]] | None = Field(
+    sites: dict[SiteName, Annotated[list[NodeName] | int, _NODES]] | None = Field(
         default=None,
         description="In place of `nodes`: clusters of their own, each with so many servers, or their names; "
         "they ask each other by DUNDi",
@@ -210,6 +219,7 @@ class Overrides:
     name: str | None = None
     stack: str | None = None
     nodes: int | None = None
+    via: Carrier | None = None
 
 
 def read(
@@ -229,7 +239,9 @@ def resolve(
     flags = overrides or Overrides()
     if flags.name is not None and not re.fullmatch(_NAME, flags.name):
         raise UsageError(f"--name: not a name: {shown(flags.name)}", _NAME_FIX)
-    given = {key: value for key, value in vars(flags).items() if value is not None}
+    given = {key: value for key, value in vars(flags).items() if value is not None and key != "via"}
+    if flags.via:
+        given["share"] = _share_via(document.data.get("share"), flags.via)
     if "name" not in document.data:
         stem = PurePosixPath(document.source).stem.lower()
         given.setdefault("name", stem if re.fullmatch(_NAME, stem) else "lab")
@@ -252,6 +264,13 @@ def resolve(
     assert entry
     assert stack
     return _fill(entry, stack), stack
+
+
+def _share_via(share: Any, via: Carrier) -> Any:
+    """What a file says of `share`, but for the way."""
+    if isinstance(share, list):
+        return {"events": share, "via": via}
+    return {**share, "via": via} if isinstance(share, dict) else share if share is not None else {"via": via}
 
 
 def _check(review: Review, stack: Stack | None) -> None:
@@ -301,13 +320,16 @@ def _known_nodes(review: Review) -> list[str] | None:
 
 def _check_sites(review: Review) -> None:
     sites = review.document.data.get("sites")
+    for site in (site for site, nodes in (sites.items() if isinstance(sites, dict) else ()) if nodes == []):
+        review.say(("sites", site), f"no node is in `{shown(site)}`", "one at least")
     if sites is None or review.doubts("sites"):
         return
     if "nodes" in review.document.data:
         review.say(("nodes",), "`nodes` and `sites` do not go together", "sites say which nodes there are")
     names = [name for names in _site_nodes(sites).values() for name in names]
     if len(sites) < 2:
-        review.say(("sites",), "one site alone", "two at least; `nodes` is for one cluster")
+        what = "one site alone" if sites else "no site"
+        review.say(("sites",), what, "two at least; `nodes` is for one cluster")
     if len(names) > MAX_NODES:
         review.say(("sites",), f"{len(names)} nodes", f"{MAX_NODES} can be in all sites together")
     listed = [name for _, name in review.values("sites", ANY, ANY)]
@@ -432,6 +454,11 @@ def to_data(lab: Lab) -> dict[str, Any]:
         "subnet": lab.subnet,
     }
     return _without_none(data)
+
+
+def node_names(data: Mapping[str, Any]) -> list[str]:
+    """The names of all nodes in what `to_data` made."""
+    return list(data["nodes"]) if "nodes" in data else [name for names in data["sites"].values() for name in names]
 
 
 def _nodes_data(lab: Lab) -> dict[str, Any]:

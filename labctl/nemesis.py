@@ -34,6 +34,7 @@ class Nemesis(Ground):
         super().__init__(engine, lab, stack, seen, journal, progress)
         self._faults: dict[str, Fault] = {}
         self._returning: dict[str, Future[None]] = {}
+        self._disturbed = False
         self._pool = ThreadPoolExecutor(max_workers=len(self.lab.nodes))
 
     @functools.cached_property
@@ -177,6 +178,7 @@ class Nemesis(Ground):
         unasked = tuple(sorted(fault.blocks(faults.DUNDI))) if self.lab.sites else ()
         self.journal.write(FaultEvent(self.journal.now_s(), fault.name, fault.what, fault.nodes, unasked))
         self._faults[fault.name] = fault
+        self._disturbed = True
         try:
             sabotage.inflict(self.engine, self.lab.name, fault)
         except LabctlError:

@@ -25,6 +25,10 @@ from labctl.wait import Deadline
 QUIET_S = 1.0
 """A lab is quiet when for so long nothing was said in it; a state crosses in milliseconds."""
 
+RESENT_S = 4.5
+"""The same where states go by SIP and something was broken: what was lost is sent again at T2, 4 s, at the latest
+(RFC 3261, 17.1.2.2)."""
+
 MAIL = "/var/spool/asterisk/voicemail/default"
 
 
@@ -145,7 +149,8 @@ class Stage(Switchboard, Inquiry, Nemesis):
         self._await(self._rings_amiss, deadline)
         for name in [name for name, fault in self._faults.items() if fault.passes]:
             self._over(name)
-        if not self._await_quiet(QUIET_S, deadline):
+        resends = self._disturbed and self.lab.via == "pjsip-publish"
+        if not self._await_quiet(RESENT_S if resends else QUIET_S, deadline):
             raise NotReady(f"something is still being said after {timeout:g} s", {}, "the history has what")
         self.look()
 

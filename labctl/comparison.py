@@ -1,0 +1,161 @@
+"""The same scenarios over several stacks and carriers of state, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from labctl import lab as labs
+from labctl import measure, runs
+from labctl.build import Options
+from labctl.cluster import Cluster
+from labctl.engine import Engine
+from labctl.errors import HostError, UsageError
+from labctl.judgement import Result
+from labctl.labfile import Overrides
+from labctl.measure import share
+from labctl.progress import Progress, Silent, step
+from labctl.runs import RunOptions
+from labctl.scenario import Scenario
+from labctl.sources import find_lab
+from labctl.spec import Carrier, Lab
+from labctl.stack import Stack
+from labctl.wait import Deadline
+
+REST_S = 3.0
+"""For how long what goes over the wire is counted while nothing changes."""
+
+NAME = "compare"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A stack and a way for state, by which the scenarios are run."""
+
+    stack: str
+    via: Carrier
+
+    def __str__(self) -> str:
+        return f"{self.stack} {self.via}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came of one thing with one variant. `remark`: why, or which checks did not hold."""
+
+    outcome: str
+    remark: str = ""
+
+
+@dataclass
+class Comparison:
+    """A table: thing -> variant -> what came of it; and the runs it is made of."""
+
+    variants: tuple[str, ...]
+    rows: dict[str, dict[str, Cell]] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+
+    def put(self, what: str, variant: Variant, cell: Cell) -> None:
+        """Fill in one cell."""
+        self.rows.setdefault(what, {})[str(variant)] = cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be compared. `find` finds a scenario for a variant, or raises UsageError where it makes no sense."""
+
+    variants: tuple[Variant, ...]
+    scenarios: tuple[str, ...]
+    find: Callable[[str, Overrides], Scenario]
+    changes: int = 200
+
+
+def compare(
+    engine: Engine, plan: Plan, options: Options, how: RunOptions, progress: Progress, say: Callable[[str], None]
+) -> Comparison:
+    """Measure each variant and run each scenario with it; `say` is told what is under way.
+
+    A variant whose images cannot be made has that in its cells, and the others go on.
+    """
+    table = Comparison(tuple(str(each) for each in plan.variants))
+    for variant in plan.variants:
+        try:
+            for what, cell in _measured(engine, variant, plan.changes, options, how.timeout_s, progress):
+                table.put(what, variant, cell)
+            for name in plan.scenarios:
+                say(f"{variant}: {name}")
+                _run(engine, table, variant, name, plan, options, how)
+        except HostError as error:
+            table.put("images", variant, Cell("cannot be made here", error.message.splitlines()[0]))
+    return table
+
+
+def _measured(
+    engine: Engine, variant: Variant, changes: int, options: Options, timeout_s: float, progress: Progress
+) -> Iterator[tuple[str, Cell]]:
+    """Delay, and what goes over the wire, on a lab that has nothing else to do."""
+    lab, stack = find_lab(None, Overrides(name=NAME, stack=variant.stack, via=variant.via))
+    if "device_state" not in lab.share or not lab.devices:
+        raise UsageError("the lab shares no device state", "share: [device_state], and devices: [mystate]")
+    labs.down(engine, lab.name, Silent())
+    try:
+        with step(progress, f"{variant}: up, and {changes} changes"):
+            labs.up(engine, lab, stack, options, timeout_s, Silent())
+            yield from _figures(engine, lab, stack, changes, timeout_s)
+    finally:
+        labs.down(engine, lab.name, Silent())
+
+
+def _figures(engine: Engine, lab: Lab, stack: Stack, changes: int, timeout_s: float) -> Iterator[tuple[str, Cell]]:
+    running = labs.load(engine, lab.name)
+    with Cluster(engine, lab, stack, running.seen) as cluster:
+        cluster.open()
+        cluster.await_ready(Deadline(timeout_s))
+        before = measure.sent(engine, lab)
+        measure.during(REST_S)
+        rest = measure.sent(engine, lab)
+        seconds = rest.at_s - before.at_s
+        packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
+        delays = measure.propagation(cluster, lab.devices[0], changes)
+        after = measure.sent(engine, lab)
+    away = sorted(each for node, mine in delays.items() if node != lab.nodes[0].name for each in mine)
+    idle_s = after.at_s - rest.at_s
+    yield "delay p50", Cell(f"{share(away, 0.5):.1f} ms")
+    yield "delay p99", Cell(f"{share(away, 0.99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere")
+    yield "packets a change", Cell(f"{max(0.0, after.packets - rest.packets - packets_s * idle_s) / changes:.1f}")
+    yield "bytes a change", Cell(f"{max(0.0, after.bytes - rest.bytes - bytes_s * idle_s) / changes:.0f}")
+    yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
+
+
+def _run(
+    engine: Engine,
+    table: Comparison,
+    variant: Variant,
+    name: str,
+    plan: Plan,
+    options: Options,
+    how: RunOptions,
+) -> None:
+    try:
+        scenario = plan.find(name, Overrides(stack=variant.stack, via=variant.via))
+    except UsageError as error:
+        table.put(name, variant, Cell("-", error.message.splitlines()[0].rpartition(": ")[2]))
+        return
+    result = runs.run(engine, scenario, options, how, Silent())
+    table.results.append(result)
+    table.put(name, variant, outcome(result))
+
+
+def outcome(result: Result) -> Cell:
+    """What a run came to in a word, whatever was expected of it; and `!` where that was something else."""
+    broken = [each for each in result.judged if each.verdict.outcome in ("failed", "unknown")]
+    mark = "" if result.standing in ("passed", "known", "nothing") else " !"
+    if not broken:
+        return Cell(f"holds{mark}")
+    words = ", ".join(each.verdict.check for each in broken)
+    return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(each.reason for each in broken if each.reason)))
+
+
+def applicable(names: Sequence[str], scenarios: Callable[[str], Scenario]) -> tuple[str, ...]:
+    """Of some scenarios those that are about one cluster: between sites it is DUNDi that carries state."""
+    return tuple(name for name in names if not scenarios(name).lab.sites)

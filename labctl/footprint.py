@@ -1,0 +1,101 @@
+"""What Asterisk holds in memory: with all that is installed, with what a lab uses, and when the rest is unloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from labctl import asterisk, blueprint, measure
+from labctl import lab as labs
+from labctl.blueprint import container_name
+from labctl.build import Options
+from labctl.cluster import Cluster
+from labctl.engine import Engine
+from labctl.errors import HostError, LabError
+from labctl.labfile import Overrides
+from labctl.measure import Memory
+from labctl.progress import Silent
+from labctl.sources import find_lab
+from labctl.spec import Lab
+from labctl.stack import Stack
+from labctl.wait import Deadline
+
+NAME = "footprint"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """One row: a stack, how its Asterisk was loaded, and what it then holds. `remark`: what went otherwise."""
+
+    stack: str
+    loaded: str
+    modules: int | None
+    asterisk: Memory | None
+    corosync: Memory | None
+    remark: str = ""
+
+
+def measure_stack(
+    engine: Engine, stack: str, options: Options, timeout_s: float, say: Callable[[str], None]
+) -> Iterator[Footprint]:
+    """The rows of one stack; one row that says why where its images cannot be made."""
+    lab, of_stack = find_lab(None, Overrides(name=NAME, stack=stack))
+    try:
+        say(f"{stack}: everything loaded")
+        with _cluster(engine, replace(lab, modules="all"), of_stack, options, timeout_s) as everything:
+            yield _row(engine, everything, stack, "everything")
+            say(f"{stack}: what is not used is unloaded")
+            remark = _unload(engine, everything, of_stack)
+            yield _row(engine, everything, stack, "the rest unloaded", remark)
+        say(f"{stack}: what is used")
+        with _cluster(engine, lab, of_stack, options, timeout_s) as used:
+            yield _row(engine, used, stack, "what the lab uses")
+    except HostError as error:
+        yield Footprint(stack, "-", None, None, None, error.message.splitlines()[0])
+    finally:
+        labs.down(engine, NAME, Silent())
+
+
+def _cluster(engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float) -> Cluster:
+    """A lab that nobody has used, ready, and connections to it."""
+    labs.down(engine, lab.name, Silent())
+    labs.up(engine, lab, stack, options, timeout_s, Silent())
+    cluster = Cluster(engine, lab, stack, labs.load(engine, lab.name).seen)
+    cluster.open()
+    cluster.await_ready(Deadline(timeout_s))
+    return cluster
+
+
+def _row(engine: Engine, cluster: Cluster, stack: str, loaded: str, remark: str = "") -> Footprint:
+    node = cluster.lab.nodes[0].name
+    try:
+        modules = len(asterisk.parse_modules(cluster.connection(node).command("module show")))
+        asterisk_holds, corosync_holds = (
+            measure.memory(engine, cluster.lab, node, daemon) for daemon in ("asterisk", "corosync")
+        )
+    except LabError as error:
+        return Footprint(stack, loaded, None, None, None, f"{remark}; {error.message}" if remark else error.message)
+    return Footprint(stack, loaded, modules, asterisk_holds, corosync_holds, remark)
+
+
+def _unload(engine: Engine, cluster: Cluster, stack: Stack) -> str:
+    """Unload on the first node what the lab does not use, until nothing more goes: a module that another one uses goes
+    after that. What came of it, in words. By `asterisk -rx`, since AMI refuses that command."""
+    node = cluster.lab.nodes[0]
+    container = container_name(cluster.lab.name, node.name)
+    used = {*blueprint.modules(cluster.lab, stack, node), stack.cluster_module}
+    before = left = _loaded(engine, container) - used
+    while left:
+        script = "; ".join(f"asterisk -rx 'module unload {name}.so'" for name in sorted(left))
+        engine.run(container, ["sh", "-c", script])
+        if cluster.connection(node.name).ended:
+            return "Asterisk ended as its modules were unloaded"
+        still = _loaded(engine, container) - used
+        if still == left:
+            break
+        left = still
+    return f"{len(before) - len(left)} unloaded, {len(left)} stay"
+
+
+def _loaded(engine: Engine, container: str) -> set[str]:
+    return set(asterisk.parse_modules(engine.run(container, ["asterisk", "-rx", "module show"]).text))
