@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl import images
+from labctl import images, mirror, mmdebstrap
 from labctl.blueprint import Images
 from labctl.engine import Engine
 from labctl.errors import BuildError, HostError, UsageError
-from labctl.images import Context, Patch, Recipe
+from labctl.images import Context, Patch, Recipe, System
 from labctl.lock import locked
+from labctl.mirror import Mirror, Way
 from labctl.progress import Progress, step
 from labctl.stack import Stack
 
@@ -32,12 +31,14 @@ PATCH_SUFFIXES = (".patch", ".diff")
 class Options:
     """`mirror`: a Debian mirror other than the tools' own. `refresh`: build anew what is there already.
 
-    `patches`: changes to the cluster module, applied one after the other.
+    `patches`: changes to the cluster module, applied one after the other. `insecure`: whether a base system may come
+    about whose signatures cannot be checked.
     """
 
     mirror: str = ""
     refresh: bool = False
     patches: tuple[Patch, ...] = ()
+    insecure: bool = False
 
 
 def read_patches(paths: Iterable[str]) -> tuple[Patch, ...]:
@@ -103,29 +104,60 @@ def plan(engine: Engine, stack: Stack, options: Options) -> list[Recipe]:
 def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
     """Make every image of the stack that is not there, and return those a lab runs.
 
-    What does not stand on each other is built side by side. Raises BuildError, HostError.
+    What may not be had from elsewhere is asked for first; what does not stand on each other is built side by side.
+    Raises BuildError, HostError.
     """
     made = recipes(stack, options)
+    _fetch_foreign(engine, stack, progress)
     present = engine.images()
     if _missing(made, options, present):
+        way = _find_way(engine, stack, made, options, progress)
         with locked("build"):  # and look again: somebody else may have built it meanwhile
-            _make_all(engine, stack, made, options, progress)
+            _make_all(_Making(engine, stack, made, options, way, progress))
         present = engine.images()
-    if not made:
-        _fetch_foreign(engine, stack, progress)
     return _identified(engine, _references(stack, made), present)
 
 
-def _make_all(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options: Options, progress: Progress) -> None:
+@dataclass(frozen=True)
+class _Making:
+    """What every step of a build knows. `way`: how the system of a node comes about that comes at once."""
+
+    engine: Engine
+    stack: Stack
+    made: Mapping[str, Recipe]
+    options: Options
+    way: Way
+    progress: Progress
+
+
+def _find_way(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options: Options, progress: Progress) -> Way:
+    """How the system of a node comes about that comes at once; any for another. Raises BuildError within seconds."""
+    system = images.at_once(stack)
+    if not system or images.SYSTEM not in [each.name for each in _missing(made, options, engine.images())]:
+        return Way()
+
+    def take_image(reference: str) -> None:
+        if not engine.image_id(reference):
+            with step(progress, f"base system: pull {reference}"):
+                engine.pull(reference)
+
+    way, tried = mirror.find(system, options.mirror, options.insecure, take_image)
+    if not way:
+        raise mirror.refusal(stack.name, system, tried)
+    return way
+
+
+def _make_all(making: _Making) -> None:
     running: dict[str, Future[None]] = {}
 
     def make(recipe: Recipe) -> None:
         for need in recipe.needs:
             if need in running:
                 running[need].result()
-        _make(engine, stack, recipe, made, options, progress)
+        if not any(each.done() and each.exception() for each in list(running.values())):  # raised below
+            _make(making, recipe)
 
-    wanted = _missing(made, options, engine.images())
+    wanted = _missing(making.made, making.options, making.engine.images())
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         for recipe in wanted:
             running[recipe.name] = pool.submit(make, recipe)
@@ -134,15 +166,20 @@ def _make_all(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options:
 
 
 def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:
-    """The recipes of a stack, from the files of images/."""
+    """The recipes of a stack, from the files of images/. Raises UsageError for a mirror that it cannot have."""
+    if mirror.is_folder(options.mirror) and stack.build and not stack.build.at_once:
+        raise UsageError(
+            f"--mirror {options.mirror}: the packages of the stack {stack.name} are installed within Docker, "
+            "which does not see a folder of this machine",
+            f"python3 -m http.server --directory {options.mirror} serves it: --mirror http://ADDRESS:8000",
+        )
     return images.recipes(stack, contexts(), options.mirror, options.patches)
 
 
 def _references(stack: Stack, made: Mapping[str, Recipe]) -> Images:
-    if not made:
-        return Images(stack.image or "", stack.phone_image or stack.image or "")
-    node, phone = (made[name].tag for name in images.run_by_labs(made))
-    return Images(node, stack.phone_image or phone)
+    node, phone = (recipe.tag if recipe else "" for recipe in images.run_by_labs(made))
+    node = stack.image or node
+    return Images(node, stack.phone_image or phone or node)
 
 
 def _identified(engine: Engine, named: Images, present: Mapping[str, str]) -> Images:
@@ -155,37 +192,38 @@ def _missing(made: Mapping[str, Recipe], options: Options, present: Mapping[str,
 
 
 def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:
-    """A stack whose images were built elsewhere: they are here, or a registry has them."""
+    """Images that were built elsewhere: they are here, or a registry has them. Raises HostError."""
     for reference in filter(None, (stack.image, stack.phone_image)):
-        if not engine.image_id(reference):
+        if engine.image_id(reference):
+            continue
+        try:
             with step(progress, f"pull {reference}"):
-                engine.pull(reference if ":" in reference else f"{reference}:latest")
+                engine.pull(reference)
+        except HostError as error:
+            why = error.message.splitlines()[0].removeprefix(f"pull {reference}: ")
+            raise HostError(
+                f"the image {reference} is not here, and no registry gives it: {why}",
+                "docker load brings one in; images/README.md says what must be in a node's",
+            ) from None
 
 
-def _make(
-    engine: Engine,
-    stack: Stack,
-    recipe: Recipe,
-    made: Mapping[str, Recipe],
-    options: Options,
-    progress: Progress,
-) -> None:
-    if recipe.name == images.BASE:
-        _make_base(engine, stack, recipe, options, progress)
+def _make(making: _Making, recipe: Recipe) -> None:
+    if recipe.system:
+        _make_system(making, recipe, recipe.system)
         return
     what = f"build {recipe.tag}"
-    with step(progress, what):
+    with step(making.progress, what):
         raw = f"{recipe.tag}-unlabelled"
-        args = images.build_args(recipe, made)
+        args = images.build_args(recipe, making.made)
         said: list[str] = []
         try:
-            for text in engine.build(images.pack(recipe.context), raw, args, {}, fresh=options.refresh):
+            for text in making.engine.build(images.pack(recipe.context), raw, args, {}, fresh=making.options.refresh):
                 said += text.splitlines()
-                progress.detail(what, text)
+                making.progress.detail(what, text)
         except BuildError:
-            _refuse_patches(engine, stack, said, made)
+            _refuse_patches(making.engine, making.stack, said, making.made)
             raise  # for anything else
-        _label(engine, stack, recipe, made, raw)
+        _label(making.engine, recipe, images.ground(recipe, making.made), raw)
 
 
 def _refuse_patches(engine: Engine, stack: Stack, said: list[str], made: Mapping[str, Recipe]) -> None:
@@ -199,9 +237,9 @@ def _refuse_patches(engine: Engine, stack: Stack, said: list[str], made: Mapping
     raise BuildError(reason, f"docker run --rm {made[images.MODULE].tag} cat {source} shows what is patched")
 
 
-def _label(engine: Engine, stack: Stack, recipe: Recipe, made: Mapping[str, Recipe], raw: str) -> None:
+def _label(engine: Engine, recipe: Recipe, ground: Recipe, raw: str) -> None:
     """Give the image its tag, and labels that say what is in it: only the finished image knows."""
-    base = (engine.image_labels(made[images.BASE].tag) or {}).get(images.LABEL_BASE, "")
+    base = (engine.image_labels(ground.tag) or {}).get(images.LABEL_BASE, "")
     idle = engine.create_idle(raw)
     try:
         contents = images.parse_contents(engine.read_file(idle, CONTENTS))
@@ -209,7 +247,7 @@ def _label(engine: Engine, stack: Stack, recipe: Recipe, made: Mapping[str, Reci
         labels |= {
             images.LABEL_IMAGE: recipe.name,
             images.LABEL_BASE: base,
-            images.LABEL_SUITE: stack.suite or "",
+            images.LABEL_SUITE: ground.system.suite if ground.system else "",
             images.LABEL_BUILT: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             **recipe.labels,
         }
@@ -219,51 +257,47 @@ def _label(engine: Engine, stack: Stack, recipe: Recipe, made: Mapping[str, Reci
     engine.remove_image(raw)
 
 
-def _make_base(engine: Engine, stack: Stack, recipe: Recipe, options: Options, progress: Progress) -> None:
-    """A bare Debian of the stack's suite: pulled where a registry has it, else made by mmdebstrap."""
+def _make_system(making: _Making, recipe: Recipe, system: System) -> None:
+    """A Debian: a bare one is pulled where a registry has it; one with a node's packages comes as was found out."""
+    if system.packages:
+        way = making.way
+        labels = {images.LABEL_SIGNATURES: f"checked with {system.keyring or 'the keyring of the tools'}"}
+        if not way.checked:
+            labels = {images.LABEL_SIGNATURES: images.UNCHECKED}
+        with step(making.progress, f"base system: {system.suite} {way}"):
+            if way.image:
+                settings = {**recipe.context, **images.settings(system, way.mirror.url)}
+                _build_on(making.engine, way.image, settings, recipe.tag, labels)
+            else:
+                _bootstrap(making.engine, system, recipe.tag, way, labels)
+        return
     refused = "the stack names none"
-    if stack.base and not options.mirror:
+    if system.base and not system.mirror:
         try:
-            with step(progress, f"base system: pull {stack.base}"):
-                engine.pull(stack.base)
+            with step(making.progress, f"base system: pull {system.base}"):
+                making.engine.pull(system.base)
         except HostError as error:
             refused = error.message.splitlines()[0]
         else:
-            labels = {images.LABEL_BASE: f"pulled {stack.base}"}
-            for _ in engine.build(
-                images.pack({"Dockerfile": (f"FROM {stack.base}\n".encode(), 0o644)}), recipe.tag, {}, labels
-            ):
-                pass
+            _build_on(making.engine, system.base, {"Dockerfile": (b"ARG BASE\nFROM ${BASE}\n", 0o644)}, recipe.tag, {})
             return
-    with step(progress, f"base system: not pulled, so mmdebstrap {stack.suite}"):
-        _bootstrap(engine, stack, recipe.tag, options, refused)
-
-
-def _bootstrap(engine: Engine, stack: Stack, reference: str, options: Options, refused: str) -> None:
-    if not shutil.which("mmdebstrap"):
+    if not shutil.which(mmdebstrap.TOOL):
         raise HostError(
-            f"no base system: {stack.base} cannot be pulled ({refused}), and mmdebstrap is not installed",
+            f"no base system: {system.base} cannot be pulled ({refused}), and mmdebstrap is not installed",
             "apt-get install mmdebstrap, or make the registry reachable",
         )
-    command = [
-        "mmdebstrap",
-        "--variant=apt",
-        f"--dpkgopt={images_folder() / images.BASE / 'root/etc/dpkg/dpkg.cfg.d/labctl'}",
-        # A mirror may serve a Release file past its Valid-Until; apt checks its signature all the same.
-        '--aptopt=Acquire::Check-Valid-Until "false"',
-        str(stack.suite),
-        "-",
-        *([options.mirror] if options.mirror else []),
-    ]
-    # On disk first: an image is made only of a system that is whole.
-    with tempfile.TemporaryFile() as archive, tempfile.TemporaryFile() as said:
-        code = subprocess.run(command, stdout=archive, stderr=said, stdin=subprocess.DEVNULL, check=False).returncode
-        if code != 0:
-            said.seek(0)
-            tail = said.read().decode("utf-8", "replace").splitlines()[-8:]
-            raise BuildError(
-                f"mmdebstrap {stack.suite} ended with {code}:\n" + "\n".join(f"  {line}" for line in tail),
-                "is a Debian mirror in reach? --mirror URL names another one",
-            )
-        archive.seek(0)
-        engine.import_image(archive, reference, {images.LABEL_BASE: f"mmdebstrap {stack.suite}"})
+    with step(making.progress, f"base system: not pulled, so mmdebstrap {system.suite}"):
+        _bootstrap(making.engine, system, recipe.tag, Way("", Mirror(system.mirror, "--mirror")), {})
+
+
+def _build_on(engine: Engine, base: str, context: Context, tag: str, labels: dict[str, str]) -> None:
+    labels = {images.LABEL_BASE: f"pulled {base}", **labels}
+    for _ in engine.build(images.pack(context), tag, {"BASE": base}, labels):
+        pass
+
+
+def _bootstrap(engine: Engine, system: System, tag: str, way: Way, labels: dict[str, str]) -> None:
+    dpkg_options = (images_folder() / images.BASE / mmdebstrap.DPKG_OPTIONS).read_text("utf-8")
+    command = mmdebstrap.command(system, way.mirror.url, dpkg_options, checked=way.checked)
+    with mmdebstrap.archive(command, system) as archive:
+        engine.import_image(archive, tag, {images.LABEL_BASE: f"mmdebstrap {system.suite}", **labels})

@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 
 from labctl.blueprint import Blueprint
-from labctl.images import BASE, Recipe, run_by_labs
-from labctl.stack import Stack
+from labctl.images import Recipe, ground, run_by_labs
 from labctl.steps import ContainerSpec, File
 
 HEADER = """\
@@ -21,7 +20,7 @@ HEADER = """\
 #   docker compose -f FILE exec {node} asterisk -rx 'core show hints'
 #
 # It needs Compose 2.23.1 or newer (inline configs). Where `labctl build` has made the images, they are used;
-# elsewhere Compose builds them, from {base}.
+# elsewhere {elsewhere}.
 # Its secrets are made from the lab's name, so anyone can know them: for labs only.
 """
 
@@ -36,15 +35,25 @@ class _Build(dict[str, Any]):
     """How an image is built: written once, and referred to from then on."""
 
 
-def render(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> str:
+def render(drawn: Blueprint, made: Mapping[str, Recipe]) -> str:
     """The Compose file's text."""
-    header = HEADER.format(name=drawn.lab.name, node=drawn.containers[0].hostname, base=stack.base or "nothing")
-    document = yaml.dump(_document(drawn, stack, made), Dumper=_Dumper, sort_keys=False, width=120)
+    node = drawn.containers[0]
+    header = HEADER.format(name=drawn.lab.name, node=node.hostname, elsewhere=_elsewhere(node.image, made))
+    document = yaml.dump(_document(drawn, made), Dumper=_Dumper, sort_keys=False, width=120)
     return f"{header}\n{document}"
 
 
-def _document(drawn: Blueprint, stack: Stack, made: Mapping[str, Recipe]) -> dict[str, Any]:
-    builds = {made[name].tag: _build(name, stack, made) for name in run_by_labs(made) if name in made}
+def _elsewhere(node_image: str, made: Mapping[str, Recipe]) -> str:
+    """Where the images come from that are not there."""
+    found = {recipe.tag: ground(recipe, made).system for recipe in _buildable(made)}
+    bases = " and ".join(sorted({system.base for system in found.values() if system}))
+    if node_image in found:
+        return f"Compose builds them, from {bases}"
+    return f"Compose cannot build {node_image}" + (f"; it builds the phones', from {bases}" if bases else "")
+
+
+def _document(drawn: Blueprint, made: Mapping[str, Recipe]) -> dict[str, Any]:
+    builds = {recipe.tag: _build(recipe, made) for recipe in _buildable(made)}
     names = _config_names(drawn.containers)
     services: dict[str, Any] = {}
     configs: dict[str, Any] = {}
@@ -99,11 +108,24 @@ def _service(container: ContainerSpec, build: _Build | None, names: Mapping[tupl
     return service
 
 
-def _build(name: str, stack: Stack, made: Mapping[str, Recipe]) -> _Build:
+def _buildable(made: Mapping[str, Recipe]) -> list[Recipe]:
+    """What Compose can build of what labs run: where a registry has the base, and its own apt installs the rest."""
+    found = []
+    for recipe in filter(None, run_by_labs(made)):
+        system = ground(recipe, made).system
+        if system and system.base and not system.packages:
+            found.append(recipe)
+    return found
+
+
+def _build(recipe: Recipe, made: Mapping[str, Recipe]) -> _Build:
     """The recipe of an image and of all that it stands on, as one Dockerfile with its files inline."""
-    order = [recipe for recipe in made.values() if recipe.name in _needed(name, made)]
-    stages = [f"FROM {stack.base} AS {BASE}"]
-    stages += [_stage(recipe) for recipe in order if recipe.name != BASE]
+    needed = _needed(recipe.name, made)
+    stages = [
+        f"FROM {each.system.base} AS {each.name}" if each.system else _stage(each)
+        for each in made.values()
+        if each.name in needed
+    ]
     return _Build({"context": ".", "dockerfile_inline": _literal("\n".join(stages) + "\n")})
 
 

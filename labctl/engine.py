@@ -342,7 +342,7 @@ class Engine:
     def pull(self, reference: str) -> None:
         """Pull an image. Raises HostError if no registry gives it."""
         with _translated(f"pull {reference}"):
-            self._api.pull(*reference.rsplit(":", 1))
+            self._api.pull(reference)  # of a name without a tag: latest
 
     def import_image(self, archive: Any, reference: str, labels: dict[str, str]) -> None:
         """Make an image of the tar archive that a file object gives."""

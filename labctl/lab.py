@@ -413,4 +413,4 @@ def export(lab: Lab, stack: Stack) -> str:
     options = build.Options()
     subnet = lab.subnet or blueprint.free_subnet(lab.name, [])
     drawn = blueprint.draw(lab, stack, build.references(stack, options), subnet, f"export/{lab.name}")
-    return compose.render(drawn, stack, build.recipes(stack, options))
+    return compose.render(drawn, build.recipes(stack, options))

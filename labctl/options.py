@@ -164,9 +164,18 @@ lab_options = _options(
     stack_option,
     click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
 )
+image_option = click.option(
+    "--image", help="A node image that was built elsewhere, in place of the stack's (see images/README.md)."
+)
 build_options = _options(
-    click.option("--mirror", default="", help="A Debian mirror to build from, other than the tools' own."),
+    click.option(
+        "--mirror",
+        default="",
+        help="A Debian mirror to build from, other than the tools' own; for an old stack a folder too.",
+    ),
     click.option("--refresh", is_flag=True, help="Build anew what is there already."),
+    click.option("--insecure", is_flag=True, help="Take a base system whose signatures cannot be checked."),
+    image_option,
     click.option(
         "--patch",
         multiple=True,

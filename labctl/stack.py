@@ -130,6 +130,10 @@ class Stack(_Strict):
     )
     dundi: Extra | None = Field(default=None, description="For labs of several sites; where it is not, there are none")
 
+    def with_image(self, image: str | None) -> Stack:
+        """The stack with nodes of an image that was built elsewhere; the same where that is None."""
+        return self.model_copy(update={"image": image}) if image else self
+
 
 def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
     """Read a stack file, which may name any of `templates`. Raises InvalidFile with every mistake in it."""
@@ -143,6 +147,16 @@ def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
         given = {key for key, value in review.document.data.items() if value is not None}
         if not {"image"} <= given and not {"build", "suite"} <= given:
             review.say((), "nothing says where the images come from", "`image`, or `build` and `suite`")
+    if stack and stack.build and stack.build.at_once:
+        _review_at_once(stack.suite, stack.build, review)
     review.settle()
     assert stack
     return stack
+
+
+def _review_at_once(suite: str | None, build: Build, review: Review) -> None:
+    """What cannot be where a suite's own apt installs nothing any more."""
+    if build.phone.suite in (None, suite):
+        review.say(("build", "phone"), f"the phones cannot stand on {suite} too", "`suite: sid`, and a `base` of it")
+    if build.module:
+        review.say(("build", "module"), "no module is compiled where a node comes at once", "leave it out")

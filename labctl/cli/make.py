@@ -52,6 +52,8 @@ def up(
     nodes: int | None,
     mirror: str,
     refresh: bool,
+    insecure: bool,
+    image: str | None,
     patch: tuple[str, ...],
     timeout: float,
     dry_run: bool,
@@ -72,8 +74,8 @@ def up(
     """
     from labctl import lab, report
 
-    options = building_options(mirror, refresh, patch)
-    engine, wanted, of_stack = _wanted(file, name, stack, nodes)
+    options = building_options(mirror, refresh, patch, insecure)
+    engine, wanted, of_stack = _wanted(file, name, stack, nodes, image)
     if dry_run:
         _print_plan(lab.plan_up(engine, wanted, of_stack, options), output)
         return
@@ -133,6 +135,8 @@ def build(
     stack: str | None,
     mirror: str,
     refresh: bool,
+    insecure: bool,
+    image: str | None,
     patch: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -142,8 +146,8 @@ def build(
     from labctl import build as building
     from labctl import report
 
-    of_stack = find_stack(stack or "22")
-    options = building_options(mirror, refresh, patch)
+    of_stack = find_stack(stack or "22").with_image(image)
+    options = building_options(mirror, refresh, patch, insecure)
     engine = connect()
     if dry_run:
         for recipe in building.plan(engine, of_stack, options):
@@ -163,7 +167,9 @@ def build(
     show(tables().table("", ("IMAGE", "HOLDS", "VERSION"), rows))
 
 
-def _wanted(file: str | None, name: str | None, stack: str | None, nodes: int | None) -> tuple[Engine, Lab, Stack]:
+def _wanted(
+    file: str | None, name: str | None, stack: str | None, nodes: int | None, image: str | None
+) -> tuple[Engine, Lab, Stack]:
     """The lab that `up` is to make: the file's, or without one the lab of that name as it is, or the shipped one.
 
     Files are read to their end before Docker is asked anything.
@@ -173,12 +179,13 @@ def _wanted(file: str | None, name: str | None, stack: str | None, nodes: int | 
     from labctl.sources import DEFAULT_LAB
 
     if file:
-        wanted, of_stack = find_lab(file, name, stack, nodes)
+        wanted, of_stack = find_lab(file, name, stack, nodes, image)
         return connect(), wanted, of_stack
     other = find_stack(stack) if stack else None
     engine = connect()
     there = lab.as_made(engine, name or DEFAULT_LAB, Overrides(stack=stack, nodes=nodes), other)
-    return engine, *(there or find_lab(None, name, stack, nodes))
+    wanted, of_stack = there or find_lab(None, name, stack, nodes)
+    return engine, wanted, of_stack.with_image(image)
 
 
 def _print_plan(plan: UpPlan, output: str) -> None:

@@ -9,7 +9,7 @@ import click
 from labctl import __version__
 from labctl.cli.shared import connect, find_lab, find_stack, show, tables
 from labctl.errors import HostError, LabctlError, UsageError
-from labctl.options import lab_options, output_option, stack_option
+from labctl.options import image_option, lab_options, output_option, stack_option
 
 
 @click.command()
@@ -34,11 +34,12 @@ def schema() -> None:
 
 @click.command()
 @lab_options
-def export(file: str | None, name: str | None, stack: str | None, nodes: int | None) -> None:
+@image_option
+def export(file: str | None, name: str | None, stack: str | None, nodes: int | None, image: str | None) -> None:
     """Print the lab as one Docker Compose file that needs no labctl."""
     from labctl import lab
 
-    wanted, of_stack = find_lab(file, name, stack, nodes)
+    wanted, of_stack = find_lab(file, name, stack, nodes, image)
     click.echo(lab.export(wanted, of_stack), nl=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,8 @@ def run(
     nodes: int | None,
     mirror: str,
     refresh: bool,
+    insecure: bool,
+    image: str | None,
     patch: tuple[str, ...],
     timeout: float,
     repeat: int,
@@ -101,14 +104,20 @@ def run(
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
-    found = [find_scenario(each, Overrides(name, stack, nodes)) for each in (scenarios or shipped_scenarios())] * repeat
+    files = scenarios or shipped_scenarios()
+    found = [_on(image, find_scenario(each, Overrides(name, stack, nodes))) for each in files] * repeat
     seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
     if shuffle:
         random.Random(seed).shuffle(found)  # noqa: S311 - as above
         shared.say(f"seed {seed}")
     how = RunOptions(folder, timeout, keep_lab, seed)
-    results = _run_all(found, shared.building_options(mirror, refresh, patch), how, junit, quiet, output)
+    results = _run_all(found, shared.building_options(mirror, refresh, patch, insecure), how, junit, quiet, output)
     _conclude(results, output, strict=strict, hopeful=bool(patch))
+
+
+def _on(image: str | None, scenario: Scenario) -> Scenario:
+    """The scenario on a node image that was built elsewhere; as it is where there is none."""
+    return replace(scenario, stack=scenario.stack.with_image(image))
 
 
 def _run_all(
@@ -222,6 +231,8 @@ def soak(
     minutes: float,
     mirror: str,
     refresh: bool,
+    insecure: bool,
+    image: str | None,
     patch: tuple[str, ...],
     timeout: float,
     seed: int | None,
@@ -244,13 +255,12 @@ def soak(
     from labctl.runs import RunOptions
 
     seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
-    scenario = soaking.find(file, Overrides(name, stack))
+    scenario = _on(image, soaking.find(file, Overrides(name, stack)))
     engine = shared.connect()
     shared.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {seed}")
     how = RunOptions(folder, timeout, keep_lab, seed)
-    result = soaking.soak(
-        engine, scenario, shared.building_options(mirror, refresh, patch), how, minutes, shared.progress(quiet)
-    )
+    options = shared.building_options(mirror, refresh, patch, insecure)
+    result = soaking.soak(engine, scenario, options, how, minutes, shared.progress(quiet))
     if junit:
         _write(junit, junit_report.render([result]))
     if output != "json":

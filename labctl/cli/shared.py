@@ -51,19 +51,22 @@ def connect() -> Engine:
     return engine.connect()
 
 
-def building_options(mirror: str, refresh: bool, patch: tuple[str, ...] = ()) -> Options:
+def building_options(mirror: str, refresh: bool, patch: tuple[str, ...] = (), insecure: bool = False) -> Options:
     """How images are to be built. Raises UsageError for a patch that is none."""
     from labctl.build import Options, read_patches
 
-    return Options(mirror, refresh, read_patches(patch) if patch else ())
+    return Options(mirror, refresh, read_patches(patch) if patch else (), insecure)
 
 
-def find_lab(file: str | None, name: str | None, stack: str | None, nodes: int | None) -> tuple[Lab, Stack]:
+def find_lab(
+    file: str | None, name: str | None, stack: str | None, nodes: int | None, image: str | None = None
+) -> tuple[Lab, Stack]:
     """The lab of a file, or else the shipped one, with what flags say over it."""
     from labctl import sources
     from labctl.labfile import Overrides
 
-    return sources.find_lab(file, Overrides(name, stack, nodes))
+    lab, of_stack = sources.find_lab(file, Overrides(name, stack, nodes))
+    return lab, of_stack.with_image(image)
 
 
 def find_stack(name: str) -> Stack:

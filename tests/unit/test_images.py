@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from labctl import images
-from labctl.images import ASTERISK, BASE, COROSYNC, MODULE, NODE, PHONE, Context, Recipe
+from labctl.images import (
+    ASTERISK,
+    BASE,
+    COROSYNC,
+    MODULE,
+    NODE,
+    PHONE,
+    PHONE_BASE,
+    SYSTEM,
+    WHOLE,
+    Context,
+    Recipe,
+)
 from labctl.stack import Stack
 from tests.unit.labs import stack
 
@@ -37,7 +49,7 @@ def tags(of: Stack, contexts: dict[str, Context] = CONTEXTS, mirror: str = "") -
         ({"corosync": ["corosync"]}, {COROSYNC, ASTERISK, NODE}),
         ({"cluster_module": "res_other"}, {MODULE, NODE}),
         ({"suite": "forky"}, ALL),
-        ({"name": "mine"}, ALL),
+        ({"name": "mine"}, ALL - {BASE, PHONE}),
     ],
 )
 def test_a_tag_changes_with_what_the_stack_puts_in(values: dict[str, Any], other: set[str]) -> None:
@@ -69,8 +81,8 @@ def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("present", "missing"),
     [
-        (set(), [BASE, COROSYNC, ASTERISK, PHONE, MODULE, NODE]),
-        ({BASE}, [COROSYNC, ASTERISK, PHONE, MODULE, NODE]),
+        (set(), [BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE]),
+        ({BASE}, [COROSYNC, ASTERISK, MODULE, NODE, PHONE]),
         ({NODE, PHONE}, []),
         ({NODE}, [BASE, PHONE]),
         ({NODE, BASE}, [PHONE]),
@@ -84,8 +96,20 @@ def test_what_is_missing_comes_after_what_it_stands_on(present: set[str], missin
     assert [recipe.name for recipe in found] == missing
 
 
-def test_a_stack_whose_image_was_built_elsewhere_has_nothing_to_build() -> None:
-    assert images.recipes(changed(image="registry.example/asterisk:1"), CONTEXTS) == {}
+def test_a_stack_whose_node_image_was_built_elsewhere_has_its_phones_built_here() -> None:
+    foreign = stack().with_image("registry.example/asterisk:1")
+    made = images.recipes(foreign, CONTEXTS)
+    assert {name: recipe.tag for name, recipe in made.items()} == {name: tags(stack())[name] for name in (BASE, PHONE)}
+    assert [recipe.name for recipe in images.missing(made, set())] == [BASE, PHONE]
+    assert images.run_by_labs(made) == (None, made[PHONE])
+
+
+def test_a_stack_whose_images_were_built_elsewhere_has_nothing_to_build() -> None:
+    assert images.recipes(changed(image="registry.example/asterisk:1", phone_image="phone:1"), CONTEXTS) == {}
+
+
+def test_without_an_image_a_stack_stays_as_it_is() -> None:
+    assert stack().with_image(None) is stack()
 
 
 def test_settings_reach_the_shell_as_they_are() -> None:
@@ -101,8 +125,66 @@ def test_an_image_says_what_it_stands_on() -> None:
 def test_a_stack_whose_module_is_packaged_runs_asterisk_as_it_is() -> None:
     made = images.recipes(changed(module=None), CONTEXTS)
     assert MODULE not in made
-    assert images.run_by_labs(made) == (ASTERISK, PHONE)
+    assert images.run_by_labs(made) == (made[ASTERISK], made[PHONE])
 
 
 def test_the_contents_of_an_image_are_lines() -> None:
     assert images.parse_contents("asterisk=1:22.10\n\nbroken\ncorosync=3\n") == {"asterisk": "1:22.10", "corosync": "3"}
+
+
+OLD = changed(
+    suite="squeeze",
+    base="debian/eol:squeeze",
+    module=None,
+    at_once=True,
+    keyring="removed.gpg",
+    phone=stack().model_dump()["build"]["phone"] | {"suite": "sid", "base": "debian:sid"},
+)
+
+
+def old(**values: Any) -> Stack:
+    """A stack whose node comes with its base system, with other values within `build`."""
+    data = OLD.model_dump()
+    return Stack.model_validate(data | {"build": data["build"] | values})
+
+
+def test_a_node_that_comes_at_once_stands_on_a_system_with_all_its_packages() -> None:
+    made = images.recipes(OLD, CONTEXTS)
+    assert set(made) == {SYSTEM, WHOLE, PHONE_BASE, PHONE}
+    assert images.run_by_labs(made) == (made[WHOLE], made[PHONE])
+    assert images.ground(made[WHOLE], made) == made[SYSTEM]
+    packages = (*OLD.build.corosync, *OLD.build.asterisk) if OLD.build else ()
+    assert made[SYSTEM].system == images.System("squeeze", "debian/eol:squeeze", packages, "removed.gpg")
+    assert made[WHOLE].tag.startswith("labctl/22-node:")
+
+
+def test_its_phones_are_those_of_a_stack_of_their_suite() -> None:
+    assert (tags(OLD)[PHONE_BASE], tags(OLD)[PHONE]) == (tags(stack())[BASE], tags(stack())[PHONE])
+    assert tags(OLD)[PHONE].startswith("labctl/sid-phone:")
+
+
+def test_where_its_packages_came_from_is_no_part_of_it() -> None:
+    assert tags(OLD, mirror="http://mirror.example") == tags(OLD)
+
+
+@pytest.mark.parametrize(
+    ("values", "other"),
+    [
+        ({"asterisk": ["asterisk", "sox"]}, {SYSTEM, WHOLE}),
+        ({"keyring": "mine.gpg"}, {SYSTEM, WHOLE}),
+    ],
+)
+def test_its_tag_changes_with_what_is_in_it_and_who_signed_that(values: dict[str, Any], other: set[str]) -> None:
+    before, after = tags(OLD), tags(old(**values))
+    assert {name for name in before if before[name] != after[name]} == other
+
+
+@pytest.mark.parametrize("folder", [COROSYNC, ASTERISK, WHOLE])
+def test_its_tag_changes_with_the_files_of_its_layers(folder: str) -> None:
+    before = tags(OLD)
+    after = tags(OLD, CONTEXTS | {folder: {**CONTEXTS[folder], "root/new": (b"", 0o644)}})
+    assert {name for name in before if before[name] != after[name]} == {WHOLE}
+
+
+def test_it_has_the_dockerfile_of_its_own_folder() -> None:
+    assert images.recipes(OLD, CONTEXTS)[WHOLE].context["Dockerfile"] == CONTEXTS[WHOLE]["Dockerfile"]
