@@ -44,6 +44,24 @@ def export(file: str | None, name: str | None, stack: str | None, nodes: int | N
 
 
 @click.command()
+@output_option
+def stacks(output: str) -> None:
+    """List the shipped stacks: what each holds, whether runs have proven it, and whether its images are here."""
+    from labctl import report, shelf
+
+    try:
+        engine = connect()
+    except HostError:
+        engine = None
+    found = shelf.standings(engine)
+    if output == "json":
+        click.echo(report.as_json(found))
+        return
+    rows = [(each.name, each.title, "yes" if each.proven else "not yet", each.images, each.how) for each in found]
+    show(tables().table("", ("STACK", "WHAT", "PROVEN", "IMAGES", "HOW"), rows))
+
+
+@click.command()
 @stack_option
 @output_option
 def doctor(stack: str | None, output: str) -> None:
@@ -99,4 +117,4 @@ def completion(shell: str) -> None:
     click.echo(found(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
 
 
-COMMANDS = (config, schema, export, doctor, version, completion)
+COMMANDS = (config, schema, export, stacks, doctor, version, completion)

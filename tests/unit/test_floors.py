@@ -18,7 +18,7 @@ FLOORS = {
     14: ["container", "runs"],
     13: ["stage"],
     12: ["inquiry", "nemesis", "switchboard"],
-    11: ["ground", "watch"],
+    11: ["ground", "shelf", "watch"],
     10: ["lab", "recorder", "sources"],
     9: ["proof"],
     8: ["cluster"],

@@ -1,0 +1,76 @@
+"""The shipped stacks as this machine can have them, and nodes from an image that was built elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from labctl.build import Options, references
+from labctl.engine import Engine
+from labctl.sources import find_stack
+from tests.integration.conftest import labctl
+
+pytestmark = pytest.mark.docker
+
+QUICK_S = 20
+"""Seconds within which it must be plain that nothing can be had; it takes about one."""
+OLD = ("1.6", "1.8")
+
+
+@pytest.fixture(scope="module")
+def standings() -> dict[str, dict[str, Any]]:
+    """What `labctl stacks` says, by name."""
+    return {each["name"]: each for each in labctl("stacks", "-o", "json").data}
+
+
+def test_each_stack_says_whether_it_is_here(standings: dict[str, dict[str, Any]]) -> None:
+    assert set(standings) >= {"22", *OLD}
+    assert {each["images"] for each in standings.values()} <= {"here", "can be built", "cannot be built here"}
+    assert all(each["title"] and each["suite"] and each["how"] for each in standings.values())
+    assert (standings["22"]["images"], standings["22"]["how"]) == ("here", references(find_stack("22"), Options()).node)
+
+
+@pytest.mark.parametrize("verb", ["build", "up"])
+@pytest.mark.parametrize("name", OLD)
+def test_a_stack_that_is_out_of_reach_says_so_at_once(
+    verb: str, name: str, standings: dict[str, dict[str, Any]], engine: Engine
+) -> None:
+    if standings[name]["images"] != "cannot be built here":
+        assert labctl("build", "--stack", name, "--dry-run").code == 0
+        return
+    began_s = time.monotonic()
+    result = labctl(verb, "--stack", name, *(["-n", f"t-stack-{name.replace('.', '-')}"] if verb == "up" else []))
+    assert time.monotonic() - began_s < QUICK_S
+    assert result.code == 4
+    assert all(word in result.err for word in ("mmdebstrap from", "--mirror URL", "--image IMAGE", "docker load"))
+    assert engine.image_id(references(find_stack(name), Options()).node) == ""
+
+
+def test_a_lab_on_an_image_from_elsewhere_is_proven_ready_and_stays_on_it(name: str, engine: Engine) -> None:
+    image = references(find_stack("22"), Options()).node
+    engine._api.tag(image, "labctl/t-elsewhere", "1")
+    try:
+        first = labctl("up", "-n", name, "--stack", "22", "--image", "labctl/t-elsewhere:1", "-o", "json")
+        assert (first.code, len(first.data["crossings"])) == (0, 6), first.err
+        again = labctl("up", "-n", name, "-o", "json")
+        assert (again.code, again.data["changed"]) == (0, []), again.err
+    finally:
+        labctl("down", "-n", name)
+        engine.remove_image("labctl/t-elsewhere:1")
+
+
+def test_an_image_that_is_nowhere_is_named_with_the_ways_out(name: str, engine: Engine) -> None:
+    result = labctl("up", "-n", name, "--image", "labctl/t-nowhere:1")
+    assert result.code == 4
+    assert "the image labctl/t-nowhere:1 is not here, and no registry gives it" in result.err
+    assert "docker load" in result.err
+    assert engine.observe(name).empty
+
+
+def test_a_compose_file_of_an_image_from_elsewhere_builds_but_the_phones() -> None:
+    text = labctl("export", "--image", "registry.example/node:1").out
+    assert text.count("image: registry.example/node:1") == 3
+    assert text.count("dockerfile_inline") == 1
+    assert "Compose cannot build registry.example/node:1" in text
