@@ -16,6 +16,7 @@ from labctl.stack import Stack
 
 DATA = Path(__file__).parent / "data"
 SUBNET = "198.18.16.0/24"
+CARRIERS = ("corosync", "pjsip-publish")
 IMAGES = Images("labctl/22-asterisk:one", "labctl/22-phone:one", "sha256:node", "sha256:phone")
 
 
@@ -48,6 +49,8 @@ NODE_NAMES = NAMES.filter(lambda name: name not in ("all", "phones"))
 PHONE_NAMES = NAMES.filter(
     lambda name: name not in ("general", "authentication", "udp", "phone", "node") and not name.startswith("node-")
 )
+SITE_NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,28}", fullmatch=True).filter(lambda name: name != "stranger")
+EVENTS = st.lists(st.sampled_from(["device_state", "mwi"]), unique=True)
 DEVICES = st.from_regex(r"[a-z][a-z0-9-]{0,24}", fullmatch=True).filter(lambda name: not name.startswith("proof-"))
 NUMBERS = st.from_regex(r"[0-9]{2,10}", fullmatch=True).filter(lambda number: number != "600")
 TEXTS = st.text(st.characters().filter(str.isprintable) | st.sampled_from("\n\t"))
@@ -55,9 +58,23 @@ PATHS = st.from_regex(r"(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}){1
 
 
 @st.composite
+def node_data(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
+    """What a valid lab file says of its nodes, or of its sites; and what the nodes are called."""
+    names = draw(st.lists(NODE_NAMES, min_size=1, max_size=4, unique=True))
+    sites = draw(st.lists(SITE_NAMES, min_size=2, max_size=3, unique=True))
+    which = draw(st.sampled_from(["nodes", "sites", "counts"]))
+    if which == "counts":
+        counts = {site: draw(st.integers(1, 2)) for site in sites}
+        return {"sites": counts}, [f"{site}{number}" for site in sites for number in range(1, counts[site] + 1)]
+    if which == "sites" and len(names) >= len(sites):
+        return {"sites": {site: names[index :: len(sites)] for index, site in enumerate(sites)}}, names
+    return {"nodes": names}, names
+
+
+@st.composite
 def lab_data(draw: st.DrawFn) -> dict[str, Any]:
     """The data of a valid lab file, with any part of it left out."""
-    names = draw(st.lists(NODE_NAMES, min_size=1, max_size=4, unique=True))
+    where, names = draw(node_data())
     a_node = st.sampled_from(names)
     phones = draw(st.lists(PHONE_NAMES, max_size=4, unique=True))
     extensions = draw(st.lists(NUMBERS, min_size=len(phones), max_size=len(phones), unique=True))
@@ -67,8 +84,12 @@ def lab_data(draw: st.DrawFn) -> dict[str, Any]:
     wholes: dict[str, Any] = {
         "name": draw(NAMES),
         "stack": draw(st.sampled_from(["22", 22])),
-        "nodes": names,
-        "share": draw(st.lists(st.sampled_from(["device_state", "mwi"]), unique=True)),
+        **where,
+        "share": draw(
+            EVENTS | st.fixed_dictionaries({}, optional={"events": EVENTS, "via": st.sampled_from(CARRIERS)})
+        ),
+        "dundi": {"cache": draw(st.integers(0, 3600))},
+        "follows_corosync": draw(st.booleans()),
         "phones": [
             {
                 "name": name,
@@ -91,6 +112,6 @@ def lab_data(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "subnet": draw(st.sampled_from(["198.18.7.0/24", "198.19.0.0/16", "198.18.0.64/26"])),
     }
-    optional = st.sampled_from(["name", "stack", "share", "devices", "totem", "subnet"])
+    optional = st.sampled_from(["name", "stack", "share", "dundi", "follows_corosync", "devices", "totem", "subnet"])
     left_out = draw(st.sets(optional))
     return {key: value for key, value in wholes.items() if key not in left_out}

@@ -16,11 +16,12 @@ from labctl import document, labfile, sources
 from labctl.errors import InvalidFile, UsageError
 from labctl.labfile import Overrides
 from labctl.spec import Node, Phone
-from tests.unit.labs import lab, lab_data
+from tests.unit.labs import lab, lab_data, stack
 
 KEYS = (
     "name stack nodes share phones node extension watches mailbox number mailboxes devices totem token transport "
-    "encryption config all subnet n1 asterisk/rtp.conf"
+    "encryption config all subnet n1 asterisk/rtp.conf sites dundi cache events via corosync pjsip-publish "
+    "follows_corosync"
 )
 WORDS = st.sampled_from(KEYS.split())
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS
@@ -95,8 +96,33 @@ def test_more_phones_than_nodes_go_round() -> None:
     assert len({phone.name for phone in made.phones} | {phone.extension for phone in made.phones}) == 128
 
 
+def test_sites_have_nodes_with_numbers_of_their_own_and_look_after_themselves() -> None:
+    made = lab("name: a\nsites: {east: 2, west: [hq]}\n")
+    assert made.nodes == (Node("east1", 1, "east"), Node("east2", 2, "east"), Node("hq", 3, "west"))
+    assert [(phone.name, phone.node, phone.watches) for phone in made.phones] == [
+        ("alice", "east1", ("bob",)),
+        ("bob", "east2", ("alice",)),
+        ("carol", "hq", ()),
+    ]
+    assert [mailbox.node for mailbox in made.mailboxes] == ["east1", "east1", "hq"]
+    assert made.cache_s == 2
+
+
+def test_sites_need_a_stack_that_has_dundi() -> None:
+    without = stack().model_copy(update={"dundi": None})
+    with pytest.raises(InvalidFile, match=r"lab\.yaml:2: the stack 22 has no DUNDi"):
+        labfile.read("name: a\nsites: {east: 2, west: 2}\n", "lab.yaml", lambda _: without)
+
+
+@pytest.mark.parametrize(("name", "follows"), [("22", False), ("1.6", True), ("1.8", True)])
+def test_asterisk_follows_corosync_where_the_stack_needs_it_or_the_lab_says_so(name: str, follows: bool) -> None:
+    assert lab(f"stack: {name}\n").follows_corosync == follows
+    assert lab(f"stack: {name}\nfollows_corosync: {not follows}\n").follows_corosync != follows
+
+
 def test_null_is_the_default_where_a_thing_is_optional() -> None:
-    assert lab("phones:\nmailboxes:\nsubnet:\ntotem: {transport: }\n") == lab("nodes: 3\n")
+    text = "phones:\nmailboxes:\nsubnet:\nsites:\nfollows_corosync:\ntotem: {transport: }\n"
+    assert lab(text) == lab("nodes: 3\n")
 
 
 def test_an_alias_stands_for_its_value() -> None:
@@ -153,7 +179,8 @@ def test_no_structure_is_too_odd_to_be_refused(data: dict[str, Any]) -> None:
 
 @given(lab_data(), st.data())
 def test_one_wrong_value_in_a_good_lab_is_the_only_mistake(data: dict[str, Any], drawn: st.DataObject) -> None:
-    key = drawn.draw(st.sampled_from(["name", "nodes", "phones", "mailboxes", "devices", "totem", "share", "subnet"]))
+    always = ["name", "phones", "mailboxes", "devices", "totem", "share", "dundi", "follows_corosync", "subnet"]
+    key = drawn.draw(st.sampled_from([*always, "sites" if "sites" in data else "nodes"]))
     with pytest.raises(InvalidFile) as refused:
         lab(yaml.safe_dump(data | {key: "Not This"}))
     assert [f"`{key}`" in problem.what for problem in refused.value.problems] == [True]
