@@ -100,15 +100,3 @@ def _unasked(members: Iterable[int]) -> Ring:
 
 def _numbered(ids: Iterable[int], numbers: Mapping[int, int]) -> tuple[int, ...]:
     return tuple(sorted(numbers.get(each, each) for each in ids))
-
-
-def parse_quorumtool(text: str) -> Ring:
-    """`parse_ring` for nodes that are called by their numbers."""
-    return parse_ring(text, {})
-
-
-def follow_log(ring: Ring, line: str) -> Ring:
-    """`RingLog` for the log of Corosync 2 and 3, of which a line tells all by itself."""
-    log = RingLog({})
-    log.ring = ring
-    return log.feed(line)
