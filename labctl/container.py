@@ -45,8 +45,9 @@ class BrokenCheck(LabError, AssertionError):
 class AsteriskCluster(Stage):
     """A lab that comes up in `start` and goes in `stop`.
 
-    `lab` is a shipped name or a path; `nodes`, `stack` and `name` stand over what it says. `history` is a file for
-    the run's history. `keep` leaves the lab up, with its faults healed. Needs a Docker Engine.
+    `lab` is a shipped name or a path; `nodes`, `stack` and `name` stand over what it says. `image` is a node image that
+    was built elsewhere. `history` is a file for the run's history. `keep` leaves the lab up, with its faults healed.
+    Needs a Docker Engine.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class AsteriskCluster(Stage):
         nodes: int | None = None,
         stack: str | None = None,
         name: str | None = None,
+        image: str | None = None,
         options: Options = Options(),  # noqa: B008 - frozen
         history: Path | None = None,
         keep: bool = False,
@@ -63,6 +65,7 @@ class AsteriskCluster(Stage):
         progress: Progress | None = None,
     ) -> None:
         self._wanted = (lab, Overrides(name or f"tc-{os.getpid()}", stack, nodes))
+        self._image = image
         self._options = options
         self._history = history
         self._keep = keep
@@ -99,6 +102,7 @@ class AsteriskCluster(Stage):
             return self
         engine = engines.connect()
         lab, stack = find_lab(*self._wanted)
+        stack = stack.with_image(self._image)
         old = lab.name in labs.names(engine)
         try:
             labs.up(engine, lab, stack, self._options, OLD_S if old else self._timeout_s, self._shown)

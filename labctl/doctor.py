@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labctl import blueprint
+from labctl import blueprint, mirror
 from labctl.blueprint import Images
 from labctl.engine import Engine
 from labctl.errors import HostError, LabctlError
+from labctl.images import at_once
 from labctl.stack import Stack
 
 OLDEST_API = (1, 41)
@@ -73,7 +74,7 @@ def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Finding]:
         "" if memory >= LEAST_MEMORY_GIB else "a node takes about 200 MB",
     )
     yield _addresses(engine)
-    yield from _sources(engine, stack)
+    yield from _sources(engine, stack, there=bool(images.node_id))
     if images.node_id:
         yield Finding("images", "ok", f"stack {stack.name}: {images.node}")
         yield from _kernel(engine.probe(images.node, PROBE))
@@ -90,16 +91,31 @@ def _addresses(engine: Engine) -> Finding:
     return Finding("addresses", "ok", f"198.18.0.0/15 has room, such as {free}")
 
 
-def _sources(engine: Engine, stack: Stack) -> Iterator[Finding]:
+def _sources(engine: Engine, stack: Stack, *, there: bool) -> Iterator[Finding]:
+    system = at_once(stack)
+    if system:
+        way, tried = mirror.find(system, "", insecure=False, take_image=engine.ask_registry)
+        level = "ok" if way else "limited" if there else "broken"
+        fix = "" if way else "--mirror URL, or --image IMAGE (images/README.md)"
+        yield Finding("packages", level, f"of {system.suite} {way or tried[-1]}", fix)
+    for base in _bases(stack):
+        try:
+            engine.ask_registry(base)
+        except LabctlError:
+            level = "ok" if shutil.which("mmdebstrap") else "broken"
+            yield Finding("registry", level, f"does not give {base}; mmdebstrap is used instead")
+        else:
+            yield Finding("registry", "ok", f"gives {base}")
+
+
+def _bases(stack: Stack) -> list[str]:
+    """The images of bare base systems that the stack's images may be made from."""
     if not stack.build:
-        return
-    try:
-        engine.ask_registry(stack.base or "")
-    except LabctlError:
-        level = "ok" if shutil.which("mmdebstrap") else "broken"
-        yield Finding("registry", level, f"does not give {stack.base}; mmdebstrap is used instead")
-    else:
-        yield Finding("registry", "ok", f"gives {stack.base}")
+        return []
+    own, phone = stack.base or "", stack.build.phone
+    found = [] if stack.image or stack.build.at_once else [own]
+    found += [] if stack.phone_image else [(phone.base or "") if phone.suite else own]
+    return list(dict.fromkeys(found))
 
 
 def _kernel(text: str) -> Iterator[Finding]:
