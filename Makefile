@@ -17,7 +17,8 @@ up: machine $(STAMP) ## from nothing to a proven three-node cluster
 down: $(STAMP) ## take every lab away
 	$(BIN)/labctl down --all
 
-test: machine $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes
+test: $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes
+	@sh .ci/machine test
 	$(MAKE) check
 	@sh .ci/compose || echo 'compose: it could not be installed; what needs it is not tested' >&2
 	$(BIN)/labctl build --quiet > /dev/null
