@@ -21,7 +21,7 @@ SCRIPTS = Path("/usr/share/debootstrap/scripts")
 _HELPER = "/usr/lib/apt/apt-helper"
 """apt's own way to fetch a file: by the proxies and certificates that mmdebstrap will use."""
 _ANSWER_S = 5
-_LIMIT_S = 15
+_LIMIT_S = 8
 
 _NAMED = re.compile(r"^\s*default_mirror\s+(\S+)", re.MULTILINE)
 _KEYRING = re.compile(r"^\s*keyring\s+(\S+)", re.MULTILINE)
