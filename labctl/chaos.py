@@ -67,7 +67,8 @@ class Chaos:
         node, other = self._random.sample(list(live), 2)
         everyone = len(live) == len(self._lab.nodes)  # a filter can be put only on a node that runs
         rest = [each.name for each in self._lab.nodes if each.name != node]
-        traffic = self._random.choice(("all", "totem"))
+        traffic = self._random.choice(("all", "totem" if self._lab.rings else "sip"))
+        asterisk = ("restart", {"node": node, "service": "asterisk"})
         faults: list[list[tuple[str, dict[str, Any]]]] = [
             *([[("partition", {"groups": [[node], rest], "traffic": traffic})]] if everyone else []),
             [("cut", {"sender": node, "receiver": other})],
@@ -76,7 +77,7 @@ class Chaos:
             [("stop", {"node": node})],
             [("kill", {"node": node, "service": "asterisk"})],
             # Its module never finds the new Corosync; what an operator then does is to restart Asterisk.
-            [("kill", {"node": node, "service": "corosync"}), ("restart", {"node": node, "service": "asterisk"})],
+            *([[("kill", {"node": node, "service": "corosync"}), asterisk]] if self._lab.rings else []),
             [("iface_down", {"node": node})],
             [("impair", {"node": node, "loss": float(self._random.choice((5, 20)))})],
         ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from labctl import lab as labs
 from labctl import measure, runs
 from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
-from labctl.errors import HostError, UsageError
+from labctl.errors import HostError, InvalidFile, UsageError
 from labctl.judgement import Result
 from labctl.labfile import Overrides
 from labctl.measure import share
@@ -26,6 +26,7 @@ REST_S = 3.0
 """For how long what goes over the wire is counted while nothing changes."""
 
 NAME = "compare"
+UNCHANGED = Overrides()
 
 
 @dataclass(frozen=True)
@@ -71,30 +72,43 @@ class Plan:
 
 
 def compare(
-    engine: Engine, plan: Plan, options: Options, how: RunOptions, progress: Progress, say: Callable[[str], None]
+    engine: Engine,
+    plan: Plan,
+    options: Options,
+    how: RunOptions,
+    progress: Progress,
+    say: Callable[[str], None],
+    image: str | None = None,
 ) -> Comparison:
-    """Measure each variant and run each scenario with it; `say` is told what is under way.
+    """Measure each variant and run each scenario with it, on `image` if that is given; `say` is told what is under way.
 
     A variant whose images cannot be made has that in its cells, and the others go on.
     """
     table = Comparison(tuple(str(each) for each in plan.variants))
     for variant in plan.variants:
         try:
-            for what, cell in _measured(engine, variant, plan.changes, options, how.timeout_s, progress):
+            for what, cell in _measured(engine, variant, plan.changes, options, how.timeout_s, progress, image):
                 table.put(what, variant, cell)
             for name in plan.scenarios:
                 say(f"{variant}: {name}")
-                _run(engine, table, variant, name, plan, options, how)
+                _run(engine, table, variant, name, plan, options, how, image)
         except HostError as error:
             table.put("images", variant, Cell("cannot be made here", error.message.splitlines()[0]))
     return table
 
 
 def _measured(
-    engine: Engine, variant: Variant, changes: int, options: Options, timeout_s: float, progress: Progress
+    engine: Engine,
+    variant: Variant,
+    changes: int,
+    options: Options,
+    timeout_s: float,
+    progress: Progress,
+    image: str | None,
 ) -> Iterator[tuple[str, Cell]]:
     """Delay, and what goes over the wire, on a lab that has nothing else to do."""
     lab, stack = find_lab(None, Overrides(name=NAME, stack=variant.stack, via=variant.via))
+    stack = stack.with_image(image)
     if "device_state" not in lab.share or not lab.devices:
         raise UsageError("the lab shares no device state", "share: [device_state], and devices: [mystate]")
     labs.down(engine, lab.name, Silent())
@@ -135,12 +149,14 @@ def _run(
     plan: Plan,
     options: Options,
     how: RunOptions,
+    image: str | None,
 ) -> None:
     try:
         scenario = plan.find(name, Overrides(stack=variant.stack, via=variant.via))
-    except UsageError as error:
-        table.put(name, variant, Cell("-", error.message.splitlines()[0].rpartition(": ")[2]))
+    except InvalidFile as error:
+        table.put(name, variant, Cell("-", error.first))
         return
+    scenario = replace(scenario, stack=scenario.stack.with_image(image))
     result = runs.run(engine, scenario, options, how, Silent())
     table.results.append(result)
     table.put(name, variant, outcome(result))
@@ -154,8 +170,3 @@ def outcome(result: Result) -> Cell:
         return Cell(f"holds{mark}")
     words = ", ".join(each.verdict.check for each in broken)
     return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(each.reason for each in broken if each.reason)))
-
-
-def applicable(names: Sequence[str], scenarios: Callable[[str], Scenario]) -> tuple[str, ...]:
-    """Of some scenarios those that are about one cluster: between sites it is DUNDi that carries state."""
-    return tuple(name for name in names if not scenarios(name).lab.sites)

@@ -55,6 +55,11 @@ class InvalidFile(UsageError):
         lines = [problem.render(source) for problem in self.problems]
         super().__init__("\n".join([*lines, also.message] if isinstance(also, InvalidFile) else lines))
 
+    @property
+    def first(self) -> str:
+        """The first mistake, without its place and the way out."""
+        return self.problems[0].what
+
 
 class LabError(LabctlError):
     """The lab is not as it should be."""

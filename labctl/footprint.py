@@ -36,10 +36,16 @@ class Footprint:
 
 
 def measure_stack(
-    engine: Engine, stack: str, options: Options, timeout_s: float, say: Callable[[str], None]
+    engine: Engine,
+    stack: str,
+    options: Options,
+    timeout_s: float,
+    say: Callable[[str], None],
+    image: str | None = None,
 ) -> Iterator[Footprint]:
     """The rows of one stack; one row that says why where its images cannot be made."""
     lab, of_stack = find_lab(None, Overrides(name=NAME, stack=stack))
+    of_stack = of_stack.with_image(image)
     try:
         say(f"{stack}: everything loaded")
         with _cluster(engine, replace(lab, modules="all"), of_stack, options, timeout_s) as everything:

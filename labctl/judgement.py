@@ -29,6 +29,7 @@ class Terms:
     delay_ms: float
     expect: tuple[str, ...]
     known: tuple[Known, ...] = ()
+    via: str = "corosync"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Result:
 
 def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:
     """Each verdict that was asked for, against what is known of the stack."""
-    known = {each.check: each for each in terms.known if each.stack == terms.stack}
+    known = {each.check: each for each in terms.known if each.stack == terms.stack and each.via in (terms.via, "any")}
     return tuple(_judge(verdict, known.get(verdict.check)) for verdict in verdicts if verdict.check in terms.expect)
 
 

@@ -151,6 +151,11 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on 
 stack_option = click.option(
     "--stack", help="The stack: a shipped name, or the path of a stack file.", shell_complete=complete_stack
 )
+via_option = click.option(
+    "--via",
+    type=click.Choice(["corosync", "pjsip-publish"]),
+    help="What carries state between the nodes, in place of the file's `share.via`.",
+)
 condition_option = click.option(
     "--for",
     "condition",
@@ -163,6 +168,7 @@ lab_options = _options(
     name_option,
     stack_option,
     click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
+    via_option,
 )
 image_option = click.option(
     "--image", help="A node image that was built elsewhere, in place of the stack's (see images/README.md)."

@@ -73,7 +73,13 @@ def run(
 def terms_of(scenario: Scenario) -> Terms:
     """What a run of the scenario is judged by."""
     return Terms(
-        scenario.name, scenario.title, scenario.stack.name, scenario.limits.delay_ms, scenario.expect, scenario.known
+        scenario.name,
+        scenario.title,
+        scenario.stack.name,
+        scenario.limits.delay_ms,
+        scenario.expect,
+        scenario.known,
+        scenario.lab.via,
     )
 
 

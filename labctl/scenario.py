@@ -19,7 +19,7 @@ from labctl.document import ANY, Document, Form, Path, Text, parse, shown, sugge
 from labctl.errors import InvalidFile, UsageError
 from labctl.labfile import LabFile, Overrides, StackName, resolve
 from labctl.review import Review
-from labctl.spec import Lab
+from labctl.spec import Carrier, Lab
 from labctl.stack import Stack
 from labctl.verbs import EVERY, VERBS, Duration, long_form
 
@@ -86,6 +86,7 @@ class KnownEntry(_Strict):
     stack: StackName = Field(description="The stack with which it fails")
     check: Check
     reason: _Line
+    via: Literal[Carrier, "any"] = Field(default="corosync", description="What carries the state where it fails")
     always: bool = Field(default=True, description="false: it fails sometimes")
     source: Source = Field(
         default="run", description="How it is known: seen in runs, measured by hand, or read in the code (unproven)"
@@ -131,6 +132,7 @@ class Known:
     reason: str
     always: bool
     source: Source = "run"
+    via: str = "corosync"
 
 
 @dataclass(frozen=True)
@@ -318,9 +320,9 @@ def _check(review: Review, drafts: list[_Draft], lab: Lab | None) -> None:
 def _check_known(review: Review, known: tuple[KnownEntry, ...]) -> None:
     wanted = review.all("expect", ANY) if "expect" in review.document.data else None
     review.known("expected check", review.values("known", ANY, "check"), wanted)
-    pairs = [(each.check, each.stack) for each in known]
-    for index, (check, of_stack) in enumerate(pairs):
-        if (check, of_stack) in pairs[:index]:
+    pairs = [(each.check, each.stack, each.via) for each in known]
+    for index, (check, of_stack, via) in enumerate(pairs):
+        if (check, of_stack, via) in pairs[:index]:
             review.say(("known", index), f"`{check}` with stack `{shown(of_stack)}` is here twice", "each once")
 
 
@@ -429,8 +431,12 @@ def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple
         requires=entry.requires,
         steps=steps,
         expect=entry.expect,
-        known=tuple(Known(each.stack, each.check, each.reason, each.always, each.source) for each in entry.known),
+        known=tuple(_known(each) for each in entry.known),
     )
+
+
+def _known(entry: KnownEntry) -> Known:
+    return Known(entry.stack, entry.check, entry.reason, entry.always, entry.source, entry.via)
 
 
 def schema() -> str:

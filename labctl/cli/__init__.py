@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from labctl import __version__
-from labctl.cli import faults, look, make, plain, prove
+from labctl.cli import faults, look, make, plain, prove, weigh
 from labctl.cli.shared import say
 from labctl.errors import LabctlError
 
@@ -68,7 +68,7 @@ def command_line() -> None:
     """
 
 
-for _command in (*make.COMMANDS, *look.COMMANDS, *prove.COMMANDS, *faults.COMMANDS, *plain.COMMANDS):
+for _command in (*make.COMMANDS, *look.COMMANDS, *prove.COMMANDS, *faults.COMMANDS, *weigh.COMMANDS, *plain.COMMANDS):
     command_line.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,8 @@ from labctl.options import (
 if TYPE_CHECKING:
     from labctl.engine import Engine
     from labctl.lab import UpPlan
-    from labctl.spec import Lab
+    from labctl.labfile import Overrides
+    from labctl.spec import Carrier, Lab
     from labctl.stack import Stack
 
 
@@ -50,6 +52,7 @@ def up(
     name: str | None,
     stack: str | None,
     nodes: int | None,
+    via: Carrier | None,
     mirror: str,
     refresh: bool,
     insecure: bool,
@@ -73,9 +76,10 @@ def up(
         labctl up -f my-lab.yaml          your own
     """
     from labctl import lab, report
+    from labctl.labfile import Overrides
 
     options = building_options(mirror, refresh, patch, insecure)
-    engine, wanted, of_stack = _wanted(file, name, stack, nodes, image)
+    engine, wanted, of_stack = _wanted(file, Overrides(name, stack, nodes, via), image)
     if dry_run:
         _print_plan(lab.plan_up(engine, wanted, of_stack, options), output)
         return
@@ -167,24 +171,21 @@ def build(
     show(tables().table("", ("IMAGE", "HOLDS", "VERSION"), rows))
 
 
-def _wanted(
-    file: str | None, name: str | None, stack: str | None, nodes: int | None, image: str | None
-) -> tuple[Engine, Lab, Stack]:
+def _wanted(file: str | None, flags: Overrides, image: str | None) -> tuple[Engine, Lab, Stack]:
     """The lab that `up` is to make: the file's, or without one the lab of that name as it is, or the shipped one.
 
     Files are read to their end before Docker is asked anything.
     """
     from labctl import lab
-    from labctl.labfile import Overrides
     from labctl.sources import DEFAULT_LAB
 
     if file:
-        wanted, of_stack = find_lab(file, name, stack, nodes, image)
+        wanted, of_stack = find_lab(file, flags, image)
         return connect(), wanted, of_stack
-    other = find_stack(stack) if stack else None
+    other = find_stack(flags.stack) if flags.stack else None
     engine = connect()
-    there = lab.as_made(engine, name or DEFAULT_LAB, Overrides(stack=stack, nodes=nodes), other)
-    wanted, of_stack = there or find_lab(None, name, stack, nodes)
+    there = lab.as_made(engine, flags.name or DEFAULT_LAB, replace(flags, name=None), other)
+    wanted, of_stack = there or find_lab(None, flags)
     return engine, wanted, of_stack.with_image(image)
 
 

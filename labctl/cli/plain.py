@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,15 +12,20 @@ from labctl.cli.shared import connect, find_lab, find_stack, show, tables
 from labctl.errors import HostError, LabctlError, UsageError
 from labctl.options import image_option, lab_options, output_option, stack_option
 
+if TYPE_CHECKING:
+    from labctl.spec import Carrier
+
 
 @click.command()
 @lab_options
 @output_option
-def config(file: str | None, name: str | None, stack: str | None, nodes: int | None, output: str) -> None:
+def config(
+    file: str | None, name: str | None, stack: str | None, nodes: int | None, via: Carrier | None, output: str
+) -> None:
     """Print the lab file with every default filled in."""
     from labctl import labfile, report
 
-    wanted, _ = find_lab(file, name, stack, nodes)
+    wanted, _ = find_lab(file, labfile.Overrides(name, stack, nodes, via))
     text = report.as_json(labfile.to_data(wanted)) + "\n" if output == "json" else labfile.to_yaml(wanted)
     click.echo(text, nl=False)
 
@@ -35,11 +41,19 @@ def schema() -> None:
 @click.command()
 @lab_options
 @image_option
-def export(file: str | None, name: str | None, stack: str | None, nodes: int | None, image: str | None) -> None:
+def export(
+    file: str | None,
+    name: str | None,
+    stack: str | None,
+    nodes: int | None,
+    via: Carrier | None,
+    image: str | None,
+) -> None:
     """Print the lab as one Docker Compose file that needs no labctl."""
     from labctl import lab
+    from labctl.labfile import Overrides
 
-    wanted, of_stack = find_lab(file, name, stack, nodes, image)
+    wanted, of_stack = find_lab(file, Overrides(name, stack, nodes, via), image)
     click.echo(lab.export(wanted, of_stack), nl=False)
 
 

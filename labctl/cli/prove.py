@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli import shared
-from labctl.errors import UsageError
+from labctl.errors import InvalidFile, UsageError
 from labctl.options import (
     build_options,
     complete_scenario,
@@ -22,13 +22,16 @@ from labctl.options import (
     quiet_option,
     stack_option,
     timeout_option,
+    via_option,
 )
 
 if TYPE_CHECKING:
     from labctl.build import Options
     from labctl.judgement import Result
+    from labctl.labfile import Overrides
     from labctl.runs import RunOptions
     from labctl.scenario import Known, Scenario
+    from labctl.spec import Carrier
 
 EXIT_FAILED = 1
 EXIT_UNKNOWN = 5
@@ -53,6 +56,7 @@ seed_option = click.option(
 @name_option
 @stack_option
 @click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the scenario's lab.")
+@via_option
 @build_options
 @timeout_option
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
@@ -70,6 +74,7 @@ def run(
     name: str | None,
     stack: str | None,
     nodes: int | None,
+    via: Carrier | None,
     mirror: str,
     refresh: bool,
     insecure: bool,
@@ -100,12 +105,13 @@ def run(
     """
     from labctl.labfile import Overrides
     from labctl.runs import RunOptions
-    from labctl.sources import find_scenario, shipped_scenarios
+    from labctl.sources import shipped_scenarios
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
     files = scenarios or shipped_scenarios()
-    found = [_on(image, find_scenario(each, Overrides(name, stack, nodes))) for each in files] * repeat
+    flags = Overrides(name, stack, nodes, via)
+    found = [_on(image, each) for each in _found(files, flags, every=every)] * repeat
     seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
     if shuffle:
         random.Random(seed).shuffle(found)  # noqa: S311 - as above
@@ -113,6 +119,21 @@ def run(
     how = RunOptions(folder, timeout, keep_lab, seed)
     results = _run_all(found, shared.building_options(mirror, refresh, patch, insecure), how, junit, quiet, output)
     _conclude(results, output, strict=strict, hopeful=bool(patch))
+
+
+def _found(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
+    """The scenarios of some files; of `every` one those that make sense by another way than their own."""
+    from labctl.sources import find_scenario
+
+    found = []
+    for file in files:
+        try:
+            found.append(find_scenario(file, flags))
+        except InvalidFile as error:
+            if not (every and flags.via):
+                raise
+            shared.say(f"{file}: left out: {error.first}")
+    return found
 
 
 def _on(image: str | None, scenario: Scenario) -> Scenario:
@@ -215,6 +236,7 @@ def check(folder: Path, output: str) -> None:
 @file_option
 @name_option
 @stack_option
+@via_option
 @click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
 @build_options
 @timeout_option
@@ -228,6 +250,7 @@ def soak(
     file: str | None,
     name: str | None,
     stack: str | None,
+    via: Carrier | None,
     minutes: float,
     mirror: str,
     refresh: bool,
@@ -255,7 +278,7 @@ def soak(
     from labctl.runs import RunOptions
 
     seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
-    scenario = _on(image, soaking.find(file, Overrides(name, stack)))
+    scenario = _on(image, soaking.find(file, Overrides(name, stack, via=via)))
     engine = shared.connect()
     shared.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {seed}")
     how = RunOptions(folder, timeout, keep_lab, seed)

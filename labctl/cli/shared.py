@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from labctl.build import Options
     from labctl.engine import Engine
     from labctl.lab import Running
+    from labctl.labfile import Overrides
     from labctl.progress import Progress
     from labctl.spec import Lab
     from labctl.stack import Stack
@@ -58,14 +59,11 @@ def building_options(mirror: str, refresh: bool, patch: tuple[str, ...] = (), in
     return Options(mirror, refresh, read_patches(patch) if patch else (), insecure)
 
 
-def find_lab(
-    file: str | None, name: str | None, stack: str | None, nodes: int | None, image: str | None = None
-) -> tuple[Lab, Stack]:
+def find_lab(file: str | None, overrides: Overrides, image: str | None = None) -> tuple[Lab, Stack]:
     """The lab of a file, or else the shipped one, with what flags say over it."""
     from labctl import sources
-    from labctl.labfile import Overrides
 
-    lab, of_stack = sources.find_lab(file, Overrides(name, stack, nodes))
+    lab, of_stack = sources.find_lab(file, overrides)
     return lab, of_stack.with_image(image)
 
 
@@ -81,7 +79,9 @@ def lab_name(engine: Engine, file: str | None, name: str | None) -> str | None:
     from labctl import lab
 
     if name or file:
-        return name or find_lab(file, None, None, None)[0].name
+        from labctl.labfile import Overrides
+
+        return name or find_lab(file, Overrides())[0].name
     known = lab.names(engine)
     if len(known) > 1:
         raise UsageError(f"which lab? These are here: {', '.join(known)}", "--name NAME, or --all where that fits")

@@ -1,0 +1,161 @@
+"""The commands that weigh one way against another: carriers and stacks side by side, and memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli import shared
+from labctl.errors import UsageError
+from labctl.options import build_options, complete_scenario, complete_stack, output_option, quiet_option, timeout_option
+
+if TYPE_CHECKING:
+    from labctl.comparison import Comparison, Variant
+    from labctl.footprint import Footprint
+    from labctl.measure import Memory
+    from labctl.spec import Carrier
+
+CARRIERS: tuple[Carrier, ...] = ("corosync", "pjsip-publish")
+FOLDER = "labctl-runs"
+
+stacks_option = click.option(
+    "--stack", "stacks", multiple=True, help="A stack; may be given several times.", shell_complete=complete_stack
+)
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, shell_complete=complete_scenario)
+@stacks_option
+@click.option("--via", multiple=True, type=click.Choice(CARRIERS), help="A carrier of state; all by default.")
+@click.option("--changes", type=click.IntRange(10, 10000), default=200, show_default=True, help="To time.")
+@build_options
+@timeout_option
+@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="For run folders.")
+@quiet_option
+@output_option
+def compare(
+    scenarios: tuple[str, ...],
+    stacks: tuple[str, ...],
+    via: tuple[Carrier, ...],
+    changes: int,
+    mirror: str,
+    refresh: bool,
+    insecure: bool,
+    image: str | None,
+    patch: tuple[str, ...],
+    timeout: float,
+    folder: Path,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Run the same scenarios over several carriers of state and stacks, and show it all in one table.
+
+    How long a change is on its way, what goes over the wire for it, and what each scenario comes to: `holds`, or the
+    checks that do not, with `!` where that was not expected. Without SCENARIOS all that are about one cluster.
+
+    Example: labctl compare partition-heal late-join
+    """
+    from labctl import comparison, report
+    from labctl.labfile import DEFAULT_STACK
+    from labctl.runs import RunOptions
+    from labctl.sources import find_scenario, shipped_scenarios
+
+    variants = _variants(stacks or (DEFAULT_STACK,), via)
+    shipped = [name for name in shipped_scenarios() if not find_scenario(name, comparison.UNCHANGED).lab.sites]
+    plan = comparison.Plan(variants, scenarios or tuple(shipped), find_scenario, changes)
+    options = shared.building_options(mirror, refresh, patch, insecure)
+    how = RunOptions(folder, timeout)
+    say = (lambda _: None) if quiet else shared.say
+    found = comparison.compare(shared.connect(), plan, options, how, shared.progress(quiet), say, image)
+    if output == "json":
+        click.echo(report.as_json({"variants": found.variants, "rows": found.rows}))
+    else:
+        _show(found)
+    if any(result.standing in ("failed", "unknown") for result in found.results):
+        sys.exit(1)
+
+
+def _variants(stacks: tuple[str, ...], via: tuple[Carrier, ...]) -> tuple[Variant, ...]:
+    """Every stack by every carrier that is wanted, and that it has."""
+    from labctl.comparison import Variant
+
+    able = {stack: shared.find_stack(stack).carriers for stack in stacks}
+    found = tuple(Variant(stack, each) for stack in stacks for each in (via or CARRIERS) if each in able[stack])
+    if not found:
+        raise UsageError(f"no stack of {', '.join(stacks)} has {', '.join(via)}", "labctl stacks lists what they hold")
+    return found
+
+
+def _show(found: Comparison) -> None:
+    """The table, and beneath it every remark, once."""
+    rows = []
+    remarks: dict[str, None] = {}
+    for what, cells in found.rows.items():
+        shown = [cells[each].outcome if each in cells else "" for each in found.variants]
+        rows.append((what, *shown))
+        for variant, cell in cells.items():
+            if cell.remark:
+                remarks[f"{what}, {variant}: {cell.remark}"] = None
+    shared.show(shared.tables().table("", ("", *found.variants), rows))
+    for remark in remarks:
+        click.echo(remark)
+
+
+@click.group()
+def bench() -> None:
+    """Measure what a lab takes on this machine."""
+
+
+@bench.command()
+@stacks_option
+@build_options
+@timeout_option
+@quiet_option
+@output_option
+def footprint(
+    stacks: tuple[str, ...],
+    mirror: str,
+    refresh: bool,
+    insecure: bool,
+    image: str | None,
+    patch: tuple[str, ...],
+    timeout: float,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Show what Asterisk holds in memory: everything loaded, what is not used unloaded, and only what a lab uses.
+
+    Without --stack every shipped stack; one whose images cannot be made here says so.
+    """
+    from labctl import footprint as weighing
+    from labctl import report
+    from labctl.sources import shipped_stacks
+
+    engine = shared.connect()
+    options = shared.building_options(mirror, refresh, patch, insecure)
+    say = (lambda _: None) if quiet else shared.say
+    found = [
+        row
+        for stack in stacks or shipped_stacks()
+        for row in weighing.measure_stack(engine, stack, options, timeout, say, image)
+    ]
+    if output == "json":
+        click.echo(report.as_json(found))
+    else:
+        columns = ("STACK", "LOADED", "MODULES", "ASTERISK", "OF THAT ANONYMOUS", "COROSYNC", "")
+        shared.show(shared.tables().table("", columns, [_row(each) for each in found]))
+
+
+def _row(found: Footprint) -> tuple[str, ...]:
+    def size(memory: Memory | None, *, anonymous: bool = False) -> str:
+        return f"{memory.anonymous_mb if anonymous else memory.resident_mb:.1f} MB" if memory else "-"
+
+    modules = "-" if found.modules is None else str(found.modules)
+    sizes = size(found.asterisk), size(found.asterisk, anonymous=True), size(found.corosync)
+    return (found.stack, found.loaded, modules, *sizes, found.remark)
+
+
+COMMANDS = (compare, bench)
