@@ -56,8 +56,8 @@ def measure_stack(
         say(f"{stack}: what is used")
         with _cluster(engine, lab, of_stack, options, timeout_s) as used:
             yield _row(engine, used, stack, "what the lab uses")
-    except HostError as error:
-        yield Footprint(stack, "-", None, None, None, error.message.splitlines()[0])
+    except HostError:
+        yield Footprint(stack, "-", None, None, None, f"cannot be made here: labctl build --stack {stack} says why")
     finally:
         labs.down(engine, NAME, Silent())
 
