@@ -297,7 +297,7 @@ def _build_on(engine: Engine, base: str, context: Context, tag: str, labels: dic
 
 
 def _bootstrap(engine: Engine, system: System, tag: str, way: Way, labels: dict[str, str]) -> None:
-    dpkg_options = (images_folder() / images.BASE / mmdebstrap.DPKG_OPTIONS).read_text("utf-8")
+    dpkg_options = images_folder() / images.BASE / mmdebstrap.DPKG_OPTIONS
     command = mmdebstrap.command(system, way.mirror.url, dpkg_options, checked=way.checked)
     with mmdebstrap.archive(command, system) as archive:
         engine.import_image(archive, tag, {images.LABEL_BASE: f"mmdebstrap {system.suite}", **labels})

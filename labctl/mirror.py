@@ -20,7 +20,6 @@ SCRIPTS = Path("/usr/share/debootstrap/scripts")
 
 _HELPER = "/usr/lib/apt/apt-helper"
 """apt's own way to fetch a file: by the proxies and certificates that mmdebstrap will use."""
-_ANSWER_S = 5
 _LIMIT_S = 8
 
 _NAMED = re.compile(r"^\s*default_mirror\s+(\S+)", re.MULTILINE)
@@ -104,7 +103,10 @@ def ask(mirror: Mirror, suite: str) -> tuple[str, bool]:
 
 def _fetch(url: str, names: tuple[str, ...]) -> tuple[set[str], str]:
     """Which of some files are at a URL, and what apt said of the first that is not."""
-    options = ["-oAcquire::Retries=0", *(f"-oAcquire::{each}::Timeout={_ANSWER_S}" for each in ("http", "https"))]
+    options = [
+        "-oAcquire::Retries=0",
+        *(f"-oAcquire::{each}::Timeout={mmdebstrap.ANSWER_S}" for each in ("http", "https")),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         pairs = [word for name in names for word in (f"{url}/{name}", f"{folder}/{name}")]
         try:

@@ -17,11 +17,13 @@ from labctl.images import System
 KEYRINGS = Path("/usr/share/keyrings")
 TOOL = "mmdebstrap"
 DPKG_OPTIONS = "root/etc/dpkg/dpkg.cfg.d/labctl"
-"""Of images/base: what dpkg is to leave out."""
+"""Of images/base: what dpkg leaves out."""
+
+ANSWER_S = 5
+"""How long a mirror may take to answer when it is asked whether it has a suite."""
 
 _UNEXPIRED = Path("/usr/libexec/mmdebstrap/gpgvnoexpkeysig")
 _OLD_SYSTEMS = Path("/usr/share/mmdebstrap/hooks/maybe-jessie-or-older")
-_LEFT_OUT = re.compile(r"^path-exclude=(/\S+)$", re.MULTILINE)
 _TOLD = re.compile(r"^(?:E|W: GPG error|dpkg: error[^:]*): ?(.*)$", re.MULTILINE)
 _NO_REASON = re.compile(r"^(apt-get |setup failed: |mmdebstrap failed |Some index files |Unable to fetch some |run_)")
 _SIGNATURE = re.compile(r"signature|is not signed|NO_PUBKEY", re.IGNORECASE)
@@ -36,21 +38,19 @@ def keyring(system: System) -> Path | None:
     return KEYRINGS / system.keyring if system.keyring else None
 
 
-def command(system: System, mirror: str, dpkg_options: str, *, checked: bool = True) -> list[str]:
+def command(system: System, mirror: str, dpkg_options: Path, *, checked: bool = True) -> list[str]:
     """The command that writes a system to its standard output, as a tar archive.
 
-    `mirror` is as apt takes it, "" for mmdebstrap's own. `checked`: whether signatures are.
+    `mirror` is as apt takes it, "" for mmdebstrap's own. `dpkg_options`: the file of dpkg's. `checked`: whether
+    signatures are.
     """
-    left_out = " ".join(f'"$1"{path}' for path in _LEFT_OUT.findall(dpkg_options))
     return [
         TOOL,
         "--variant=apt",
-        "--dpkgopt=force-unsafe-io",
+        f"--dpkgopt={dpkg_options}",
         # A mirror may serve a Release file past its Valid-Until; apt checks its signature all the same.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         *(_at_once(system, mirror, checked) if system.packages else []),
-        # Afterwards: filtering each package as it is unpacked takes as long as all the rest.
-        *([f"--customize-hook=rm -rf {left_out}"] if left_out else []),
         system.suite,
         "-",
         *([mirror] if mirror else []),
@@ -61,8 +61,6 @@ def _at_once(system: System, mirror: str, checked: bool) -> list[str]:
     """What is said beside where every package of a node comes with the system, of a suite that has ended."""
     options = [
         f"--include={','.join(system.packages)}",
-        # So that mmdebstrap names no other keyring in sources.list, in a form that an old apt cannot read.
-        "--skip=check/signed-by",
         # What the options below say is for the apt outside, and for none that is ever run within.
         '--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',
     ]
@@ -75,6 +73,8 @@ def _at_once(system: System, mirror: str, checked: bool) -> list[str]:
     if mirror.startswith("copy:") or (file and not file.is_relative_to(KEYRINGS)):
         # What is this user's own need not be readable by apt's own user.
         options.append('--aptopt=APT::Sandbox::User "root"')
+    if file or not checked:
+        options.append("--skip=check/signed-by")  # mmdebstrap's own guess of a keyring would stand over it
     if not checked:
         return [
             *options,
@@ -107,7 +107,13 @@ def archive(words: list[str], system: System) -> Iterator[IO[bytes]]:
 
 def simulate(suite: str) -> str:
     """Why mmdebstrap's own mirror does not give a suite; "" where it does."""
-    words = [TOOL, "--simulate", "--variant=custom", '--aptopt=Acquire::Check-Valid-Until "false"', suite, "-"]
+    options = [
+        'Check-Valid-Until "false"',
+        'Retries "0"',
+        f'http::Timeout "{ANSWER_S}"',
+        f'https::Timeout "{ANSWER_S}"',
+    ]
+    words = [TOOL, "--simulate", "--variant=custom", *(f"--aptopt=Acquire::{each}" for each in options), suite, "-"]
     done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     why = [] if done.returncode == 0 else reason(done.stderr.decode("utf-8", "replace"))
     return f"it has no {suite}" if any("does not have a Release file" in line for line in why) else "".join(why[:1])
