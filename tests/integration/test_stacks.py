@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from labctl.build import Options, references
+from labctl.build import Options, images_folder, references
 from labctl.engine import Engine
 from labctl.sources import find_stack
 from tests.integration.conftest import labctl
@@ -46,6 +49,27 @@ def test_a_stack_that_is_out_of_reach_says_so_at_once(
     assert result.code == 4
     assert all(word in result.err for word in ("mmdebstrap from", "--mirror URL", "--image IMAGE", "docker load"))
     assert engine.image_id(references(find_stack(name), Options()).node) == ""
+
+
+@pytest.mark.skipif(not shutil.which("mmdebstrap"), reason="it takes mmdebstrap")
+def test_a_node_that_came_at_once_is_proven_ready(name: str, engine: Engine, tmp_path: Path) -> None:
+    """Of Debian sid, as no older one is in reach everywhere: without the module, so that state goes by SIP."""
+    data = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8"))
+    del data["build"]["module"]
+    data["build"] |= {"at_once": True, "keyring": "debian-archive-keyring.gpg"}
+    data["build"]["phone"]["suite"] = "not built"
+    data |= {"name": "t-whole", "phone_image": references(find_stack("22"), Options()).phone}
+    stack, lab = tmp_path / "stack.yaml", "nodes: 2\nshare: {events: [device_state], via: pjsip-publish}\n"
+    stack.write_text(yaml.safe_dump(data))
+    try:
+        result = labctl("up", "-n", name, "--stack", str(stack), "-f", "-", "-o", "json", text=lab)
+        assert (result.code, len(result.data["crossings"])) == (0, 2), result.err
+        assert labctl("call", "-n", name, "alice", "bob", "--duration", "300ms").code == 0
+    finally:
+        labctl("down", "-n", name)
+        for tag in engine.images():
+            if tag.startswith(("labctl/t-whole-", "labctl/sid-system:")):
+                engine.remove_image(tag)
 
 
 def test_a_lab_on_an_image_from_elsewhere_is_proven_ready_and_stays_on_it(name: str, engine: Engine) -> None:
