@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +52,30 @@ def test_a_stack_that_is_out_of_reach_says_so_at_once(
     assert engine.image_id(references(find_stack(name), Options()).node) == ""
 
 
-@pytest.mark.skipif(not shutil.which("mmdebstrap"), reason="it takes mmdebstrap")
-def test_a_node_that_came_at_once_is_proven_ready(name: str, engine: Engine, tmp_path: Path) -> None:
-    """Of Debian sid, as no older one is in reach everywhere: without the module, so that state goes by SIP."""
+@pytest.fixture
+def at_once(tmp_path: Path, engine: Engine) -> Iterator[Path]:
+    """A stack of Debian sid whose node comes at once, since no older suite is in reach everywhere: without its module."""
     data = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8"))
     del data["build"]["module"]
     data["build"] |= {"at_once": True, "keyring": "debian-archive-keyring.gpg"}
     data["build"]["phone"]["suite"] = "not built"
     data |= {"name": "t-whole", "phone_image": references(find_stack("22"), Options()).phone}
-    stack, lab = tmp_path / "stack.yaml", "nodes: 2\nshare: {events: [device_state], via: pjsip-publish}\n"
-    stack.write_text(yaml.safe_dump(data))
+    (tmp_path / "stack.yaml").write_text(yaml.safe_dump(data))
+    yield tmp_path / "stack.yaml"
+    for tag in engine.images():
+        if tag.startswith(("labctl/t-whole-", "labctl/sid-system:")):
+            engine.remove_image(tag)
+
+
+@pytest.mark.skipif(not shutil.which("mmdebstrap"), reason="it takes mmdebstrap")
+def test_a_node_that_came_at_once_is_proven_ready(at_once: Path, name: str) -> None:
+    lab = "nodes: 2\nshare: {events: [device_state], via: pjsip-publish}\n"
     try:
-        result = labctl("up", "-n", name, "--stack", str(stack), "-f", "-", "-o", "json", text=lab)
+        result = labctl("up", "-n", name, "--stack", str(at_once), "-f", "-", "-o", "json", text=lab)
         assert (result.code, len(result.data["crossings"])) == (0, 2), result.err
         assert labctl("call", "-n", name, "alice", "bob", "--duration", "300ms").code == 0
     finally:
-        labctl("down", "-n", name)
-        for tag in engine.images():
-            if tag.startswith(("labctl/t-whole-", "labctl/sid-system:")):
-                engine.remove_image(tag)
+        labctl("down", "-n", name)  # before its image goes
 
 
 def test_a_lab_on_an_image_from_elsewhere_is_proven_ready_and_stays_on_it(name: str, engine: Engine) -> None:
