@@ -54,7 +54,7 @@ def test_a_stack_that_is_out_of_reach_says_so_at_once(
 
 @pytest.fixture
 def at_once(tmp_path: Path, engine: Engine) -> Iterator[Path]:
-    """A stack of Debian sid whose node comes at once, since no older suite is in reach everywhere: without its module."""
+    """A stack of Debian sid, as no older suite is in reach everywhere, whose node comes at once: without its module."""
     data = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8"))
     del data["build"]["module"]
     data["build"] |= {"at_once": True, "keyring": "debian-archive-keyring.gpg"}
