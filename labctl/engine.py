@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import struct
 import tarfile
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -38,6 +39,8 @@ from labctl.steps import (
 API_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 5
 """How long a container that is asked to end may take before it is killed."""
+
+FRAME_HEAD = struct.Struct(">BxxxL")
 
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
@@ -98,6 +101,11 @@ class ExecStream:
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._socket = cast(socket.socket, getattr(raw, "_sock", raw))
+        # What came together with the reply's head lies in the reader of that head, where docker-py would leave it.
+        self._reader = getattr(getattr(getattr(raw, "_response", None), "raw", None), "_fp", None)
+        self._reader = getattr(self._reader, "fp", None)
+        if isinstance(self._reader, io.BufferedReader):
+            self._socket.settimeout(None)
 
     def send(self, data: bytes) -> None:
         """Write to the command's standard input. Raises OSError once it has ended."""
@@ -106,9 +114,18 @@ class ExecStream:
     def __iter__(self) -> Iterator[bytes]:
         """What the command says, as it comes, until it ends or the stream is closed."""
         with suppress(OSError, ValueError):
-            for kind, data in docker_socket.frames_iter(self._raw, tty=False):  # type: ignore[no-untyped-call]
+            for kind, data in self._frames():
                 if kind == docker_socket.STDOUT:
                     yield data
+
+    def _frames(self) -> Iterator[tuple[int, bytes]]:
+        """The frames of the attach protocol: a byte that tells the stream, three more, the length of what follows."""
+        if not isinstance(self._reader, io.BufferedReader):  # over ssh there is no such reader
+            yield from docker_socket.frames_iter(self._raw, tty=False)  # type: ignore[no-untyped-call]
+            return
+        while len(head := self._reader.read(FRAME_HEAD.size)) == FRAME_HEAD.size:
+            kind, size = FRAME_HEAD.unpack(head)
+            yield kind, self._reader.read(size)
 
     def close(self) -> None:
         """Hang up. A reader in another thread ends; the command sees the end of its input."""

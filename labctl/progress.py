@@ -34,6 +34,26 @@ class Silent:
         """Nothing."""
 
 
+class Named:
+    """A Progress that puts a name before everything it tells another one: of several things that go on at once."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name = name
+        self._progress = progress
+
+    def begin(self, what: str) -> None:
+        """Something began."""
+        self._progress.begin(f"{self._name}: {what}")
+
+    def detail(self, what: str, line: str) -> None:
+        """Something that began says what it is at."""
+        self._progress.detail(f"{self._name}: {what}", line)
+
+    def end(self, what: str, seconds: float, failed: bool) -> None:
+        """Something that began has ended."""
+        self._progress.end(f"{self._name}: {what}", seconds, failed)
+
+
 @contextmanager
 def step(progress: Progress, what: str) -> Iterator[None]:
     """Tell `progress` that `what` goes on for as long as the block runs."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from labctl import build, checks, history, judgement, labfile, story
 from labctl import lab as labs
 from labctl.blueprint import ROLE_NODE
 from labctl.engine import Engine
-from labctl.errors import HostError, LabctlError, UsageError
+from labctl.errors import HostError, LabctlError, LabError, UsageError
 from labctl.finding import Limits
 from labctl.history import Event
 from labctl.journal import Journal
 from labctl.judgement import Result, Terms
 from labctl.lab import Running
+from labctl.lock import locked
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import Scenario
 from labctl.stage import Stage
@@ -33,12 +36,14 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed."""
+    """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `stop`, once it is
+    set, ends what is under way before its next step."""
 
     folder: Path
     timeout_s: float
     keep_lab: bool = False
     seed: int | None = None
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 def run(
@@ -61,13 +66,45 @@ def run(
         journal = Journal(folder / HISTORY)
         try:
             stage = Stage(engine, running.lab, running.stack, running.seen, journal, progress)
-            perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario)))
+            perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
         finally:
             journal.close()
             save_logs(engine, running, folder)
     result = conclude(journal.events, terms, time.monotonic() - began_s, folder)
     (folder / VERDICT).write_text(json.dumps(asdict(result), indent=2), "utf-8")
     return result
+
+
+def run_many(
+    engine: Engine,
+    scenarios: Sequence[Scenario],
+    options: build.Options,
+    how: RunOptions,
+    jobs: int,
+    begin: Callable[[Scenario], Progress],
+) -> Iterator[Result]:
+    """Run scenarios, `jobs` at a time, each on a lab of its own; their results as they come.
+
+    `begin` is told of each as it begins, and says where its steps are shown. Who stops asking for results, as by an
+    interrupt, ends those that are under way before their next step; their labs are taken away all the same.
+    """
+
+    def one(scenario: Scenario) -> Result:
+        with locked(f"run-{scenario.lab.name}"):  # the same lab, as by --repeat, one after the other
+            return run(engine, scenario, options, how, begin(scenario))
+
+    if jobs == 1:
+        yield from map(one, scenarios)
+        return
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        under_way = [pool.submit(one, each) for each in scenarios]
+        try:
+            for future in as_completed(under_way):
+                yield future.result()
+        finally:
+            how.stop.set()
+            for future in under_way:
+                future.cancel()
 
 
 def terms_of(scenario: Scenario) -> Terms:
@@ -132,9 +169,11 @@ def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[S
         stage.close(error)
 
 
-def do_steps(stage: Stage, scenario: Scenario) -> None:
+def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
     """Every step of the scenario; at the end the lab is settled, and looked at."""
     for each in scenario.steps:
+        if how.stop.is_set():
+            raise LabError("it was interrupted")
         getattr(stage, each.verb)(**each.arguments)
     if scenario.steps[-1].verb != "settle":
         stage.settle()
@@ -176,11 +215,12 @@ def _new_folder(parent: Path, scenario: str) -> Path:
     stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     names = (f"{scenario}-{stamp}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
     try:
-        folder = next(path for name in names if not (path := parent / name).exists())
-        folder.mkdir(parents=True)
-        latest = parent / LATEST
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(folder.name)
+        with locked("run-folders"):
+            folder = next(path for name in names if not (path := parent / name).exists())
+            folder.mkdir(parents=True)
+            latest = parent / LATEST
+            latest.unlink(missing_ok=True)
+            latest.symlink_to(folder.name)
     except OSError as error:
         raise UsageError(f"{parent}: {error.strerror}", "--folder names another place for the run") from None
     return folder

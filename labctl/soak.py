@@ -37,7 +37,7 @@ def soak(
     """
 
     def act(stage: Stage) -> None:
-        runs.do_steps(stage, scenario)
+        runs.do_steps(stage, scenario, how)
         chaos, deadline = Chaos(scenario.lab, how.seed or 0), Deadline(minutes * 60)
         while not deadline.passed:
             with suppress(LabctlError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from labctl.build import Options
     from labctl.judgement import Result
     from labctl.labfile import Overrides
+    from labctl.progress import Progress
     from labctl.runs import RunOptions
     from labctl.scenario import Known, Scenario
     from labctl.spec import Carrier
@@ -60,6 +62,7 @@ seed_option = click.option(
 @build_options
 @timeout_option
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
 @click.option("--shuffle", is_flag=True, help="In random order.")
 @click.option("--strict", is_flag=True, help="What is known to fail is a failure too.")
 @seed_option
@@ -82,6 +85,7 @@ def run(
     patch: tuple[str, ...],
     timeout: float,
     repeat: int,
+    jobs: int | None,
     shuffle: bool,
     strict: bool,
     seed: int | None,
@@ -117,7 +121,8 @@ def run(
         random.Random(seed).shuffle(found)  # noqa: S311 - as above
         shared.say(f"seed {seed}")
     how = RunOptions(folder, timeout, keep_lab, seed)
-    results = _run_all(found, shared.building_options(mirror, refresh, patch, insecure), how, junit, quiet, output)
+    options = shared.building_options(mirror, refresh, patch, insecure)
+    results = _run_all(found, options, how, jobs or min(2, len(found)), junit, quiet, output)
     _conclude(results, output, strict=strict, hopeful=bool(patch))
 
 
@@ -142,19 +147,33 @@ def _on(image: str | None, scenario: Scenario) -> Scenario:
 
 
 def _run_all(
-    scenarios: list[Scenario], options: Options, how: RunOptions, junit: Path | None, quiet: bool, output: str
+    scenarios: list[Scenario],
+    options: Options,
+    how: RunOptions,
+    jobs: int,
+    junit: Path | None,
+    quiet: bool,
+    output: str,
 ) -> list[Result]:
+    """Run them, and show each as it ends: a report for CI is whole at any time."""
     from labctl import junit as junit_report
     from labctl import runs, verdicts
+    from labctl.progress import Named
 
-    engine, results = shared.connect(), []
-    for number, scenario in enumerate(scenarios, 1):
-        shared.say(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.title}")
-        result = runs.run(engine, scenario, options, how, shared.progress(quiet))
+    progress, results = shared.progress(quiet), []
+    numbers = itertools.count(1)
+
+    def begin(scenario: Scenario) -> Progress:
+        shared.say(f"{scenario.name} ({next(numbers)} of {len(scenarios)}): {scenario.title}")
+        return progress if jobs == 1 else Named(scenario.name, progress)
+
+    for result in runs.run_many(shared.connect(), scenarios, options, how, jobs, begin):
         results.append(result)
         if junit:
             _write(junit, junit_report.render(results))
         if output != "json":
+            if jobs > 1:
+                click.echo(f"{result.scenario}:")
             shared.show(verdicts.checks(result))
             for line in _explanation(result):
                 click.echo(line)
