@@ -149,7 +149,9 @@ def test_from_nothing_the_network_comes_before_the_containers_side_by_side() -> 
 
 
 CONTAINERS = st.builds(
-    lambda name, state, config_hash: Container(f"id-{name}", name, "lab", "node", name, state, config_hash),
+    lambda name, state, config_hash: Container(
+        f"id-{name}", name, "lab", "node", name.removeprefix("labctl-lab-"), state, config_hash
+    ),
     st.sampled_from([*(each.name for each in WANTED.containers), "labctl-lab-n9"]),
     st.sampled_from(STATES),
     st.sampled_from(["old", *(dict(each.labels)[LABEL_CONFIG] for each in WANTED.containers)]),
