@@ -109,6 +109,12 @@ class Cluster:
         if not connection.booted:
             raise self.not_ready(f"{node} is not back after {deadline.timeout_s:g} s", {node: ["not fully booted"]})
 
+    def await_gone(self, node: str, deadline: Deadline) -> None:
+        """Return when the node's Asterisk has hung up, or there is no connection to it, or at the deadline."""
+        connection = self._connections.get(node)
+        if connection:
+            self._membership.wait_until(lambda: connection.ended, deadline)
+
     def disconnect(self, node: str) -> None:
         """Hang up on a node that is gone."""
         for kept in (self._connections.pop(node, None), self._log_streams.pop(node, None)):

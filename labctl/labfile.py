@@ -239,6 +239,8 @@ def resolve(
     flags = overrides or Overrides()
     if flags.name is not None and not re.fullmatch(_NAME, flags.name):
         raise UsageError(f"--name: not a name: {shown(flags.name)}", _NAME_FIX)
+    if flags.nodes is not None and document.data.get("sites") is not None:
+        raise UsageError("--nodes: the nodes of this lab are those of its sites", "its file says how many")
     given = {key: value for key, value in vars(flags).items() if value is not None and key != "via"}
     if flags.via:
         given["share"] = _share_via(document.data.get("share"), flags.via)
@@ -296,6 +298,11 @@ def _check(review: Review, stack: Stack | None) -> None:
         if number == ECHO:
             review.say(path, f"no mailbox can be `{ECHO}`", f"*{ECHO} is the echo test")
     _check_sites(review)
+    _check_across(review)
+    if data.get("dundi") is not None and data.get("sites") is None and not review.doubts("dundi"):
+        review.say(
+            ("dundi",), "no sites are here to ask each other", "`sites:` says which there are, in place of `nodes`"
+        )
     if stack:
         _check_totem(review, stack)
         review.known("carrier", review.values("share", "via"), stack.carriers)
@@ -335,6 +342,28 @@ def _check_sites(review: Review) -> None:
     listed = [name for _, name in review.values("sites", ANY, ANY)]
     for name in sorted({name for name in names if names.count(name) > 1} - {n for n in listed if listed.count(n) > 1}):
         review.say(("sites",), f"two nodes are `{shown(name)}`", "list the nodes of these sites by name")
+
+
+def _check_across(review: Review) -> None:
+    """A phone hears only of what its own site has: of its phones, and of its mailboxes."""
+    data = review.document.data
+    if not data.get("sites") or any(review.doubts(key) for key in ("sites", "phones", "mailboxes")):
+        return
+    site = {name: key for key, names in _site_nodes(data["sites"]).items() for name in names}
+    phones = data["phones"] if isinstance(data.get("phones"), list) else []
+    at = {phone["name"]: site[phone["node"]] for phone in phones}
+    boxes = {str(box["number"]): site[box["node"]] for box in data.get("mailboxes") or []}
+    for index, phone in enumerate(phones):
+        for number, other in enumerate(phone.get("watches") or []):
+            if at[other] != at[phone["name"]]:
+                review.say(
+                    ("phones", index, "watches", number), f"{other} is at another site", "only its own can be watched"
+                )
+        box = str(phone.get("mailbox", ""))
+        if boxes.get(box, at[phone["name"]]) != at[phone["name"]]:
+            review.say(
+                ("phones", index, "mailbox"), f"mailbox {box} is at another site", "only its own can light its lamp"
+            )
 
 
 def _site_nodes(sites: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -143,25 +143,27 @@ class Nemesis(Ground):
             raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
         takes_asterisk = service != "corosync" or self.lab.follows_corosync
         if takes_asterisk:
-            self._leave(node, kind)
+            self._leave(node, kind, hang_up=service != "corosync")
         try:
             self._inflict(fault)
         finally:
             if takes_asterisk and service != faults.NODE and (fault.passes or name not in self._faults):
                 self._returns(node)
 
-    def _leave(self, node: str, what: str) -> None:
-        """Asterisk is about to go from the node."""
+    def _leave(self, node: str, what: str, *, hang_up: bool) -> None:
+        """Asterisk is about to go from the node. Without `hang_up` its connection stays, to show when it has gone."""
         if node in self.gone:
             raise UsageError(f"{node} is gone already", "start it first")
         self.gone.add(node)
         self.journal.write(Gone(self.journal.now_s(), node, what))
-        self._cluster.disconnect(node)
+        if hang_up:
+            self._cluster.disconnect(node)
 
     def _returns(self, node: str) -> None:
         """Have it connected to again as soon as it is back, beside what else goes on."""
 
         def back() -> None:
+            self._cluster.await_gone(node, Deadline(BACK_S))
             self._cluster.reconnect(node, Deadline(BACK_S))
             self._recorder.node_lost_calls(node)
             self.gone.discard(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from labctl.proof import Proof
 from labctl.sources import find_lab
 from labctl.steps import RemoveContainer, StartContainer
 from labctl.wait import Deadline
+from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker
 
@@ -115,3 +117,14 @@ def test_module_finds_a_corosync_that_was_restarted_under_it(engine: Engine) -> 
     kill_corosync(engine, "n2")
     with connected(timeout_s=12) as cluster:
         Proof(cluster).crossings(Deadline(READY_S))
+
+
+def test_asterisk_that_follows_corosync_comes_back_with_it(tmp_path: Path) -> None:
+    scenario = tmp_path / "follow.yaml"
+    scenario.write_text(
+        "title: Asterisk is restarted when Corosync was\nlab: {follows_corosync: yes}\nsteps:\n"
+        "- set_state: {node: n1, device: mystate, state: INUSE}\n- settle\n- kill: {node: n2, service: corosync}\n"
+        "- settle\n- set_state: {node: n1, device: mystate, state: BUSY}\n- settle\n"
+    )
+    done = labctl("run", str(scenario), "--folder", str(tmp_path), "-q", "-o", "json")
+    assert done.code == 0, done.out

@@ -71,6 +71,15 @@ def node_data(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
     return {"nodes": names}, names
 
 
+def site(where: dict[str, Any], node: str) -> str:
+    """A node's site; "" where there are none."""
+    sites = where.get("sites", {})
+    return next(
+        (key for key, nodes in sites.items() if (node in nodes if isinstance(nodes, list) else node[:-1] == key)),
+        "",
+    )
+
+
 @st.composite
 def lab_data(draw: st.DrawFn) -> dict[str, Any]:
     """The data of a valid lab file, with any part of it left out."""
@@ -79,7 +88,8 @@ def lab_data(draw: st.DrawFn) -> dict[str, Any]:
     phones = draw(st.lists(PHONE_NAMES, max_size=4, unique=True))
     extensions = draw(st.lists(NUMBERS, min_size=len(phones), max_size=len(phones), unique=True))
     boxes = draw(st.lists(NUMBERS, min_size=1, max_size=3, unique=True))
-    watches = st.lists(st.sampled_from(phones), unique=True) if phones else st.just([])
+    at = {name: draw(a_node) for name in [*phones, *boxes]}
+    near = {name: {other for other in at if site(where, at[other]) == site(where, at[name])} for name in phones}
     transport = draw(st.sampled_from(["knet", "udpu", "udp"]))
     wholes: dict[str, Any] = {
         "name": draw(NAMES),
@@ -88,19 +98,19 @@ def lab_data(draw: st.DrawFn) -> dict[str, Any]:
         "share": draw(
             EVENTS | st.fixed_dictionaries({}, optional={"events": EVENTS, "via": st.sampled_from(CARRIERS)})
         ),
-        "dundi": {"cache": draw(st.integers(0, 3600))},
+        **({"dundi": {"cache": draw(st.integers(0, 3600))}} if "sites" in where else {}),
         "follows_corosync": draw(st.booleans()),
         "phones": [
             {
                 "name": name,
-                "node": draw(a_node),
+                "node": at[name],
                 "extension": extension,
-                "watches": draw(watches),
-                "mailbox": draw(st.sampled_from(boxes)),
+                "watches": draw(st.lists(st.sampled_from(sorted(near[name] & {*phones})), unique=True)),
+                **({"mailbox": draw(st.sampled_from(sorted(mine)))} if (mine := near[name] & {*boxes}) else {}),
             }
             for name, extension in zip(phones, extensions, strict=True)
         ],
-        "mailboxes": [{"number": number, "node": draw(a_node)} for number in boxes],
+        "mailboxes": [{"number": number, "node": at[number]} for number in boxes],
         "devices": draw(st.lists(DEVICES, max_size=3, unique=True)),
         "totem": {
             "token": draw(st.integers(200, 60000)),
