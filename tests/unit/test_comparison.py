@@ -1,0 +1,47 @@
+"""What a run comes to in one cell of a table, and the figures beside it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl.comparison import Cell, outcome
+from labctl.finding import Outcome, Verdict
+from labctl.inspection import numbered
+from labctl.judgement import Judged, Result, Standing
+from labctl.measure import share
+
+
+def result(*checks: tuple[str, Outcome, Standing, str]) -> Result:
+    """A run that came to these checks."""
+    judged = tuple(Judged(Verdict(check, found), standing, reason) for check, found, standing, reason in checks)
+    return Result("s", "t", "22", 1.0, judged)
+
+
+@pytest.mark.parametrize(
+    ("checks", "cell"),
+    [
+        ([("truth", "passed", "passed", ""), ("calls", "nothing", "nothing", "")], Cell("holds")),
+        ([("truth", "failed", "known", "why")], Cell("truth", "why")),
+        ([("truth", "failed", "known", "why"), ("lamps", "failed", "known", "why")], Cell("truth, lamps", "why")),
+        ([("truth", "failed", "failed", "")], Cell("truth !")),
+        ([("truth", "passed", "fixed", "why")], Cell("holds !")),
+        ([("calls", "unknown", "unknown", "")], Cell("calls !")),
+    ],
+)
+def test_a_cell_names_what_did_not_hold_and_marks_what_nobody_expected(
+    checks: list[tuple[str, Outcome, Standing, str]], cell: Cell
+) -> None:
+    assert outcome(result(*checks)) == cell
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
+def test_a_share_is_one_of_the_values_with_about_that_part_of_them_below(values: list[float], part: float) -> None:
+    found = share(values, part)
+    assert found in values
+    assert sum(each < found for each in values) <= part * len(values)
+
+
+def test_members_are_called_by_the_labs_own_numbers_where_it_has_them() -> None:
+    assert numbered(["0xb1012c6", "2", "99"], {185602758: 1, 2: 2}) == ("1", "2", "99")
