@@ -1,0 +1,77 @@
+"""Commands in containers, and what containers say: to their end, or as it comes."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import cast
+
+from labctl import blueprint
+from labctl.engine.access import Access, translated
+from labctl.engine.streams import ExecStream, LogStream
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command in a container said (both streams together), and its exit code."""
+
+    code: int
+    text: str
+
+
+class Commands(Access):
+    """An engine that runs commands and opens streams."""
+
+    def run(self, container: str, command: list[str]) -> Output:
+        """Run a command in a container, to its end."""
+        with translated(f"run `{command[0]}` in {container}"):
+            created = self._api.exec_create(container, command)["Id"]
+            text = self._api.exec_start(created).decode("utf-8", "replace")
+            return Output(int(self._api.exec_inspect(created)["ExitCode"] or 0), text)
+
+    def open_stream(self, container: str, command: list[str]) -> ExecStream:
+        """Start a command in a container and keep both its ways open."""
+        with translated(f"run `{command[0]}` in {container}"):
+            created = self._api.exec_create(container, command, stdin=True)["Id"]
+            return ExecStream(self._api.exec_start(created, socket=True))
+
+    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
+        """What a container has said so far; `since` is in seconds since 1970."""
+        with translated(f"read the logs of {container}"):
+            raw = self._api.logs(container, tail="all" if tail is None else tail, since=since)
+        return cast(bytes, raw).decode("utf-8", "replace")
+
+    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogStream:
+        """What a container says, as it says it."""
+        with translated(f"read the logs of {container}"):
+            return LogStream(
+                self._api.logs(container, stream=True, follow=True, tail="all" if tail is None else tail, since=since)
+            )
+
+    def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
+        """What a container says, line by line, until it ends."""
+        rest = ""
+        with closing(self.follow_logs(container, tail)) as chunks:
+            for chunk in chunks:
+                *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
+                yield from lines
+        if rest:
+            yield rest
+
+    def starts(self, lab: str) -> Iterator[str]:
+        """The name of each container of the lab that starts or goes on from now on, as it does."""
+        filters = {"label": f"{blueprint.LABEL_LAB}={lab}", "event": ["start", "unpause"], "type": "container"}
+        with translated("follow the engine's events"):
+            for event in self._api.events(filters=filters, decode=True):
+                yield str(event["Actor"]["Attributes"].get("name", ""))
+
+    def read_file(self, container: str, path: str) -> str:
+        """The text of a file in a container, running or not."""
+        with translated(f"read {path} in {container}"):
+            chunks, _ = self._api.get_archive(container, path)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+                member = archive.extractfile(archive.next() or path)
+                return member.read().decode("utf-8", "replace") if member else ""

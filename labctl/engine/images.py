@@ -1,0 +1,134 @@
+"""Images: pulled, built, looked into, named and taken away."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, cast
+
+from docker import errors as docker_errors
+
+from labctl.engine.access import Access, translated
+from labctl.errors import BuildError
+
+
+class Images(Access):
+    """An engine that has images."""
+
+    def images(self) -> dict[str, str]:
+        """The tags of every image that is present, with the image's id."""
+        with translated("list images"):
+            images = self._api.images()
+        return {tag: image["Id"] for image in images for tag in image.get("RepoTags") or []}
+
+    def image_id(self, reference: str) -> str:
+        """The id of an image, or "" if it is not present."""
+        found = self._inspected(reference)
+        return str(found["Id"]) if found else ""
+
+    def image_labels(self, reference: str) -> dict[str, str] | None:
+        """The labels of an image, or None if it is not present."""
+        found = self._inspected(reference)
+        return dict(found["Config"].get("Labels") or {}) if found else None
+
+    def _inspected(self, reference: str) -> Any:
+        """All that the engine knows of an image, or None if it is not present."""
+        with translated(f"inspect {reference}"):
+            try:
+                return self._api.inspect_image(reference)
+            except docker_errors.ImageNotFound:
+                return None
+
+    def pull(self, reference: str) -> None:
+        """Pull an image. Raises HostError if no registry gives it."""
+        with translated(f"pull {reference}"):
+            self._api.pull(reference)  # of a name without a tag: latest
+
+    def import_image(self, archive: Any, reference: str, labels: dict[str, str]) -> None:
+        """Make an image of the tar archive that a file object gives."""
+        with translated(f"import {reference}"):
+            repository, tag = reference.rsplit(":", 1)
+            # Chunks, not the file: given a file, docker-py announces both a length and chunks.
+            chunks = iter(lambda: archive.read(1 << 20), b"")
+            reply = self._api.import_image_from_stream(
+                chunks, repository=repository, tag=tag, changes=_label_changes(labels)
+            )
+        if '"error"' in reply:
+            raise BuildError(f"import {reference}: {reply}")
+
+    def build(
+        self, archive: bytes, tag: str, args: dict[str, str], labels: dict[str, str], fresh: bool = False
+    ) -> Iterator[str]:
+        """Build an image from a packed context, giving the builder's output as it comes.
+
+        `fresh` sets the builder's cache aside. Raises BuildError with the last lines.
+        """
+        lines: list[str] = []
+        with translated(f"build {tag}"):
+            replies = self._api.build(
+                fileobj=io.BytesIO(archive),
+                custom_context=True,
+                encoding=None,
+                tag=tag,
+                buildargs=args,
+                labels=labels,
+                rm=True,
+                forcerm=True,
+                nocache=fresh,
+                decode=True,
+                timeout=3600,
+            )
+            failed = False
+            for reply in replies:  # to their end, also after an error: that closes the socket
+                text = str(reply.get("stream") or reply.get("error") or "").rstrip()
+                lines.extend(text.splitlines())
+                failed = failed or "error" in reply
+                if text and not failed:
+                    yield text
+            if failed:
+                raise BuildError(f"build {tag}:\n" + "\n".join(f"  {line}" for line in lines[-15:]))
+
+    def remove_image(self, reference: str) -> None:
+        """Take an image's tag away, and the image where that was its last."""
+        with translated(f"remove {reference}"), suppress(docker_errors.ImageNotFound):
+            self._api.remove_image(reference, force=True)
+
+    def ask_registry(self, reference: str) -> None:
+        """Ask the registry for an image without pulling it. Raises HostError if it is not to be had."""
+        with translated(f"ask for {reference}"):
+            self._api.inspect_distribution(reference)
+
+    def probe(self, image: str, script: str) -> str:
+        """What a shell script says in a new container with NET_ADMIN and only loopback for a network."""
+        with translated(f"look into {image}"):
+            host_config = self._api.create_host_config(network_mode="none", cap_add=["NET_ADMIN"])
+            made = self._api.create_container(image, ["sh", "-c", script], host_config=host_config)["Id"]
+            try:
+                self._api.start(made)
+                self._api.wait(made)
+                return cast(bytes, self._api.logs(made)).decode("utf-8", "replace")
+            finally:
+                self._api.remove_container(made, force=True, v=True)
+
+    def create_idle(self, image: str) -> str:
+        """A container of an image that is never started, to look into it or to commit it."""
+        with translated(f"look into {image}"):
+            command = self._api.inspect_image(image)["Config"].get("Cmd") or ["sh"]
+            return str(self._api.create_container(image, command)["Id"])
+
+    def commit(self, container: str, reference: str, labels: dict[str, str]) -> None:
+        """Make an image of a container, with labels."""
+        repository, tag = reference.rsplit(":", 1)
+        with translated(f"commit {reference}"):
+            self._api.commit(container, repository=repository, tag=tag, changes=_label_changes(labels))
+
+    def remove_idle(self, container: str) -> None:
+        """Remove what create_idle made."""
+        with translated(f"remove {container}"), suppress(docker_errors.NotFound):
+            self._api.remove_container(container, force=True, v=True)
+
+
+def _label_changes(labels: dict[str, str]) -> list[str]:
+    return [f"LABEL {json.dumps(name)}={json.dumps(value)}" for name, value in labels.items()]
