@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from labctl.asked import remote_state, routes
 from labctl.changes import changes
 from labctl.finding import Finding, Limits, Verdict, verdict
-from labctl.history import Called, Did, Ended, Event, Heard, Line, Load, Looked, Over, Seen, beginning
+from labctl.history import Called, Did, Ended, Event, Gone, Heard, Line, Load, Looked, Over, Seen, beginning
 from labctl.replay import Group, Replay, groups
 
 QUOTES = 6
@@ -117,18 +117,31 @@ def _quotes(lines: Sequence[Line], group: Group) -> tuple[str, ...]:
 
 
 def views(events: Sequence[Event], _limits: Limits) -> Verdict:
-    """The manager interface and `asterisk -rx` do not contradict each other."""
+    """What a node tells by the manager interface, asked or unasked, is what `asterisk -rx` there says."""
     findings: list[Finding] = []
     judged = 0
-    for look in (event for event in events if isinstance(event, Looked)):
-        for node, states in look.states.items():
-            for extension, state in states.items():
-                other = look.hints.get(node, {}).get(extension)
-                judged += other is not None
-                if other is not None and other != state:
-                    text = f"+{look.at_s:.3f} s: {node} says {extension} is {state}, but `asterisk -rx` there {other}"
-                    findings.append(Finding(text, look.at_s, (node,)))
+    told: dict[str, dict[str, str]] = {}
+    for event in events:
+        if isinstance(event, Seen):
+            told.setdefault(event.node, {})[event.extension] = event.state
+        elif isinstance(event, Gone):  # what it told before it went stands no longer
+            told.pop(event.node, None)
+        elif isinstance(event, Looked):
+            for node, hints in event.hints.items():
+                ways = (("says", event.states.get(node, {})), ("told last that", told.get(node, {})))
+                for way, states in ways:
+                    judged += len(states.keys() & hints.keys())
+                    findings += _contradictions(event.at_s, node, way, states, hints)
     return verdict("views", findings, judged, {"compared": judged})
+
+
+def _contradictions(
+    at_s: float, node: str, way: str, states: Mapping[str, str], hints: Mapping[str, str]
+) -> Iterator[Finding]:
+    for extension in states.keys() & hints.keys():
+        if states[extension] != hints[extension]:
+            text = f"{node} {way} {extension} is {states[extension]}, but `asterisk -rx` there {hints[extension]}"
+            yield Finding(f"+{at_s:.3f} s: {text}", at_s, (node,))
 
 
 def lamps(events: Sequence[Event], _limits: Limits) -> Verdict:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
+from labctl.history import Did, Event
 from labctl.judgement import Judged, Result
 from labctl.tables import table
 
@@ -35,6 +37,14 @@ def overview(results: Sequence[Result]) -> Table:
         for each in results
     ]
     return table("", ("SCENARIO", "STACK", "VERDICT", "TOOK", ""), rows)
+
+
+def tally(events: Iterable[Event]) -> str:
+    """What was done in a run, how often, and how much of it came to nothing."""
+    steps = [event for event in events if isinstance(event, Did)]
+    counts = Counter(step.what.partition(" ")[0] for step in steps)
+    done = ", ".join(f"{count} {verb}" for verb, count in counts.most_common())
+    return f"{len(steps)} steps ({done}), of which {sum(bool(step.error) for step in steps)} failed"
 
 
 def findings(result: Result) -> list[str]:

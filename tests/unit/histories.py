@@ -325,13 +325,15 @@ def _with(world: World, old: Event, *new: Event) -> list[Event]:
 
 
 def _retold(world: World, place: Place, nodes: Sequence[str], state: str) -> list[Event]:
-    """Some nodes tell another state in a look, by every way to ask."""
+    """Some nodes tell another state in a look, by every way to ask, in a run in which none told anything unasked: what
+    they had told then would be wrong too."""
 
     def changed(told: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
         return {node: states | ({place.extension: state} if node in nodes else {}) for node, states in told.items()}
 
     look = place.look
-    return _with(world, look, replace(look, states=changed(look.states), hints=changed(look.hints)))
+    events = _with(world, look, replace(look, states=changed(look.states), hints=changed(look.hints)))
+    return [event for event in events if not isinstance(event, Seen)]
 
 
 def _some(chance: Random, nodes: Sequence[str], most: int) -> list[str]:

@@ -402,3 +402,8 @@ def test_a_look_tells_where_nodes_differ_and_no_more() -> None:
         "    1.000 s    look: 102 is Busy on n1, Idle on n2",
         "    2.000 s    look: all nodes that answer agree",
     ]
+
+
+def test_a_tally_counts_every_step_by_its_verb_and_those_that_failed() -> None:
+    steps = [Did(1.0, 1, "call caller=a callee=b", 0.5), Did(2.0, 2, "settle", 1.5), Did(3.0, 3, "call x", 2.5, "busy")]
+    assert verdicts.tally([BEGAN, *steps]) == "3 steps (2 call, 1 settle), of which 1 failed"
