@@ -12,13 +12,12 @@ from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.errors import HostError, InvalidFile, UsageError
 from labctl.judgement import Result
-from labctl.labfile import Overrides
 from labctl.measure import share
 from labctl.progress import Progress, Silent, step
 from labctl.runs import RunOptions
 from labctl.scenario import Scenario
 from labctl.sources import find_lab
-from labctl.spec import Carrier, Lab
+from labctl.spec import Carrier, Lab, Overrides
 from labctl.stack import Stack
 from labctl.wait import Deadline
 

@@ -21,9 +21,9 @@ from labctl.faults import NODE
 from labctl.finding import Limits, Verdict
 from labctl.history import Called, Ended, Over
 from labctl.journal import Journal
-from labctl.labfile import Overrides
 from labctl.progress import Progress, Silent
 from labctl.sources import find_lab
+from labctl.spec import Overrides
 from labctl.stage import Stage
 
 TIMEOUT_S = 120.0

@@ -12,11 +12,10 @@ from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.errors import HostError, LabError
-from labctl.labfile import Overrides
 from labctl.measure import Memory
 from labctl.progress import Silent
 from labctl.sources import find_lab
-from labctl.spec import Lab
+from labctl.spec import Lab, Overrides
 from labctl.stack import Stack
 from labctl.wait import Deadline
 

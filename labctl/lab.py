@@ -17,12 +17,11 @@ from labctl.errors import LabctlError, LabError, UsageError
 from labctl.facts import UNKNOWN, Call, Container, Crossing, NodeView, Observation, Route, SiteState, StateRow
 from labctl.images import Recipe
 from labctl.inspection import view
-from labctl.labfile import Overrides
 from labctl.lock import locked
 from labctl.phone import TALK_MS, Phones
 from labctl.progress import Progress, step
 from labctl.proof import Proof
-from labctl.spec import Lab
+from labctl.spec import Lab, Overrides
 from labctl.stack import Stack
 from labctl.steps import Plan, Step, flatten
 from labctl.wait import Deadline

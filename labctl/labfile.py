@@ -29,7 +29,7 @@ from pydantic_core import CoreSchema, core_schema
 from labctl.document import ANY, Document, Form, Text, parse, shown, wrong
 from labctl.errors import InvalidFile, UsageError
 from labctl.review import Review
-from labctl.spec import EVERY_NODE, Carrier, ExtraConfig, Lab, Mailbox, Node, Phone, Totem
+from labctl.spec import EVERY_NODE, Carrier, ExtraConfig, Lab, Mailbox, Node, Overrides, Phone, Totem
 from labctl.stack import ConfigPath, Stack
 
 MAX_NODES = 16
@@ -210,16 +210,6 @@ class LabFile(_Strict):
         description="Text to add to files below /etc, by node (or `all`) and path: asterisk/rtp.conf: |",
     )
     subnet: Subnet | None = Field(default=None, description="An IPv4 network in 198.18.0.0/15; a free /24 by default")
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What flags say, over what the file says. None where a flag was not given."""
-
-    name: str | None = None
-    stack: str | None = None
-    nodes: int | None = None
-    via: Carrier | None = None
 
 
 def read(

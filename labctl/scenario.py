@@ -17,9 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidati
 from labctl import verbs
 from labctl.document import ANY, Document, Form, Path, Text, parse, shown, suggestion, wrong
 from labctl.errors import InvalidFile, UsageError
-from labctl.labfile import LabFile, Overrides, StackName, resolve
+from labctl.labfile import LabFile, StackName, resolve
 from labctl.review import Review
-from labctl.spec import Carrier, Lab
+from labctl.spec import Carrier, Lab, Overrides
 from labctl.stack import Stack
 from labctl.verbs import EVERY, VERBS, Duration, long_form
 

@@ -11,11 +11,11 @@ from labctl.chaos import Chaos
 from labctl.engine import Engine
 from labctl.errors import LabctlError
 from labctl.judgement import Result
-from labctl.labfile import Overrides
 from labctl.progress import Progress
 from labctl.runs import RunOptions
 from labctl.scenario import Scenario
 from labctl.sources import find_scenario
+from labctl.spec import Overrides
 from labctl.stage import Stage
 from labctl.wait import Deadline
 

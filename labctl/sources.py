@@ -12,9 +12,9 @@ from labctl import scenario
 from labctl.build import images_folder
 from labctl.document import MAX_SIZE, Document, parse, shown
 from labctl.errors import UsageError
-from labctl.labfile import Overrides, read
+from labctl.labfile import read
 from labctl.scenario import Scenario
-from labctl.spec import Lab
+from labctl.spec import Lab, Overrides
 from labctl.stack import Stack, parse_stack
 
 DEFAULT_LAB = scenario.DEFAULT_LAB

@@ -122,3 +122,13 @@ class Lab:
     def phones_on(self, node: Node) -> tuple[Phone, ...]:
         """The phones that register with the node."""
         return tuple(phone for phone in self.phones if phone.node == node.name)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What flags say, over what the file says. None where a flag was not given."""
+
+    name: str | None = None
+    stack: str | None = None
+    nodes: int | None = None
+    via: Carrier | None = None

@@ -33,9 +33,10 @@ from labctl.cluster import Cluster
 from labctl.container import AsteriskCluster
 from labctl.engine import Engine
 from labctl.history import Load
-from labctl.labfile import Overrides, read
+from labctl.labfile import read
 from labctl.progress import Silent
 from labctl.sources import find_stack
+from labctl.spec import Overrides
 from labctl.wait import Deadline, Signal
 
 NAME = "bench"

@@ -31,12 +31,11 @@ from labctl.options import (
     stack_option,
     timeout_option,
 )
+from labctl.spec import Carrier, Lab, Overrides
 
 if TYPE_CHECKING:
     from labctl.engine import Engine
     from labctl.lab import UpPlan
-    from labctl.labfile import Overrides
-    from labctl.spec import Carrier, Lab
     from labctl.stack import Stack
 
 
@@ -76,7 +75,6 @@ def up(
         labctl up -f my-lab.yaml          your own
     """
     from labctl import lab, report
-    from labctl.labfile import Overrides
 
     options = building_options(mirror, refresh, patch, insecure)
     engine, wanted, of_stack = _wanted(file, Overrides(name, stack, nodes, via), image)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +10,7 @@ from labctl import __version__
 from labctl.cli.shared import connect, find_lab, find_stack, show, tables
 from labctl.errors import HostError, LabctlError, UsageError
 from labctl.options import image_option, lab_options, output_option, stack_option
-
-if TYPE_CHECKING:
-    from labctl.spec import Carrier
+from labctl.spec import Carrier, Overrides
 
 
 @click.command()
@@ -25,7 +22,7 @@ def config(
     """Print the lab file with every default filled in."""
     from labctl import labfile, report
 
-    wanted, _ = find_lab(file, labfile.Overrides(name, stack, nodes, via))
+    wanted, _ = find_lab(file, Overrides(name, stack, nodes, via))
     text = report.as_json(labfile.to_data(wanted)) + "\n" if output == "json" else labfile.to_yaml(wanted)
     click.echo(text, nl=False)
 
@@ -51,7 +48,6 @@ def export(
 ) -> None:
     """Print the lab as one Docker Compose file that needs no labctl."""
     from labctl import lab
-    from labctl.labfile import Overrides
 
     wanted, of_stack = find_lab(file, Overrides(name, stack, nodes, via), image)
     click.echo(lab.export(wanted, of_stack), nl=False)

@@ -25,15 +25,14 @@ from labctl.options import (
     timeout_option,
     via_option,
 )
+from labctl.spec import Carrier, Overrides
 
 if TYPE_CHECKING:
     from labctl.build import Options
     from labctl.judgement import Result
-    from labctl.labfile import Overrides
     from labctl.progress import Progress
     from labctl.runs import RunOptions
     from labctl.scenario import Known, Scenario
-    from labctl.spec import Carrier
 
 EXIT_FAILED = 1
 EXIT_UNKNOWN = 5
@@ -107,7 +106,6 @@ def run(
         labctl run --all --junit report.xml
         labctl run partition-heal --patch fix.patch
     """
-    from labctl.labfile import Overrides
     from labctl.runs import RunOptions
     from labctl.sources import shipped_scenarios
 
@@ -219,7 +217,6 @@ def _write(path: Path, text: str) -> None:
 def scenarios(output: str) -> None:
     """List the shipped scenarios, and what is known to fail."""
     from labctl import report
-    from labctl.labfile import Overrides
     from labctl.sources import find_scenario, shipped_scenarios
 
     found = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
@@ -293,7 +290,6 @@ def soak(
     from labctl import junit as junit_report
     from labctl import soak as soaking
     from labctl import verdicts
-    from labctl.labfile import Overrides
     from labctl.runs import RunOptions
 
     seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets

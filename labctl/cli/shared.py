@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from labctl.errors import UsageError
+from labctl.spec import Lab, Overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from labctl.build import Options
     from labctl.engine import Engine
     from labctl.lab import Running
-    from labctl.labfile import Overrides
     from labctl.progress import Progress
-    from labctl.spec import Lab
     from labctl.stack import Stack
 
 
@@ -79,8 +78,6 @@ def lab_name(engine: Engine, file: str | None, name: str | None) -> str | None:
     from labctl import lab
 
     if name or file:
-        from labctl.labfile import Overrides
-
         return name or find_lab(file, Overrides())[0].name
     known = lab.names(engine)
     if len(known) > 1:

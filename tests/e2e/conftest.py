@@ -14,10 +14,10 @@ from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.lab import Running
-from labctl.labfile import Overrides
 from labctl.phone import Phones
 from labctl.progress import Silent
 from labctl.sources import find_lab
+from labctl.spec import Overrides
 from labctl.wait import Deadline
 
 NAME = f"e2e-{os.getpid()}"

@@ -19,9 +19,9 @@ from labctl.build import Options
 from labctl.engine import Engine
 from labctl.errors import BuildError
 from labctl.images import MODULE, NODE, PATCHED, Patch
-from labctl.labfile import Overrides
 from labctl.progress import Silent
 from labctl.sources import find_lab, find_stack
+from labctl.spec import Overrides
 
 pytestmark = pytest.mark.docker
 

@@ -13,10 +13,10 @@ from labctl import lab as verbs
 from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
-from labctl.labfile import Overrides
 from labctl.progress import Silent
 from labctl.proof import Proof
 from labctl.sources import find_lab
+from labctl.spec import Overrides
 from labctl.steps import RemoveContainer, StartContainer
 from labctl.wait import Deadline
 from tests.integration.conftest import labctl

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from labctl import blueprint, labfile, sources
 from labctl.blueprint import Blueprint, Images
-from labctl.labfile import Overrides
-from labctl.spec import Lab
+from labctl.spec import Lab, Overrides
 from labctl.stack import Stack
 
 DATA = Path(__file__).parent / "data"

@@ -8,7 +8,7 @@ from labctl import lab as verbs
 from labctl.blueprint import LABEL_SPEC, ROLE_PHONES
 from labctl.engine import Engine
 from labctl.facts import Container, Observation
-from labctl.labfile import Overrides
+from labctl.spec import Overrides
 from tests.unit.labs import draw, lab, stack
 
 TEXT = "name: office\nnodes: [hq, branch]\nphones: 1\n"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from labctl import lab, sources
-from labctl.labfile import Overrides
+from labctl.spec import Overrides
 
 FOLDER = Path(__file__).parents[2] / "compose"
 

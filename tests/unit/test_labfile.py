@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from labctl import document, labfile, sources
 from labctl.errors import InvalidFile, UsageError
-from labctl.labfile import Overrides
-from labctl.spec import Node, Phone
+from labctl.spec import Node, Overrides, Phone
 from tests.unit.labs import lab, lab_data, stack
 
 KEYS = (

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from labctl import cli, scenario, sources, verbs
 from labctl.document import Document, parse
 from labctl.errors import InvalidFile, UsageError
-from labctl.labfile import Overrides
 from labctl.scenario import CHECKS, Known, Scenario, Step
+from labctl.spec import Overrides
 from tests.unit.labs import DATA, stack
 from tests.unit.test_bad_files import check, expected
 from tests.unit.test_labfile import STRUCTURES
