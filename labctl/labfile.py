@@ -429,7 +429,8 @@ def _phone(
     site = {each.name: each.site for each in nodes}
     others = [each.name for each in phones if each.name != entry.name and site[each.node] == site[entry.node]]
     watches = tuple(dict.fromkeys(others if entry.watches is None else entry.watches))
-    own = entry.extension if entry.extension in [mailbox.number for mailbox in mailboxes] else None
+    near = [mailbox.number for mailbox in mailboxes if site[mailbox.node] == site[entry.node]]
+    own = entry.extension if entry.extension in near else None
     return Phone(entry.name, entry.node, entry.extension, watches, entry.mailbox or own)
 
 

@@ -107,6 +107,14 @@ def test_sites_have_nodes_with_numbers_of_their_own_and_look_after_themselves() 
     assert made.cache_s == 2
 
 
+def test_no_lamp_is_lit_by_a_mailbox_of_another_site() -> None:
+    phones = "[{name: ann, node: east1, extension: 101}, {name: ben, node: west1, extension: 102}]"
+    boxes = "[{number: 101, node: west1}, {number: 102, node: west1}]"
+    made = lab(f"sites: {{east: 1, west: 1}}\nphones: {phones}\nmailboxes: {boxes}\n")
+    assert [phone.mailbox for phone in made.phones] == [None, "102"]
+    assert lab(labfile.to_yaml(made)) == made
+
+
 def test_sites_need_a_stack_that_has_dundi() -> None:
     without = stack().model_copy(update={"dundi": None})
     with pytest.raises(InvalidFile, match=r"lab\.yaml:2: the stack 22 has no DUNDi"):
