@@ -7,6 +7,7 @@ that read the data turn text into numbers where they want numbers.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, LiteralString
 
 import yaml
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from labctl.errors import InvalidFile, Problem
@@ -37,6 +38,10 @@ _FIXES = {"\t": "indent with spaces, not tabs", "*": "quote a text that begins w
 _CORE_TAGS = "tag:yaml.org,2002:"
 
 Path = tuple[str | int, ...]
+
+NAME = r"^[a-z][a-z0-9-]{0,30}$"
+NAME_FIX = "small letters, digits and `-`, a letter first, 31 at most"
+"""The form of most names, and what is said where a text has another."""
 
 
 def _printable(text: str) -> str:
@@ -76,6 +81,17 @@ class Form:
         if self.reserved and re.fullmatch(self.reserved, value):
             raise wrong("a reserved word", fix="it has a meaning of its own here")
         return value
+
+
+class Strict(BaseModel):
+    """What a mapping may hold: its own keys and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def json_schema(schema: dict[str, Any]) -> str:
+    """The text of a JSON Schema, for editors."""
+    return json.dumps(schema | {"$schema": "https://json-schema.org/draft/2020-12/schema"}, indent=2)
 
 
 def wrong(message: LiteralString, **context: str) -> PydanticCustomError:

@@ -5,19 +5,19 @@ A scenario holds no code, so a stranger's is safe to run, and its lab has a name
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation
+from pydantic import BeforeValidator, Field, SkipValidation
 
 from labctl import verbs
-from labctl.document import ANY, Document, Form, Path, Text, parse, shown, suggestion, wrong
+from labctl.document import ANY, Document, Form, Path, Strict, Text, json_schema, parse, shown, suggestion, wrong
 from labctl.errors import InvalidFile, UsageError
-from labctl.labfile import LabFile, StackName, resolve
+from labctl.labfile import resolve
+from labctl.labfile.entries import LabFile, StackName
 from labctl.review import Review
 from labctl.spec import Carrier, Lab, Overrides
 from labctl.stack import Stack
@@ -70,17 +70,13 @@ def _check_lab(value: object) -> object:
 _Line = Annotated[Text, Form("line of text", r"^\S(.{0,198}\S)?$", "some text, 200 characters at most")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class LimitsEntry(_Strict):
+class LimitsEntry(Strict):
     """Bounds that checks hold a run to."""
 
     delay: Duration = Field(default=1.0, description="The time in which a state must reach every node")
 
 
-class KnownEntry(_Strict):
+class KnownEntry(Strict):
     """What is known to fail."""
 
     stack: StackName = Field(description="The stack with which it fails")
@@ -93,7 +89,7 @@ class KnownEntry(_Strict):
     )
 
 
-class ScenarioFile(_Strict):
+class ScenarioFile(Strict):
     """A labctl scenario: what is done to a lab, step by step, and what must hold meanwhile."""
 
     title: _Line
@@ -443,5 +439,4 @@ def schema() -> str:
     """The JSON Schema of the scenario file, for editors."""
     document = ScenarioFile.model_json_schema()
     document["properties"]["steps"]["items"] = verbs.schema()
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return json.dumps(document, indent=2)
+    return json_schema(document)

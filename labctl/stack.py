@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from labctl.document import ANY, Form, Text, parse
+from labctl.document import ANY, Form, Strict, Text, parse
 from labctl.review import Review
 from labctl.spec import Carrier
 
@@ -38,11 +38,7 @@ NodePath = Annotated[
 ]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class ModuleBuild(_Strict):
+class ModuleBuild(Strict):
     """How the cluster module is compiled where the distribution does not ship it."""
 
     source: Text = Field(description="The Debian source package that holds res/MODULE.c")
@@ -50,7 +46,7 @@ class ModuleBuild(_Strict):
     libraries: tuple[Text, ...] = Field(default=(), description="Libraries to link with, without `lib`")
 
 
-class PhoneBuild(_Strict):
+class PhoneBuild(Strict):
     """The image of the phones: it may stand on another Debian than the nodes do."""
 
     packages: tuple[Text, ...]
@@ -58,7 +54,7 @@ class PhoneBuild(_Strict):
     base: Text | None = Field(default=None, description="The stack's own by default")
 
 
-class Build(_Strict):
+class Build(Strict):
     """The Debian packages of each image."""
 
     corosync: tuple[Text, ...]
@@ -74,7 +70,7 @@ class Build(_Strict):
     )
 
 
-class Modules(_Strict):
+class Modules(Strict):
     """Asterisk's modules by the use that a lab makes of them, so that a node loads only those."""
 
     core: tuple[Text, ...]
@@ -82,14 +78,14 @@ class Modules(_Strict):
     voicemail: tuple[Text, ...] = ()
 
 
-class Extra(_Strict):
+class Extra(Strict):
     """What a node needs beside the rest, for a way in which state goes from node to node or from site to site."""
 
     modules: tuple[Text, ...] = ()
     files: dict[NodePath, Text] = Field(default_factory=dict)
 
 
-class Stack(_Strict):
+class Stack(Strict):
     """One generation of Asterisk and Corosync, and what it can do."""
 
     name: StackTitle

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -20,7 +19,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from labctl.asterisk import DEVICE_STATES, EXTENSION_STATES
-from labctl.document import Form, Text, wrong
+from labctl.document import NAME, NAME_FIX, Form, Strict, Text, wrong
 
 LONGEST_S = 600
 EVERY = "all"
@@ -84,16 +83,11 @@ _Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 _Rate = Annotated[int, Field(ge=1, le=500, description="A second")]
 _Count = Annotated[int, Field(ge=1, le=20000)]
 _Traffic = Annotated[Literal["all", "totem", "sip", "dundi"], Field(description="The traffic that it is held to")]
-_FaultName = Annotated[
-    str,
-    Form("name", r"^[a-z][a-z0-9-]{0,30}$", "small letters, digits and `-`, a letter first, 31 at most", f"^{EVERY}$"),
-]
+_FaultName = Annotated[str, Form("name", NAME, NAME_FIX, f"^{EVERY}$")]
 
 
-class Arguments(BaseModel):
+class Arguments(Strict):
     """What a step says beside its verb. What is optional and not given is None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Phone(Arguments):
