@@ -96,9 +96,11 @@ class Review:
                 self.refuse(path, f"no {kind} `{shown(value)}`", suggestion(value, known))
 
     def settle(self, also: UsageError | None = None) -> None:
-        """Raise InvalidFile if there is any mistake; `also` is what another file has to say."""
+        """Raise InvalidFile if there is any mistake, with `also`, what another file or a flag has to say; or that."""
         if self.problems:
             raise InvalidFile(self.document.source, self.problems, also)
+        if also:
+            raise also
 
     def _find(self, pattern: Iterable[str]) -> list[tuple[Path, Any]]:
         found: list[tuple[Path, Any]] = [((), self.document.data)]

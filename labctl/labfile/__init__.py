@@ -41,8 +41,6 @@ def resolve(
     stack, refused = _stack_of(review, find_stack, flags)
     check(review, stack)
     review.settle(refused)
-    if refused:
-        raise refused
     assert entry
     assert stack
     return fill(entry, stack), stack

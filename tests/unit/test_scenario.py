@@ -196,7 +196,7 @@ def test_what_is_no_lab_is_refused_on_its_line(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", sources.shipped_scenarios())
 def test_shipped_scenarios_are_right(name: str) -> None:
     made = sources.find_scenario(name, Overrides())
-    text = (Path(scenario.__file__).parent / "scenarios" / f"{name}.yaml").read_text("utf-8")
+    text = (Path(sources.__file__).parent / "scenarios" / f"{name}.yaml").read_text("utf-8")
     SCHEMA.validate(yaml.safe_load(text))
     assert (made.name, made.lab.name) == (name, f"run-{name}"[:31])
 
