@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from labctl import lab as labs
 from labctl import measure, runs
@@ -68,6 +69,7 @@ class Plan:
     scenarios: tuple[str, ...]
     find: Callable[[str, Overrides], Scenario]
     changes: int = 200
+    jobs: int = 2
 
 
 def compare(
@@ -88,9 +90,10 @@ def compare(
         try:
             for what, cell in _measured(engine, variant, plan.changes, options, how.timeout_s, progress, image):
                 table.put(what, variant, cell)
-            for name in plan.scenarios:
-                say(f"{variant}: {name}")
-                _run(engine, table, variant, name, plan, options, how, image)
+            found = _found(table, variant, plan, image)
+            for result in runs.run_many(engine, found, options, how, plan.jobs, partial(_begin, variant, say)):
+                table.results.append(result)
+                table.put(result.scenario, variant, outcome(result))
         except HostError:
             table.put("images", variant, Cell("none", f"labctl build --stack {variant.stack} says why"))
     return table
@@ -140,25 +143,23 @@ def _figures(engine: Engine, lab: Lab, stack: Stack, changes: int, timeout_s: fl
     yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
 
 
-def _run(
-    engine: Engine,
-    table: Comparison,
-    variant: Variant,
-    name: str,
-    plan: Plan,
-    options: Options,
-    how: RunOptions,
-    image: str | None,
-) -> None:
-    try:
-        scenario = plan.find(name, Overrides(stack=variant.stack, via=variant.via))
-    except InvalidFile as error:
-        table.put(name, variant, Cell("-", error.first))
-        return
-    scenario = replace(scenario, stack=scenario.stack.with_image(image))
-    result = runs.run(engine, scenario, options, how, Silent())
-    table.results.append(result)
-    table.put(name, variant, outcome(result))
+def _found(table: Comparison, variant: Variant, plan: Plan, image: str | None) -> list[Scenario]:
+    """The scenarios that make sense with a variant; what keeps another from it goes into its cell."""
+    found = []
+    for name in plan.scenarios:
+        try:
+            scenario = plan.find(name, Overrides(stack=variant.stack, via=variant.via))
+        except InvalidFile as error:
+            table.put(name, variant, Cell("-", error.first))
+            continue
+        table.rows.setdefault(scenario.name, {})  # in the order that was asked for, whichever ends first
+        found.append(replace(scenario, stack=scenario.stack.with_image(image)))
+    return found
+
+
+def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> Progress:
+    say(f"{variant}: {scenario.name}")
+    return Silent()
 
 
 def outcome(result: Result) -> Cell:

@@ -101,10 +101,11 @@ def run_many(
         try:
             for future in as_completed(under_way):
                 yield future.result()
-        finally:
+        except BaseException:
             how.stop.set()
             for future in under_way:
                 future.cancel()
+            raise
 
 
 def terms_of(scenario: Scenario) -> Terms:
