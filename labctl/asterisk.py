@@ -34,6 +34,11 @@ def extension_state(status: str) -> str:
     return EXTENSION_STATES.get(int(status), status)
 
 
+def state_named(word: str) -> str | None:
+    """The name of an extension's state that is meant by a word in any case; None where it is none."""
+    return next((state for state in EXTENSION_STATES.values() if state.lower() == word.lower()), None)
+
+
 @dataclass(frozen=True)
 class Hint:
     """A line of `core show hints`."""

@@ -14,10 +14,10 @@ from labctl.blueprint import ROLE_NODE, Secrets
 from labctl.corosync import RingLog
 from labctl.engine import Engine, LogStream
 from labctl.errors import LabError, NotReady
-from labctl.facts import UNKNOWN, Learned, NodeView, Observation, Ring, StateRow
+from labctl.facts import UNKNOWN, Learned, NodeView, Ring, StateRow
 from labctl.inspection import numbered, ring_numbers
-from labctl.spec import Lab, Node
-from labctl.stack import Stack
+from labctl.running import Running
+from labctl.spec import Node
 from labctl.wait import Deadline, Signal
 
 LAB_CONTEXT = "lab"
@@ -33,13 +33,14 @@ LineListener = Callable[[str, float, str, Ring | None], None]
 class Cluster:
     """Connections to every node of a lab. Use it as a context manager."""
 
-    def __init__(self, engine: Engine, lab: Lab, stack: Stack, seen: Observation) -> None:
-        self.lab = lab
+    def __init__(self, engine: Engine, running: Running) -> None:
+        seen = running.seen
+        self.lab = running.lab
         self._engine = engine
-        self._stack = stack
+        self._stack = running.stack
         self._secrets = Secrets(seen.networks[0].seed if seen.networks else "")
         self._containers = {each.node: each for each in seen.containers if each.role == ROLE_NODE}
-        self._numbers = ring_numbers(lab, seen)
+        self._numbers = ring_numbers(running)
         self._connections: dict[str, ami.Connection] = {}
         self._rings: dict[str, RingLog] = {}
         self._signal = Signal()

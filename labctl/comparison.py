@@ -19,7 +19,6 @@ from labctl.runs import RunOptions
 from labctl.scenario import Scenario
 from labctl.sources import find_lab
 from labctl.spec import Carrier, Lab, Overrides
-from labctl.stack import Stack
 from labctl.wait import Deadline
 
 REST_S = 3.0
@@ -117,14 +116,13 @@ def _measured(
     try:
         with step(progress, f"{variant}: up, and {changes} changes"):
             labs.up(engine, lab, stack, options, timeout_s, Silent())
-            yield from _figures(engine, lab, stack, changes, timeout_s)
+            yield from _figures(engine, lab, changes, timeout_s)
     finally:
         labs.down(engine, lab.name, Silent())
 
 
-def _figures(engine: Engine, lab: Lab, stack: Stack, changes: int, timeout_s: float) -> Iterator[tuple[str, Cell]]:
-    running = labs.load(engine, lab.name)
-    with Cluster(engine, lab, stack, running.seen) as cluster:
+def _figures(engine: Engine, lab: Lab, changes: int, timeout_s: float) -> Iterator[tuple[str, Cell]]:
+    with Cluster(engine, labs.load(engine, lab.name)) as cluster:
         cluster.open()
         cluster.await_ready(Deadline(timeout_s))
         before = measure.sent(engine, lab)

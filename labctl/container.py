@@ -112,8 +112,7 @@ class AsteriskCluster(Stage):
             # One that cannot be mended, such as one with a module that is deaf for good.
             labs.down(engine, lab.name, self._shown)
             labs.up(engine, lab, stack, self._options, self._timeout_s, self._shown)
-        running = labs.load(engine, lab.name)
-        super().__init__(engine, lab, stack, running.seen, Journal(self._history), self._shown)
+        super().__init__(engine, labs.load(engine, lab.name), Journal(self._history), self._shown)
         self.open(self._wanted[0] or "")
         self._up = True
         return self

@@ -65,7 +65,7 @@ def _cluster(engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s
     """A lab that nobody has used, ready, and connections to it."""
     labs.down(engine, lab.name, Silent())
     labs.up(engine, lab, stack, options, timeout_s, Silent())
-    cluster = Cluster(engine, lab, stack, labs.load(engine, lab.name).seen)
+    cluster = Cluster(engine, labs.load(engine, lab.name))
     cluster.open()
     cluster.await_ready(Deadline(timeout_s))
     return cluster

@@ -8,17 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from labctl import blueprint
 from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.errors import LabctlError, UsageError
-from labctl.facts import Observation
 from labctl.history import Did
 from labctl.journal import Journal
 from labctl.progress import Progress, step
 from labctl.recorder import Recorder
-from labctl.spec import Lab
-from labctl.stack import Stack
+from labctl.running import Running
 from labctl.wait import Deadline, Signal
 
 BACK_S = 60.0
@@ -28,19 +25,17 @@ BACK_S = 60.0
 class Ground:
     """A running lab on which something is done. `gone` are the nodes that do not answer, by what was done to them."""
 
-    def __init__(
-        self, engine: Engine, lab: Lab, stack: Stack, seen: Observation, journal: Journal, progress: Progress
-    ) -> None:
+    def __init__(self, engine: Engine, running: Running, journal: Journal, progress: Progress) -> None:
         self.engine = engine
-        self.lab = lab
-        self.stack = stack
+        self.running = running
+        self.lab = running.lab
+        self.stack = running.stack
         self.journal = journal
         self.progress = progress
         self.gone: set[str] = set()
-        self.addresses = {node.name: blueprint.address(seen.networks[0].subnet, node.nodeid) for node in lab.nodes}
-        self._seen = seen
-        self._cluster = Cluster(engine, lab, stack, seen)
-        self._recorder = Recorder(journal, lab, stack)
+        self.addresses = running.addresses
+        self._cluster = Cluster(engine, running)
+        self._recorder = Recorder(journal, running.lab, running.stack)
         self._signal = Signal()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from labctl import asterisk, blueprint, corosync
+from labctl import asterisk, corosync
 from labctl.engine import Engine
-from labctl.facts import Container, NodeView, Observation
-from labctl.spec import Lab
-from labctl.stack import Stack
+from labctl.facts import Container, NodeView
+from labctl.running import Running
 
 
-def ring_numbers(lab: Lab, seen: Observation) -> dict[int, int]:
+def ring_numbers(running: Running) -> dict[int, int]:
     """What Corosync may call each node -> its number in the lab: that itself, or (1.x) its address as a number."""
-    subnet = seen.networks[0].subnet if seen.networks else ""
-    numbers = {node.nodeid: node.nodeid for node in lab.nodes}
-    if subnet:
-        numbers |= {corosync.address_id(blueprint.address(subnet, each.nodeid)): each.nodeid for each in lab.nodes}
-    return numbers
+    addresses = running.addresses
+    numbers = {node.nodeid: node.nodeid for node in running.lab.nodes}
+    return numbers | {corosync.address_id(addresses[each.name]): each.nodeid for each in running.lab.nodes if addresses}
 
 
 def numbered(ids: Iterable[str], numbers: Mapping[int, int]) -> tuple[str, ...]:
@@ -25,29 +22,28 @@ def numbered(ids: Iterable[str], numbers: Mapping[int, int]) -> tuple[str, ...]:
     return tuple(str(numbers.get(int(each, 0), each)) for each in ids)
 
 
-def ask_tools(engine: Engine, lab: Lab, stack: Stack, container: str, *more: str) -> tuple[str, ...]:
+def ask_tools(engine: Engine, running: Running, container: str, *more: str) -> tuple[str, ...]:
     """What a node's own tools print of its ring and of whom its module sees, and Asterisk of `more`: in one go."""
+    stack = running.stack
     commands = [each for each in (stack.members_command, stack.other_members_command) if each]
     members = "; ".join(f"asterisk -rx '{each}'" for each in commands)
-    asked = [stack.ring_command, members] if lab.rings else [":", ":"]
+    asked = [stack.ring_command, members] if running.lab.rings else [":", ":"]
     script = "; echo @@; ".join([*asked, *(f"asterisk -rx '{each}'" for each in more)])
     parts = engine.run(container, ["sh", "-c", f"({script}) 2>&1"]).text.split("@@\n")
     return (*parts, *[""] * (2 + len(more) - len(parts)))
 
 
-def view(engine: Engine, lab: Lab, stack: Stack, seen: Observation, container: Container) -> NodeView:
+def view(engine: Engine, running: Running, container: Container) -> NodeView:
     """One row of `labctl ps`: the node's own tools asked in one go."""
     if container.state != "running":
         return NodeView(container.node, container.state, container.address)
-    ring, members, version, uptime = ask_tools(
-        engine, lab, stack, container.id, "core show version", "core show uptime"
-    )
+    ring, members, version, uptime = ask_tools(engine, running, container.id, "core show version", "core show uptime")
     return NodeView(
         container.node,
         container.state,
         container.address,
-        corosync.parse_ring(ring, ring_numbers(lab, seen)),
-        numbered(asterisk.parse_members(members), ring_numbers(lab, seen)),
+        corosync.parse_ring(ring, ring_numbers(running)),
+        numbered(asterisk.parse_members(members), ring_numbers(running)),
         asterisk.parse_version(version),
         asterisk.parse_uptime(uptime),
     )

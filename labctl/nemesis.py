@@ -11,15 +11,13 @@ from labctl import faults, sabotage
 from labctl.blueprint import ROLE_NODE
 from labctl.engine import Engine
 from labctl.errors import LabctlError, LabError, UsageError
-from labctl.facts import Observation
 from labctl.faults import Fault, Impairment
 from labctl.ground import BACK_S, Ground, a_step
 from labctl.history import Back, Gone, Healed
 from labctl.history import Fault as FaultEvent
 from labctl.journal import Journal
 from labctl.progress import Progress
-from labctl.spec import Lab
-from labctl.stack import Stack
+from labctl.running import Running
 from labctl.wait import Deadline
 
 GONE = ("kill", "stop", "pause", "restart")
@@ -28,10 +26,8 @@ GONE = ("kill", "stop", "pause", "restart")
 class Nemesis(Ground):
     """Faults, each with an undo; `heal` undoes all, also those that nobody remembers."""
 
-    def __init__(
-        self, engine: Engine, lab: Lab, stack: Stack, seen: Observation, journal: Journal, progress: Progress
-    ) -> None:
-        super().__init__(engine, lab, stack, seen, journal, progress)
+    def __init__(self, engine: Engine, running: Running, journal: Journal, progress: Progress) -> None:
+        super().__init__(engine, running, journal, progress)
         self._faults: dict[str, Fault] = {}
         self._returning: dict[str, Future[None]] = {}
         self._disturbed = False
@@ -40,7 +36,7 @@ class Nemesis(Ground):
     @functools.cached_property
     def abilities(self) -> frozenset[str]:
         """What this kernel can do for faults; the first look takes a second."""
-        image = next(each.image for each in self._seen.containers if each.role == ROLE_NODE)
+        image = next(each.image for each in self.running.seen.containers if each.role == ROLE_NODE)
         return sabotage.abilities(self.engine, image)
 
     @property

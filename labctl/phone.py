@@ -6,25 +6,22 @@ by port. Media goes through the nodes (`direct_media = no`): what a phone hears 
 
 from __future__ import annotations
 
-import itertools
-import threading
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 
 from labctl import blueprint, load, sipp, tshark
 from labctl.blueprint import ROLE_PHONES, Secrets
-from labctl.engine import Engine, ExecStream
+from labctl.ear import Ear
+from labctl.engine import Engine
 from labctl.errors import LabError
-from labctl.facts import Observation
 from labctl.load import Load
 from labctl.lock import claimed
-from labctl.sipp import Agent, Ending, Scenario, SipMessage, Transcript
-from labctl.spec import Lab
+from labctl.running import Running
+from labctl.sipp import Agent, Ending, Scenario
 from labctl.steps import File, StartContainer
-from labctl.tshark import Packet
+from labctl.useragent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
 from labctl.wait import Deadline, Signal
 
 FOLDER = "/tmp/labctl"  # noqa: S108 - in the phones' container, which has one user
@@ -37,9 +34,6 @@ AGENTS_A_PHONE = 10
 MEDIA_PORTS_AN_AGENT = 10
 """Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each."""
 
-ANSWER_TIMEOUT_S = 5.0
-"""How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
-
 LEAVE_TIMEOUT_S = 1.5
 KILL_TIMEOUT_S = 2.0
 LOAD_RING_MS = 10_000
@@ -49,167 +43,15 @@ LOAD_ENDS_S = 30.0
 EXPIRES_S = 3600
 TALK_MS = 60_000
 _LINE = "phone"
-_REFUSED = 300
-_UNAUTHORIZED = 401
-_SHOWN = 6
-
-
-MessageListener = Callable[[str, SipMessage], None]
-"""Told the phone's name and what it sent or received."""
-
-
-class Refused(LabError):
-    """A node refused what a phone asked for; the message has the status line."""
-
-
-class UserAgent(Transcript):
-    """A SIPp process: what it sent and received so far, and how it ended. Made by Phones."""
-
-    def __init__(self, agent: Agent, what: str, signal: Signal, heard_before: int, on_message: MessageListener) -> None:
-        super().__init__()
-        self.agent = agent
-        self.what = what
-        self.heard_before = heard_before
-        self.ending: Ending | None = None
-        self._nudges = itertools.count(1)
-        self._signal = signal
-        self._on_message = on_message
-        self._stream: ExecStream | None = None
-        self._thread = threading.Thread(target=self._read, name=f"phone-{agent.name}", daemon=True)
-
-    def __str__(self) -> str:
-        return f"{self.agent.name} ({self.what})"
-
-    def start(self, stream: ExecStream) -> None:
-        """Follow the process that the stream leads to."""
-        self._stream = stream
-        self._thread.start()
-
-    def _read(self) -> None:
-        splitter = sipp.LogSplitter()
-        if self._stream:
-            for data in self._stream:
-                for message in splitter.feed(data):
-                    self.messages.append(message)
-                    self._on_message(self.agent.name, message)
-                self._signal.notify()
-        self.ending = splitter.ending()
-        self._signal.notify()
-
-    def wait_for(self, ready: Callable[[], bool], what: str, deadline: Deadline) -> None:
-        """Return when `ready` holds; looked at after each message. Raises LabError at the deadline or its end."""
-        self._signal.wait_until(lambda: ready() or self.ending is not None, deadline)
-        if not ready():
-            raise LabError(f"{self}: {what}: not within {deadline.timeout_s:g} s{self._story()}")
-
-    def _story(self) -> str:
-        """The last messages and the ending, a line each, for an error."""
-        lines = [f"{'sent' if each.sent else 'got '} {each.start}" for each in self.messages[-_SHOWN:]]
-        if self.ending:
-            lines += [str(self.ending), *self.ending.errors.strip().splitlines()[-2:]]
-        return "".join(f"\n  {each}" for each in lines)
-
-    # What it is told
-
-    def nudge(self) -> None:
-        """Have it go on: hang up or cancel its call, unsubscribe, unregister."""
-        self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._nudges)))
-
-    def nudge_call(self, order: str = "") -> None:
-        """Have it answer or hang up the call that came in last. Raises LabError if none did."""
-        calls = self.received("INVITE")
-        if not calls:
-            raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._nudges), order))
-
-    def reject_call(self) -> None:
-        """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""
-        self.nudge_call(sipp.REJECT)
-
-    def hold(self) -> None:
-        """Have it put the other end of its call on hold; its node has agreed when this returns. Raises LabError."""
-        self._offer(sipp.HOLD)
-
-    def resume(self) -> None:
-        """Have it take the other end off hold; its node has agreed when this returns. Raises LabError."""
-        self._offer(sipp.RESUME)
-
-    def _offer(self, direction: str) -> None:
-        deadline = Deadline(ANSWER_TIMEOUT_S)
-        self.wait_for(lambda: self.talking, f"{direction}: a call that goes on", deadline)
-        before = len(self.answers("INVITE"))
-        self._order(sipp.nudge(self.agent, self.call, next(self._nudges), direction))
-        self.wait_for(lambda: len(self.answers("INVITE")) > before, f"{direction}: an answer", deadline)
-        if self.answers("INVITE")[-1] >= _REFUSED:
-            raise Refused(f"{self}: {direction}: {self.answer_line('INVITE')}")
-
-    def drain(self) -> None:
-        """Have it end as soon as its calls are over."""
-        self._order("drain\n")
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._order("kill\n")
-
-    def _order(self, text: str) -> None:
-        if self._stream and self.ending is None:
-            with suppress(OSError):  # it has ended just now
-                self._stream.send(text.encode())
-
-    def finish(self, deadline: Deadline) -> Ending:
-        """How it ended. Raises LabError if it has not by the deadline."""
-        self._signal.wait_until(lambda: self.ending is not None, deadline)
-        if self.ending is None:
-            raise LabError(f"{self}: goes on after {deadline.timeout_s:g} s{self._story()}")
-        return self.ending
-
-    def close(self) -> None:
-        """Hang up the stream; what still runs at its other end is killed by that."""
-        if self._stream:
-            self._stream.close()
-            self._thread.join(timeout=1)
-
-
-class _Ear:
-    """Hears all RTP that comes in at the phones' media ports, by a tshark that runs beside them."""
-
-    def __init__(self, signal: Signal) -> None:
-        self.packets: list[Packet] = []
-        self.trouble = ""
-        self._signal = signal
-        self._stream: ExecStream | None = None
-        self._thread = threading.Thread(target=self._read, name="phones-ear", daemon=True)
-
-    def start(self, stream: ExecStream) -> None:
-        """Follow the tshark that the stream leads to."""
-        self._stream = stream
-        self._thread.start()
-
-    def _read(self) -> None:
-        rest = ""
-        for data in self._stream or ():
-            *lines, rest = (rest + data.decode("utf-8", "replace")).split("\n")
-            for line in lines:
-                packet = tshark.parse_packet(line)
-                if packet:
-                    self.packets.append(packet)
-                else:
-                    self.trouble = line
-            self._signal.notify()
-
-    def close(self) -> None:
-        """Hang up, which ends tshark."""
-        if self._stream:
-            self._stream.close()
-            self._thread.join(timeout=1)
 
 
 class Phones:
     """The phones of a lab that runs. Use it as a context manager: leaving it switches every phone off."""
 
     def __init__(
-        self, engine: Engine, lab: Lab, seen: Observation, on_message: MessageListener = lambda _name, _message: None
+        self, engine: Engine, running: Running, on_message: MessageListener = lambda _name, _message: None
     ) -> None:
+        lab, seen = running.lab, running.seen
         containers = [each for each in seen.containers if each.role == ROLE_PHONES]
         if not containers or not seen.networks:
             raise LabError(f"the phones' container of {lab.name} is gone", "labctl up mends it")
@@ -223,7 +65,7 @@ class Phones:
         self._agents: list[UserAgent] = []
         self._begun: dict[str, int] = {}
         self._on_message = on_message
-        self._ear = _Ear(self._signal)
+        self._ear = Ear(self._signal)
         self._claim = ExitStack()
 
     def __enter__(self) -> Phones:
@@ -282,7 +124,7 @@ class Phones:
         phone = self._start(name, _LINE, password)
         agent = phone.agent if audio else replace(phone.agent, audio="")
         self._run(phone, (sipp.register(agent, EXPIRES_S), sipp.line(agent, ring_ms)), once=False)
-        self._accepted(phone, "REGISTER", "registered")
+        phone.await_accepted("REGISTER", "registered")
         return phone
 
     def switch_off(self, phone: UserAgent, timeout_s: float = ANSWER_TIMEOUT_S) -> Ending:
@@ -306,7 +148,7 @@ class Phones:
         """Have a phone watch an extension's dialogs until a nudge; it has its first NOTIFY when this returns."""
         watcher = self._start(name, f"watches {extension}")
         self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
-        self._accepted(watcher, "SUBSCRIBE", "subscribed")
+        watcher.await_accepted("SUBSCRIBE", "subscribed")
         watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
         return watcher
 
@@ -403,20 +245,3 @@ class Phones:
     def _follow(self, agent: UserAgent, command: list[str]) -> None:
         shell = ["bash", "-c", sipp.RUNNER, "phone", *command]
         agent.start(self._engine.open_stream(self._container, shell))
-
-    def _accepted(self, agent: UserAgent, method: str, done: str) -> None:
-        """Return when the node has accepted the agent's signed request of that method."""
-
-        def answered() -> bool:
-            answers = agent.answers(method)
-            return bool(answers) and (answers[-1] != _UNAUTHORIZED or len(answers) > 1)
-
-        try:
-            agent.wait_for(answered, f"{done} with {agent.agent.node_address}", Deadline(ANSWER_TIMEOUT_S))
-            status = agent.answers(method)[-1]
-            if status >= _REFUSED:
-                hint = "the node does not know this password" if status == _UNAUTHORIZED else ""
-                raise Refused(f"{agent}: not {done}: {agent.answer_line(method)}", hint)
-        except LabError:
-            agent.kill()
-            raise

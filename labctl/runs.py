@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from labctl.finding import Limits
 from labctl.history import Event
 from labctl.journal import Journal
 from labctl.judgement import Result, Terms
-from labctl.lab import Running
 from labctl.lock import locked
 from labctl.progress import Progress, Silent, step
+from labctl.running import Running
 from labctl.scenario import Scenario
 from labctl.stage import Stage
 
@@ -65,7 +65,7 @@ def run(
     with fresh_lab(engine, scenario, options, how, progress) as running:
         journal = Journal(folder / HISTORY)
         try:
-            stage = Stage(engine, running.lab, running.stack, running.seen, journal, progress)
+            stage = Stage(engine, running, journal, progress)
             perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
         finally:
             journal.close()
@@ -96,16 +96,14 @@ def run_many(
     if jobs == 1:
         yield from map(one, scenarios)
         return
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
+    with ThreadPoolExecutor(max_workers=jobs) as pool, ExitStack() as broken_off:
         under_way = [pool.submit(one, each) for each in scenarios]
-        try:
-            for future in as_completed(under_way):
-                yield future.result()
-        except BaseException:
-            how.stop.set()
-            for future in under_way:
-                future.cancel()
-            raise
+        for future in under_way:
+            broken_off.callback(future.cancel)
+        broken_off.callback(how.stop.set)
+        for future in as_completed(under_way):
+            yield future.result()
+        broken_off.pop_all()
 
 
 def terms_of(scenario: Scenario) -> Terms:

@@ -198,16 +198,16 @@ class Stage(Switchboard, Inquiry, Nemesis):
     def _ask_tools(self, node: str) -> tuple[str, ...]:
         """What Corosync's tool, the module's list of members and `core show hints` print on a node."""
         container = container_name(self.lab.name, node)
-        return ask_tools(self.engine, self.lab, self.stack, container, asterisk.HINTS_COMMAND)
+        return ask_tools(self.engine, self.running, container, asterisk.HINTS_COMMAND)
 
     def _ring(self, node: str, text: str) -> tuple[str, ...]:
         """Who is in a node's ring; where there are none, who hears it by what is in force."""
         if self.lab.rings:
-            return self._names(corosync.parse_ring(text, ring_numbers(self.lab, self._seen)).members)
+            return self._names(corosync.parse_ring(text, ring_numbers(self.running)).members)
         return (self._expected_rings(faults.SIP) or {}).get(node, (node,))
 
     def _members(self, text: str) -> tuple[str, ...]:
-        numbers = numbered(asterisk.parse_members(text), ring_numbers(self.lab, self._seen))
+        numbers = numbered(asterisk.parse_members(text), ring_numbers(self.running))
         return self._names([int(each) for each in numbers])
 
     def _expected_rings(self, traffic: str) -> dict[str, tuple[str, ...]] | None:
@@ -274,7 +274,7 @@ class Stage(Switchboard, Inquiry, Nemesis):
 
 
 def _state(word: str) -> str:
-    known = {state.lower(): state for state in EXTENSION_STATES.values()}
-    if word.lower() not in known:
-        raise UsageError(f"no state `{word}`", f"known: {', '.join(known.values())}")
-    return known[word.lower()]
+    state = asterisk.state_named(word)
+    if state is None:
+        raise UsageError(f"no state `{word}`", f"known: {', '.join(EXTENSION_STATES.values())}")
+    return state

@@ -11,7 +11,8 @@ from labctl.ground import Ground, a_step
 from labctl.history import Called, Ended, Heard
 from labctl.history import Load as LoadEvent
 from labctl.load import Load
-from labctl.phone import Phones, UserAgent
+from labctl.phone import Phones
+from labctl.useragent import UserAgent
 from labctl.wait import Deadline
 
 ANSWER_S = 10.0
@@ -46,7 +47,7 @@ class Switchboard(Ground):
     """The phones of the lab, by name. Only one run at a time has them."""
 
     def _open_phones(self) -> None:
-        self._phones = Phones(self.engine, self.lab, self._seen, self._recorder.phone_said)
+        self._phones = Phones(self.engine, self.running, self._recorder.phone_said)
         self._phones.open()
         self._lines: dict[str, UserAgent] = {}
         self._watchers: dict[tuple[str, str], UserAgent] = {}

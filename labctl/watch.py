@@ -12,7 +12,7 @@ from labctl.cluster import LAB_CONTEXT, Cluster
 from labctl.engine import Engine
 from labctl.errors import LabctlError
 from labctl.facts import StateRow
-from labctl.lab import Running
+from labctl.running import Running
 from labctl.wait import Deadline
 
 OPEN_S = 5.0
@@ -33,7 +33,7 @@ class Watch:
         self._on_state = on_state
         self._on_node = on_node
         self._over = False
-        self._cluster = Cluster(engine, running.lab, running.stack, running.seen)
+        self._cluster = Cluster(engine, running)
 
     def __enter__(self) -> Watch:
         self._cluster.open()

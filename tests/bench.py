@@ -111,7 +111,7 @@ def cluster(engine: Engine, text: str = "nodes: 3\n") -> Iterator[Cluster]:
     wanted, stack = read(text, "bench.yaml", find_stack, Overrides(name=NAME))
     verbs.up(engine, wanted, stack, Options(), TIMEOUT_S, Silent())
     running = verbs.load(engine, NAME)
-    with Cluster(engine, running.lab, running.stack, running.seen) as found:
+    with Cluster(engine, running) as found:
         found.open()
         found.await_ready(Deadline(TIMEOUT_S))
         yield found

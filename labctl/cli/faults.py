@@ -16,7 +16,7 @@ from labctl.options import Duration, complete_fault, complete_node, name_option,
 if TYPE_CHECKING:
     from labctl.engine import Engine
     from labctl.faults import Fault
-    from labctl.lab import Running
+    from labctl.running import Running
 
 only_option = click.option(
     "--only", "traffic", type=click.Choice(["all", "totem", "sip", "dundi"]), default="all", help="What is cut."

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from labctl.engine import Engine, Output
     from labctl.facts import Container
-    from labctl.lab import Running
+    from labctl.running import Running
 
 
 @click.command()
@@ -55,11 +55,11 @@ def ls(output: str) -> None:
 @output_option
 def ps(file: str | None, name: str | None, output: str) -> None:
     """Show each node: container, Corosync's membership, what the module sees, Asterisk."""
-    from labctl import lab, report
+    from labctl import report, survey
 
     engine = connect()
     running = running_lab(engine, file, name)
-    views = lab.ps(engine, running)
+    views = survey.ps(engine, running)
     if output == "json":
         click.echo(report.as_json(views))
     else:
@@ -81,7 +81,7 @@ def state(file: str | None, name: str | None, live: bool, by_site: bool, output:
     With --watch a live screen, with how many ms after the first node each other learned a state; a line for each
     change where output is no terminal.
     """
-    from labctl import lab, report
+    from labctl import report, survey
 
     engine = connect()
     running = running_lab(engine, file, name)
@@ -89,10 +89,10 @@ def state(file: str | None, name: str | None, live: bool, by_site: bool, output:
         _watch(engine, running, output)
         return
     if by_site:
-        sites = lab.site_states(engine, running)
+        sites = survey.site_states(engine, running)
         click.echo(report.as_json(sites)) if output == "json" else show(tables().sites(sites, running.lab.sites))
         return
-    rows = lab.state(engine, running)
+    rows = survey.state(engine, running)
     if output == "json":
         click.echo(report.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
@@ -148,10 +148,10 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
 @timeout_option
 def wait(file: str | None, name: str | None, condition: str, timeout: float) -> None:
     """Wait until a lab is ready, proven, or all its nodes say a state of an extension."""
-    from labctl import lab
+    from labctl import survey
 
     engine = connect()
-    lab.wait(engine, running_lab(engine, file, name), condition, timeout)
+    survey.wait(engine, running_lab(engine, file, name), condition, timeout)
 
 
 @click.command()
@@ -179,11 +179,12 @@ def call(
 
     Shows when each node learned the states of the called extension. Example: labctl call alice bob
     """
-    from labctl import lab, report
+    from labctl import report, trial
 
     engine = connect()
     running = running_lab(engine, file, name)
-    placed = lab.call(engine, running, caller, callee, duration, timeout + duration, progress(quiet), talk=talk)
+    wanted = trial.Trial(caller, callee, duration, audio=talk)
+    placed = trial.call(engine, running, wanted, timeout + duration, progress(quiet))
     if output == "json":
         click.echo(report.as_json(placed))
         return

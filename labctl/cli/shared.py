@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from labctl.build import Options
     from labctl.engine import Engine
-    from labctl.lab import Running
     from labctl.progress import Progress
+    from labctl.running import Running
     from labctl.stack import Stack
 
 

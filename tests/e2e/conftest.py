@@ -13,9 +13,9 @@ from labctl import lab as verbs
 from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
-from labctl.lab import Running
 from labctl.phone import Phones
 from labctl.progress import Silent
+from labctl.running import Running
 from labctl.sources import find_lab
 from labctl.spec import Overrides
 from labctl.wait import Deadline
@@ -43,7 +43,7 @@ def lab() -> Iterator[LabUnderTest]:
     try:
         verbs.up(engine, wanted, stack, Options(), READY_S, Silent())
         running = verbs.load(engine, NAME)
-        with Cluster(engine, running.lab, running.stack, running.seen) as cluster:
+        with Cluster(engine, running) as cluster:
             cluster.open()
             cluster.await_ready(Deadline(READY_S))
             yield LabUnderTest(engine, running, cluster)
@@ -54,5 +54,5 @@ def lab() -> Iterator[LabUnderTest]:
 @pytest.fixture
 def phones(lab: LabUnderTest) -> Iterator[Phones]:
     """The lab's phones, all switched off before and after the test."""
-    with Phones(lab.engine, lab.running.lab, lab.running.seen) as phones:
+    with Phones(lab.engine, lab.running) as phones:
         yield phones

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.phone import Phones, Refused, UserAgent
+from labctl.phone import Phones
+from labctl.useragent import Refused, UserAgent
 from labctl.wait import Deadline
 from tests.e2e.conftest import LabUnderTest
 

@@ -36,7 +36,7 @@ def connected(timeout_s: float = READY_S) -> Cluster:
     """Connections to the lab as it runs now, once it is ready."""
     engine = engines.connect()
     running = verbs.load(engine, NAME)
-    cluster = Cluster(engine, running.lab, running.stack, running.seen)
+    cluster = Cluster(engine, running)
     cluster.open()
     try:
         cluster.await_ready(Deadline(timeout_s))

@@ -9,7 +9,7 @@ from labctl import cli, engine
 from labctl import lab as verbs
 from labctl.errors import HostError
 from labctl.facts import Observation
-from labctl.lab import Running
+from labctl.running import Running
 from tests.unit.labs import lab, stack
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from labctl import cli, engine
+from labctl import cli, engine, survey
 from labctl import lab as verbs
 
 
@@ -30,7 +30,7 @@ def timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
     monkeypatch.setattr(engine, "connect", lambda: None)
     monkeypatch.setattr(verbs, "load", lambda *_: None)
-    monkeypatch.setattr(verbs, "wait", lambda *given: found.append(given[-1]))
+    monkeypatch.setattr(survey, "wait", lambda *given: found.append(given[-1]))
     return found
 
 

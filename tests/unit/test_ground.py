@@ -13,6 +13,7 @@ from labctl.ground import Ground, a_step, describe
 from labctl.history import Did
 from labctl.journal import Journal
 from labctl.progress import Silent
+from labctl.running import Running
 from tests.unit.labs import SUBNET, lab, stack
 
 
@@ -21,7 +22,7 @@ class Stand(Ground):
 
     def __init__(self) -> None:
         seen = Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),))
-        super().__init__(cast("Engine", None), lab("name: lab\n"), stack(), seen, Journal(), Silent())
+        super().__init__(cast("Engine", None), Running(lab("name: lab\n"), stack(), seen), Journal(), Silent())
 
     @a_step
     def knock(self, node: str, times: int | None = None) -> str:
