@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from labctl import lab as labs
 from labctl import measure, runs
-from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.errors import HostError, InvalidFile, UsageError
@@ -18,8 +16,7 @@ from labctl.progress import Progress, Silent, step
 from labctl.runs import RunOptions
 from labctl.scenario import Scenario
 from labctl.sources import find_lab
-from labctl.spec import Carrier, Lab, Overrides
-from labctl.wait import Deadline
+from labctl.spec import Carrier, Overrides
 
 REST_S = 3.0
 """For how long what goes over the wire is counted while nothing changes."""
@@ -62,35 +59,30 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be compared. `find` finds a scenario for a variant, or raises UsageError where it makes no sense."""
+    """What is to be compared, on `image` where that is given. `find` finds a scenario for a variant, or raises
+    UsageError where it makes no sense."""
 
     variants: tuple[Variant, ...]
     scenarios: tuple[str, ...]
     find: Callable[[str, Overrides], Scenario]
     changes: int = 200
     jobs: int = 2
+    image: str | None = None
 
 
-def compare(
-    engine: Engine,
-    plan: Plan,
-    options: Options,
-    how: RunOptions,
-    progress: Progress,
-    say: Callable[[str], None],
-    image: str | None = None,
-) -> Comparison:
-    """Measure each variant and run each scenario with it, on `image` if that is given; `say` is told what is under way.
+def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say: Callable[[str], None]) -> Comparison:
+    """Measure each variant and run each scenario with it; `say` is told what is under way.
 
     A variant whose images cannot be made has that in its cells, and the others go on.
     """
     table = Comparison(tuple(str(each) for each in plan.variants))
     for variant in plan.variants:
         try:
-            for what, cell in _measured(engine, variant, plan.changes, options, how.timeout_s, progress, image):
-                table.put(what, variant, cell)
-            found = _found(table, variant, plan, image)
-            for result in runs.run_many(engine, found, options, how, plan.jobs, partial(_begin, variant, say)):
+            with step(progress, f"{variant}: up, and {plan.changes} changes"):
+                for what, cell in _measured(engine, variant, plan, how):
+                    table.put(what, variant, cell)
+            found = _found(table, variant, plan)
+            for result in runs.run_many(engine, found, how, plan.jobs, partial(_begin, variant, say)):
                 table.results.append(result)
                 table.put(result.scenario, variant, outcome(result))
         except HostError:
@@ -98,40 +90,24 @@ def compare(
     return table
 
 
-def _measured(
-    engine: Engine,
-    variant: Variant,
-    changes: int,
-    options: Options,
-    timeout_s: float,
-    progress: Progress,
-    image: str | None,
-) -> Iterator[tuple[str, Cell]]:
+def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> Iterator[tuple[str, Cell]]:
     """Delay, and what goes over the wire, on a lab that has nothing else to do."""
     lab, stack = find_lab(None, Overrides(name=NAME, stack=variant.stack, via=variant.via))
-    stack = stack.with_image(image)
     if "device_state" not in lab.share or not lab.devices:
         raise UsageError("the lab shares no device state", "share: [device_state], and devices: [mystate]")
-    labs.down(engine, lab.name, Silent())
-    try:
-        with step(progress, f"{variant}: up, and {changes} changes"):
-            labs.up(engine, lab, stack, options, timeout_s, Silent())
-            yield from _figures(engine, lab, changes, timeout_s)
-    finally:
-        labs.down(engine, lab.name, Silent())
+    with measure.fresh_cluster(engine, lab, stack.with_image(plan.image), how.images, how.timeout_s) as cluster:
+        yield from _figures(engine, cluster, plan.changes)
 
 
-def _figures(engine: Engine, lab: Lab, changes: int, timeout_s: float) -> Iterator[tuple[str, Cell]]:
-    with Cluster(engine, labs.load(engine, lab.name)) as cluster:
-        cluster.open()
-        cluster.await_ready(Deadline(timeout_s))
-        before = measure.sent(engine, lab)
-        measure.during(REST_S)
-        rest = measure.sent(engine, lab)
-        seconds = rest.at_s - before.at_s
-        packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
-        delays = measure.propagation(cluster, lab.devices[0], changes)
-        after = measure.sent(engine, lab)
+def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[str, Cell]]:
+    lab = cluster.lab
+    before = measure.sent(engine, lab)
+    measure.during(REST_S)
+    rest = measure.sent(engine, lab)
+    seconds = rest.at_s - before.at_s
+    packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
+    delays = measure.propagation(cluster, lab.devices[0], changes)
+    after = measure.sent(engine, lab)
     away = sorted(each for node, mine in delays.items() if node != lab.nodes[0].name for each in mine)
     idle_s = after.at_s - rest.at_s
     yield "delay p50", Cell(f"{share(away, 0.5):.1f} ms")
@@ -141,7 +117,7 @@ def _figures(engine: Engine, lab: Lab, changes: int, timeout_s: float) -> Iterat
     yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
 
 
-def _found(table: Comparison, variant: Variant, plan: Plan, image: str | None) -> list[Scenario]:
+def _found(table: Comparison, variant: Variant, plan: Plan) -> list[Scenario]:
     """The scenarios that make sense with a variant; what keeps another from it goes into its cell."""
     found = []
     for name in plan.scenarios:
@@ -151,7 +127,7 @@ def _found(table: Comparison, variant: Variant, plan: Plan, image: str | None) -
             table.put(name, variant, Cell("-", error.first))
             continue
         table.rows.setdefault(scenario.name, {})  # in the order that was asked for, whichever ends first
-        found.append(replace(scenario, stack=scenario.stack.with_image(image)))
+        found.append(replace(scenario, stack=scenario.stack.with_image(plan.image)))
     return found
 
 

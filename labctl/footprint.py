@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from labctl import asterisk, blueprint, measure
-from labctl import lab as labs
 from labctl.blueprint import container_name
 from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.engine import Engine
 from labctl.errors import HostError, LabError
-from labctl.measure import Memory
-from labctl.progress import Silent
+from labctl.measure import Memory, fresh_cluster
 from labctl.sources import find_lab
-from labctl.spec import Lab, Overrides
+from labctl.spec import Overrides
 from labctl.stack import Stack
-from labctl.wait import Deadline
 
 NAME = "footprint"
 
@@ -47,28 +44,16 @@ def measure_stack(
     of_stack = of_stack.with_image(image)
     try:
         say(f"{stack}: everything loaded")
-        with _cluster(engine, replace(lab, modules="all"), of_stack, options, timeout_s) as everything:
+        with fresh_cluster(engine, replace(lab, modules="all"), of_stack, options, timeout_s) as everything:
             yield _row(engine, everything, stack, "everything")
             say(f"{stack}: what is not used is unloaded")
             remark = _unload(engine, everything, of_stack)
             yield _row(engine, everything, stack, "the rest unloaded", remark)
         say(f"{stack}: what is used")
-        with _cluster(engine, lab, of_stack, options, timeout_s) as used:
+        with fresh_cluster(engine, lab, of_stack, options, timeout_s) as used:
             yield _row(engine, used, stack, "what the lab uses")
     except HostError:
         yield Footprint(stack, "-", None, None, None, f"cannot be made here: labctl build --stack {stack} says why")
-    finally:
-        labs.down(engine, NAME, Silent())
-
-
-def _cluster(engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float) -> Cluster:
-    """A lab that nobody has used, ready, and connections to it."""
-    labs.down(engine, lab.name, Silent())
-    labs.up(engine, lab, stack, options, timeout_s, Silent())
-    cluster = Cluster(engine, labs.load(engine, lab.name))
-    cluster.open()
-    cluster.await_ready(Deadline(timeout_s))
-    return cluster
 
 
 def _row(engine: Engine, cluster: Cluster, stack: str, loaded: str, remark: str = "") -> Footprint:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from labctl import lab as labs
 from labctl.asterisk import Message
 from labctl.blueprint import container_name
+from labctl.build import Options
 from labctl.cluster import LAB_CONTEXT, Cluster
 from labctl.engine import Engine
 from labctl.errors import NotReady
+from labctl.progress import Silent
 from labctl.spec import Lab
+from labctl.stack import Stack
 from labctl.wait import Deadline, Signal
 
 CHANGE_S = 10.0
@@ -19,6 +24,20 @@ CHANGE_S = 10.0
 
 _COUNTERS = "cat /sys/class/net/eth0/statistics/tx_packets /sys/class/net/eth0/statistics/tx_bytes"
 _SIZES = 'awk "/^(VmRSS|RssAnon)/ {print \\$2}" /proc/$(cat /etc/service/%s/supervise/pid)/status'
+
+
+@contextmanager
+def fresh_cluster(engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float) -> Iterator[Cluster]:
+    """Connections to a lab that nobody has used, proven ready; it is taken away, however this ends."""
+    labs.down(engine, lab.name, Silent())
+    try:
+        labs.up(engine, lab, stack, options, timeout_s, Silent())
+        with Cluster(engine, labs.load(engine, lab.name)) as cluster:
+            cluster.open()
+            cluster.await_ready(Deadline(timeout_s))
+            yield cluster
+    finally:
+        labs.down(engine, lab.name, Silent())
 
 
 @dataclass(frozen=True)

@@ -36,20 +36,20 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `stop`, once it is
-    set, ends what is under way before its next step."""
+    """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
+    made. `stop`, once it is set, ends what is under way before its next step."""
 
     folder: Path
     timeout_s: float
     keep_lab: bool = False
     seed: int | None = None
+    images: build.Options = field(default_factory=build.Options)
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 def run(
     engine: Engine,
     scenario: Scenario,
-    options: build.Options,
     how: RunOptions,
     progress: Progress,
     act: Callable[[Stage], None] | None = None,
@@ -62,7 +62,7 @@ def run(
     terms = terms_of(scenario)
     (folder / TERMS).write_text(json.dumps(asdict(terms), indent=2), "utf-8")
     began_s = time.monotonic()
-    with fresh_lab(engine, scenario, options, how, progress) as running:
+    with fresh_lab(engine, scenario, how, progress) as running:
         journal = Journal(folder / HISTORY)
         try:
             stage = Stage(engine, running, journal, progress)
@@ -78,7 +78,6 @@ def run(
 def run_many(
     engine: Engine,
     scenarios: Sequence[Scenario],
-    options: build.Options,
     how: RunOptions,
     jobs: int,
     begin: Callable[[Scenario], Progress],
@@ -91,7 +90,7 @@ def run_many(
 
     def one(scenario: Scenario) -> Result:
         with locked(f"run-{scenario.lab.name}"):  # the same lab, as by --repeat, one after the other
-            return run(engine, scenario, options, how, begin(scenario))
+            return run(engine, scenario, how, begin(scenario))
 
     if jobs == 1:
         yield from map(one, scenarios)
@@ -138,15 +137,13 @@ def _read(path: Path) -> str:
 
 
 @contextmanager
-def fresh_lab(
-    engine: Engine, scenario: Scenario, options: build.Options, how: RunOptions, progress: Progress
-) -> Iterator[Running]:
+def fresh_lab(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Iterator[Running]:
     """A lab that nobody has used, proven ready; whatever had its name is taken away first, with its faults."""
     lab = scenario.lab
     labs.down(engine, lab.name, Silent())
     try:
         with step(progress, f"up {lab.name}"):
-            labs.up(engine, lab, scenario.stack, options, how.timeout_s, Silent(), proof=scenario.proof)
+            labs.up(engine, lab, scenario.stack, how.images, how.timeout_s, Silent(), proof=scenario.proof)
         yield labs.load(engine, lab.name)
     finally:
         if not how.keep_lab:

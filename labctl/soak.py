@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from labctl import runs
-from labctl.build import Options
 from labctl.chaos import Chaos
 from labctl.engine import Engine
 from labctl.errors import LabctlError
@@ -28,9 +27,7 @@ def find(file: str | None, overrides: Overrides) -> Scenario:
     return find_scenario(file or str(DEFAULT), overrides)
 
 
-def soak(
-    engine: Engine, scenario: Scenario, options: Options, how: RunOptions, minutes: float, progress: Progress
-) -> Result:
+def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, progress: Progress) -> Result:
     """Do the scenario's steps, then random things for that many minutes; heal, settle, look, and judge.
 
     A step that fails while something is broken is no failure of the cluster: the checks judge what was seen.
@@ -46,4 +43,4 @@ def soak(
         stage.heal()
         stage.settle()
 
-    return runs.run(engine, scenario, options, how, progress, act)
+    return runs.run(engine, scenario, how, progress, act)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 EVERY_NODE = "all"
 """The scope in `config:` that means every node; no node may have this name."""
 
 Carrier = Literal["corosync", "pjsip-publish"]
 """What may carry the state between nodes: the cluster module over Corosync, or PUBLISH from each node to each other."""
+CARRIERS: tuple[Carrier, ...] = get_args(Carrier)
 
 
 @dataclass(frozen=True)

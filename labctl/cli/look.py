@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.shared import connect, console, progress, running_lab, say, show, tables
-from labctl.errors import LabError, UsageError
-from labctl.options import (
+from labctl.cli.completing import complete_node, complete_phone
+from labctl.cli.given import Which
+from labctl.cli.options import (
     Duration,
-    complete_node,
-    complete_phone,
     condition_option,
-    file_option,
-    long_file_option,
-    name_option,
+    long_which_options,
     node_argument,
     output_option,
     quiet_option,
     timeout_option,
+    which_options,
 )
+from labctl.cli.shared import connect, console, progress, say, show, tables
+from labctl.errors import LabError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,15 +49,14 @@ def ls(output: str) -> None:
 
 
 @click.command()
-@file_option
-@name_option
+@which_options
 @output_option
-def ps(file: str | None, name: str | None, output: str) -> None:
+def ps(which: Which, output: str) -> None:
     """Show each node: container, Corosync's membership, what the module sees, Asterisk."""
     from labctl import report, survey
 
     engine = connect()
-    running = running_lab(engine, file, name)
+    running = which.load(engine)
     views = survey.ps(engine, running)
     if output == "json":
         click.echo(report.as_json(views))
@@ -70,12 +68,11 @@ def ps(file: str | None, name: str | None, output: str) -> None:
 
 
 @click.command()
-@file_option
-@name_option
+@which_options
 @click.option("-w", "--watch", "live", is_flag=True, help="Go on as states change, until Ctrl-C.")
 @click.option("--site", "by_site", is_flag=True, help="What each site says, of others' phones by DUNDi.")
 @output_option
-def state(file: str | None, name: str | None, live: bool, by_site: bool, output: str) -> None:
+def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     """Show extension by node: what every node says, and where they differ.
 
     With --watch a live screen, with how many ms after the first node each other learned a state; a line for each
@@ -84,7 +81,7 @@ def state(file: str | None, name: str | None, live: bool, by_site: bool, output:
     from labctl import report, survey
 
     engine = connect()
-    running = running_lab(engine, file, name)
+    running = which.load(engine)
     if live:
         _watch(engine, running, output)
         return
@@ -108,24 +105,23 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
     from labctl.watch import Watch
 
     people, lock = console(), threading.Lock()
-    nodes = [node.name for node in running.lab.nodes]
-    screen = Screen(nodes)
+    screen = Screen([node.name for node in running.lab.nodes])
+
+    def tell(line: str, data: dict[str, object]) -> None:
+        if output == "json":
+            click.echo(report.as_json_line(data))
+        elif not people.is_terminal:
+            click.echo(line)
 
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
             line = screen.told(node, extension, state, at_s)
-        if output == "json":
-            click.echo(report.as_json_line({"node": node, "extension": extension, "state": state, "at_s": at_s}))
-        elif not people.is_terminal:
-            click.echo(line)
+        tell(line, {"node": node, "extension": extension, "state": state, "at_s": at_s})
 
     def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
             line = screen.came(node, says)
-        if output == "json":
-            click.echo(report.as_json_line({"node": node, "there": says is not None}))
-        elif not people.is_terminal:
-            click.echo(line)
+        tell(line, {"node": node, "there": says is not None})
 
     def draw() -> RenderableType:
         with lock:
@@ -142,23 +138,21 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
 
 
 @click.command()
-@file_option
-@name_option
+@which_options
 @condition_option
 @timeout_option
-def wait(file: str | None, name: str | None, condition: str, timeout: float) -> None:
+def wait(which: Which, condition: str, timeout: float) -> None:
     """Wait until a lab is ready, proven, or all its nodes say a state of an extension."""
     from labctl import survey
 
     engine = connect()
-    survey.wait(engine, running_lab(engine, file, name), condition, timeout)
+    survey.wait(engine, which.load(engine), condition, timeout)
 
 
 @click.command()
 @click.argument("caller", shell_complete=complete_phone)
 @click.argument("callee", shell_complete=complete_phone)
-@file_option
-@name_option
+@which_options
 @click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
 @click.option("--talk/--no-talk", default=True, help="Audio, checked both ways; or signalling alone.")
 @timeout_option
@@ -167,8 +161,7 @@ def wait(file: str | None, name: str | None, condition: str, timeout: float) -> 
 def call(
     caller: str,
     callee: str,
-    file: str | None,
-    name: str | None,
+    which: Which,
     duration: float,
     talk: bool,
     timeout: float,
@@ -182,7 +175,7 @@ def call(
     from labctl import report, trial
 
     engine = connect()
-    running = running_lab(engine, file, name)
+    running = which.load(engine)
     wanted = trial.Trial(caller, callee, duration, audio=talk)
     placed = trial.call(engine, running, wanted, timeout + duration, progress(quiet))
     if output == "json":
@@ -195,14 +188,13 @@ def call(
 
 @click.command()
 @click.argument("node", required=False, shell_complete=complete_node)
-@long_file_option
-@name_option
+@long_which_options
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
-def logs(node: str | None, file: str | None, name: str | None, follow: bool, tail: int | None) -> None:
+def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
     """Show what the nodes say: Corosync and Asterisk as one."""
     engine = connect()
-    running = running_lab(engine, file, name)
+    running = which.load(engine)
     nodes = [node] if node else [each.name for each in running.lab.nodes]
     containers = {each: running.container(each).id for each in nodes}
     if follow:
@@ -216,60 +208,58 @@ def logs(node: str | None, file: str | None, name: str | None, follow: bool, tai
 @click.command(context_settings={"ignore_unknown_options": True})
 @node_argument
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@long_file_option
-@name_option
-def cli(node: str, command: tuple[str, ...], file: str | None, name: str | None) -> None:
+@long_which_options
+def cli(node: str, command: tuple[str, ...], which: Which) -> None:
     """Asterisk's command line on a node: one COMMAND, or an interactive one without it.
 
     Example: labctl cli n1 core show hints
     """
     if command:
-        said = _exec(node, file, name, ["asterisk", "-rx", " ".join(command)])
+        said = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
         # Asterisk itself exits with 0 after a command that it does not know.
         sys.exit(said.code or int(said.text.startswith("No such command")))
     elif not sys.stdin.isatty():
         # Asterisk's console runs at full load for ever when its input has ended.
         raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
     else:
-        _exec_terminal(node, file, name, ["asterisk", "-r"])
+        _exec_terminal(node, which, ["asterisk", "-r"])
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @node_argument
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@long_file_option
-@name_option
-def sh(node: str, command: tuple[str, ...], file: str | None, name: str | None) -> None:
+@long_which_options
+def sh(node: str, command: tuple[str, ...], which: Which) -> None:
     """A shell on a node, or one COMMAND in it, whose exit code is passed on.
 
     Example: labctl sh n1 -- corosync-quorumtool -s
     """
     words = command[1:] if command[:1] == ("--",) else command
     if words:
-        sys.exit(_exec(node, file, name, list(words)).code)
+        sys.exit(_exec(node, which, list(words)).code)
     else:
-        _exec_terminal(node, file, name, ["sh"])
+        _exec_terminal(node, which, ["sh"])
 
 
-def _reach(node: str, file: str | None, name: str | None) -> tuple[Engine, Container]:
+def _reach(node: str, which: Which) -> tuple[Engine, Container]:
     """A node's container, and the engine that runs it. Raises LabError where it does not run."""
     engine = connect()
-    container = running_lab(engine, file, name).container(node)
+    container = which.load(engine).container(node)
     if container.state != "running":
         raise LabError(f"{node} is {container.state}", "labctl up mends it")
     return engine, container
 
 
-def _exec(node: str, file: str | None, name: str | None, command: list[str]) -> Output:
-    engine, container = _reach(node, file, name)
+def _exec(node: str, which: Which, command: list[str]) -> Output:
+    engine, container = _reach(node, which)
     output = engine.run(container.id, command)
     click.echo(output.text, nl=False)
     return output
 
 
-def _exec_terminal(node: str, file: str | None, name: str | None, command: list[str]) -> None:
+def _exec_terminal(node: str, which: Which, command: list[str]) -> None:
     """Hand the terminal to Docker's own client: it knows terminals, and every engine comes with one."""
-    _, container = _reach(node, file, name)
+    _, container = _reach(node, which)
     client = shutil.which("docker")
     if not client:
         raise UsageError("an interactive session needs Docker's command line client", "or name a COMMAND to run")

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from labctl.cli.given import Making, Which
+from labctl.cli.options import (
+    build_options,
+    dry_run_option,
+    lab_options,
+    output_option,
+    quiet_option,
+    stack_option,
+    timeout_option,
+    which_options,
+)
 from labctl.cli.shared import (
-    building_options,
     connect,
     find_lab,
     find_stack,
     is_typed,
-    lab_name,
     progress,
     say,
     show,
     tables,
 )
 from labctl.errors import UsageError
-from labctl.options import (
-    build_options,
-    dry_run_option,
-    file_option,
-    lab_options,
-    name_option,
-    output_option,
-    quiet_option,
-    stack_option,
-    timeout_option,
-)
-from labctl.spec import Carrier, Lab, Overrides
+from labctl.spec import Lab, Overrides
 
 if TYPE_CHECKING:
     from labctl.engine import Engine
-    from labctl.lab import UpPlan
+    from labctl.lab import UpPlan, UpReport
     from labctl.stack import Stack
 
 
@@ -48,15 +46,8 @@ if TYPE_CHECKING:
 @output_option
 def up(
     file: str | None,
-    name: str | None,
-    stack: str | None,
-    nodes: int | None,
-    via: Carrier | None,
-    mirror: str,
-    refresh: bool,
-    insecure: bool,
-    image: str | None,
-    patch: tuple[str, ...],
+    flags: Overrides,
+    making: Making,
     timeout: float,
     dry_run: bool,
     quiet: bool,
@@ -76,22 +67,14 @@ def up(
     """
     from labctl import lab, report
 
-    options = building_options(mirror, refresh, patch, insecure)
-    engine, wanted, of_stack = _wanted(file, Overrides(name, stack, nodes, via), image)
+    options = making.options()
+    engine, wanted, of_stack = _wanted(file, flags, making.image)
     if dry_run:
         _print_plan(lab.plan_up(engine, wanted, of_stack, options), output)
         return
     done = lab.up(engine, wanted, of_stack, options, timeout, progress(quiet))
     if output == "json":
-        changed = [str(each) for each in done.done]
-        data = {
-            "lab": wanted.name,
-            "changed": changed,
-            "nodes": done.nodes,
-            "crossings": done.crossings,
-            "routes": done.routes,
-        }
-        click.echo(report.as_json(data))
+        click.echo(report.as_json(_as_data(done)))
         return
     if done.done:
         show(tables().ps(done.nodes, wanted))
@@ -100,21 +83,25 @@ def up(
     say(f"{wanted.name}: {report.proof(done.crossings, done.routes)}")
 
 
+def _as_data(done: UpReport) -> dict[str, Any]:
+    data = {key: getattr(done, key) for key in ("nodes", "crossings", "routes")}
+    return {"lab": done.lab.name, "changed": [str(each) for each in done.done], **data}
+
+
 @click.command()
-@file_option
-@name_option
+@which_options
 @click.option("--all", "every", is_flag=True, help="Every lab on this engine.")
 @dry_run_option
 @quiet_option
 @output_option
-def down(file: str | None, name: str | None, every: bool, dry_run: bool, quiet: bool, output: str) -> None:
+def down(which: Which, every: bool, dry_run: bool, quiet: bool, output: str) -> None:
     """Take a lab away, in whatever state it is; nothing of it is left behind."""
     from labctl import lab, report
 
     if every and (is_typed("name") or is_typed("file")):
         raise UsageError("--all and one lab do not go together", "leave one of them out")
     engine = connect()
-    target = None if every else lab_name(engine, file, name)
+    target = None if every else which.name_in(engine)
     if target is None and not every:
         say("no lab is up")
         return
@@ -133,23 +120,13 @@ def down(file: str | None, name: str | None, every: bool, dry_run: bool, quiet: 
 @dry_run_option
 @quiet_option
 @output_option
-def build(
-    stack: str | None,
-    mirror: str,
-    refresh: bool,
-    insecure: bool,
-    image: str | None,
-    patch: tuple[str, ...],
-    dry_run: bool,
-    quiet: bool,
-    output: str,
-) -> None:
+def build(stack: str | None, making: Making, dry_run: bool, quiet: bool, output: str) -> None:
     """Make the images of a stack that are not there yet, and say what is in them."""
     from labctl import build as building
     from labctl import report
 
-    of_stack = find_stack(stack or "22").with_image(image)
-    options = building_options(mirror, refresh, patch, insecure)
+    of_stack = find_stack(stack).with_image(making.image)
+    options = making.options()
     engine = connect()
     if dry_run:
         for recipe in building.plan(engine, of_stack, options):

@@ -7,22 +7,20 @@ import sys
 import click
 
 from labctl import __version__
+from labctl.cli.options import image_option, lab_options, output_option, stack_option
 from labctl.cli.shared import connect, find_lab, find_stack, show, tables
 from labctl.errors import HostError, LabctlError, UsageError
-from labctl.options import image_option, lab_options, output_option, stack_option
-from labctl.spec import Carrier, Overrides
+from labctl.spec import Overrides
 
 
 @click.command()
 @lab_options
 @output_option
-def config(
-    file: str | None, name: str | None, stack: str | None, nodes: int | None, via: Carrier | None, output: str
-) -> None:
+def config(file: str | None, flags: Overrides, output: str) -> None:
     """Print the lab file with every default filled in."""
     from labctl import labfile, report
 
-    wanted, _ = find_lab(file, Overrides(name, stack, nodes, via))
+    wanted, _ = find_lab(file, flags)
     text = report.as_json(labfile.to_data(wanted)) + "\n" if output == "json" else labfile.to_yaml(wanted)
     click.echo(text, nl=False)
 
@@ -38,18 +36,11 @@ def schema() -> None:
 @click.command()
 @lab_options
 @image_option
-def export(
-    file: str | None,
-    name: str | None,
-    stack: str | None,
-    nodes: int | None,
-    via: Carrier | None,
-    image: str | None,
-) -> None:
+def export(file: str | None, flags: Overrides, image: str | None) -> None:
     """Print the lab as one Docker Compose file that needs no labctl."""
     from labctl import lab
 
-    wanted, of_stack = find_lab(file, Overrides(name, stack, nodes, via), image)
+    wanted, of_stack = find_lab(file, flags, image)
     click.echo(lab.export(wanted, of_stack), nl=False)
 
 
@@ -80,7 +71,7 @@ def doctor(stack: str | None, output: str) -> None:
     from labctl import doctor as doctoring
     from labctl import report
 
-    of_stack = find_stack(stack or "22")
+    of_stack = find_stack(stack)
     findings = list(doctoring.machine(of_stack))
     try:
         engine = connect()

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli import shared
-from labctl.errors import InvalidFile, UsageError
-from labctl.options import (
+from labctl.cli.completing import complete_scenario
+from labctl.cli.given import Conduct, Making
+from labctl.cli.options import (
     build_options,
-    complete_scenario,
     file_option,
+    gathered,
     name_option,
     output_option,
-    quiet_option,
+    run_options,
     stack_option,
     timeout_option,
     via_option,
 )
-from labctl.spec import Carrier, Overrides
+from labctl.errors import InvalidFile, UsageError
+from labctl.spec import Overrides
 
 if TYPE_CHECKING:
-    from labctl.build import Options
     from labctl.judgement import Result
     from labctl.progress import Progress
     from labctl.runs import RunOptions
@@ -36,19 +37,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_UNKNOWN = 5
-FOLDER = "labctl-runs"
-SOAK = "soak"
 MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 """What is said beside a failure that was not seen in runs."""
-
-folder_option = click.option(
-    "--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Where run folders go."
-)
-junit_option = click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, as it goes.")
-keep_option = click.option("--keep-lab", is_flag=True, help="Leave the lab up afterwards, its faults healed.")
-seed_option = click.option(
-    "--seed", type=int, help="Seed of everything random; printed, so that it can be given again."
-)
 
 
 @click.command()
@@ -58,41 +48,24 @@ seed_option = click.option(
 @stack_option
 @click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the scenario's lab.")
 @via_option
+@gathered("flags", Overrides)
 @build_options
 @timeout_option
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
 @click.option("--shuffle", is_flag=True, help="In random order.")
 @click.option("--strict", is_flag=True, help="What is known to fail is a failure too.")
-@seed_option
-@folder_option
-@junit_option
-@keep_option
-@quiet_option
-@output_option
+@run_options
 def run(
     scenarios: tuple[str, ...],
     every: bool,
-    name: str | None,
-    stack: str | None,
-    nodes: int | None,
-    via: Carrier | None,
-    mirror: str,
-    refresh: bool,
-    insecure: bool,
-    image: str | None,
-    patch: tuple[str, ...],
-    timeout: float,
+    flags: Overrides,
+    making: Making,
     repeat: int,
     jobs: int | None,
     shuffle: bool,
     strict: bool,
-    seed: int | None,
-    folder: Path,
-    junit: Path | None,
-    keep_lab: bool,
-    quiet: bool,
-    output: str,
+    how: Conduct,
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
 
@@ -106,22 +79,17 @@ def run(
         labctl run --all --junit report.xml
         labctl run partition-heal --patch fix.patch
     """
-    from labctl.runs import RunOptions
     from labctl.sources import shipped_scenarios
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
     files = scenarios or shipped_scenarios()
-    flags = Overrides(name, stack, nodes, via)
-    found = [_on(image, each) for each in _found(files, flags, every=every)] * repeat
-    seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
+    found = [_on(making.image, each) for each in _found(files, flags, every=every)] * repeat
     if shuffle:
-        random.Random(seed).shuffle(found)  # noqa: S311 - as above
-        shared.say(f"seed {seed}")
-    how = RunOptions(folder, timeout, keep_lab, seed)
-    options = shared.building_options(mirror, refresh, patch, insecure)
-    results = _run_all(found, options, how, jobs or min(2, len(found)), junit, quiet, output)
-    _conclude(results, output, strict=strict, hopeful=bool(patch))
+        random.Random(how.seed).shuffle(found)  # noqa: S311 - chance, not secrets
+        shared.say(f"seed {how.seed}")
+    results = _run_all(found, how.options(making), how, jobs or min(2, len(found)))
+    _conclude(results, how.output, strict=strict, hopeful=bool(making.patch))
 
 
 def _found(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
@@ -144,38 +112,42 @@ def _on(image: str | None, scenario: Scenario) -> Scenario:
     return replace(scenario, stack=scenario.stack.with_image(image))
 
 
-def _run_all(
-    scenarios: list[Scenario],
-    options: Options,
-    how: RunOptions,
-    jobs: int,
-    junit: Path | None,
-    quiet: bool,
-    output: str,
-) -> list[Result]:
+def _run_all(scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int) -> list[Result]:
     """Run them, and show each as it ends: a report for CI is whole at any time."""
-    from labctl import junit as junit_report
-    from labctl import runs, verdicts
+    from labctl import runs
     from labctl.progress import Named
 
-    progress, results = shared.progress(quiet), []
+    progress, results = shared.progress(how.quiet), []
     numbers = itertools.count(1)
 
     def begin(scenario: Scenario) -> Progress:
         shared.say(f"{scenario.name} ({next(numbers)} of {len(scenarios)}): {scenario.title}")
         return progress if jobs == 1 else Named(scenario.name, progress)
 
-    for result in runs.run_many(shared.connect(), scenarios, options, how, jobs, begin):
+    for result in runs.run_many(shared.connect(), scenarios, options, jobs, begin):
         results.append(result)
-        if junit:
-            _write(junit, junit_report.render(results))
-        if output != "json":
-            if jobs > 1:
-                click.echo(f"{result.scenario}:")
-            shared.show(verdicts.checks(result))
-            for line in _explanation(result):
-                click.echo(line)
+        if jobs > 1 and how.output != "json":
+            click.echo(f"{result.scenario}:")
+        _tell(results, how)
     return results
+
+
+def _tell(results: list[Result], how: Conduct) -> None:
+    """Write down all results so far, and show the last."""
+    from labctl import junit
+
+    if how.junit:
+        _write(how.junit, junit.render(results))
+    if how.output != "json":
+        _show(results[-1])
+
+
+def _show(result: Result) -> None:
+    from labctl import verdicts
+
+    shared.show(verdicts.checks(result))
+    for line in _explanation(result):
+        click.echo(line)
 
 
 def _explanation(result: Result) -> Iterable[str]:
@@ -238,13 +210,11 @@ def _known(known: Known) -> str:
 @output_option
 def check(folder: Path, output: str) -> None:
     """Judge an old run again, by its FOLDER: needs no lab and no Docker."""
-    from labctl import runs, verdicts
+    from labctl import runs
 
     result = runs.check(folder)
     if output != "json":
-        shared.show(verdicts.checks(result))
-        for line in _explanation(result):
-            click.echo(line)
+        _show(result)
     _conclude([result], output)
 
 
@@ -253,59 +223,26 @@ def check(folder: Path, output: str) -> None:
 @name_option
 @stack_option
 @via_option
+@gathered("flags", Overrides)
 @click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
 @build_options
 @timeout_option
-@seed_option
-@folder_option
-@junit_option
-@keep_option
-@quiet_option
-@output_option
-def soak(
-    file: str | None,
-    name: str | None,
-    stack: str | None,
-    via: Carrier | None,
-    minutes: float,
-    mirror: str,
-    refresh: bool,
-    insecure: bool,
-    image: str | None,
-    patch: tuple[str, ...],
-    timeout: float,
-    seed: int | None,
-    folder: Path,
-    junit: Path | None,
-    keep_lab: bool,
-    quiet: bool,
-    output: str,
-) -> None:
+@run_options
+def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how: Conduct) -> None:
     """Do random things and faults on a lab for some minutes, heal it, and judge what was seen.
 
     The same seed tries the same things again. FILE is a scenario whose lab, limits and known failures it takes.
 
     Example: labctl soak --minutes 5 --seed 7
     """
-    from labctl import junit as junit_report
     from labctl import soak as soaking
-    from labctl import verdicts
-    from labctl.runs import RunOptions
 
-    seed = random.randrange(1 << 31) if seed is None else seed  # noqa: S311 - chance, not secrets
-    scenario = _on(image, soaking.find(file, Overrides(name, stack, via=via)))
+    scenario = _on(making.image, soaking.find(file, flags))
     engine = shared.connect()
-    shared.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {seed}")
-    how = RunOptions(folder, timeout, keep_lab, seed)
-    options = shared.building_options(mirror, refresh, patch, insecure)
-    result = soaking.soak(engine, scenario, options, how, minutes, shared.progress(quiet))
-    if junit:
-        _write(junit, junit_report.render([result]))
-    if output != "json":
-        shared.show(verdicts.checks(result))
-        for line in _explanation(result):
-            click.echo(line)
-    _conclude([result], output, hopeful=bool(patch))
+    shared.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
+    result = soaking.soak(engine, scenario, how.options(making), minutes, shared.progress(how.quiet))
+    _tell([result], how)
+    _conclude([result], how.output, hopeful=bool(making.patch))
 
 
 COMMANDS = (run, scenarios, check, soak)

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from labctl.errors import UsageError
 from labctl.spec import Lab, Overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from labctl.build import Options
     from labctl.engine import Engine
     from labctl.progress import Progress
-    from labctl.running import Running
     from labctl.stack import Stack
 
 
@@ -51,13 +48,6 @@ def connect() -> Engine:
     return engine.connect()
 
 
-def building_options(mirror: str, refresh: bool, patch: tuple[str, ...] = (), insecure: bool = False) -> Options:
-    """How images are to be built. Raises UsageError for a patch that is none."""
-    from labctl.build import Options, read_patches
-
-    return Options(mirror, refresh, read_patches(patch) if patch else (), insecure)
-
-
 def find_lab(file: str | None, overrides: Overrides, image: str | None = None) -> tuple[Lab, Stack]:
     """The lab of a file, or else the shipped one, with what flags say over it."""
     from labctl import sources
@@ -66,30 +56,12 @@ def find_lab(file: str | None, overrides: Overrides, image: str | None = None) -
     return lab, of_stack.with_image(image)
 
 
-def find_stack(name: str) -> Stack:
-    """A stack that is shipped, or that of a file."""
+def find_stack(name: str | None) -> Stack:
+    """A stack that is shipped, or that of a file; the one that labs have by default where none is named."""
     from labctl import sources
+    from labctl.labfile import DEFAULT_STACK
 
-    return sources.find_stack(name)
-
-
-def lab_name(engine: Engine, file: str | None, name: str | None) -> str | None:
-    """The lab that is meant: by name, by file, or the only one there is; None if there is none at all."""
-    from labctl import lab
-
-    if name or file:
-        return name or find_lab(file, Overrides())[0].name
-    known = lab.names(engine)
-    if len(known) > 1:
-        raise UsageError(f"which lab? These are here: {', '.join(known)}", "--name NAME, or --all where that fits")
-    return known[0] if known else None
-
-
-def running_lab(engine: Engine, file: str | None, name: str | None) -> Running:
-    """The lab that is meant, as Docker holds it."""
-    from labctl import lab
-
-    return lab.load(engine, lab_name(engine, file, name))
+    return sources.find_stack(name or DEFAULT_STACK)
 
 
 def progress(quiet: bool) -> Progress:

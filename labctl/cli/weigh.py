@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from labctl.cli import shared
+from labctl.cli.completing import complete_scenario, complete_stack
+from labctl.cli.given import Conduct, Making
+from labctl.cli.options import build_options, folder_option, gathered, output_option, quiet_option, timeout_option
 from labctl.errors import UsageError
-from labctl.options import build_options, complete_scenario, complete_stack, output_option, quiet_option, timeout_option
+from labctl.spec import CARRIERS, Carrier
 
 if TYPE_CHECKING:
     from labctl.comparison import Comparison, Variant
     from labctl.footprint import Footprint
     from labctl.measure import Memory
-    from labctl.spec import Carrier
-
-CARRIERS: tuple[Carrier, ...] = ("corosync", "pjsip-publish")
-FOLDER = "labctl-runs"
 
 stacks_option = click.option(
     "--stack", "stacks", multiple=True, help="A stack; may be given several times.", shell_complete=complete_stack
@@ -33,23 +32,17 @@ stacks_option = click.option(
 @click.option("--changes", type=click.IntRange(10, 10000), default=200, show_default=True, help="To time.")
 @build_options
 @timeout_option
-@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="For run folders.")
+@folder_option("For run folders.")
 @quiet_option
 @output_option
+@gathered("how", Conduct)
 def compare(
     scenarios: tuple[str, ...],
     stacks: tuple[str, ...],
     via: tuple[Carrier, ...],
     changes: int,
-    mirror: str,
-    refresh: bool,
-    insecure: bool,
-    image: str | None,
-    patch: tuple[str, ...],
-    timeout: float,
-    folder: Path,
-    quiet: bool,
-    output: str,
+    making: Making,
+    how: Conduct,
 ) -> None:
     """Run the same scenarios over several carriers of state and stacks, and show it all in one table.
 
@@ -60,22 +53,23 @@ def compare(
     """
     from labctl import comparison, report
     from labctl.labfile import DEFAULT_STACK
-    from labctl.runs import RunOptions
     from labctl.sources import find_scenario, shipped_scenarios
 
     variants = _variants(stacks or (DEFAULT_STACK,), via)
     shipped = [name for name in shipped_scenarios() if not find_scenario(name, comparison.UNCHANGED).lab.sites]
-    plan = comparison.Plan(variants, scenarios or tuple(shipped), find_scenario, changes)
-    options = shared.building_options(mirror, refresh, patch, insecure)
-    how = RunOptions(folder, timeout)
-    say = (lambda _: None) if quiet else shared.say
-    found = comparison.compare(shared.connect(), plan, options, how, shared.progress(quiet), say, image)
-    if output == "json":
+    plan = comparison.Plan(variants, scenarios or tuple(shipped), find_scenario, changes, image=making.image)
+    options, progress = how.options(making), shared.progress(how.quiet)
+    found = comparison.compare(shared.connect(), plan, options, progress, _saying(how.quiet))
+    if how.output == "json":
         click.echo(report.as_json({"variants": found.variants, "rows": found.rows}))
     else:
         _show(found)
     if any(result.standing in ("failed", "unknown") for result in found.results):
         sys.exit(1)
+
+
+def _saying(quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else shared.say
 
 
 def _variants(stacks: tuple[str, ...], via: tuple[Carrier, ...]) -> tuple[Variant, ...]:
@@ -115,17 +109,7 @@ def bench() -> None:
 @timeout_option
 @quiet_option
 @output_option
-def footprint(
-    stacks: tuple[str, ...],
-    mirror: str,
-    refresh: bool,
-    insecure: bool,
-    image: str | None,
-    patch: tuple[str, ...],
-    timeout: float,
-    quiet: bool,
-    output: str,
-) -> None:
+def footprint(stacks: tuple[str, ...], making: Making, timeout: float, quiet: bool, output: str) -> None:
     """Show what Asterisk holds in memory: everything loaded, what is not used unloaded, and only what a lab uses.
 
     Without --stack every shipped stack; one whose images cannot be made here says so.
@@ -135,12 +119,11 @@ def footprint(
     from labctl.sources import shipped_stacks
 
     engine = shared.connect()
-    options = shared.building_options(mirror, refresh, patch, insecure)
-    say = (lambda _: None) if quiet else shared.say
+    options, say = making.options(), _saying(quiet)
     found = [
         row
         for stack in stacks or shipped_stacks()
-        for row in weighing.measure_stack(engine, stack, options, timeout, say, image)
+        for row in weighing.measure_stack(engine, stack, options, timeout, say, making.image)
     ]
     if output == "json":
         click.echo(report.as_json(found))

@@ -1,13 +1,8 @@
-"""What the commands take: options and arguments that several share, and how the shell completes them.
-
-As in labctl.cli, what takes long to load is imported where it is used.
-"""
+"""What the shell is offered for the last word of a command."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,32 +10,6 @@ from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
     from labctl.spec import Lab
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-READY_TIMEOUT = "60s"
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds. A text of another form ends the command with a message."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
-        if not found:
-            self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
-        return float(found[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[found[2]]
-
-
-def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
 
 
 def complete_lab(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
@@ -131,62 +100,3 @@ def complete_fault(context: click.Context, _parameter: click.Parameter, word: st
         return [fault for fault in faults if fault.startswith(word)]
     except LabctlError:
         return []
-
-
-_FILE: dict[str, Any] = {
-    "help": "Lab file: a path, - for stdin, or a shipped name.",
-    "shell_complete": complete_file,
-}
-file_option = click.option("-f", "--file", **_FILE)
-long_file_option = click.option("--file", **_FILE)  # where -f means something else, to labctl or to the node
-name_option = click.option("-n", "--name", help="The lab's name.", shell_complete=complete_lab)
-output_option = click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs."
-)
-timeout_option = click.option(
-    "--timeout", type=Duration(), default=READY_TIMEOUT, help="How long to wait: 90, 90s, 2m.", show_default=True
-)
-dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-stack_option = click.option(
-    "--stack", help="The stack: a shipped name, or the path of a stack file.", shell_complete=complete_stack
-)
-via_option = click.option(
-    "--via",
-    type=click.Choice(["corosync", "pjsip-publish"]),
-    help="What carries state between the nodes, in place of the file's `share.via`.",
-)
-condition_option = click.option(
-    "--for",
-    "condition",
-    default="ready",
-    help="ready, proven, or state=EXTENSION:STATE.",
-    shell_complete=complete_condition,
-)
-lab_options = _options(
-    file_option,
-    name_option,
-    stack_option,
-    click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
-    via_option,
-)
-image_option = click.option(
-    "--image", help="A node image that was built elsewhere, in place of the stack's (see images/README.md)."
-)
-build_options = _options(
-    click.option(
-        "--mirror",
-        default="",
-        help="A Debian mirror to build from, other than the tools' own; for an old stack a folder too.",
-    ),
-    click.option("--refresh", is_flag=True, help="Build anew what is there already."),
-    click.option("--insecure", is_flag=True, help="Take a base system whose signatures cannot be checked."),
-    image_option,
-    click.option(
-        "--patch",
-        multiple=True,
-        type=click.Path(),
-        help="A patch of the cluster module, or a folder of them; the module alone is compiled again.",
-    ),
-)
-node_argument = click.argument("node", shell_complete=complete_node)

@@ -1,0 +1,154 @@
+"""What the commands take: options and arguments that several share. Some come to a command together, as one value."""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from labctl.cli.completing import (
+    complete_condition,
+    complete_file,
+    complete_lab,
+    complete_node,
+    complete_stack,
+)
+from labctl.cli.given import Conduct, Making, Which
+from labctl.spec import CARRIERS, Overrides
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+READY_TIMEOUT = "60s"
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds. A text of another form ends the command with a message."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
+        if not found:
+            self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
+        return float(found[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[found[2]]
+
+
+def gathered(argument: str, kind: type[Any]) -> Callable[[Command], Command]:
+    """Has a command get all options that are named like a field of `kind`, a dataclass, as one argument."""
+    names = [each.name for each in fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def called(**given: Any) -> Any:
+            one = kind(**{name: given.pop(name) for name in names if name in given})
+            return command(**{argument: one}, **given)
+
+        return cast(Command, called)
+
+    return decorate
+
+
+def together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several decorators as one, in the order in which they would stand above a command."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def folder_option(about: str) -> Callable[[Command], Command]:
+    """`--folder`: of runs."""
+    return click.option(
+        "--folder", type=click.Path(path_type=Path), default="labctl-runs", show_default=True, help=about
+    )
+
+
+_FILE: dict[str, Any] = {
+    "help": "Lab file: a path, - for stdin, or a shipped name.",
+    "shell_complete": complete_file,
+}
+file_option = click.option("-f", "--file", **_FILE)
+long_file_option = click.option("--file", **_FILE)  # where -f means something else, to labctl or to the node
+name_option = click.option("-n", "--name", help="The lab's name.", shell_complete=complete_lab)
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs."
+)
+timeout_option = click.option(
+    "--timeout", type=Duration(), default=READY_TIMEOUT, help="How long to wait: 90, 90s, 2m.", show_default=True
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+stack_option = click.option(
+    "--stack", help="The stack: a shipped name, or the path of a stack file.", shell_complete=complete_stack
+)
+via_option = click.option(
+    "--via",
+    type=click.Choice(CARRIERS),
+    help="What carries state between the nodes, in place of the file's `share.via`.",
+)
+condition_option = click.option(
+    "--for",
+    "condition",
+    default="ready",
+    help="ready, proven, or state=EXTENSION:STATE.",
+    shell_complete=complete_condition,
+)
+image_option = click.option(
+    "--image", help="A node image that was built elsewhere, in place of the stack's (see images/README.md)."
+)
+seed_option = click.option(
+    "--seed",
+    type=int,
+    default=lambda: random.randrange(1 << 31),  # noqa: S311 - chance, not secrets
+    help="Seed of everything random; printed, so that it can be given again.",
+)
+node_argument = click.argument("node", shell_complete=complete_node)
+
+# What comes to a command together
+
+which_options = together(file_option, name_option, gathered("which", Which))
+long_which_options = together(long_file_option, name_option, gathered("which", Which))
+lab_options = together(
+    file_option,
+    name_option,
+    stack_option,
+    click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
+    via_option,
+    gathered("flags", Overrides),
+)
+build_options = together(
+    click.option(
+        "--mirror",
+        default="",
+        help="A Debian mirror to build from, other than the tools' own; for an old stack a folder too.",
+    ),
+    click.option("--refresh", is_flag=True, help="Build anew what is there already."),
+    click.option("--insecure", is_flag=True, help="Take a base system whose signatures cannot be checked."),
+    image_option,
+    click.option(
+        "--patch",
+        multiple=True,
+        type=click.Path(),
+        help="A patch of the cluster module, or a folder of them; the module alone is compiled again.",
+    ),
+    gathered("making", Making),
+)
+run_options = together(
+    seed_option,
+    folder_option("Where run folders go."),
+    click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, as it goes."),
+    click.option("--keep-lab", is_flag=True, help="Leave the lab up afterwards, its faults healed."),
+    quiet_option,
+    output_option,
+    gathered("how", Conduct),
+)
