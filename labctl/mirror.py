@@ -133,38 +133,48 @@ def find(
     `take_image` sees to it that an image is here, or raises HostError. An image is taken only where that is allowed
     to be `insecure`: its own apt cannot check signatures any more.
     """
-    tried: list[str] = []
+    way, why = _from_image(system, given, insecure, take_image)
+    if way:
+        return way, ()
+    tried = (why,)
+    way, why = _from_mirror(system, given, insecure)
+    return way, tried if way else (*tried, why)
+
+
+def _from_image(
+    system: System, given: str, insecure: bool, take_image: Callable[[str], None]
+) -> tuple[Way | None, str]:
+    """The way from an image of the system, or why there is none."""
     image = f"the image {system.base}"
     if not system.base:
-        tried.append("an image of it: the stack names none (`base`)")
-    elif not insecure:
-        tried.append(f"{image}: not tried, for its apt cannot check signatures any more (--insecure takes it)")
-    elif is_folder(given):
-        tried.append(f"{image}: within Docker, its apt does not see the folder {given}")
-    else:
-        try:
-            take_image(system.base)
-        except HostError as error:
-            tried.append(f"{image}: not here, and {error.message.splitlines()[0]}")
-        else:
-            return Way(system.base, Mirror(given, "--mirror"), checked=False), tuple(tried)
+        return None, "an image of it: the stack names none (`base`)"
+    if not insecure:
+        return None, f"{image}: not tried, for its apt cannot check signatures any more (--insecure takes it)"
+    if is_folder(given):
+        return None, f"{image}: within Docker, its apt does not see the folder {given}"
+    try:
+        take_image(system.base)
+    except HostError as error:
+        return None, f"{image}: not here, and {error.message.splitlines()[0]}"
+    return Way(system.base, Mirror(given, "--mirror"), checked=False), ""
+
+
+def _from_mirror(system: System, given: str, insecure: bool) -> tuple[Way | None, str]:
+    """The way from a mirror by mmdebstrap, or from which one there is none, and why."""
     if not shutil.which(mmdebstrap.TOOL):
-        return None, (*tried, "mmdebstrap: it is not installed (apt-get install mmdebstrap)")
+        return None, "mmdebstrap: it is not installed (apt-get install mmdebstrap)"
     mirror = choose(system, given)
     refusal, signed = ask(mirror, system.suite)
     if refusal:
-        return None, (*tried, f"mmdebstrap from {mirror}: {refusal}")
+        return None, f"mmdebstrap from {mirror}: {refusal}"
     keyring = mmdebstrap.keyring(system)
     doubt = "" if signed else "it is not signed"
     if keyring and not keyring.is_file():
         package = "" if keyring.parent != mmdebstrap.KEYRINGS else " (apt-get install debian-archive-keyring)"
         doubt = f"there is no keyring {keyring}{package}"
     if doubt and not insecure:
-        return None, (
-            *tried,
-            f"mmdebstrap from {mirror}: {doubt}, so it cannot be verified (--insecure takes it all the same)",
-        )
-    return Way("", mirror, checked=not doubt), tuple(tried)
+        return None, f"mmdebstrap from {mirror}: {doubt}, so it cannot be verified (--insecure takes it all the same)"
+    return Way("", mirror, checked=not doubt), ""
 
 
 def refusal(stack: str, system: System, tried: tuple[str, ...]) -> BuildError:

@@ -60,14 +60,8 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  ring of {node}: {','.join(members) or 'nobody'}{'' if quorate else ', not quorate'}"
         case Line(node=node, text=text):
             return f"  {node} logs {_plain(text)}"
-        case Fault(what=what):
-            return f"! {what}"
-        case Healed(fault=fault):
-            return f"! healed: {fault}"
-        case Gone(node=node, what=what):
-            return f"! {node} gone ({what})"
-        case Back(node=node):
-            return f"! {node} back"
+        case Fault() | Healed() | Gone() | Back():
+            return f"! {_went_wrong(event)}"
         case Called(call=call):
             return f"  call {call} begins"
         case Ended(call=call, why=why):
@@ -85,6 +79,18 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"over{f': {error}' if error else ''}"
         case _:
             return ""
+
+
+def _went_wrong(event: Fault | Healed | Gone | Back) -> str:
+    match event:
+        case Fault(what=what):
+            return what
+        case Healed(fault=fault):
+            return f"healed: {fault}"
+        case Gone(node=node, what=what):
+            return f"{node} gone ({what})"
+        case Back(node=node):
+            return f"{node} back"
 
 
 def _differences(looked: Looked) -> str:

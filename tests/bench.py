@@ -11,23 +11,21 @@ import argparse
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 
 from labctl import engine as engines
 from labctl import lab as verbs
-from labctl import tables
-from labctl.asterisk import Message
+from labctl import measure, tables
+from labctl.asterisk import parse_modules
 from labctl.build import Options
 from labctl.cluster import Cluster
 from labctl.container import AsteriskCluster
@@ -37,7 +35,6 @@ from labctl.labfile import read
 from labctl.progress import Silent
 from labctl.sources import find_stack
 from labctl.spec import Overrides
-from labctl.wait import Deadline, Signal
 
 NAME = "bench"
 TIMEOUT_S = 60.0
@@ -105,48 +102,24 @@ def clock(*arguments: str) -> float:
     return time.monotonic() - start
 
 
-@contextmanager
-def cluster(engine: Engine, text: str = "nodes: 3\n") -> Iterator[Cluster]:
+def cluster(engine: Engine, text: str = "nodes: 3\n") -> AbstractContextManager[Cluster]:
     """A lab that is proven ready, and connections to it."""
     wanted, stack = read(text, "bench.yaml", find_stack, Overrides(name=NAME))
-    verbs.up(engine, wanted, stack, Options(), TIMEOUT_S, Silent())
-    running = verbs.load(engine, NAME)
-    with Cluster(engine, running) as found:
-        found.open()
-        found.await_ready(Deadline(TIMEOUT_S))
-        yield found
+    return measure.fresh_cluster(engine, wanted, stack, Options(), TIMEOUT_S)
 
 
 def propagation(engine: Engine, changes: int) -> list[Row]:
     """From sending a change to node 1 until each node's AMI tells of it, in milliseconds, one change at a time."""
     with cluster(engine) as found:
-        nodes = [node.name for node in found.lab.nodes]
-        seen: dict[str, float] = {}
-        signal = Signal()
-
-        def listen(node: str, at_s: float, message: Message) -> None:
-            if message.get("Event") == "ExtensionStatus" and message.get("Exten") == "mystate":
-                seen[node] = at_s
-                signal.notify()
-
-        found.listen(listen)
-        delays: dict[str, list[float]] = {node: [] for node in nodes}
-        for number in range(changes):
-            seen.clear()
-            start = time.monotonic()
-            answer = found.set_device(nodes[0], "Custom:mystate", ("INUSE", "NOT_INUSE")[number % 2])
-            if not signal.wait_until(lambda: len(seen) == len(nodes), Deadline(TIMEOUT_S)):
-                raise SystemExit(f"change {number} was not seen on {set(nodes) - set(seen)}")
-            found.connection(nodes[0]).answer(answer)
-            for node in nodes:
-                delays[node].append((seen[node] - start) * 1000)
-    return [(f"{nodes[0]} to {node}", *spread(delays[node])) for node in nodes]
+        delays = measure.propagation(found, "mystate", changes)
+    first = next(iter(delays))
+    return [(f"{first} to {node}", *spread(each)) for node, each in delays.items()]
 
 
 def spread(values: list[float]) -> tuple[str, str]:
     """p50, and p99 with the largest."""
-    cuts = quantiles(values, n=100, method="inclusive")
-    return f"p50 {cuts[49]:.2f} ms", f"p99 {cuts[98]:.2f} ms, max {max(values):.2f} ms, n = {len(values)}"
+    p50, p99 = (measure.share(values, part) for part in (0.5, 0.99))
+    return f"p50 {p50:.2f} ms", f"p99 {p99:.2f} ms, max {max(values):.2f} ms, n = {len(values)}"
 
 
 def memory(engine: Engine) -> list[Row]:
@@ -155,11 +128,10 @@ def memory(engine: Engine) -> list[Row]:
     for label, text in (("the lab's modules", "nodes: 3\n"), ("autoload=yes", AUTOLOAD)):
         with cluster(engine, text) as found:
             for node in found.lab.nodes:
-                modules = re.search(r"(\d+) modules loaded", found.connection(node.name).command("module show"))
-                sizes = resident(engine, f"labctl-{NAME}-{node.name}")
-                figures = f"Asterisk {sizes['asterisk']:.0f} MB, Corosync {sizes['corosync']:.0f} MB"
-                rows.append((f"{label}, {node.name}", figures, f"{modules[1] if modules else '?'} modules"))
-        verbs.down(engine, NAME, Silent())
+                modules = len(parse_modules(found.connection(node.name).command("module show")))
+                sizes = [measure.memory(engine, found.lab, node.name, each) for each in ("asterisk", "corosync")]
+                figures = "Asterisk {:.0f} MB, Corosync {:.0f} MB".format(*(each.resident_mb for each in sizes))
+                rows.append((f"{label}, {node.name}", figures, f"{modules} modules"))
     return rows
 
 
@@ -192,14 +164,6 @@ def load(rates: list[int]) -> list[Row]:
             if wrong:
                 break
     return rows
-
-
-def resident(engine: Engine, container: str) -> dict[str, float]:
-    """VmRSS of both daemons, in MB (10^6 bytes), from /proc/PID/status."""
-    script = 'for s in asterisk corosync; do echo $s $(awk "/VmRSS/ {print \\$2}" '
-    script += "/proc/$(cat /etc/service/$s/supervise/pid)/status); done"
-    lines = engine.run(container, ["sh", "-c", script]).text.split()
-    return {name: int(kib) * 1024 / 1e6 for name, kib in zip(lines[::2], lines[1::2], strict=True)}
 
 
 def show(figures: dict[str, Any]) -> None:
