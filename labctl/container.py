@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -84,12 +85,12 @@ class AsteriskCluster(Stage):
 
     def with_name(self, name: str) -> AsteriskCluster:
         """Give the lab a name; to be called before `start`."""
-        self._wanted = (self._wanted[0], Overrides(name, self._wanted[1].stack, self._wanted[1].nodes))
+        self._wanted = (self._wanted[0], replace(self._wanted[1], name=name))
         return self
 
     def with_nodes(self, nodes: int) -> AsteriskCluster:
         """Say how many nodes; to be called before `start`."""
-        self._wanted = (self._wanted[0], Overrides(self._wanted[1].name, self._wanted[1].stack, nodes))
+        self._wanted = (self._wanted[0], replace(self._wanted[1], nodes=nodes))
         return self
 
     def start(self, node: str = "", service: str = NODE) -> AsteriskCluster:  # type: ignore[override]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -59,53 +60,44 @@ class CreateContainer:
 
 
 @dataclass(frozen=True)
-class StartContainer:
+class _ToContainer:
+    """What is done to a container that exists, by its name."""
+
+    name: str
+    word: ClassVar[str]
+
+    def __str__(self) -> str:
+        return f"{self.word} {self.name}"
+
+
+class StartContainer(_ToContainer):
     """Start a container that exists."""
 
-    name: str
-
-    def __str__(self) -> str:
-        return f"start {self.name}"
+    word = "start"
 
 
-@dataclass(frozen=True)
-class KillContainer:
+class KillContainer(_ToContainer):
     """End a container at once (SIGKILL); it stays, and can be started again."""
 
-    name: str
-
-    def __str__(self) -> str:
-        return f"kill {self.name}"
+    word = "kill"
 
 
-@dataclass(frozen=True)
-class StopContainer:
+class StopContainer(_ToContainer):
     """Ask a container to end (SIGTERM); it stays, and can be started again."""
 
-    name: str
-
-    def __str__(self) -> str:
-        return f"stop {self.name}"
+    word = "stop"
 
 
-@dataclass(frozen=True)
-class PauseContainer:
+class PauseContainer(_ToContainer):
     """Freeze every process of a container."""
 
-    name: str
-
-    def __str__(self) -> str:
-        return f"pause {self.name}"
+    word = "pause"
 
 
-@dataclass(frozen=True)
-class UnpauseContainer:
+class UnpauseContainer(_ToContainer):
     """Let a paused container go on."""
 
-    name: str
-
-    def __str__(self) -> str:
-        return f"unpause {self.name}"
+    word = "unpause"
 
 
 @dataclass(frozen=True)
