@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +10,18 @@ from types import TracebackType
 from labctl import ami, asterisk, corosync, dundi
 from labctl.asterisk import Message
 from labctl.blueprint import ROLE_NODE, Secrets
-from labctl.corosync import RingLog
-from labctl.engine import Engine, LogStream
+from labctl.engine import Engine
 from labctl.errors import LabError, NotReady
 from labctl.facts import UNKNOWN, Learned, NodeView, Ring, StateRow
-from labctl.inspection import numbered, ring_numbers
+from labctl.inspection import numbered
+from labctl.nodelogs import LineListener, NodeLogs
 from labctl.running import Running
 from labctl.spec import Node
 from labctl.wait import Deadline, Signal
 
 LAB_CONTEXT = "lab"
 LOG_TAIL = 8
-LOG_START = 400
-"""How many lines of a log are read back; a node says about 100 until it is ready."""
 LOOK_AGAIN_S = 1.0
-
-LineListener = Callable[[str, float, str, Ring | None], None]
-"""Told a node, a monotonic time, a line of its log, and the membership where the line changed it."""
 
 
 class Cluster:
@@ -40,14 +34,12 @@ class Cluster:
         self._stack = running.stack
         self._secrets = Secrets(seen.networks[0].seed if seen.networks else "")
         self._containers = {each.node: each for each in seen.containers if each.role == ROLE_NODE}
-        self._numbers = ring_numbers(running)
+        self._numbers = running.ring_numbers
         self._connections: dict[str, ami.Connection] = {}
-        self._rings: dict[str, RingLog] = {}
         self._signal = Signal()
         self._membership = Signal()
         self._listeners: list[Callable[[str, float, Message], None]] = []
-        self._line_listeners: list[LineListener] = []
-        self._log_streams: dict[str, LogStream] = {}
+        self._logs = NodeLogs(engine, running, self._membership)
 
     def __enter__(self) -> Cluster:
         return self
@@ -72,8 +64,7 @@ class Cluster:
         """Hang up everywhere."""
         for connection in self._connections.values():
             connection.close()
-        for stream in self._log_streams.values():
-            stream.close()
+        self._logs.close()
 
     def connection(self, node: str) -> ami.Connection:
         """The connection to a node. Raises LabError if there is none."""
@@ -87,11 +78,11 @@ class Cluster:
 
     def listen_to_logs(self, listener: LineListener) -> None:
         """Have every line that a node logs from now on told to `listener`, from the node's own thread."""
-        self._line_listeners.append(listener)
+        self._logs.listen(listener)
         for node in self._connections:
-            if node not in self._rings:
-                self._note_ring(node, self.ring(node))
-            self._watch_log(node, since=int(time.time()))
+            if not self._logs.has_ring(node):
+                self._logs.note(node, self.ring(node))
+            self._logs.follow(node, self._containers[node].id, since=int(time.time()))
 
     def reconnect(self, node: str, deadline: Deadline) -> None:
         """Connect anew to a node whose Asterisk or container was gone, and return when it is fully booted.
@@ -102,8 +93,8 @@ class Cluster:
         self._containers = {
             each.node: each for each in self._engine.observe(self.lab.name).containers if each.role == ROLE_NODE
         }
-        if self._line_listeners:
-            self._watch_log(node, since=int(time.time()) - 1)
+        if self._logs.listened_to:
+            self._logs.follow(node, self._containers[node].id, since=int(time.time()) - 1)
         self._connect(node)
         connection = self.connection(node)
         self._membership.wait_until(lambda: connection.booted or connection.ended, deadline)
@@ -118,9 +109,10 @@ class Cluster:
 
     def disconnect(self, node: str) -> None:
         """Hang up on a node that is gone."""
-        for kept in (self._connections.pop(node, None), self._log_streams.pop(node, None)):
-            if kept:
-                kept.close()
+        connection = self._connections.pop(node, None)
+        if connection:
+            connection.close()
+        self._logs.leave(node)
 
     @property
     def connected(self) -> tuple[str, ...]:
@@ -129,7 +121,7 @@ class Cluster:
 
     def known_ring(self, node: str) -> Ring:
         """Corosync's membership as the node's log told it last."""
-        return self._ring_log(node).ring
+        return self._logs.ring(node)
 
     def ask(self, node: str, number: str, context: str, *, fresh: bool = True) -> tuple[dundi.Answer, ...]:
         """What other sites answer a node that asks for a number by DUNDi; `fresh` passes by earlier answers.
@@ -160,14 +152,8 @@ class Cluster:
         what, and shows the last lines of that node's log.
         """
         with ThreadPoolExecutor(max_workers=len(self.lab.nodes)) as pool:
-            lacks = dict(
-                zip(
-                    (node.name for node in self.lab.nodes),
-                    pool.map(lambda node: self._await_node(node, deadline), self.lab.nodes),
-                    strict=True,
-                )
-            )
-        missing = {node: what for node, what in lacks.items() if what}
+            lacks = list(pool.map(lambda node: self._await_node(node, deadline), self.lab.nodes))
+        missing = {node.name: what for node, what in zip(self.lab.nodes, lacks, strict=True) if what}
         if missing:
             raise self.not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
 
@@ -181,9 +167,9 @@ class Cluster:
             state = "has ended" if self._has_ended(node.name) else "runs"
             return [f"Asterisk is not fully booted (the container {state})"]
         if self.lab.rings:
-            self._note_ring(node.name, self._told_ring(node.name))
+            self._logs.note(node.name, self._told_ring(node.name))
         if self._lacks(node):
-            self._watch_log(node.name)
+            self._logs.follow(node.name, self._containers[node.name].id)
         while lacks := self._lacks_now(node, deadline):
             if deadline.passed or self._has_ended(node.name):
                 return lacks
@@ -197,7 +183,7 @@ class Cluster:
         before = self._membership.count
         lacks = self._lacks(node)
         if lacks and not self._membership.wait_beyond(before, Deadline(min(LOOK_AGAIN_S, deadline.left_s))):
-            self._note_ring(node.name, self.ring(node.name))
+            self._logs.note(node.name, self.ring(node.name))
         return lacks
 
     def _lacks(self, node: Node) -> list[str]:
@@ -219,10 +205,8 @@ class Cluster:
 
     def _told_ring(self, node: str) -> Ring:
         """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
-        log = RingLog(self._numbers)
-        for line in self._engine.logs(self._containers[node].id, tail=LOG_START).splitlines():
-            log.feed(line)
-        return log.ring if log.ring.members else self.ring(node)
+        told = self._logs.told(self._containers[node].id)
+        return told if told.members else self.ring(node)
 
     def ring(self, node: str) -> Ring:
         """Corosync's membership as the node sees it now; an empty one where it does not answer."""
@@ -231,46 +215,11 @@ class Cluster:
         done = self._engine.run(self._containers[node].id, self._stack.ring_command.split())
         return corosync.parse_ring(done.text, self._numbers)
 
-    def _ring_log(self, node: str) -> RingLog:
-        return self._rings.setdefault(node, RingLog(self._numbers))
-
-    def _note_ring(self, node: str, ring: Ring) -> None:
-        """Have what was seen otherwise stand for what the log has told so far."""
-        self._ring_log(node).ring = ring
-
     def _module_members(self, node: str) -> tuple[str, ...]:
         """The ids that the node's cluster module sees, in whichever of the stack's words it knows."""
         commands = filter(None, (self._stack.members_command, self._stack.other_members_command))
         said = "\n".join(self.connection(node).command(each) for each in commands)
         return asterisk.parse_members(said)
-
-    def _watch_log(self, node: str, since: int | None = None) -> None:
-        """Follow the node's log for lines that tell of its membership, and for who listens: from what it said last,
-        or from `since`, in seconds since 1970."""
-        if node in self._log_streams:
-            return
-        tail = LOG_START if since is None else None
-        stream = self._engine.follow_logs(self._containers[node].id, tail=tail, since=since)
-        self._log_streams[node] = stream
-
-        def read() -> None:
-            rest = ""
-            for chunk in stream:
-                *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
-                for line in lines:
-                    self._on_line(node, line)
-            self._membership.notify()
-
-        threading.Thread(target=read, name=f"log-{node}", daemon=True).start()
-
-    def _on_line(self, node: str, line: str) -> None:
-        at_s = time.monotonic()
-        before = self.known_ring(node)
-        ring = self._ring_log(node).feed(line)
-        if any(word in line for word in self._stack.membership_lines):
-            self._membership.notify()
-        for listener in self._line_listeners:
-            listener(node, at_s, line, ring if ring != before else None)
 
     def _has_ended(self, node: str) -> bool:
         seen = {each.node: each.state for each in self._engine.observe(self.lab.name).containers}

@@ -10,13 +10,6 @@ from labctl.facts import Container, NodeView
 from labctl.running import Running
 
 
-def ring_numbers(running: Running) -> dict[int, int]:
-    """What Corosync may call each node -> its number in the lab: that itself, or (1.x) its address as a number."""
-    addresses = running.addresses
-    numbers = {node.nodeid: node.nodeid for node in running.lab.nodes}
-    return numbers | {corosync.address_id(addresses[each.name]): each.nodeid for each in running.lab.nodes if addresses}
-
-
 def numbered(ids: Iterable[str], numbers: Mapping[int, int]) -> tuple[str, ...]:
     """The ids that a cluster module has for its members, as the lab's own numbers where it has one."""
     return tuple(str(numbers.get(int(each, 0), each)) for each in ids)
@@ -42,8 +35,8 @@ def view(engine: Engine, running: Running, container: Container) -> NodeView:
         container.node,
         container.state,
         container.address,
-        corosync.parse_ring(ring, ring_numbers(running)),
-        numbered(asterisk.parse_members(members), ring_numbers(running)),
+        corosync.parse_ring(ring, running.ring_numbers),
+        numbered(asterisk.parse_members(members), running.ring_numbers),
         asterisk.parse_version(version),
         asterisk.parse_uptime(uptime),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labctl.blueprint import address
+from labctl.corosync import address_id
 from labctl.document import suggestion
 from labctl.errors import LabError, UsageError
 from labctl.facts import Container, Observation
@@ -25,6 +26,12 @@ class Running:
         """The address of each node, by its name; none where there is no network."""
         networks = self.seen.networks[:1]
         return {node.name: address(each.subnet, node.nodeid) for each in networks for node in self.lab.nodes}
+
+    @property
+    def ring_numbers(self) -> dict[int, int]:
+        """What Corosync may call each node -> its number in the lab: that itself, or (1.x) its address as a number."""
+        by_address = {address_id(each): self.lab.node(name).nodeid for name, each in self.addresses.items()}
+        return {node.nodeid: node.nodeid for node in self.lab.nodes} | by_address
 
     def container(self, node: str) -> Container:
         """A node's container. Raises UsageError for a name that is not in the lab, LabError if it is gone."""

@@ -17,7 +17,7 @@ from labctl.errors import LabError, NotReady, UsageError
 from labctl.ground import a_step
 from labctl.history import Began, Looked, Over, Said
 from labctl.inquiry import Inquiry
-from labctl.inspection import ask_tools, numbered, ring_numbers
+from labctl.inspection import ask_tools, numbered
 from labctl.nemesis import Nemesis
 from labctl.switchboard import Switchboard
 from labctl.wait import Deadline
@@ -203,11 +203,11 @@ class Stage(Switchboard, Inquiry, Nemesis):
     def _ring(self, node: str, text: str) -> tuple[str, ...]:
         """Who is in a node's ring; where there are none, who hears it by what is in force."""
         if self.lab.rings:
-            return self._names(corosync.parse_ring(text, ring_numbers(self.running)).members)
+            return self._names(corosync.parse_ring(text, self.running.ring_numbers).members)
         return (self._expected_rings(faults.SIP) or {}).get(node, (node,))
 
     def _members(self, text: str) -> tuple[str, ...]:
-        numbers = numbered(asterisk.parse_members(text), ring_numbers(self.running))
+        numbers = numbered(asterisk.parse_members(text), self.running.ring_numbers)
         return self._names([int(each) for each in numbers])
 
     def _expected_rings(self, traffic: str) -> dict[str, tuple[str, ...]] | None:

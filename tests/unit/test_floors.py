@@ -22,7 +22,7 @@ FLOORS = {
     10: ["lab", "recorder", "sources", "survey"],
     9: ["proof", "trial"],
     8: ["cluster", "phone"],
-    7: ["build", "doctor", "ear", "inspection", "junit", "sabotage", "useragent", "verdicts"],
+    7: ["build", "doctor", "ear", "inspection", "junit", "nodelogs", "sabotage", "useragent", "verdicts"],
     6: ["compose", "engine", "judgement", "mirror", "plan", "running"],
     5: ["blueprint", "checks", "mmdebstrap", "scenario"],
     4: ["asked", "changes", "images", "labfile", "screen"],
