@@ -244,9 +244,21 @@ def _described(name: str, spec: str, overrides: Overrides, other: Stack | None =
     return labfile.resolve(Document(f"lab {name}", data["lab"]), lambda _: other or own, overrides)
 
 
+def files(lab: Lab, stack: Stack) -> dict[str, dict[str, str]]:
+    """Every file of every node, by node and path, as `export` has them. Needs no engine."""
+    return {
+        container.hostname: {file.path: file.text for file in container.files}
+        for container in _never_up(lab, stack).containers
+        if container.files
+    }
+
+
 def export(lab: Lab, stack: Stack) -> str:
     """The lab as a Compose file. Needs no engine: addresses and secrets follow from the lab's name."""
-    options = build.Options()
+    return compose.render(_never_up(lab, stack), build.recipes(stack, build.Options()))
+
+
+def _never_up(lab: Lab, stack: Stack) -> Blueprint:
+    """What a lab would be that no engine holds."""
     subnet = lab.subnet or blueprint.free_subnet(lab.name, [])
-    drawn = blueprint.draw(lab, stack, build.references(stack, options), subnet, f"export/{lab.name}")
-    return compose.render(drawn, build.recipes(stack, options))
+    return blueprint.draw(lab, stack, build.references(stack, build.Options()), subnet, f"export/{lab.name}")

@@ -120,9 +120,14 @@ def terms_of(scenario: Scenario) -> Terms:
 
 def check(folder: Path) -> Result:
     """Judge an old run again, by its folder. Raises UsageError, InvalidFile."""
-    events = history.parse(_read(folder / HISTORY), str(folder / HISTORY))
+    found = events(folder)
     terms = judgement.parse_terms(_read(folder / TERMS), str(folder / TERMS))
-    return conclude(events, terms, events[-1].at_s, folder)
+    return conclude(found, terms, found[-1].at_s, folder)
+
+
+def events(folder: Path) -> tuple[Event, ...]:
+    """The history of a run, by its folder. Raises UsageError, InvalidFile."""
+    return history.parse(_read(folder / HISTORY), str(folder / HISTORY))
 
 
 def _read(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -15,14 +16,32 @@ from labctl.spec import Overrides
 
 @click.command()
 @lab_options
+@click.option("--files", is_flag=True, help="Every configuration file of every node, in place of the lab file.")
 @output_option
-def config(file: str | None, flags: Overrides, output: str) -> None:
-    """Print the lab file with every default filled in."""
-    from labctl import labfile, report
+def config(file: str | None, flags: Overrides, files: bool, output: str) -> None:
+    """Print the lab file with every default filled in; or, with --files, what its nodes are configured with.
 
-    wanted, _ = find_lab(file, flags)
+    Addresses and secrets are then those of a lab that was never up: they follow from its name.
+    """
+    from labctl import lab, labfile, report
+
+    wanted, of_stack = find_lab(file, flags)
+    if files:
+        _print_files(lab.files(wanted, of_stack), output)
+        return
     text = report.as_json(labfile.to_data(wanted)) + "\n" if output == "json" else labfile.to_yaml(wanted)
     click.echo(text, nl=False)
+
+
+def _print_files(files: Mapping[str, Mapping[str, str]], output: str) -> None:
+    from labctl import report
+
+    if output == "json":
+        click.echo(report.as_json(files))
+        return
+    for node, texts in files.items():
+        for path, text in texts.items():
+            click.echo(f"==> {node} {path} <==\n{text}")
 
 
 @click.command()

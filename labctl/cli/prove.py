@@ -235,12 +235,14 @@ def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how
 
     Example: labctl soak --minutes 5 --seed 7
     """
+    from labctl import runs, verdicts
     from labctl import soak as soaking
 
     scenario = _on(making.image, soaking.find(file, flags))
     engine = shared.connect()
     shared.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
     result = soaking.soak(engine, scenario, how.options(making), minutes, shared.progress(how.quiet))
+    shared.say(verdicts.tally(runs.events(Path(result.folder))))
     _tell([result], how)
     _conclude([result], how.output, hopeful=bool(making.patch))
 

@@ -84,18 +84,18 @@ def _variants(stacks: tuple[str, ...], via: tuple[Carrier, ...]) -> tuple[Varian
 
 
 def _show(found: Comparison) -> None:
-    """The table, and beneath it every remark, once."""
+    """The table, and beneath it every remark, once, with what it is about."""
     rows = []
-    remarks: dict[str, None] = {}
+    remarks: dict[tuple[str, str], list[str]] = {}
     for what, cells in found.rows.items():
         shown = [cells[each].outcome if each in cells else "" for each in found.variants]
         rows.append((what, *shown))
         for variant, cell in cells.items():
             if cell.remark:
-                remarks[f"{what}, {variant}: {cell.remark}"] = None
+                remarks.setdefault((variant, cell.remark), []).append(what)
     shared.show(shared.tables().table("", ("", *found.variants), rows))
-    for remark in remarks:
-        click.echo(remark)
+    for (variant, remark), about in remarks.items():
+        click.echo(f"{variant}, {', '.join(about)}: {remark}")
 
 
 @click.group()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from random import Random
+from typing import Any
 
 from labctl.devicestate import HINTS, ORDER, aggregate, hint
 from labctl.history import (
@@ -78,6 +79,10 @@ class World:
     slow: list[tuple[Said, Seen]] = field(default_factory=list)
     unhurt: list[str] = field(default_factory=list)
     lit: list[tuple[Looked, str]] = field(default_factory=list)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Short, for hypothesis: what happened in it is noted where it matters."""
+        printer.text(f"<a world of {len(self.events)} events>")
 
     def __post_init__(self) -> None:
         self.nodes = tuple(f"n{number}" for number in range(1, self.chance.randint(2, 4) + 1))
@@ -396,11 +401,13 @@ def silence(world: World) -> list[Event]:
 
 
 def late(world: World) -> list[Event]:
-    """A node tells of a change too late, or not at all."""
+    """A node tells of a change too late, or not at all, in a run in which its command line is asked nothing: that would
+    say otherwise meanwhile."""
     said, seen = world.chance.choice(world.slow)
     later = replace(seen, at_s=said.at_s + 1.01 + 2 * world.chance.random())
     alone = [each for each in world.events if isinstance(each, Seen) and each.node == seen.node] == [seen]
-    return _with(world, seen, *([later] if alone else world.chance.choice([(), (later,)])))
+    events = _with(world, seen, *([later] if alone else world.chance.choice([(), (later,)])))
+    return [replace(each, hints={}) if isinstance(each, Looked) else each for each in events]
 
 
 def flap(world: World) -> list[Event]:

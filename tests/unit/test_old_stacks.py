@@ -5,6 +5,7 @@ Golden files: LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_old_stacks.py.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -217,3 +218,12 @@ def test_a_dry_run_needs_no_image_and_names_those_to_build(
     assert [line.partition(":")[0] for line in builds if f"/{name}-" in line] == [f"build labctl/{name}-node"]
     steps = re.sub(r":[0-9a-f]{12}$", ":TAG", "".join(said[len(builds) :]), flags=re.MULTILINE)
     check_golden(steps, f"up-{name}.txt")
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_config_shows_every_file_of_every_node_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    files = json.loads(said_by(capsys, "config", "--stack", name, "--files", "-o", "json"))
+    assert [*files] == ["n1", "n2", "n3"]
+    golden = {f"/etc/{path.relative_to(GOLDEN / name / 'n1')}" for path in (GOLDEN / name / "n1").rglob("*.conf")}
+    assert golden <= {*files["n1"]}
+    assert "service {" in files["n2"]["/etc/corosync/corosync.conf"]
