@@ -10,13 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl import images, mirror, mmdebstrap
+from labctl import images, mirror, mmdebstrap, patches
 from labctl.blueprint import Images
 from labctl.engine import Engine
 from labctl.errors import BuildError, HostError, UsageError
-from labctl.images import Context, Patch, Recipe, System
+from labctl.images import Context, Recipe, System
 from labctl.lock import locked
 from labctl.mirror import Mirror, Way
+from labctl.patches import Patch
 from labctl.progress import Progress, step
 from labctl.stack import Stack
 
@@ -228,7 +229,7 @@ def _make(making: _Making, recipe: Recipe) -> None:
 
 def _refuse_patches(engine: Engine, stack: Stack, said: list[str], made: Mapping[str, Recipe]) -> None:
     """Raise BuildError with the reason where a build failed for its patches, and leave nothing of it behind."""
-    reason, layer = images.refusal(said), images.last_layer(said)
+    reason, layer = patches.refusal(said), patches.last_layer(said)
     if not reason:
         return
     with suppress(HostError):  # that something stands on it

@@ -19,8 +19,9 @@ from labctl.errors import LabError
 from labctl.load import Load
 from labctl.lock import claimed
 from labctl.running import Running
-from labctl.sipp import Agent, Ending, Scenario
+from labctl.sipp import Agent, Scenario
 from labctl.steps import File, StartContainer
+from labctl.transcript import Ending
 from labctl.useragent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
 from labctl.wait import Deadline, Signal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 
-from labctl import asterisk, sipp
+from labctl import asterisk, transcript
 from labctl.asterisk import Message
 from labctl.cluster import LAB_CONTEXT
 from labctl.facts import Ring
@@ -13,9 +13,9 @@ from labctl.history import Lamp, Line, Notified, Said, Seen
 from labctl.history import Ring as RingEvent
 from labctl.journal import Journal
 from labctl.phoneline import PhoneLine
-from labctl.sipp import SipMessage
 from labctl.spec import Lab
 from labctl.stack import Stack
+from labctl.transcript import SipMessage
 
 
 class Recorder:
@@ -73,9 +73,9 @@ class Recorder:
     def _notified(self, phone: str, message: SipMessage, at_s: float) -> None:
         event = message.header("Event").partition(";")[0]
         if event == "message-summary" and message.body:
-            told = sipp.message_summary(message.body)
+            told = transcript.message_summary(message.body)
             self._journal.write(Lamp(at_s, phone, told.new, told.old))
         elif event == "dialog" and message.body:
             watched = re.search(r"sip:([^@>]+)@", message.header("From"))
             extension = watched[1] if watched else ""
-            self._journal.write(Notified(at_s, phone, extension, sipp.dialog_state(message.body)))
+            self._journal.write(Notified(at_s, phone, extension, transcript.dialog_state(message.body)))

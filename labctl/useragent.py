@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from labctl import sipp
+from labctl import sipp, transcript
 from labctl.engine import ExecStream
 from labctl.errors import LabError
-from labctl.sipp import Agent, Ending, SipMessage, Transcript
+from labctl.sipp import Agent
+from labctl.transcript import Ending, SipMessage, Transcript
 from labctl.wait import Deadline, Signal
 
 ANSWER_TIMEOUT_S = 5.0
@@ -52,7 +53,7 @@ class UserAgent(Transcript):
         self._thread.start()
 
     def _read(self) -> None:
-        splitter = sipp.LogSplitter()
+        splitter = transcript.LogSplitter()
         if self._stream:
             for data in self._stream:
                 for message in splitter.feed(data):

@@ -18,7 +18,8 @@ from labctl import lab as verbs
 from labctl.build import Options
 from labctl.engine import Engine
 from labctl.errors import BuildError
-from labctl.images import MODULE, NODE, PATCHED, Patch
+from labctl.images import MODULE, NODE, PATCHED
+from labctl.patches import Patch
 from labctl.progress import Silent
 from labctl.sources import find_lab, find_stack
 from labctl.spec import Overrides

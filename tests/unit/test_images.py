@@ -7,19 +7,7 @@ from typing import Any
 import pytest
 
 from labctl import images
-from labctl.images import (
-    ASTERISK,
-    BASE,
-    COROSYNC,
-    MODULE,
-    NODE,
-    PHONE,
-    PHONE_BASE,
-    SYSTEM,
-    WHOLE,
-    Context,
-    Recipe,
-)
+from labctl.images import ASTERISK, BASE, COROSYNC, MODULE, NODE, PHONE, PHONE_BASE, SYSTEM, WHOLE, Context, Recipe
 from labctl.stack import Stack
 from tests.unit.labs import stack
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from labctl import build, images
+from labctl import build, images, patches
 from labctl.errors import InvalidFile, UsageError
-from labctl.images import ASTERISK, MODULE, NODE, PATCHED, PHONE, Patch, Recipe
+from labctl.images import ASTERISK, MODULE, NODE, PATCHED, PHONE, Recipe
+from labctl.patches import Patch
 from labctl.stack import Stack
 from tests.unit.labs import stack
 from tests.unit.test_images import CONTEXTS, changed
@@ -160,12 +161,12 @@ def test_why_patches_were_not_built_is_what_their_script_said() -> None:
         "Removing intermediate container a07f312aefcc",
         "The command '/bin/sh -c build-patched' returned a non-zero code: 1",
     ]
-    assert images.refusal(said) == "fix.patch does not apply:\n  Hunk #1 FAILED at 311."
-    assert images.last_layer(said) == "f53930420672"
-    assert (images.refusal(said[:5]), images.last_layer(said[:1])) == ("", "")
+    assert patches.refusal(said) == "fix.patch does not apply:\n  Hunk #1 FAILED at 311."
+    assert patches.last_layer(said) == "f53930420672"
+    assert (patches.refusal(said[:5]), patches.last_layer(said[:1])) == ("", "")
 
 
 def test_a_long_reason_is_cut() -> None:
-    lines = images.refusal(["labctl: it does not compile:", *["error"] * 100]).splitlines()
-    assert lines[-1] == f"  ... and {101 - images.REFUSAL_LINES} lines more"
-    assert len(lines) == images.REFUSAL_LINES + 1
+    lines = patches.refusal(["labctl: it does not compile:", *["error"] * 100]).splitlines()
+    assert lines[-1] == f"  ... and {101 - patches.REFUSAL_LINES} lines more"
+    assert len(lines) == patches.REFUSAL_LINES + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labctl.phoneline import PhoneLine
-from labctl.sipp import SipMessage
+from labctl.transcript import SipMessage
 
 
 def message(start: str, cseq: str, *, sent: bool, call: str = "c1", body: str = "", **headers: str) -> SipMessage:

@@ -11,7 +11,7 @@ from labctl.history import Event, Lamp, Line, Notified, Said, Seen
 from labctl.history import Ring as RingEvent
 from labctl.journal import Journal
 from labctl.recorder import Recorder
-from labctl.sipp import SipMessage, parse_message
+from labctl.transcript import SipMessage, parse_message
 from tests.unit.labs import lab, stack
 from tests.unit.test_sipp import read
 

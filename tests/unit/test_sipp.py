@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from labctl import sipp, tshark
-from labctl.sipp import Agent, Ending, LogSplitter, MessageSummary, SipMessage
+from labctl import sipp, transcript, tshark
+from labctl.sipp import Agent
+from labctl.transcript import Ending, LogSplitter, MessageSummary, SipMessage
 from tests.unit.labs import DATA
 
 AGENT = Agent("alice", "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "/tone")
@@ -52,29 +53,30 @@ def test_times_are_in_order() -> None:
 
 def test_dialog_states_of_a_watched_call() -> None:
     bodies = [each.body for each in read("watch")[0] if each.method == "NOTIFY"]
-    states = [sipp.dialog_state(each) for each in bodies if each]
+    states = [transcript.dialog_state(each) for each in bodies if each]
     assert states[:4] == ["terminated", "early", "confirmed", "terminated"]
 
 
 @pytest.mark.parametrize("body", ["", "<dialog-info", "Messages-Waiting: yes"])
 def test_what_is_no_dialog_info_is_told_so(body: str) -> None:
     with pytest.raises(ValueError, match="dialog-info"):
-        sipp.dialog_state(body)
+        transcript.dialog_state(body)
 
 
 def test_lamp_goes_on_with_the_first_message() -> None:
     bodies = [each.body for each in read("mailbox")[0] if each.method == "NOTIFY"]
-    before, after = sipp.message_summary(bodies[0]), sipp.message_summary(bodies[-1])
+    before, after = transcript.message_summary(bodies[0]), transcript.message_summary(bodies[-1])
     assert after == MessageSummary(True, before.new + 1, 0)
 
 
 def test_lamp_that_is_off_has_no_new_messages() -> None:
-    assert sipp.message_summary("Messages-Waiting: no\r\nVoice-Message: 0/2 (0/0)\r\n") == MessageSummary(False, 0, 2)
+    body = "Messages-Waiting: no\r\nVoice-Message: 0/2 (0/0)\r\n"
+    assert transcript.message_summary(body) == MessageSummary(False, 0, 2)
 
 
 def test_what_is_no_message_summary_is_told_so() -> None:
     with pytest.raises(ValueError, match="message-summary"):
-        sipp.message_summary("<dialog-info/>")
+        transcript.message_summary("<dialog-info/>")
 
 
 def test_refused_call_ends_with_its_status_and_code_1() -> None:
