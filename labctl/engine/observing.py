@@ -60,11 +60,6 @@ class Observing(Access):
         configs = [config for each in networks for config in (each["IPAM"].get("Config") or [])]
         return [config["Subnet"] for config in configs if "Subnet" in config]
 
-    def exit_code(self, container: str) -> int:
-        """The exit code of a container that has ended."""
-        with translated(f"inspect {container}"):
-            return int(self._api.inspect_container(container)["State"]["ExitCode"])
-
 
 def _network(raw: Any) -> Network:
     labels = raw.get("Labels") or {}
