@@ -23,6 +23,15 @@ CONNECT = ["socat", "-", "TCP:127.0.0.1:5038,retry=2000,interval=0.02"]
 USER = "labctl"
 ACTION_TIMEOUT_S = 10.0
 
+NUDGE_S = 0.1
+NUDGES = 2
+"""After anything was sent or received, so many Pings follow, so far apart. Asterisk wakes a session for an event by a
+signal, which is lost where it comes just before the session waits (get_input in main/manager.c): in one change of 2000
+the event then stays there until the session is spoken to again."""
+
+_NUDGE = "nudge"
+FOREVER_S = 3600.0
+
 
 class Stream(Protocol):
     """What a connection needs of a stream."""
@@ -50,11 +59,14 @@ class Connection:
         self._answers: dict[str, Message] = {}
         self._numbers = itertools.count(1)
         self._secret = secret
+        self._activity = Signal()
         self._thread = threading.Thread(target=self._read, name=f"ami-{node}", daemon=True)
+        self._nudger = threading.Thread(target=self._nudge, name=f"ami-{node}-nudge", daemon=True)
 
     def open(self) -> None:
         """Start to read, and log in as soon as Asterisk greets."""
         self._thread.start()
+        self._nudger.start()
 
     def close(self) -> None:
         """Hang up."""
@@ -64,11 +76,15 @@ class Connection:
     def send(self, action: str, **headers: str) -> str:
         """Send an action without waiting; the id to wait for its answer by. Raises LabError."""
         number = str(next(self._numbers))
+        self._send(action, {"ActionID": number, **headers})
+        self._activity.notify()
+        return number
+
+    def _send(self, action: str, headers: dict[str, str]) -> None:
         try:
-            self._stream.send(render_action(action, {"ActionID": number, **headers}).encode())
+            self._stream.send(render_action(action, headers).encode())
         except OSError:
             raise LabError(f"{self.node}: the manager connection is gone") from None
-        return number
 
     def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
@@ -97,9 +113,25 @@ class Connection:
                     self._take(message)
         self.ended = True
         self._signal.notify()
+        self._activity.notify()
         self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
 
+    def _nudge(self) -> None:
+        """Have Asterisk hand out what it may have kept back, a moment after anything was said."""
+        seen = 0
+        with suppress(LabError):
+            while not self.ended:
+                self._activity.wait_beyond(seen, Deadline(FOREVER_S))
+                for _ in range(NUDGES):
+                    seen = self._activity.count
+                    if self.ended or self._activity.wait_beyond(seen, Deadline(NUDGE_S)):
+                        break  # it is still being talked: that will do
+                    self._send("Ping", {"ActionID": _NUDGE})
+
     def _take(self, message: Message) -> None:
+        if message.get("ActionID") == _NUDGE:
+            return
+        self._activity.notify()
         if "Greeting" in message:
             self.send("Login", Username=USER, Secret=self._secret)
         elif "Response" in message:
