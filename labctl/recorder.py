@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 
@@ -28,6 +29,7 @@ class Recorder:
         self._names = {node.nodeid: node.name for node in lab.nodes}
         self._lines = {phone.name: PhoneLine() for phone in lab.phones}
         self._said: dict[str, str] = {}
+        self._lag_s = math.inf
         self._lock = threading.Lock()
 
     def device(self, phone: str) -> str:
@@ -51,8 +53,8 @@ class Recorder:
 
     def phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received."""
-        at_s = self._journal.now_s()
         with self._lock:
+            at_s = self._when(message)
             self._tell(phone, self._lines[phone].feed(message), at_s)
         if message.method == "NOTIFY" and not message.sent:
             self._notified(phone, message, at_s)
@@ -64,6 +66,16 @@ class Recorder:
                 self._lines[phone.name].drop_calls()
                 if phone.name in self._said:
                     self._tell(phone.name, self._lines[phone.name].state, self._journal.now_s())
+
+    def _when(self, message: SipMessage) -> float:
+        """When a phone's message was sent or received, by the phones' own clock.
+
+        labctl hears of it later; how much later varies with the load. What it has heard of soonest so far tells how
+        far the two clocks are apart.
+        """
+        now_s = self._journal.now_s()
+        self._lag_s = min(self._lag_s, now_s - message.at_s)
+        return round(message.at_s + self._lag_s, 6)
 
     def _tell(self, phone: str, state: str, at_s: float) -> None:
         if self._said.get(phone) != state:

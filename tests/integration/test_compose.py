@@ -42,11 +42,16 @@ def state(file: Path, node: str) -> str:
     return {hint.extension: hint.state for hint in hints}.get("mystate", "")
 
 
+NODES = {"three-node": ("n1", "n3", 3), "two-sites": ("east1", "east2", 2)}
+"""Of each shipped lab two nodes of a cluster, and how many are in it."""
+
+
 def test_state_crosses_in_a_lab_that_compose_brought_up(project: Path) -> None:
+    origin, observer, members = NODES[project.stem]
     deadline = Deadline(30)
-    while state(project, "n1") == "" or state(project, "n3") == "":
+    while state(project, origin) == "" or state(project, observer) == "":
         assert not deadline.passed, "Asterisk did not boot"
-    change = "until asterisk -rx 'corosync show members' | grep -c Nodeid | grep -qx 3; do :; done;"
-    compose(project, "exec", "-T", "n1", "sh", "-c", change + "asterisk -rx 'devstate change Custom:mystate BUSY'")
-    while state(project, "n3") != "Busy":
+    change = f"until asterisk -rx 'corosync show members' | grep -c Nodeid | grep -qx {members}; do :; done;"
+    compose(project, "exec", "-T", origin, "sh", "-c", change + "asterisk -rx 'devstate change Custom:mystate BUSY'")
+    while state(project, observer) != "Busy":
         assert not deadline.passed, "the state did not cross"

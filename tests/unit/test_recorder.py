@@ -235,3 +235,15 @@ def test_a_mailbox_as_sipp_left_it() -> None:
     assert (lamps[0], lamps[-1]) == (Lamp(0.0, "carol", 1, 0), Lamp(0.0, "carol", 2, 0))
     said = [event.state for event in heard.told() if isinstance(event, Said)]
     assert said[:2] == ["UNAVAILABLE", "NOT_INUSE"]
+
+
+def test_what_a_phone_does_has_the_time_of_its_own_clock_however_late_it_is_heard_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = Heard()
+    times = iter([10.0, 12.5])
+    monkeypatch.setattr(heard.journal, "now_s", lambda: next(times))
+    rings = message("SIP/2.0 180 Ringing", "INVITE", sent=True)
+    talks = message("SIP/2.0 200 OK", "INVITE", sent=True)
+    heard.phone("alice", replace(rings, at_s=1000.0), replace(talks, at_s=1000.1))
+    assert [event.at_s for event in heard.journal.events] == [10.0, 10.1]
