@@ -187,7 +187,7 @@ def course(events: Sequence[Event], _limits: Limits) -> Verdict:
 
 
 def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
-    """No call is lost and both hear each other, but for calls through a node that had a fault while they lasted."""
+    """No call is lost and both hear each other, but for those that a fault was in the way of while they lasted."""
     findings: list[Finding] = []
     over = any(isinstance(event, Over) for event in events)
     spared = 0
@@ -231,16 +231,16 @@ def _saturation(load: Load) -> Finding:
 
 
 def _touched(events: Sequence[Event], nodes: Sequence[str], since_s: float, until_s: float) -> bool:
-    """Whether any of the nodes had a fault, or was gone, at any time from then until then."""
+    """Whether a fault could have broken a call through the nodes at any time from then until then."""
     replay = Replay(beginning(events))
-    broken: set[str] = set()
+    broken = False
     for event in events:
-        if event.at_s > since_s and broken & set(nodes):
+        if event.at_s > since_s and broken:
             return True
         if event.at_s > until_s:
             return False
         replay.take(event)
-        broken = replay.gone | {node for touched in replay.faults.values() for node in touched}
+        broken = replay.breaks_calls(nodes)
     return False
 
 

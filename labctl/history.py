@@ -133,7 +133,8 @@ class Line:
 class Fault:
     """A fault is in force from now on; `nodes` are those it touches.
 
-    `unasked`: pairs of nodes, first who sends, between which no question of DUNDi's crosses.
+    `unasked`: pairs of nodes, first who sends, between which no question of DUNDi's crosses. `uncalled`: those between
+    which no call does; None where the nodes themselves are at fault, and with them every call that goes through one.
     """
 
     at_s: float
@@ -141,6 +142,7 @@ class Fault:
     what: str
     nodes: tuple[str, ...]
     unasked: tuple[tuple[str, str], ...] = ()
+    uncalled: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)

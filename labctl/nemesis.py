@@ -174,7 +174,8 @@ class Nemesis(Ground):
 
     def _inflict(self, fault: Fault) -> None:
         unasked = tuple(sorted(fault.blocks(faults.DUNDI))) if self.lab.sites else ()
-        self.journal.write(FaultEvent(self.journal.now_s(), fault.name, fault.what, fault.nodes, unasked))
+        uncalled = tuple(sorted(fault.blocks(faults.SIP))) if fault.kind in ("partition", "cut") else None
+        self.journal.write(FaultEvent(self.journal.now_s(), fault.name, fault.what, fault.nodes, unasked, uncalled))
         self._faults[fault.name] = fault
         self._disturbed = True
         try:

@@ -29,6 +29,7 @@ class Replay:
     gone: set[str] = field(default_factory=set)
     faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unasked: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    uncalled: dict[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
     broken_until_s: float = float("-inf")
 
     def take(self, event: Event) -> None:
@@ -45,12 +46,14 @@ class Replay:
                 self.gone.discard(node)
                 self.broken_until_s = at_s
                 self._forget()
-            case Fault(fault=fault, nodes=nodes, unasked=unasked):
+            case Fault(fault=fault, nodes=nodes, unasked=unasked, uncalled=uncalled):
                 self.faults[fault] = nodes
+                self.uncalled[fault] = uncalled
                 self.unasked[fault] = frozenset(unasked)
             case Healed(fault=fault, at_s=at_s):
                 self.faults.pop(fault, None)
                 self.unasked.pop(fault, None)
+                self.uncalled.pop(fault, None)
                 self.broken_until_s = at_s
                 self._forget()
             case _:
@@ -62,6 +65,17 @@ class Replay:
             for spoken in self.lately.values():
                 for words in spoken.values():
                     del words[:-1]
+
+    def breaks_calls(self, nodes: Iterable[str]) -> bool:
+        """Whether a call through these nodes may be lost now: one of them is gone or at fault, or two are cut apart."""
+        through = set(nodes)
+        cut = [pair for pairs in self.uncalled.values() for pair in pairs or ()]
+        at_fault = (touched for fault, touched in self.faults.items() if self.uncalled.get(fault) is None)
+        return bool(
+            through & self.gone
+            or any(through & {*touched} for touched in at_fault)
+            or any({*pair} <= through for pair in cut)
+        )
 
     def whole(self, at_s: float, settle_s: float) -> bool:
         """Whether nothing is broken, and has not been for `settle_s`."""
