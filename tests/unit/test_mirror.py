@@ -129,13 +129,15 @@ def test_an_image_of_the_base_is_taken_only_where_that_is_asked_for(keyring: Pat
     assert asked == [OLD.base]
 
 
-def test_each_that_was_tried_says_why_it_failed(archive: Path, keyring: Path) -> None:
+def test_each_that_was_tried_says_why_it_failed(archive: Path, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     way, why = find(archive / "none", insecure=True)
     assert way is None
     assert "the image debian/eol:squeeze: within Docker, its apt does not see the folder" in why
     assert f"mmdebstrap from copy://{archive}/none (named by --mirror): {archive}/none/dists/squeeze/Release is" in why
-    _, tried = mirror.find(replace(OLD, suite="lenny"), "", insecure=True, take_image=refuse)
-    assert "the image debian/eol:squeeze: not here, and no registry gives debian/eol:squeeze" in tried
+    monkeypatch.setattr(mirror, "ask", lambda *asked: (f"it has no {asked[1]}", False))
+    _, tried = mirror.find(OLD, "", insecure=True, take_image=refuse)
+    assert tried[0] == "the image debian/eol:squeeze: not here, and no registry gives debian/eol:squeeze"
+    assert tried[1].endswith(": it has no squeeze")
 
 
 def test_who_gets_nothing_is_told_how_to_go_on() -> None:
