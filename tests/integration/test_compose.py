@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from labctl.asterisk import parse_hints
+from labctl.blueprint import free_subnet
+from labctl.engine import Engine
 from labctl.wait import Deadline
 
 pytestmark = pytest.mark.docker
@@ -24,12 +27,18 @@ def compose(file: Path, *arguments: str) -> str:
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
-def project(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A shipped lab, brought up by Compose and taken away again."""
+def project(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Iterator[Path]:
+    """A shipped lab, brought up by Compose and taken away again. Where a lab of that name runs, and has its addresses,
+    its file is as labctl would have written it now: with others."""
     found = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
     if found.returncode != 0:
         pytest.skip("Docker Compose v2 is not installed")
-    file: Path = request.param
+    shipped: Path = request.param
+    text = shipped.read_text("utf-8")
+    network = str(yaml.safe_load(text)["networks"]["lab"]["ipam"]["config"][0]["subnet"])
+    free = free_subnet(shipped.stem, engine.subnets())
+    file = tmp_path / shipped.name
+    file.write_text(text.replace(network.removesuffix("0/24"), free.removesuffix("0/24")), "utf-8")
     try:
         compose(file, "up", "--detach", "--no-build")
         yield file
