@@ -71,15 +71,7 @@ class Secrets:
 
     def rsa(self, owner: str) -> tuple[str, str]:
         """A pair of RSA keys, private and public, in PEM. DUNDi takes 1024 bits and no other number (pbx_dundi.c)."""
-        from Crypto.PublicKey import RSA  # noqa: PLC0415 - only labs of several sites need it
-
-        numbers = itertools.count()
-
-        def random(length: int) -> bytes:
-            return hashlib.shake_256(f"{self.seed}/rsa/{owner}/{next(numbers)}".encode()).digest(length)
-
-        key = RSA.generate(DUNDI_KEY_BITS, randfunc=random)
-        return f"{key.export_key().decode()}\n", f"{key.public_key().export_key().decode()}\n"
+        return _rsa(self.seed, owner)
 
     def pin(self, mailbox: str) -> str:
         """A mailbox's PIN, four digits."""
@@ -134,6 +126,20 @@ def address(subnet: str, nodeid: int) -> str:
 def phones_address(subnet: str) -> str:
     """The address of the container that holds the phones."""
     return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 2])
+
+
+@cache
+def _rsa(seed: str, owner: str) -> tuple[str, str]:
+    """A key takes tenths of a second to make, and each node of a lab has it."""
+    from Crypto.PublicKey import RSA  # noqa: PLC0415 - only labs of several sites need it
+
+    numbers = itertools.count()
+
+    def random(length: int) -> bytes:
+        return hashlib.shake_256(f"{seed}/rsa/{owner}/{next(numbers)}".encode()).digest(length)
+
+    key = RSA.generate(DUNDI_KEY_BITS, randfunc=random)
+    return f"{key.export_key().decode()}\n", f"{key.public_key().export_key().decode()}\n"
 
 
 def free_subnet(name: str, taken: Iterable[str]) -> str:
