@@ -68,16 +68,18 @@ class Chaos:
         everyone = len(live) == len(self._lab.nodes)  # a filter can be put only on a node that runs
         rest = [each.name for each in self._lab.nodes if each.name != node]
         traffic = self._random.choice(("all", "totem" if self._lab.rings else "sip"))
+        settle: tuple[str, dict[str, Any]] = ("settle", {})
         asterisk = ("restart", {"node": node, "service": "asterisk"})
         faults: list[list[tuple[str, dict[str, Any]]]] = [
             *([[("partition", {"groups": [[node], rest], "traffic": traffic})]] if everyone else []),
             [("cut", {"sender": node, "receiver": other})],
             [("pause", {"node": node})],
-            [("kill", {"node": node})],
-            [("stop", {"node": node})],
-            [("kill", {"node": node, "service": "asterisk"})],
+            # Asterisk writes its database once a second: one that is ended sooner has another state than it said last.
+            [settle, ("kill", {"node": node})],
+            [settle, ("stop", {"node": node})],
+            [settle, ("kill", {"node": node, "service": "asterisk"})],
             # Its module never finds the new Corosync; what an operator then does is to restart Asterisk.
-            *([[("kill", {"node": node, "service": "corosync"}), asterisk]] if self._lab.rings else []),
+            *([[settle, ("kill", {"node": node, "service": "corosync"}), asterisk]] if self._lab.rings else []),
             [("iface_down", {"node": node})],
             [("impair", {"node": node, "loss": float(self._random.choice((5, 20)))})],
         ]
