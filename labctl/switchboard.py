@@ -18,6 +18,9 @@ from labctl.wait import Deadline
 ANSWER_S = 10.0
 """How long a phone may take to see what another did; it takes milliseconds."""
 
+GIVE_UP_S = 3.0
+"""How long a caller who gives up waits for its node to agree: two retransmissions."""
+
 NEVER_MS = 600_000
 LOAD_QUIET_S = 0.2
 PACKETS_A_SECOND = 50
@@ -252,9 +255,17 @@ class Switchboard(Ground):
             yield
         except LabError as error:
             self._calls.remove(call)
-            call.calling.kill()
+            self._give_up(call)
             self._ended(call.name, error.message)
             raise
+
+    def _give_up(self, call: Conversation) -> None:
+        """Have the caller cancel or hang up as a person would: a node that is not told goes on with the call. One that
+        does not answer is gone, and with it the call."""
+        call.calling.nudge()
+        with suppress(LabError):
+            call.calling.finish(Deadline(GIVE_UP_S))
+        call.calling.kill()
 
     def _finish(self, call: Conversation, wanted: bool = True) -> None:
         """The call is over when the caller's agent has ended."""
@@ -262,10 +273,10 @@ class Switchboard(Ground):
         try:
             ending = call.calling.finish(Deadline(ANSWER_S))
         except LabError as error:
+            call.calling.kill()
             self._ended(call.name, error.message)
             if not self._spared(call):
                 raise
-            call.calling.kill()
         else:
             self._ended(call.name, "" if not ending.code or not wanted else str(ending))
 
@@ -277,8 +288,7 @@ class Switchboard(Ground):
         """What still goes on when the run ends is cut off."""
         for call in list(self._calls):
             self._calls.remove(call)
-            with suppress(LabError):
-                call.calling.nudge()
+            call.calling.nudge()
             self._ended(call.name, "it was still going on when the run ended")
 
     def _heard(self, agent: UserAgent) -> int:
