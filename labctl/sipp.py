@@ -18,6 +18,10 @@ RECEIVE_TIMEOUT_MS = 5000
 
 RINGING_TIMEOUT_MS = 60_000
 LAST_NOTIFY_MS = 500
+
+AGAIN_MS = 32_000
+"""How long a request may come again whose answer was lost: 64 times T1 (RFC 3261, 17.2.2)."""
+
 LEAVE_MS = 1500
 """How long a phone waits for an answer to its good-bye, which is two retransmissions: its node may be gone."""
 
@@ -95,7 +99,7 @@ def register(agent: Agent, expires_s: int) -> Scenario:
 
 def line(agent: Agent, ring_ms: int) -> Scenario:
     """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY."""
-    return _render("line", agent, ring_ms=max(1, ring_ms), longest_ms=LONGEST_MS)
+    return _render("line", agent, ring_ms=max(1, ring_ms), longest_ms=LONGEST_MS, again_ms=AGAIN_MS)
 
 
 def storm(agent: Agent, expires_s: int, port: int) -> Scenario:

@@ -56,6 +56,18 @@ class Transcript:
 
     def __init__(self) -> None:
         self.messages: list[SipMessage] = []
+        self._transactions: set[tuple[str, str]] = set()
+
+    def add(self, message: SipMessage) -> bool:
+        """Whether a message is new. A request that came in before is not: it comes again where its answer was lost,
+        and tells what was, not what is (RFC 3261, 17.2.3)."""
+        transaction = (message.header("Via"), message.method)
+        if message.method and not message.sent:
+            if transaction in self._transactions:
+                return False
+            self._transactions.add(transaction)
+        self.messages.append(message)
+        return True
 
     def received(self, method: str) -> list[SipMessage]:
         """The requests of that method that came in so far, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,6 +17,9 @@ from labctl.wait import Deadline, Signal
 
 ANSWER_TIMEOUT_S = 5.0
 """How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
+
+ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
+"""What a phone answers at any time, and again if it comes again."""
 
 _REFUSED = 300
 _UNAUTHORIZED = 401
@@ -57,8 +61,8 @@ class UserAgent(Transcript):
         if self._stream:
             for data in self._stream:
                 for message in splitter.feed(data):
-                    self.messages.append(message)
-                    self._on_message(self.agent.name, message)
+                    if self.add(message):
+                        self._on_message(self.agent.name, message)
                 self._signal.notify()
         self.ending = splitter.ending()
         self._signal.notify()
@@ -128,7 +132,11 @@ class UserAgent(Transcript):
             raise Refused(f"{self}: {direction}: {self.answer_line('INVITE')}")
 
     def drain(self) -> None:
-        """Have it end as soon as its calls are over."""
+        """Have it end as soon as its calls are over, whether or not what it has acknowledged may come again."""
+        since_s = time.time() - sipp.AGAIN_MS / 1000
+        requests = [each for method in ACKNOWLEDGED for each in self.received(method) if each.at_s > since_s]
+        for call_id in {each.header("Call-ID") for each in requests}:
+            self._order(sipp.nudge(self.agent, call_id, next(self._nudges)))
         self._order("drain\n")
 
     def kill(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from labctl import sipp, transcript, tshark
 from labctl.sipp import Agent
-from labctl.transcript import Ending, LogSplitter, MessageSummary, SipMessage
+from labctl.transcript import Ending, LogSplitter, MessageSummary, SipMessage, Transcript
 from tests.unit.labs import DATA
 
 AGENT = Agent("alice", "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "/tone")
@@ -125,3 +125,19 @@ def test_tone_is_one_second_of_text() -> None:
     tone = sipp.tone()
     assert len(tone) == 8000
     assert tone.isascii()
+
+
+@pytest.mark.parametrize(
+    ("start", "sent", "kept"),
+    [
+        ("NOTIFY sip:alice@192.0.2.9 SIP/2.0", False, 2),
+        ("OPTIONS sip:alice@192.0.2.9 SIP/2.0", False, 2),
+        ("NOTIFY sip:alice@192.0.2.9 SIP/2.0", True, 4),
+        ("SIP/2.0 180 Ringing", False, 4),
+    ],
+)
+def test_a_request_that_comes_again_tells_nothing_new(start: str, sent: bool, kept: int) -> None:
+    heard = Transcript()
+    for branch in ("z9hG4bK-1", "z9hG4bK-1", "z9hG4bK-2", "z9hG4bK-1"):
+        heard.add(SipMessage(0.0, sent, start, (("Via", f"SIP/2.0/UDP 192.0.2.1;branch={branch}"),), ""))
+    assert len(heard.messages) == kept
