@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from labctl.spec import Lab
 
 
@@ -62,31 +65,33 @@ def _lab(context: click.Context) -> Lab | None:
         return None
 
 
-def complete_stack(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
+def complete_stack(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
     """The shipped stacks, and files."""
-    from click.shell_completion import CompletionItem
-
     from labctl.sources import shipped_stacks
 
-    return [*(name for name in shipped_stacks() if name.startswith(word)), CompletionItem(word, type="file")]
+    return _names_and_files(shipped_stacks(), word)
 
 
-def complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
+def complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
     """The shipped labs, and files."""
-    from click.shell_completion import CompletionItem
-
     from labctl.sources import shipped_labs
 
-    return [*(name for name in shipped_labs() if name.startswith(word)), CompletionItem(word, type="file")]
+    return _names_and_files(shipped_labs(), word)
 
 
-def complete_scenario(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Any]:
+def complete_scenario(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
     """The shipped scenarios, and files."""
-    from click.shell_completion import CompletionItem
-
     from labctl.sources import shipped_scenarios
 
-    return [*(name for name in shipped_scenarios() if name.startswith(word)), CompletionItem(word, type="file")]
+    return _names_and_files(shipped_scenarios(), word)
+
+
+def _names_and_files(names: Iterable[str], word: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    # All of one kind: click takes a list that begins with a string for one of strings.
+    found = [CompletionItem(name) for name in names if name.startswith(word)]
+    return [*found, CompletionItem(word, type="file")]
 
 
 def complete_fault(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:

@@ -16,7 +16,9 @@ from tests.unit.labs import lab, stack
 def offered(*words: str) -> list[str]:
     """What completes the last word."""
     completion = ShellComplete(cli.command_line, {}, "labctl", "_LABCTL_COMPLETE")
-    return [item.value for item in completion.get_completions([*words[:-1]], words[-1]) if item.type == "plain"]
+    items = completion.get_completions([*words[:-1]], words[-1])
+    assert all(isinstance(item.value, str) for item in items)
+    return [item.value for item in items if item.type == "plain"]
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +62,8 @@ def test_without_an_engine_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(engine, "connect", connect)
     assert offered("call", "") == []
     assert offered("wait", "--for", "state=") == []
+
+
+def test_what_is_shipped_and_files() -> None:
+    assert offered("run", "part") == ["partition-heal"]
+    assert offered("up", "-f", "tw") == ["two-sites"]
