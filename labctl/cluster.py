@@ -69,7 +69,7 @@ class Cluster:
     def connection(self, node: str) -> ami.Connection:
         """The connection to a node. Raises LabError if there is none."""
         if node not in self._connections:
-            raise LabError(f"{node} is not running", "labctl up mends it")
+            raise LabError(f"{node} is not running", f"labctl up --name {self.lab.name} mends it")
         return self._connections[node]
 
     def listen(self, listener: Callable[[str, float, Message], None]) -> None:
@@ -145,19 +145,20 @@ class Cluster:
 
     # Ready
 
-    def await_ready(self, deadline: Deadline) -> None:
+    def await_ready(self, deadline: Deadline, mend: Callable[[str], None] | None = None) -> None:
         """Return when every node is booted, quorate, and sees every member in its ring and its module.
 
-        Raises NotReady as soon as a container has ended, or at the deadline; it says which node lacks
-        what, and shows the last lines of that node's log.
+        `mend` is called, once at most, with each node whose module will never find its ring again. Raises NotReady as
+        soon as a container has ended, or at the deadline; it says which node lacks what, and shows the last lines of
+        that node's log.
         """
         with ThreadPoolExecutor(max_workers=len(self.lab.nodes)) as pool:
-            lacks = list(pool.map(lambda node: self._await_node(node, deadline), self.lab.nodes))
+            lacks = list(pool.map(lambda node: self._await_node(node, deadline, mend), self.lab.nodes))
         missing = {node.name: what for node, what in zip(self.lab.nodes, lacks, strict=True) if what}
         if missing:
             raise self.not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
 
-    def _await_node(self, node: Node, deadline: Deadline) -> list[str]:
+    def _await_node(self, node: Node, deadline: Deadline, mend: Callable[[str], None] | None) -> list[str]:
         """What the node still lacks at the deadline, or when its container has ended; empty once it is ready."""
         if node.name not in self._connections:
             return ["its container does not run"]
@@ -171,6 +172,9 @@ class Cluster:
         if self._lacks(node):
             self._logs.follow(node.name, self._containers[node.name].id)
         while lacks := self._lacks_now(node, deadline):
+            if mend and self._stack.lost_ring and self._stack.lost_ring in lacks[0]:
+                mend(node.name)
+                return self._await_node(node, deadline, None)
             if deadline.passed or self._has_ended(node.name):
                 return lacks
         return []

@@ -39,7 +39,7 @@ class Fault:
 
     `scripts` and `undo`: node -> shell commands. `container` is what is done to the containers of `nodes`: kill, stop
     or pause. `blocked` are the pairs between which `traffic` does not cross. `absent` are nodes whose Corosync is in no
-    ring. `passes` is true where a supervisor undoes it at once.
+    ring. `passes` is true where a supervisor undoes it at once. `daemon` is the one that it is of, where it is of one.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Fault:
     traffic: str = EVERY
     absent: tuple[str, ...] = ()
     passes: bool = False
+    daemon: str = ""
 
     def blocks(self, traffic: str) -> frozenset[Pair]:
         """The pairs between which that kind of traffic does not cross."""
@@ -123,7 +124,7 @@ def service(name: str, kind: str, node: str, daemon: str, addresses: Mapping[str
     orders = {
         "kill": f"sv kill {folder}",
         "stop": f"sv -w 10 force-stop {folder}",
-        "restart": f"sv -w 10 restart {folder}",
+        "restart": restart_script(daemon),
     }
     fault = Fault(
         name,
@@ -134,8 +135,14 @@ def service(name: str, kind: str, node: str, daemon: str, addresses: Mapping[str
         {node: f"sv up {folder}"},
         absent=(node,) if kind == "stop" and daemon == "corosync" else (),
         passes=kind != "stop",
+        daemon=daemon,
     )
     return fault if fault.passes else _recorded(fault)
+
+
+def restart_script(daemon: str) -> str:
+    """Ends one daemon of a node in an orderly way, and starts it again."""
+    return f"sv -w 10 restart /etc/service/{daemon}"
 
 
 @dataclass(frozen=True)

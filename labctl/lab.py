@@ -7,7 +7,7 @@ import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from labctl import blueprint, build, compose, labfile, plan
+from labctl import blueprint, build, compose, labfile, plan, sabotage
 from labctl.blueprint import ROLE_NODE, ROLE_PHONES, Blueprint, Images
 from labctl.cluster import Cluster
 from labctl.document import Document
@@ -99,8 +99,16 @@ def up(
                 cluster = Cluster(engine, after)
                 cluster.open()
             deadline = Deadline(timeout_s)
+
+            def mend(node: str) -> None:
+                with step(
+                    progress, f"restart Asterisk on {node}, whose {stack.cluster_module} has lost Corosync for good"
+                ):
+                    sabotage.restart(engine, lab.name, node, "asterisk")
+                    cluster.reconnect(node, deadline)
+
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
-                cluster.await_ready(deadline)
+                cluster.await_ready(deadline, mend)
             crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
             return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings), tuple(routes))
         finally:
@@ -218,11 +226,13 @@ def load(engine: Engine, name: str | None) -> Running:
         name = known[0]
     if name not in known:
         there = ", ".join(known) or "none"
-        raise LabError(f"no lab `{name}` is up (here: {there})", f"labctl up --name {name}")
+        raise UsageError(f"no lab `{name}` is up (here: {there})", f"labctl up --name {name}")
     seen = engine.observe(name)
     spec = next((each.spec for each in seen.containers if each.role == ROLE_PHONES), "")
     if not spec:
-        raise LabError(f"the lab {name} is not whole: its phones' container is gone", "labctl up mends it")
+        raise LabError(
+            f"the lab {name} is not whole: its phones' container is gone", f"labctl up --name {name} mends it"
+        )
     lab, stack = _described(name, spec, Overrides())
     return Running(lab, stack, seen)
 

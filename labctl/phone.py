@@ -55,7 +55,7 @@ class Phones:
         lab, seen = running.lab, running.seen
         containers = [each for each in seen.containers if each.role == ROLE_PHONES]
         if not containers or not seen.networks:
-            raise LabError(f"the phones' container of {lab.name} is gone", "labctl up mends it")
+            raise LabError(f"the phones' container of {lab.name} is gone", f"labctl up --name {lab.name} mends it")
         self._engine = engine
         self._lab = lab
         self._network = seen.networks[0]

@@ -19,7 +19,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 ORDERS: dict[str, Callable[[str], Step]] = {"kill": KillContainer, "stop": StopContainer, "pause": PauseContainer}
-_STATES = {"paused": "pause", "exited": "stop"}
+DOWN = "down"
+_STATES = {"paused": "pause", "exited": DOWN}
 
 
 def abilities(engine: Engine, image: str) -> frozenset[str]:
@@ -28,7 +29,15 @@ def abilities(engine: Engine, image: str) -> frozenset[str]:
 
 
 def inflict(engine: Engine, lab: str, fault: Fault) -> None:
-    """Put a fault in force, on all its nodes side by side. What fails is undone, and raised."""
+    """Put a fault in force, on all its nodes side by side. What fails is undone, and raised.
+
+    Raises UsageError, and undoes nothing, where a node that it is for does not run.
+    """
+    states = {each.node: each.state for each in engine.observe(lab).containers if each.role == ROLE_NODE}
+    for node in fault.nodes if fault.container else fault.scripts:
+        state = states.get(node, "not there")
+        if state != "running":
+            raise UsageError(f"{node} is {state}", "labctl heal brings back what is down or paused")
     jobs: list[Callable[[], object]] = []
     jobs += [partial(_run, engine, lab, node, script) for node, script in fault.scripts.items()]
     if fault.container:
@@ -39,6 +48,11 @@ def inflict(engine: Engine, lab: str, fault: Fault) -> None:
     except LabctlError:
         undo(engine, lab, fault)
         raise
+
+
+def restart(engine: Engine, lab: str, node: str, daemon: str) -> None:
+    """Restart one daemon of a node. Raises LabError."""
+    _run(engine, lab, node, faults.restart_script(daemon))
 
 
 def undo(engine: Engine, lab: str, fault: Fault) -> None:

@@ -116,6 +116,9 @@ class Stack(Strict):
     telling_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that explain why state is not as it should be"
     )
+    lost_ring: Text | None = Field(
+        default=None, description="What `members_command` says where the module will never find its ring again"
+    )
     transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
     encrypted_transports: tuple[Text, ...] = ()
     capabilities: tuple[Text, ...] = ()

@@ -54,6 +54,14 @@ class Ground:
         """The name that was given, or the first free one of a kind of fault."""
         return self.given or next(each for number in count(1) if (each := f"{kind}.{number}") not in self.there)
 
+    def service(self, kind: str, node: str, daemon: str) -> Fault:
+        """Something done to one daemon of a node. Raises UsageError."""
+        from labctl import faults
+
+        if daemon == "corosync" and not self.running.lab.rings:
+            raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
+        return faults.service(f"{kind}-{daemon}-{node}", kind, node, daemon, self.addresses)
+
 
 @dataclass(frozen=True)
 class Force:
@@ -78,6 +86,10 @@ class Force:
         made = make(Ground(engine, running, there, self.fault))
         sabotage.inflict(engine, lab, made)
         shared.say(f"{made.name}: {made.what}")
+        if made.passes and made.daemon == "corosync" and running.stack.lost_ring and not running.lab.follows_corosync:
+            shared.say(
+                f"its {running.stack.cluster_module} may not find the new one; labctl up --name {lab} mends that"
+            )
         if self.duration is not None:
             try:
                 Signal().wait_beyond(0, Deadline(self.duration))
@@ -104,12 +116,13 @@ def _container_fault(kind: str, about: str) -> None:
     @service_option
     @force_options
     def command(node: str, service: str, force: Force) -> None:
-        from labctl import faults
+        from labctl import faults, sabotage
 
         def make(ground: Ground) -> Fault:
             if service == faults.NODE:
-                return faults.container(f"{kind}-{node}", kind, node, ground.addresses)
-            return faults.service(f"{kind}-{service}-{node}", kind, node, service, ground.addresses)
+                # What ended it cannot be told of a container, so that is in no name.
+                return faults.container(f"{sabotage.DOWN}-{node}", kind, node, ground.addresses)
+            return ground.service(kind, node, service)
 
         force.put(make)
 
@@ -125,9 +138,7 @@ _container_fault("stop", "End a node or one of its daemons in an orderly way; it
 @gathered("force", Force)
 def restart(node: str, service: str, force: Force) -> None:
     """End one of a node's daemons in an orderly way, and start it again."""
-    from labctl import faults
-
-    force.put(lambda ground: faults.service("restart", "restart", node, service, ground.addresses))
+    force.put(lambda ground: ground.service("restart", node, service))
 
 
 @fault.command()

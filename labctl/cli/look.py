@@ -244,9 +244,11 @@ def sh(node: str, command: tuple[str, ...], which: Which) -> None:
 def _reach(node: str, which: Which) -> tuple[Engine, Container]:
     """A node's container, and the engine that runs it. Raises LabError where it does not run."""
     engine = connect()
-    container = which.load(engine).container(node)
+    running = which.load(engine)
+    container = running.container(node)
     if container.state != "running":
-        raise LabError(f"{node} is {container.state}", "labctl up mends it")
+        way_out = f"labctl up --name {running.lab.name} mends it"
+        raise LabError(f"{node} is {container.state}", way_out)
     return engine, container
 
 

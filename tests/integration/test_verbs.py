@@ -50,6 +50,24 @@ def test_up_mends_just_the_killed_node(name: str, engine: Engine) -> None:
     assert identities(engine, name) == before
 
 
+def test_up_mends_a_module_that_lost_corosync_for_good(name: str) -> None:
+    assert labctl("up", "-n", name).code == 0
+    killed = labctl("fault", "kill", "n2", "--service", "corosync", "-n", name)
+    assert f"labctl up --name {name}" in killed.err
+    lost = labctl("cli", "n2", "-n", name, "corosync", "show", "members")
+    mended = labctl("up", "-n", name)
+    assert mended.code == 0, mended.err
+    assert ("restart Asterisk on n2" in mended.err) == ("CPG iterator" in lost.out + lost.err)
+
+
+def test_a_node_that_is_down_cannot_be_killed_again(name: str) -> None:
+    assert labctl("up", "-n", name).code == 0
+    assert labctl("fault", "kill", "n2", "-n", name).code == 0
+    again = labctl("fault", "kill", "n2", "-n", name)
+    assert (again.code, "n2 is exited" in again.err) == (2, True)
+    assert [each["name"] for each in labctl("heal", "-n", name, "-o", "json").data] == ["down-n2"]
+
+
 def test_up_starts_what_was_paused(name: str, engine: Engine) -> None:
     labctl("up", "-n", name)
     engine._api.pause(f"labctl-{name}-n3")
