@@ -130,7 +130,10 @@ class Review:
             if details["type"] == "missing" and path not in meant:
                 self.say(path[:-1], f"`{_dotted(path)}` is missing")
             elif details["type"] not in ("missing", "extra_forbidden"):
-                self.say(path, f"`{_dotted(path)}`{_message(details)}", details.get("ctx", {}).get("fix", ""))
+                fix = details.get("ctx", {}).get("fix", "")
+                if details["type"] in ("model_type", "model_attributes_type"):
+                    fix = f"of {', '.join(_keys_at(model, path[len(at) :]))}"
+                self.say(path, f"`{_dotted(path)}`{_message(details)}", fix)
 
     def _at(self, path: Path) -> Any:
         value = self.document.data

@@ -54,6 +54,11 @@ def find_lab(file: str | None, overrides: Overrides) -> tuple[Lab, Stack]:
     return read(read_text(path), file or str(path), find_stack, overrides)
 
 
+def scenario_text(name: str) -> str:
+    """The text of a scenario's file, by its path or the name of a shipped one. Raises UsageError."""
+    return read_text(_find("scenario", name, Path(), _scenarios()))
+
+
 def find_scenario(file: str, overrides: Overrides) -> Scenario:
     """A scenario by path, `-` for standard input, or the name of a shipped one. Raises UsageError, InvalidFile.
 

@@ -32,7 +32,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
         words = [word for cell in (column, *(row[number] for row in known)) for word in str(cell).split()]
         result.add_column(column, min_width=max(map(len, words), default=0))
     for row in known:
-        result.add_row(*row)
+        # As it is: what stands in brackets is no markup.
+        result.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return result
 
 

@@ -283,6 +283,15 @@ class Verb:
             return False
         return True
 
+    @property
+    def takes(self) -> str:
+        """Its arguments, for people: what may be left out in brackets, with what is so then."""
+        words = []
+        for name, field in self.arguments.model_fields.items():
+            default = "" if field.default is None else f"={_said(name, field.default)}"
+            words.append(name if field.is_required() else f"[{name}{default}]")
+        return " ".join(words)
+
 
 VERBS: Mapping[str, Verb] = {
     "register": Verb(_Phones, "Switch phones on: each registers with its node and takes calls", "phones"),
@@ -299,7 +308,7 @@ VERBS: Mapping[str, Verb] = {
     "leave_voicemail": Verb(_LeaveVoicemail, "Leave a message of that length in a mailbox"),
     "clear_voicemail": Verb(_ClearVoicemail, "Delete every message of a mailbox", "mailbox"),
     "set_state": Verb(_SetState, "Have a node say a state of a Custom device"),
-    "wait_for": Verb(_WaitFor, "Wait for one thing to be seen"),
+    "wait_for": Verb(_WaitFor, "Wait for a state of an extension, a phone's dialog or lamp, or the members of rings"),
     "settle": Verb(_Settle, "Wait until the rings are whole and nothing is said, then look at everything", "timeout"),
     "kill": Verb(_End, "End a node, or one of its daemons, as a power cut does", "node"),
     "stop": Verb(_End, "End a node, or one of its daemons, in an orderly way", "node"),

@@ -45,11 +45,12 @@ def _print_files(files: Mapping[str, Mapping[str, str]], output: str) -> None:
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema of the lab file, for editors."""
-    from labctl import labfile
+@click.argument("what", type=click.Choice(["lab", "scenario"]), default="lab")
+def schema(what: str) -> None:
+    """Print the JSON Schema of the lab file, or of the scenario file, for editors."""
+    from labctl import labfile, scenario
 
-    click.echo(labfile.schema())
+    click.echo(scenario.schema() if what == "scenario" else labfile.schema())
 
 
 @click.command()

@@ -121,7 +121,8 @@ def _run_all(scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs:
     numbers = itertools.count(1)
 
     def begin(scenario: Scenario) -> Progress:
-        shared.say(f"{scenario.name} ({next(numbers)} of {len(scenarios)}): {scenario.title}")
+        if not how.quiet:
+            shared.say(f"{scenario.name} ({next(numbers)} of {len(scenarios)}): {scenario.title}")
         return progress if jobs == 1 else Named(scenario.name, progress)
 
     for result in runs.run_many(shared.connect(), scenarios, options, jobs, begin):
@@ -185,12 +186,24 @@ def _write(path: Path, text: str) -> None:
 
 
 @click.command()
+@click.argument("name", required=False, shell_complete=complete_scenario)
+@click.option("--steps", is_flag=True, help="Every step that a scenario can have, and its arguments.")
 @output_option
-def scenarios(output: str) -> None:
-    """List the shipped scenarios, and what is known to fail."""
-    from labctl import report
-    from labctl.sources import find_scenario, shipped_scenarios
+def scenarios(name: str | None, steps: bool, output: str) -> None:
+    """List the shipped scenarios, and what is known to fail; or print the one of that NAME, to begin from.
 
+    Example: labctl scenarios partition-heal > mine.yaml
+    """
+    from labctl import report
+    from labctl.sources import find_scenario, scenario_text, shipped_scenarios
+
+    if steps:
+        _show_steps(output)
+        return
+    if name:
+        text = scenario_text(name)
+        click.echo(report.as_json({"name": name, "text": text}) if output == "json" else text, nl=output == "json")
+        return
     found = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
     if output == "json":
         keys = ("name", "title", "about", "known")
@@ -199,6 +212,18 @@ def scenarios(output: str) -> None:
     known = {each.name: ", ".join(map(_known, each.known)) for each in found}
     rows = [(each.name, each.title, known[each.name] or "-") for each in found]
     shared.show(shared.tables().table("", ("SCENARIO", "WHAT", "KNOWN TO FAIL"), rows))
+
+
+def _show_steps(output: str) -> None:
+    from labctl import report
+    from labctl.verbs import VERBS
+
+    if output == "json":
+        rows = [{"step": verb, "takes": each.takes, "about": each.about} for verb, each in VERBS.items()]
+        click.echo(report.as_json(rows))
+        return
+    shown = [(verb, each.takes, each.about) for verb, each in VERBS.items()]
+    shared.show(shared.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
 
 
 def _known(known: Known) -> str:

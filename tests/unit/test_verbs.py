@@ -148,3 +148,11 @@ def test_a_state_is_one_of_asterisks_in_any_case(said: Any, state: str | None) -
         return
     with pytest.raises(ValidationError, match="no such state"):
         step("set_state", **given)
+
+
+@pytest.mark.parametrize(
+    ("verb", "takes"),
+    [("watch", "phone extension"), ("settle", "[timeout=30s]"), ("cut", "sender receiver [traffic=all] [name]")],
+)
+def test_a_step_says_what_it_takes(verb: str, takes: str) -> None:
+    assert VERBS[verb].takes == takes
