@@ -13,7 +13,7 @@ from pathlib import Path
 from labctl import images, mirror, mmdebstrap, patches
 from labctl.blueprint import Images
 from labctl.engine import Engine
-from labctl.errors import BuildError, HostError, UsageError
+from labctl.errors import BuildError, HostError, PatchRefused, UsageError
 from labctl.images import Context, Recipe, System
 from labctl.lock import locked
 from labctl.mirror import Mirror, Way
@@ -228,14 +228,14 @@ def _make(making: _Making, recipe: Recipe) -> None:
 
 
 def _refuse_patches(engine: Engine, stack: Stack, said: list[str], made: Mapping[str, Recipe]) -> None:
-    """Raise BuildError with the reason where a build failed for its patches, and leave nothing of it behind."""
+    """Raise PatchRefused with the reason where a build failed for its patches, and leave nothing of it behind."""
     reason, layer = patches.refusal(said), patches.last_layer(said)
     if not reason:
         return
     with suppress(HostError):  # that something stands on it
         engine.remove_image(layer)
     source = f"{images.MODULE_SOURCE}/res/{stack.cluster_module}.c"
-    raise BuildError(reason, f"docker run --rm {made[images.MODULE].tag} cat {source} shows what is patched")
+    raise PatchRefused(reason, f"docker run --rm {made[images.MODULE].tag} cat {source} shows what is patched")
 
 
 def _label(engine: Engine, recipe: Recipe, ground: Recipe, raw: str) -> None:

@@ -7,6 +7,7 @@ LabctlError            3  something went wrong that is not the user's doing
 │   └── NotReady       1  it did not become so in time; says which node lacks what
 └── HostError          4  Docker or this machine cannot do what is asked
     └── BuildError     4  an image could not be made
+        └── PatchRefused 2  for a patch does not fit, or what it makes does not compile
 
 130 is an interrupt (Ctrl-C). Each error says what failed and where; `hint` is the way out.
 """
@@ -83,3 +84,9 @@ class HostError(LabctlError):
 
 class BuildError(HostError):
     """An image could not be made."""
+
+
+class PatchRefused(BuildError):
+    """An image could not be made, for a patch does not fit, or what it makes does not compile."""
+
+    exit_code = 2

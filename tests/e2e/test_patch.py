@@ -17,7 +17,7 @@ from labctl import engine as engines
 from labctl import lab as verbs
 from labctl.build import Options
 from labctl.engine import Engine
-from labctl.errors import BuildError
+from labctl.errors import PatchRefused
 from labctl.images import MODULE, NODE, PATCHED
 from labctl.patches import Patch
 from labctl.progress import Silent
@@ -102,9 +102,9 @@ def unread() -> Iterator[None]:
 
 def refusal(engine: Engine, patch: Patch) -> str:
     """Why a patch is refused by the build."""
-    with built(engine, patch) as options, pytest.raises(BuildError) as caught:
+    with built(engine, patch) as options, pytest.raises(PatchRefused) as caught:
         build.build(engine, find_stack("22"), options, Silent())
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 2
     return caught.value.message
 
 
