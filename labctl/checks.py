@@ -268,7 +268,9 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
                 )
                 findings.append(Finding(text, change.said.at_s, (node,)))
     every = sorted(delay for mine in delays.values() for delay in mine)
-    figures = {"p50_ms": _share(every, 0.5), "p99_ms": _share(every, 0.99), "max_ms": every[-1]} if every else {}
+    figures = (
+        {"p50_ms": _share(every, 0.5), "p99_ms": _share(every, 0.99), "max_ms": round(every[-1], 2)} if every else {}
+    )
     figures |= {f"max_ms {node}": round(max(mine), 2) for node, mine in delays.items() if mine}
     return verdict("bounded_delay", findings, len(every) + len(findings), {"changes": len(every), **figures})
 

@@ -21,6 +21,7 @@ HEADER = """\
 #
 # It needs Compose 2.23.1 or newer (inline configs). Where `labctl build` has made the images, they are used;
 # elsewhere {elsewhere}.
+# A lab of this name that labctl has up has these addresses too: `labctl down` first.
 # Its secrets are made from the lab's name, so anyone can know them: for labs only.
 """
 

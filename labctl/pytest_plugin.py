@@ -113,10 +113,11 @@ def _name(wanted: LabRequest) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Show the story of the lab beneath a failure."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Show the story of the lab beneath a failure, once."""
     report = yield
     cluster = getattr(item, "funcargs", {}).get("lab")
-    if cluster and report.when == "call" and report.failed and hasattr(cluster, "tell"):
+    told = call.excinfo is not None and call.excinfo.typename == "BrokenCheck"  # whose message has it
+    if cluster and report.when == "call" and report.failed and hasattr(cluster, "tell") and not told:
         report.sections.append(("labctl: what happened", "\n".join(cluster.tell())))
     return report

@@ -176,6 +176,7 @@ def call(
 
     engine = connect()
     running = which.load(engine)
+    callee = next((phone.name for phone in running.lab.phones if phone.extension == callee), callee)
     wanted = trial.Trial(caller, callee, duration, audio=talk)
     placed = trial.call(engine, running, wanted, timeout + duration, progress(quiet))
     if output == "json":
