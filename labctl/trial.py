@@ -67,6 +67,8 @@ def _check(trial: Trial, lab: Lab) -> None:
     known = [phone.name for phone in lab.phones]
     for name in (trial.caller, trial.callee):
         if name not in known:
-            raise UsageError(f"no phone `{name}` in the lab {lab.name}", suggestion(name, known))
+            dialed = name.removeprefix("*").isdigit()
+            hint = "between two phones; in a scenario, `call` takes any number" if dialed else suggestion(name, known)
+            raise UsageError(f"no phone `{name}` in the lab {lab.name}", hint)
     if trial.caller == trial.callee:
         raise UsageError(f"{trial.caller} cannot call {trial.callee}: it is one phone", "name two")
