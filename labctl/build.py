@@ -275,7 +275,7 @@ def _make_system(making: _Making, recipe: Recipe, system: System) -> None:
     refused = "the stack names none"
     if system.base and not system.mirror:
         try:
-            with step(making.progress, f"base system: pull {system.base}"):
+            with step(making.progress, f"base system: pull {system.base}, else mmdebstrap"):
                 making.engine.pull(system.base)
         except HostError as error:
             refused = error.message.splitlines()[0]
