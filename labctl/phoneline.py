@@ -68,5 +68,6 @@ class PhoneLine:
         elif message.sent:
             if message.status == 180:
                 self._calls[name] = _Call(RINGING)
-        else:
+        elif message.status > 100:
+            # A node tells of a caller once the call rings or is answered: with 100 alone nothing is known of it.
             self._calls.setdefault(name, _Call(TALKING))

@@ -52,11 +52,12 @@ def test_call_that_is_refused_or_cancelled_is_over() -> None:
         assert line.feed(ending) == "NOT_INUSE"
 
 
-def test_caller_is_in_use_from_the_first_word_of_its_node_on_and_not_by_the_challenge() -> None:
+def test_caller_is_in_use_once_its_call_rings_and_not_by_the_challenge_or_while_it_is_tried() -> None:
     line = registered()
     line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True))
     assert line.feed(message("SIP/2.0 401 Unauthorized", "INVITE", sent=False)) == "NOT_INUSE"
-    assert line.feed(message("SIP/2.0 100 Trying", "INVITE", sent=False)) == "INUSE"
+    assert line.feed(message("SIP/2.0 100 Trying", "INVITE", sent=False)) == "NOT_INUSE"
+    assert line.feed(message("SIP/2.0 180 Ringing", "INVITE", sent=False)) == "INUSE"
 
 
 def test_call_on_hold_and_off_again() -> None:
