@@ -117,9 +117,14 @@ def container(name: str, kind: str, node: str, addresses: Mapping[str, str]) -> 
     return Fault(name, kind, f"{kind} {node}", (node,), container=kind, absent=(node,))
 
 
-def service(name: str, kind: str, node: str, daemon: str, addresses: Mapping[str, str]) -> Fault:
-    """Kill or restart one daemon of a node, which its supervisor brings back, or stop it until this is undone."""
+def service(name: str, kind: str, node: str, daemon: str, addresses: Mapping[str, str], rings: bool = True) -> Fault:
+    """Kill or restart one daemon of a node, which its supervisor brings back, or stop it until this is undone.
+
+    `rings`: whether the lab's nodes run Corosync. Raises UsageError.
+    """
     _known([node], addresses)
+    if daemon == "corosync" and not rings:
+        raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
     folder = f"/etc/service/{daemon}"
     orders = {
         "kill": f"sv kill {folder}",

@@ -108,7 +108,7 @@ def up(
                     cluster.reconnect(node, deadline)
 
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
-                cluster.await_ready(deadline, mend)
+                cluster.await_ready(deadline, None if lab.follows_corosync else mend)
             crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
             return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings), tuple(routes))
         finally:

@@ -134,9 +134,7 @@ class Nemesis(Ground):
         if service == faults.NODE:
             fault = faults.container(name, kind, node, self.addresses)
         else:
-            fault = faults.service(name, kind, node, service, self.addresses)
-        if service == "corosync" and not self.lab.rings:
-            raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
+            fault = faults.service(name, kind, node, service, self.addresses, self.lab.rings)
         takes_asterisk = service != "corosync" or self.lab.follows_corosync
         if takes_asterisk:
             self._leave(node, kind, hang_up=service != "corosync")

@@ -58,9 +58,7 @@ class Ground:
         """Something done to one daemon of a node. Raises UsageError."""
         from labctl import faults
 
-        if daemon == "corosync" and not self.running.lab.rings:
-            raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
-        return faults.service(f"{kind}-{daemon}-{node}", kind, node, daemon, self.addresses)
+        return faults.service(f"{kind}-{daemon}-{node}", kind, node, daemon, self.addresses, self.running.lab.rings)
 
 
 @dataclass(frozen=True)
@@ -86,10 +84,9 @@ class Force:
         made = make(Ground(engine, running, there, self.fault))
         sabotage.inflict(engine, lab, made)
         shared.say(f"{made.name}: {made.what}")
-        if made.passes and made.daemon == "corosync" and running.stack.lost_ring and not running.lab.follows_corosync:
-            shared.say(
-                f"its {running.stack.cluster_module} may not find the new one; labctl up --name {lab} mends that"
-            )
+        if made.daemon == "corosync" and running.stack.lost_ring and not running.lab.follows_corosync:
+            module = running.stack.cluster_module
+            shared.say(f"its {module} may not find Corosync again afterwards; labctl up --name {lab} mends that")
         if self.duration is not None:
             try:
                 Signal().wait_beyond(0, Deadline(self.duration))
