@@ -30,6 +30,7 @@ check: $(DEV) ## lint, types and unit tests side by side, in seconds and without
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(DEV)
 	$(BIN)/mypy

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labctl import blueprint, mirror
-from labctl.blueprint import Images
-from labctl.engine import Engine
+from labctl.blueprint import addresses
+from labctl.engine.client import Engine
 from labctl.errors import HostError, LabctlError
-from labctl.images import at_once
-from labctl.stack import Stack
+from labctl.images import mirror
+from labctl.images.recipes import Images, at_once
+from labctl.stack.model import Stack
 
 OLDEST_API = (1, 41)
 """Docker 20.10."""
@@ -85,7 +85,7 @@ def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Finding]:
 
 def _addresses(engine: Engine) -> Finding:
     try:
-        free = blueprint.free_subnet("doctor", engine.subnets())
+        free = addresses.free_subnet("doctor", engine.subnets())
     except LookupError as error:
         return Finding("addresses", "broken", str(error), "take unused Docker networks away")
     return Finding("addresses", "ok", f"198.18.0.0/15 has room, such as {free}")

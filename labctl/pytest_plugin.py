@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from labctl.container import AsteriskCluster
+    from labctl.testcontainers import AsteriskCluster
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _kept_labs(pytestconfig: pytest.Config) -> Iterator[set[str]]:
     names: set[str] = set()
     yield names
     if names and not pytestconfig.getoption("--keep-lab"):
-        from labctl.container import take_away  # noqa: PLC0415 - see the module's docstring
+        from labctl.testcontainers import take_away  # noqa: PLC0415 - see the module's docstring
 
         for name in names:
             take_away(name)
@@ -98,7 +98,7 @@ def lab(request: pytest.FixtureRequest, _kept_labs: set[str]) -> Iterator[Asteri
 
     It is the same one for every test that wants the same; one that a test has broken for good is made anew.
     """
-    from labctl.container import AsteriskCluster  # noqa: PLC0415 - see the module's docstring
+    from labctl.testcontainers import AsteriskCluster  # noqa: PLC0415 - see the module's docstring
 
     wanted: LabRequest = request.param
     name = _name(wanted)

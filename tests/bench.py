@@ -22,19 +22,21 @@ from typing import Any
 
 from rich.console import Console
 
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl import measure, tables
-from labctl.asterisk import parse_modules
-from labctl.build import Options
-from labctl.cluster import Cluster
-from labctl.container import AsteriskCluster
-from labctl.engine import Engine
-from labctl.history import Load
-from labctl.labfile import read
+from labctl import timing
+from labctl.asterisk.output import parse_modules
+from labctl.bench import measurements
+from labctl.cluster import lifecycle as verbs
+from labctl.cluster.connections import Cluster
+from labctl.engine import client as engines
+from labctl.engine.client import Engine
+from labctl.history.events import Load
+from labctl.images.builder import Options
+from labctl.lab import Overrides
+from labctl.labfile.reader import read
 from labctl.progress import Silent
-from labctl.sources import find_stack
-from labctl.spec import Overrides
+from labctl.report import tables
+from labctl.stack.loader import find_stack
+from labctl.testcontainers import AsteriskCluster
 
 NAME = "bench"
 TIMEOUT_S = 60.0
@@ -105,20 +107,20 @@ def clock(*arguments: str) -> float:
 def cluster(engine: Engine, text: str = "nodes: 3\n") -> AbstractContextManager[Cluster]:
     """A lab that is proven ready, and connections to it."""
     wanted, stack = read(text, "bench.yaml", find_stack, Overrides(name=NAME))
-    return measure.fresh_cluster(engine, wanted, stack, Options(), TIMEOUT_S)
+    return measurements.fresh_cluster(engine, wanted, stack, Options(), TIMEOUT_S)
 
 
 def propagation(engine: Engine, changes: int) -> list[Row]:
     """From sending a change to node 1 until each node's AMI tells of it, in milliseconds, one change at a time."""
     with cluster(engine) as found:
-        delays = measure.propagation(found, "mystate", changes)
+        delays = measurements.propagation(found, "mystate", changes)
     first = next(iter(delays))
     return [(f"{first} to {node}", *spread(each)) for node, each in delays.items()]
 
 
 def spread(values: list[float]) -> tuple[str, str]:
     """p50, and p99 with the largest."""
-    p50, p99 = (measure.share(values, part) for part in (0.5, 0.99))
+    p50, p99 = (timing.share(values, part) for part in (0.5, 0.99))
     return f"p50 {p50:.2f} ms", f"p99 {p99:.2f} ms, max {max(values):.2f} ms, n = {len(values)}"
 
 
@@ -129,7 +131,7 @@ def memory(engine: Engine) -> list[Row]:
         with cluster(engine, text) as found:
             for node in found.lab.nodes:
                 modules = len(parse_modules(found.connection(node.name).command("module show")))
-                sizes = [measure.memory(engine, found.lab, node.name, each) for each in ("asterisk", "corosync")]
+                sizes = [measurements.memory(engine, found.lab, node.name, each) for each in ("asterisk", "corosync")]
                 figures = "Asterisk {:.0f} MB, Corosync {:.0f} MB".format(*(each.resident_mb for each in sizes))
                 rows.append((f"{label}, {node.name}", figures, f"{modules} modules"))
     return rows

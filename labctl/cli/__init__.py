@@ -17,8 +17,8 @@ from typing import Any
 import click
 
 from labctl import __version__
-from labctl.cli import faults, look, make, plain, prove, weigh
-from labctl.cli.shared import say
+from labctl.cli import compare, faults, inspect, lifecycle, scenarios, tools
+from labctl.cli.terminal import say
 from labctl.errors import LabctlError
 
 EXIT_BUG = 3
@@ -68,7 +68,14 @@ def command_line() -> None:
     """
 
 
-for _command in (*make.COMMANDS, *look.COMMANDS, *prove.COMMANDS, *faults.COMMANDS, *weigh.COMMANDS, *plain.COMMANDS):
+for _command in (
+    *lifecycle.COMMANDS,
+    *inspect.COMMANDS,
+    *scenarios.COMMANDS,
+    *faults.COMMANDS,
+    *compare.COMMANDS,
+    *tools.COMMANDS,
+):
     command_line.add_command(_command)
 
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli import shared
-from labctl.cli.completing import complete_fault, complete_node
-from labctl.cli.given import Which
+from labctl.cli import terminal
+from labctl.cli.completion import complete_fault, complete_node
+from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, gathered, name_option, output_option, together
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from labctl.engine import Engine
-    from labctl.faults import Fault
-    from labctl.running import Running
+    from labctl.blueprint.running_lab import Running
+    from labctl.engine.client import Engine
+    from labctl.faults.model import Fault
 
 only_option = click.option(
     "--only", "traffic", type=click.Choice(["all", "totem", "sip", "dundi"]), default="all", help="What is cut."
@@ -56,9 +56,9 @@ class Ground:
 
     def service(self, kind: str, node: str, daemon: str) -> Fault:
         """Something done to one daemon of a node. Raises UsageError."""
-        from labctl import faults
+        from labctl.faults import model
 
-        return faults.service(f"{kind}-{daemon}-{node}", kind, node, daemon, self.addresses, self.running.lab.rings)
+        return model.service(f"{kind}-{daemon}-{node}", kind, node, daemon, self.addresses, self.running.lab.rings)
 
 
 @dataclass(frozen=True)
@@ -71,28 +71,28 @@ class Force:
 
     def put(self, make: Callable[[Ground], Fault]) -> None:
         """Put in force what is made for the lab; with a duration, undo it when that is over, or interrupted."""
-        from labctl import sabotage
-        from labctl.wait import Deadline, Signal
+        from labctl.faults import injector
+        from labctl.timing import Deadline, Signal
 
-        engine = shared.connect()
+        engine = terminal.connect()
         running = Which(self.name).load(engine)
         lab = running.lab.name
-        there = tuple(each.name for each in sabotage.in_force(engine, lab))
+        there = tuple(each.name for each in injector.in_force(engine, lab))
         if self.fault in there:
             way_out = f"labctl heal {self.fault}, or another name with --as"
             raise UsageError(f"a fault `{self.fault}` is in force already", way_out)
         made = make(Ground(engine, running, there, self.fault))
-        sabotage.inflict(engine, lab, made)
-        shared.say(f"{made.name}: {made.what}")
+        injector.inflict(engine, lab, made)
+        terminal.say(f"{made.name}: {made.what}")
         if made.daemon == "corosync" and running.stack.lost_ring and not running.lab.follows_corosync:
             module = running.stack.cluster_module
-            shared.say(f"its {module} may not find Corosync again afterwards; labctl up --name {lab} mends that")
+            terminal.say(f"its {module} may not find Corosync again afterwards; labctl up --name {lab} mends that")
         if self.duration is not None:
             try:
                 Signal().wait_beyond(0, Deadline(self.duration))
             finally:
-                sabotage.undo(engine, lab, made)
-                shared.say(f"{made.name}: healed")
+                injector.undo(engine, lab, made)
+                terminal.say(f"{made.name}: healed")
 
 
 _for_option = click.option("--for", "duration", type=Duration(), help="Undo it after this time, and return then.")
@@ -113,12 +113,12 @@ def _container_fault(kind: str, about: str) -> None:
     @service_option
     @force_options
     def command(node: str, service: str, force: Force) -> None:
-        from labctl import faults, sabotage
+        from labctl.faults import injector, model
 
         def make(ground: Ground) -> Fault:
-            if service == faults.NODE:
+            if service == model.NODE:
                 # What ended it cannot be told of a container, so that is in no name.
-                return faults.container(f"{sabotage.DOWN}-{node}", kind, node, ground.addresses)
+                return model.container(f"{injector.DOWN}-{node}", kind, node, ground.addresses)
             return ground.service(kind, node, service)
 
         force.put(make)
@@ -143,9 +143,9 @@ def restart(node: str, service: str, force: Force) -> None:
 @force_options
 def pause(node: str, force: Force) -> None:
     """Freeze all of a node."""
-    from labctl import faults
+    from labctl.faults import model
 
-    force.put(lambda ground: faults.container(f"pause-{node}", "pause", node, ground.addresses))
+    force.put(lambda ground: model.container(f"pause-{node}", "pause", node, ground.addresses))
 
 
 @fault.command()
@@ -154,14 +154,14 @@ def pause(node: str, force: Force) -> None:
 @named_force_options
 def partition(groups: tuple[str, ...], traffic: str, force: Force) -> None:
     """Cut the network: only nodes that share a group hear each other. A node in two groups is a bridge."""
-    from labctl import faults
+    from labctl.faults import model
 
     split = [[node for node in group.split(",") if node] for group in groups]
 
     def make(ground: Ground) -> Fault:
         named = {node for group in split for node in group}
         rest = [node for node in ground.addresses if node not in named]
-        return faults.partition(ground.name("partition"), [*split, rest] if rest else split, traffic, ground.addresses)
+        return model.partition(ground.name("partition"), [*split, rest] if rest else split, traffic, ground.addresses)
 
     force.put(make)
 
@@ -173,9 +173,9 @@ def partition(groups: tuple[str, ...], traffic: str, force: Force) -> None:
 @named_force_options
 def cut(sender: str, receiver: str, traffic: str, force: Force) -> None:
     """Cut one way: what SENDER sends does not reach RECEIVER."""
-    from labctl import faults
+    from labctl.faults import model
 
-    force.put(lambda ground: faults.cut(ground.name("cut"), sender, receiver, traffic, ground.addresses))
+    force.put(lambda ground: model.cut(ground.name("cut"), sender, receiver, traffic, ground.addresses))
 
 
 @fault.command("iface-down")
@@ -183,9 +183,9 @@ def cut(sender: str, receiver: str, traffic: str, force: Force) -> None:
 @named_force_options
 def iface_down(node: str, force: Force) -> None:
     """Take a node's interface down: another fault than a partition, its own kernel knows."""
-    from labctl import faults
+    from labctl.faults import model
 
-    force.put(lambda ground: faults.interface_down(ground.name("iface-down"), node, ground.addresses))
+    force.put(lambda ground: model.interface_down(ground.name("iface-down"), node, ground.addresses))
 
 
 @fault.command()
@@ -208,12 +208,12 @@ def impair(
     force: Force,
 ) -> None:
     """Make a node's link bad, by the best that this kernel has (labctl doctor)."""
-    from labctl import faults, sabotage
+    from labctl.faults import injector, model
 
     def make(ground: Ground) -> Fault:
-        wrong = faults.Impairment(loss, delay * 1000, jitter * 1000, duplicate, rate or 0)
-        can = sabotage.abilities(ground.engine, ground.running.container(node).image)
-        return faults.impair(ground.name("impair"), node, wrong, traffic, can, ground.addresses)
+        wrong = model.Impairment(loss, delay * 1000, jitter * 1000, duplicate, rate or 0)
+        can = injector.abilities(ground.engine, ground.running.container(node).image)
+        return model.impair(ground.name("impair"), node, wrong, traffic, can, ground.addresses)
 
     force.put(make)
 
@@ -225,23 +225,25 @@ def impair(
 @output_option
 def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
     """Undo a FAULT by its name, or every fault of a lab, also those that nobody remembers."""
-    from labctl import lab, report, sabotage
+    from labctl.cluster import lifecycle
+    from labctl.faults import injector
+    from labctl.report import formats
 
-    if every and (fault or shared.is_typed("name")):
+    if every and (fault or terminal.is_typed("name")):
         raise UsageError("--all and one fault or lab do not go together", "leave one of them out")
-    engine = shared.connect()
-    labs = lab.names(engine) if every else [Which(name).load(engine).lab.name]
-    healed = {each: sabotage.heal(engine, each, fault) for each in labs}
+    engine = terminal.connect()
+    labs = lifecycle.names(engine) if every else [Which(name).load(engine).lab.name]
+    healed = {each: injector.heal(engine, each, fault) for each in labs}
     if output == "json":
         click.echo(
-            report.as_json([vars(record) | {"lab": each} for each, records in healed.items() for record in records])
+            formats.as_json([vars(record) | {"lab": each} for each, records in healed.items() for record in records])
         )
         return
     for each, records in healed.items():
         for record in records:
-            shared.say(f"{each}: healed {record.name}: {record.what}")
+            terminal.say(f"{each}: healed {record.name}: {record.what}")
         if not records:
-            shared.say(f"{each}: no fault was in force")
+            terminal.say(f"{each}: no fault was in force")
 
 
 COMMANDS = (fault, heal)

@@ -12,15 +12,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from labctl.cli.completing import (
-    complete_condition,
-    complete_file,
-    complete_lab,
-    complete_node,
-    complete_stack,
-)
-from labctl.cli.given import Conduct, Making, Which
-from labctl.spec import CARRIERS, Overrides
+from labctl.cli.completion import complete_condition, complete_file, complete_lab, complete_node, complete_stack
+from labctl.cli.option_groups import Conduct, Making, Which
+from labctl.lab import CARRIERS, Overrides
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

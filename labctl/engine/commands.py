@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
-from labctl import blueprint
+from labctl import names
 from labctl.engine.access import Access, translated
 from labctl.engine.streams import ExecStream, LogStream
 
@@ -63,7 +63,7 @@ class Commands(Access):
 
     def starts(self, lab: str) -> Iterator[str]:
         """The name of each container of the lab that starts or goes on from now on, as it does."""
-        filters = {"label": f"{blueprint.LABEL_LAB}={lab}", "event": ["start", "unpause"], "type": "container"}
+        filters = {"label": f"{names.LABEL_LAB}={lab}", "event": ["start", "unpause"], "type": "container"}
         with translated("follow the engine's events"):
             for event in self._api.events(filters=filters, decode=True):
                 yield str(event["Actor"]["Attributes"].get("name", ""))

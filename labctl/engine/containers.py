@@ -10,8 +10,7 @@ from docker import errors as docker_errors
 from docker.types import IPAMConfig, IPAMPool
 
 from labctl.engine.access import Access, translated
-from labctl.errors import LabctlError
-from labctl.steps import (
+from labctl.engine.actions import (
     ContainerSpec,
     CreateContainer,
     CreateNetwork,
@@ -25,6 +24,7 @@ from labctl.steps import (
     StopContainer,
     UnpauseContainer,
 )
+from labctl.errors import LabctlError
 
 STOP_TIMEOUT_S = 5
 """How long a container that is asked to end may take before it is killed."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from labctl import blueprint
+from labctl import names
 from labctl.engine.access import Access, translated
-from labctl.facts import Container, Network, Observation
+from labctl.engine.observation import Container, Network, Observation
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Observing(Access):
 
     def observe(self, lab: str | None = None) -> Observation:
         """Everything of a lab, or of all labs, found by label alone."""
-        label = f"{blueprint.LABEL_LAB}={lab}" if lab else blueprint.LABEL_LAB
+        label = f"{names.LABEL_LAB}={lab}" if lab else names.LABEL_LAB
         with translated("look for labs"):
             containers = self._api.containers(all=True, filters={"label": label})
             networks = self._api.networks(filters={"label": label})
@@ -66,9 +66,9 @@ def _network(raw: Any) -> Network:
     return Network(
         id=raw["Id"],
         name=raw["Name"],
-        lab=labels.get(blueprint.LABEL_LAB, ""),
-        subnet=labels.get(blueprint.LABEL_SUBNET, ""),
-        seed=labels.get(blueprint.LABEL_SEED, ""),
+        lab=labels.get(names.LABEL_LAB, ""),
+        subnet=labels.get(names.LABEL_SUBNET, ""),
+        seed=labels.get(names.LABEL_SEED, ""),
     )
 
 
@@ -79,12 +79,12 @@ def _container(raw: Any) -> Container:
     return Container(
         id=raw["Id"],
         name=raw["Names"][0].lstrip("/"),
-        lab=labels.get(blueprint.LABEL_LAB, ""),
-        role=labels.get(blueprint.LABEL_ROLE, ""),
-        node=labels.get(blueprint.LABEL_NODE, ""),
+        lab=labels.get(names.LABEL_LAB, ""),
+        role=labels.get(names.LABEL_ROLE, ""),
+        node=labels.get(names.LABEL_NODE, ""),
         state=raw["State"],
-        config_hash=labels.get(blueprint.LABEL_CONFIG, ""),
+        config_hash=labels.get(names.LABEL_CONFIG, ""),
         address=next((address for address in addresses if address), ""),
-        spec=labels.get(blueprint.LABEL_SPEC, ""),
+        spec=labels.get(names.LABEL_SPEC, ""),
         image=raw.get("Image", ""),
     )

@@ -21,9 +21,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from labctl.document import NAME, NAME_FIX, Form, Strict, Text, wrong
-from labctl.spec import Carrier
-from labctl.stack import ConfigPath
+from labctl.lab import Carrier
+from labctl.stack.model import ConfigPath
+from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
 
 MAX_NODES = 16
 MAX_PHONES = 64

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
-from labctl.document import Form, Strict, Text, wrong
+from labctl.checks.known import Source
+from labctl.lab import Carrier
 from labctl.labfile.entries import LabFile, StackName
-from labctl.spec import Carrier
-from labctl.verbs import Duration
+from labctl.labfile.loader import DEFAULT_LAB
+from labctl.scenario.step_arguments import Duration
+from labctl.yamlfile.document import Form, Strict, Text, wrong
 
-DEFAULT_LAB = "three-node"
 MAX_STEPS = 1000
 
 Check = Literal[
@@ -29,10 +30,6 @@ Check = Literal[
 ]
 CHECKS: tuple[Check, ...] = get_args(Check)
 """What a run is judged by."""
-
-Source = Literal["run", "measured", "read"]
-"""Where it is known from that something fails: from runs of labctl; measured by hand on real nodes; or read in the
-source code, so that nobody has seen it yet."""
 
 
 def _check_lab(value: object) -> object:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl.build import Options
-from labctl.cluster import Cluster
-from labctl.engine import Engine
-from labctl.phone import Phones
+from labctl.blueprint.running_lab import Running
+from labctl.cluster import lifecycle as verbs
+from labctl.cluster.connections import Cluster
+from labctl.engine import client as engines
+from labctl.engine.client import Engine
+from labctl.images.builder import Options
+from labctl.lab import Overrides
+from labctl.labfile.loader import find_lab
 from labctl.progress import Silent
-from labctl.running import Running
-from labctl.sources import find_lab
-from labctl.spec import Overrides
-from labctl.wait import Deadline
+from labctl.sip.phones import Phones
+from labctl.timing import Deadline
 
 NAME = f"e2e-{os.getpid()}"
 """Each run has a lab of its own, so that two at a time do not meet."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.phone import Phones
-from labctl.useragent import Refused, UserAgent
-from labctl.wait import Deadline
+from labctl.sip.phones import Phones
+from labctl.sip.user_agent import Refused, UserAgent
+from labctl.timing import Deadline
 from tests.e2e.conftest import LabUnderTest
 
 pytestmark = pytest.mark.docker

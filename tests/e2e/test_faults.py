@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl import sabotage
-from labctl.engine import Engine
+from labctl.cluster import lifecycle as verbs
+from labctl.engine import client as engines
+from labctl.engine.client import Engine
+from labctl.faults import injector
 from labctl.progress import Silent
 from tests.integration.conftest import labctl
 
@@ -77,7 +77,7 @@ def test_fault_is_shown_by_ps_and_undone_by_heal(engine: Engine, fault: tuple[st
     assert any(each["faults"] for each in shown)
     assert labctl("heal", "-n", NAME).code == 0
     assert left_behind(engine) == []
-    assert sabotage.in_force(engine, NAME) == ()
+    assert injector.in_force(engine, NAME) == ()
 
 
 def test_partition_splits_the_ring_and_its_undoing_merges_it(engine: Engine) -> None:
@@ -142,14 +142,14 @@ def test_scenario_ended_by_sigkill_leaves_nothing_once_healed_or_run_again(tmp_p
             assert process.stderr
             next(line for line in process.stderr if line.startswith("ok   pause"))
             os.kill(process.pid, signal.SIGKILL)
-        assert sabotage.in_force(engine, lab)
+        assert injector.in_force(engine, lab)
         if after == "heal":
             assert labctl("heal", "-n", lab).code == 0
             assert labctl("wait", "-n", lab).code == 0
         else:
             path.write_text("title: Quiet\nsteps:\n- settle\n", "utf-8")
             assert labctl("run", str(path), "--folder", str(tmp_path), "--keep-lab", "-q").code == 0
-        assert sabotage.in_force(engine, lab) == ()
+        assert injector.in_force(engine, lab) == ()
         for node in ("n1", "n2", "n3"):
             assert "labctl" not in engine.run(f"labctl-{lab}-{node}", ["iptables", "-S"]).text
     finally:

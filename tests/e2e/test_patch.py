@@ -12,17 +12,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from labctl import build, images
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl.build import Options
-from labctl.engine import Engine
+from labctl.cluster import lifecycle as verbs
+from labctl.engine import client as engines
+from labctl.engine.client import Engine
 from labctl.errors import PatchRefused
-from labctl.images import MODULE, NODE, PATCHED
-from labctl.patches import Patch
+from labctl.images import builder
+from labctl.images import recipes as images
+from labctl.images.builder import Options
+from labctl.images.patches import Patch
+from labctl.images.recipes import MODULE, NODE, PATCHED
+from labctl.lab import Overrides
+from labctl.labfile.loader import find_lab
 from labctl.progress import Silent
-from labctl.sources import find_lab, find_stack
-from labctl.spec import Overrides
+from labctl.stack.loader import find_stack
 
 pytestmark = pytest.mark.docker
 
@@ -37,14 +39,14 @@ OLD, NEW = '"Node %u (%s) at %s %s the cluster\\n"', f'"{NAME} sees that node %u
 def engine() -> Engine:
     """The engine, with the images of the stack as it is."""
     found = engines.connect()
-    build.build(found, find_stack("22"), Options(), Silent())
+    builder.build(found, find_stack("22"), Options(), Silent())
     return found
 
 
 @pytest.fixture(scope="module")
 def source(engine: Engine) -> str:
     """The source that is to be patched, as the module's image holds it."""
-    recipes = build.recipes(find_stack("22"), Options())
+    recipes = builder.recipes(find_stack("22"), Options())
     idle = engine.create_idle(recipes[MODULE].tag)
     try:
         return engine.read_file(idle, f"{images.MODULE_SOURCE}/{FILE}")
@@ -64,7 +66,7 @@ def built(engine: Engine, *patches: Patch) -> Iterator[Options]:
     try:
         yield options
     finally:
-        recipes = build.recipes(find_stack("22"), options)
+        recipes = builder.recipes(find_stack("22"), options)
         for name in (NODE, PATCHED):
             engine.remove_image(recipes[name].tag)
 
@@ -75,7 +77,7 @@ def test_every_node_runs_the_patched_module(engine: Engine, source: str, capsys:
     wanted, stack = find_lab(None, Overrides(name=NAME))
     with built(engine, mend) as options:
         start = time.monotonic()
-        node = build.build(engine, stack, options, Silent()).node
+        node = builder.build(engine, stack, options, Silent()).node
         with capsys.disabled():
             print(f"\na build with a patch: {time.monotonic() - start:.1f} s")  # noqa: T201
         try:
@@ -88,7 +90,7 @@ def test_every_node_runs_the_patched_module(engine: Engine, source: str, capsys:
             verbs.down(engine, NAME, Silent())
         labels = engine.image_labels(node) or {}
         assert labels["labctl.contents.res_corosync.patches"] == str(mend)
-        assert node != build.references(stack, Options()).node
+        assert node != builder.references(stack, Options()).node
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def unread() -> Iterator[None]:
 def refusal(engine: Engine, patch: Patch) -> str:
     """Why a patch is refused by the build."""
     with built(engine, patch) as options, pytest.raises(PatchRefused) as caught:
-        build.build(engine, find_stack("22"), options, Silent())
+        builder.build(engine, find_stack("22"), options, Silent())
     assert caught.value.exit_code == 2
     return caught.value.message
 
@@ -127,4 +129,4 @@ def test_a_patch_may_bring_a_header_and_stand_on_another(engine: Engine, source:
     header = Patch("0.patch", f"--- /dev/null\n+++ b/res/seen.h\n@@ -0,0 +1 @@\n+#define SEEN {NEW}\n".encode())
     includes = diff(first, first.replace('#include "asterisk.h"\n', '#include "asterisk.h"\n#include "seen.h"\n', 1))
     with built(engine, header, diff(source, first), includes) as options:
-        assert build.build(engine, find_stack("22"), options, Silent()).node_id
+        assert builder.build(engine, find_stack("22"), options, Silent()).node_id

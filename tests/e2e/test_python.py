@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl.container import AsteriskCluster, BrokenCheck
+from labctl.cluster import lifecycle as verbs
+from labctl.engine import client as engines
 from labctl.progress import Silent
+from labctl.testcontainers import AsteriskCluster, BrokenCheck
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.docker

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl.build import Options
-from labctl.cluster import Cluster
-from labctl.engine import Engine
+from labctl.cluster import lifecycle as verbs
+from labctl.cluster.connections import Cluster
+from labctl.cluster.proof import Proof
+from labctl.engine import client as engines
+from labctl.engine.actions import RemoveContainer, StartContainer
+from labctl.engine.client import Engine
+from labctl.images.builder import Options
+from labctl.lab import Overrides
+from labctl.labfile.loader import find_lab
 from labctl.progress import Silent
-from labctl.proof import Proof
-from labctl.sources import find_lab
-from labctl.spec import Overrides
-from labctl.steps import RemoveContainer, StartContainer
-from labctl.wait import Deadline
+from labctl.timing import Deadline
 from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from labctl.sources import shipped_scenarios
+from labctl.scenario.loader import shipped_scenarios
 from tests.integration.conftest import Result, labctl
 
 pytestmark = pytest.mark.docker

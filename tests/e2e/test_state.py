@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.cluster import Cluster
-from labctl.wait import Deadline
+from labctl.cluster.connections import Cluster
+from labctl.timing import Deadline
 from tests.e2e.conftest import LabUnderTest
 
 pytestmark = pytest.mark.docker

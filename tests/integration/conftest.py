@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from labctl import engine as engines
-from labctl import lab as verbs
-from labctl.engine import Engine
+from labctl.cluster import lifecycle as verbs
+from labctl.engine import client as engines
+from labctl.engine.client import Engine
 from labctl.progress import Silent
 
 TIMEOUT_S = 300

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labctl.asterisk import parse_hints
-from labctl.blueprint import free_subnet
-from labctl.engine import Engine
-from labctl.wait import Deadline
+from labctl.asterisk.output import parse_hints
+from labctl.blueprint.addresses import free_subnet
+from labctl.engine.client import Engine
+from labctl.timing import Deadline
 
 pytestmark = pytest.mark.docker
 

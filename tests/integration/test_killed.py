@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from labctl.engine import Engine
+from labctl.engine.client import Engine
 from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker

@@ -21,9 +21,10 @@ from typing import Any
 import pytest
 import yaml
 
-from labctl.build import Options, images_folder, references
-from labctl.engine import Engine
-from labctl.sources import find_stack
+from labctl.engine.client import Engine
+from labctl.images.builder import Options, references
+from labctl.paths import images_folder
+from labctl.stack.loader import find_stack
 from tests.integration.conftest import Result, labctl
 
 TOOLS = ("apt-get", "apt-ftparchive", "dpkg-deb", "gpg", "mmdebstrap")

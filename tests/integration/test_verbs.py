@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labctl.build import Options, images_folder, references
-from labctl.engine import Engine
-from labctl.sources import find_stack
-from labctl.wait import Deadline
+from labctl.engine.client import Engine
+from labctl.images.builder import Options, references
+from labctl.paths import images_folder
+from labctl.stack.loader import find_stack
+from labctl.timing import Deadline
 from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker

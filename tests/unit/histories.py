@@ -8,8 +8,8 @@ from itertools import combinations, product
 from random import Random
 from typing import Any
 
-from labctl.devicestate import HINTS, ORDER, aggregate, hint
-from labctl.history import (
+from labctl.asterisk.device_state import HINTS, ORDER, aggregate, hint
+from labctl.history.events import (
     Back,
     Began,
     Called,

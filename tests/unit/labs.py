@@ -8,10 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from labctl import blueprint, labfile, sources
-from labctl.blueprint import Blueprint, Images
-from labctl.spec import Lab, Overrides
-from labctl.stack import Stack
+from labctl.blueprint import drawing
+from labctl.blueprint.drawing import Blueprint
+from labctl.images.recipes import Images
+from labctl.lab import Lab, Overrides
+from labctl.labfile import reader
+from labctl.stack.loader import find_stack
+from labctl.stack.model import Stack
 
 DATA = Path(__file__).parent / "data"
 SUBNET = "198.18.16.0/24"
@@ -22,19 +25,19 @@ IMAGES = Images("labctl/22-asterisk:one", "labctl/22-phone:one", "sha256:node", 
 @cache
 def stack(name: str = "22") -> Stack:
     """A shipped stack."""
-    return sources.find_stack(name)
+    return find_stack(name)
 
 
 def lab(text: str = "name: lab\n", source: str = "lab.yaml", overrides: Overrides | None = None) -> Lab:
     """The lab of a lab file's text."""
-    return labfile.read(text, source, sources.find_stack, overrides)[0]
+    return reader.read(text, source, find_stack, overrides)[0]
 
 
 def draw(
     text: str = "name: lab\n", subnet: str = SUBNET, seed: str = "seed", images: Images = IMAGES, name: str = "22"
 ) -> Blueprint:
     """The blueprint of a lab file's text, on the stack of that name."""
-    return blueprint.draw(lab(text, overrides=Overrides(stack=name)), stack(name), images, subnet, seed)
+    return drawing.draw(lab(text, overrides=Overrides(stack=name)), stack(name), images, subnet, seed)
 
 
 def files(text: str, node: str, seed: str = "seed", name: str = "22") -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.asterisk import Message, MessageSplitter, render_action
+from labctl.asterisk.output import Message, MessageSplitter, render_action
 from tests.unit.test_captures import capture
 
 RECEIVED = "".join(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from labctl import lab as verbs
-from labctl.blueprint import LABEL_SPEC, ROLE_PHONES
-from labctl.engine import Engine
-from labctl.facts import Container, Observation
-from labctl.spec import Overrides
+from labctl.cluster import lifecycle as verbs
+from labctl.engine.client import Engine
+from labctl.engine.observation import Container, Observation
+from labctl.lab import Overrides
+from labctl.names import LABEL_SPEC, ROLE_PHONES
 from tests.unit.labs import draw, lab, stack
 
 TEXT = "name: office\nnodes: [hq, branch]\nphones: 1\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.build import images_folder
+from labctl.paths import images_folder
 from tests.unit.test_captures import capture
 
 SCRIPT = images_folder() / "corosync/root/usr/local/sbin/await-ring"

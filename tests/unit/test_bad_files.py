@@ -9,8 +9,12 @@ from typing import NoReturn
 import pytest
 import yaml
 
-from labctl import cli, document, engine, labfile, sources
+from labctl import cli
+from labctl.engine import client
 from labctl.errors import InvalidFile
+from labctl.labfile import reader
+from labctl.stack import loader as sources
+from labctl.yamlfile import document
 from tests.unit.labs import DATA
 
 LABS = sorted((DATA / "bad-labs").iterdir())
@@ -50,7 +54,7 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object, **__: object) -> NoReturn:
         raise AssertionError("Docker was asked for")
 
-    monkeypatch.setattr(engine, "connect", connect)
+    monkeypatch.setattr(client, "connect", connect)
 
 
 def expected(path: Path) -> list[tuple[int, str]]:
@@ -91,7 +95,7 @@ def test_a_bad_stack_file_is_refused_with_every_mistake(path: Path, capsys: pyte
 @pytest.mark.parametrize(("text", "line", "part"), ODD.values(), ids=ODD)
 def test_what_no_editor_would_write_is_refused(text: str, line: int, part: str) -> None:
     with pytest.raises(InvalidFile) as refused:
-        labfile.read(text, "odd.yaml", sources.find_stack)
+        reader.read(text, "odd.yaml", sources.find_stack)
     assert refused.value.problems[0].line == line
     assert part in refused.value.problems[0].what
 
@@ -101,7 +105,7 @@ def test_every_command_refuses_it_alike(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if command in ("ps", "state", "down"):
-        monkeypatch.setattr(engine, "connect", lambda: None)
+        monkeypatch.setattr(client, "connect", lambda: None)
     check(refusal(capsys, command, "-f", str(LABS[0])), LABS[0])
 
 

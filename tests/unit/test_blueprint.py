@@ -17,9 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import blueprint, labfile, sources
-from labctl.blueprint import LABEL_CONFIG, Secrets
-from labctl.spec import Node
+from labctl.blueprint import addresses, drawing
+from labctl.blueprint.secrets import Secrets
+from labctl.lab import Node
+from labctl.labfile import reader
+from labctl.names import LABEL_CONFIG
+from labctl.stack.loader import find_stack, shipped_stacks
 from tests.unit.labs import IMAGES, draw, files, stack
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,7 +38,7 @@ def hashes(text: str = "name: lab\n") -> dict[str, str]:
 
 
 GOLDEN_NODES = [
-    *((name, SHIPPED, "n1") for name in sources.shipped_stacks()),
+    *((name, SHIPPED, "n1") for name in shipped_stacks()),
     ("22-pjsip-publish", f"{SHIPPED}share: {{via: pjsip-publish}}\n", "n1"),
     ("22-two-sites", TWO_SITES, "east1"),
     ("1.6-two-sites", TWO_SITES, "west2"),
@@ -60,7 +63,7 @@ def test_nodes_have_addresses_of_their_own_in_the_smallest_network() -> None:
     nodes = draw("name: lab\nnodes: 16\n", subnet="198.18.0.64/26").containers
     assert len({each.address for each in nodes}) == 17
     assert nodes[0].address == "198.18.0.75"
-    assert nodes[-1].address == blueprint.phones_address("198.18.0.64/26") == "198.18.0.73"
+    assert nodes[-1].address == addresses.phones_address("198.18.0.64/26") == "198.18.0.73"
 
 
 @given(st.lists(st.integers(1, 0xFFFF), unique=True, min_size=2))
@@ -146,7 +149,7 @@ def test_an_image_built_anew_is_a_change() -> None:
     assert [dict(each.labels)[LABEL_CONFIG] == hashes()[each.hostname] for each in newer] == [False] * 3 + [True]
 
 
-@pytest.mark.parametrize("name", sources.shipped_stacks())
+@pytest.mark.parametrize("name", shipped_stacks())
 def test_an_entity_id_that_a_lab_file_adds_takes_the_place_of_the_nodes_own(name: str) -> None:
     text = f"{SHIPPED}config: {{n2: {{asterisk/asterisk.conf: 'entityid = x'}}}}\n"
     parser = configparser.ConfigParser(strict=False)
@@ -155,27 +158,27 @@ def test_an_entity_id_that_a_lab_file_adds_takes_the_place_of_the_nodes_own(name
 
 
 def test_no_module_is_loaded_twice() -> None:
-    lab = labfile.read(SHIPPED, "-", sources.find_stack)[0]
-    loaded = blueprint.modules(lab, stack(), lab.nodes[0])
+    lab = reader.read(SHIPPED, "-", find_stack)[0]
+    loaded = drawing.modules(lab, stack(), lab.nodes[0])
     assert len(set(loaded)) == len(loaded)
 
 
 @given(st.text(), st.lists(st.sampled_from(["198.18.0.0/16", "198.19.0.0/17", "10.0.0.0/8", "fd00::/8"])))
 def test_a_free_network_meets_none_that_is_taken(name: str, taken: list[str]) -> None:
-    free = blueprint.free_subnet(name, taken)
+    free = addresses.free_subnet(name, taken)
     assert free in SLASH_24S
     assert not any(free.startswith(each[:7]) for each in taken if each == "198.18.0.0/16")
 
 
 def test_the_last_free_network_is_found() -> None:
-    assert blueprint.free_subnet("lab", SLASH_24S[:77] + SLASH_24S[78:]) == "198.18.77.0/24"
+    assert addresses.free_subnet("lab", SLASH_24S[:77] + SLASH_24S[78:]) == "198.18.77.0/24"
 
 
 @pytest.mark.parametrize("taken", [SLASH_24S, ["198.18.0.0/15"], ["0.0.0.0/0"], ["198.16.0.0/13", "::/0"]])
 def test_no_network_free_is_an_error(taken: list[str]) -> None:
     with pytest.raises(LookupError, match=r"no /24 of 198\.18\.0\.0/15 is free"):
-        blueprint.free_subnet("lab", taken)
+        addresses.free_subnet("lab", taken)
 
 
 def test_a_name_tends_to_the_same_network() -> None:
-    assert blueprint.free_subnet("lab", []) == blueprint.free_subnet("lab", ["198.19.0.0/32", "10.0.0.0/8"])
+    assert addresses.free_subnet("lab", []) == addresses.free_subnet("lab", ["198.19.0.0/32", "10.0.0.0/8"])

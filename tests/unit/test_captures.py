@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from labctl import asterisk, corosync
-from labctl.asterisk import Hint
-from labctl.facts import Ring
-from labctl.spec import Node
+from labctl.asterisk import output
+from labctl.asterisk.output import Hint
+from labctl.corosync import membership
+from labctl.corosync.membership import Ring
+from labctl.lab import Node
 from tests.unit.labs import DATA
 
 
@@ -19,14 +20,14 @@ def capture(name: str) -> str:
 
 
 def test_hints_of_1_6() -> None:
-    assert asterisk.parse_hints(capture("asterisk-1.6.2.9-core-show-hints")) == (
+    assert output.parse_hints(capture("asterisk-1.6.2.9-core-show-hints")) == (
         Hint("200", "default", "SIP/alice", "Unavailable", 0),
         Hint("100", "default", "Custom:phone", "InUse", 0),
     )
 
 
 def test_hints_of_22() -> None:
-    hints = {hint.extension: hint for hint in asterisk.parse_hints(capture("asterisk-22-core-show-hints"))}
+    hints = {hint.extension: hint for hint in output.parse_hints(capture("asterisk-22-core-show-hints"))}
     assert len(hints) == 7
     assert hints["mystate"] == Hint("mystate", "lab", "Custom:mystate", "Busy", 0)
     assert hints["103"] == Hint("103", "lab", "PJSIP/carol", "Unavailable", 0)
@@ -40,17 +41,17 @@ def test_hints_of_22() -> None:
     ],
 )
 def test_members_are_given_in_order(name: str, members: tuple[str, ...]) -> None:
-    assert asterisk.parse_members(capture(name)) == members
+    assert output.parse_members(capture(name)) == members
 
 
 def test_members_are_found_in_whichever_words_the_version_knows() -> None:
     other = "No such command 'ais clm show members' (type 'core show help ais clm' for other possible commands)\n"
-    assert len(asterisk.parse_members(other + capture("asterisk-1.6.2.9-ais-show-clm-members"))) == 3
+    assert len(output.parse_members(other + capture("asterisk-1.6.2.9-ais-show-clm-members"))) == 3
 
 
 def test_a_member_that_left_is_none() -> None:
     text = capture("asterisk-1.6.2.9-ais-show-clm-members").replace("Member: Yes", "Member: No", 1)
-    assert asterisk.parse_members(text) == ("0xc1012c6", "0xd1012c6")
+    assert output.parse_members(text) == ("0xc1012c6", "0xd1012c6")
 
 
 @pytest.mark.parametrize(
@@ -62,32 +63,32 @@ def test_a_member_that_left_is_none() -> None:
     ],
 )
 def test_the_version_is_found_or_none(name: str, version: str) -> None:
-    assert asterisk.parse_version(capture(name)) == version
+    assert output.parse_version(capture(name)) == version
 
 
 def test_the_modules_of_1_6_are_as_many_as_it_counts() -> None:
     text = capture("asterisk-1.6.2.9-module-show")
-    modules = asterisk.parse_modules(text)
+    modules = output.parse_modules(text)
     assert f"{len(modules)} modules loaded" in text
     assert len(set(modules)) == len(modules) == 162
     assert (modules[0], modules[-1]) == ("res_ael_share", "app_playback")
 
 
 def test_a_module_that_is_asked_for_is_there_or_not() -> None:
-    assert asterisk.parse_modules(capture("asterisk-1.6.2.9-module-show-like-ais")) == ("res_ais",)
-    assert asterisk.parse_modules("Module     Description    Use Count \n0 modules loaded\n") == ()
+    assert output.parse_modules(capture("asterisk-1.6.2.9-module-show-like-ais")) == ("res_ais",)
+    assert output.parse_modules("Module     Description    Use Count \n0 modules loaded\n") == ()
 
 
 def test_what_1_6_has_been_told_of_a_device_is_in_the_words_that_it_was_told_in() -> None:
     device, state = re.findall(r"--- Name: '(\S+)'  State: '(\w+)'", capture("asterisk-1.6.2.9-devstate-list"))[0]
     assert device == "Custom:phone"
-    assert state in asterisk.DEVICE_STATES
+    assert state in output.DEVICE_STATES
 
 
 def test_a_phone_of_1_6_that_is_off_has_a_peer_without_an_address() -> None:
     peers = capture("asterisk-1.6.2.9-sip-show-peers")
     assert re.findall(r"^(\S+) +\(Unspecified\) +D ", peers, re.MULTILINE) == ["alice"]
-    assert Hint("200", "default", "SIP/alice", "Unavailable", 0) in asterisk.parse_hints(
+    assert Hint("200", "default", "SIP/alice", "Unavailable", 0) in output.parse_hints(
         capture("asterisk-1.6.2.9-core-show-hints")
     )
 
@@ -114,14 +115,14 @@ def test_every_capture_says_where_it_is_from() -> None:
     ],
 )
 def test_uptime_in_seconds(text: str, seconds: int | None) -> None:
-    assert asterisk.parse_uptime(text) == seconds
+    assert output.parse_uptime(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "Cannot initialize QUORUM service\n", "Quorate:          No\n"])
 def test_where_corosync_does_not_say_so_nothing_is_quorate(text: str) -> None:
-    assert corosync.parse_ring(text, {}) == Ring()
+    assert membership.parse_ring(text, {}) == Ring()
 
 
 @pytest.mark.parametrize(("status", "name"), [("0", "Idle"), ("9", "InUse&Ringing"), ("-1", "NoHint"), ("64", "64")])
 def test_a_status_number_has_a_name_or_stays_a_number(status: str, name: str) -> None:
-    assert asterisk.extension_state(status) == name
+    assert output.extension_state(status) == name

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.chaos import Chaos, Move
-from labctl.spec import Lab
-from labctl.verbs import VERBS
+from labctl.lab import Lab
+from labctl.scenario.random_steps import Chaos, Move
+from labctl.scenario.step_arguments import VERBS
 from tests.unit.labs import lab
 
 LAB = lab("name: lab\nnodes: 4\nphones: 5\ndevices: [one, two]\n")

@@ -12,11 +12,13 @@ import yaml
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from labctl import checks, history, scenario
-from labctl.checks import CHECKS, QUOTES
-from labctl.finding import Limits, Verdict
-from labctl.history import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
-from labctl.replay import Replay, groups
+from labctl.checks import rules
+from labctl.checks.expected import Replay, groups
+from labctl.checks.finding import Limits, Verdict
+from labctl.checks.rules import CHECKS, QUOTES
+from labctl.history import events as history
+from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
+from labctl.scenario import entries
 from tests.unit.histories import WRONGS, Spoil, World
 from tests.unit.labs import DATA
 
@@ -35,7 +37,7 @@ def read(path: Path) -> tuple[Event, ...]:
 
 
 def judge(events: Sequence[Event], limits: Limits | None = None) -> dict[str, Verdict]:
-    return {each.check: each for each in checks.judge(events, limits or Limits())}
+    return {each.check: each for each in rules.judge(events, limits or Limits())}
 
 
 def seen(at_s: float, node: str, state: str) -> Seen:
@@ -116,8 +118,8 @@ def test_one_wrong_thing_is_found_by_its_check_alone(check: str, spoil: Spoil, w
 
 
 def test_the_checks_are_those_that_a_scenario_can_name() -> None:
-    assert tuple(CHECKS) == scenario.CHECKS
-    assert [verdict.check for verdict in checks.judge([BEGAN], Limits())] == [*CHECKS]
+    assert tuple(CHECKS) == entries.CHECKS
+    assert [verdict.check for verdict in rules.judge([BEGAN], Limits())] == [*CHECKS]
 
 
 def test_a_finding_names_its_nodes_and_its_time() -> None:
@@ -195,7 +197,7 @@ def test_a_generator_that_could_not_keep_up_says_so() -> None:
 
 def test_a_history_comes_in_any_order() -> None:
     events = list(read(HISTORIES / "right" / "005-what-several-say-comes-together.jsonl"))
-    assert checks.judge([events[0], *reversed(events[1:])], Limits()) == checks.judge(events, Limits())
+    assert rules.judge([events[0], *reversed(events[1:])], Limits()) == rules.judge(events, Limits())
 
 
 # A history played again

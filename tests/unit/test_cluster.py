@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labctl.cluster import learned
-from labctl.facts import Learned
+from labctl.cluster.connections import learned
+from labctl.cluster.views import Learned
 
 HISTORY = [
     ("n2", 10.000, "Ringing"),

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.comparison import Cell, outcome
-from labctl.finding import Outcome, Verdict
-from labctl.inspection import numbered
-from labctl.judgement import Judged, Result, Standing
-from labctl.measure import share
+from labctl.bench.comparison import Cell, outcome
+from labctl.checks.finding import Outcome, Verdict
+from labctl.checks.judgement import Judged, Result, Standing
+from labctl.cluster.node_tools import numbered
+from labctl.timing import share
 
 
 def result(*checks: tuple[str, Outcome, Standing, str]) -> Result:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from click.shell_completion import ShellComplete
 
-from labctl import cli, engine
-from labctl import lab as verbs
+from labctl import cli
+from labctl.blueprint.running_lab import Running
+from labctl.cluster import lifecycle as verbs
+from labctl.engine import client
+from labctl.engine.observation import Observation
 from labctl.errors import HostError
-from labctl.facts import Observation
-from labctl.running import Running
 from tests.unit.labs import lab, stack
 
 
@@ -30,7 +31,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         names.append(name)
         return Running(lab("nodes: 2\n"), stack(), Observation())
 
-    monkeypatch.setattr(engine, "connect", lambda **_: None)
+    monkeypatch.setattr(client, "connect", lambda **_: None)
     monkeypatch.setattr(verbs, "load", load)
     return names
 
@@ -59,7 +60,7 @@ def test_without_an_engine_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -
     def connect(**_: object) -> None:
         raise HostError("no Docker Engine answers")
 
-    monkeypatch.setattr(engine, "connect", connect)
+    monkeypatch.setattr(client, "connect", connect)
     assert offered("call", "") == []
     assert offered("wait", "--for", "state=") == []
 

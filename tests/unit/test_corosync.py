@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import blueprint
-from labctl.corosync import RingLog, address_id, parse_ring
-from labctl.facts import Ring
+from labctl.blueprint import addresses
+from labctl.corosync.membership import Ring, RingLog, address_id, parse_ring
 from tests.unit.test_captures import capture
 
 LOG_1 = capture("corosync-1.2.1-start")
 LOG_3 = capture("corosync-3-log")
 OBJCTL = capture("corosync-1.2.1-corosync-objctl")
 SUBNET = "198.18.16.0/24"
-NUMBERS = {1: 1, 2: 2, 3: 3} | {address_id(blueprint.address(SUBNET, number)): number for number in (1, 2, 3)}
+NUMBERS = {1: 1, 2: 2, 3: 3} | {address_id(addresses.address(SUBNET, number)): number for number in (1, 2, 3)}
 THREE = Ring(True, (1, 2, 3), "1.d")
 FORMED = "corosync [TOTEM ] A processor joined or left the membership and a new membership was formed."
 

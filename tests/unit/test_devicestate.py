@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import asterisk, devicestate
-from labctl.devicestate import HINTS, ORDER
+from labctl.asterisk import device_state, output
+from labctl.asterisk.device_state import HINTS, ORDER
 
 STATES = st.lists(st.sampled_from(ORDER))
 
@@ -37,35 +37,35 @@ STATES = st.lists(st.sampled_from(ORDER))
     ],
 )
 def test_states_come_to_what_asterisk_makes_of_them(states: tuple[str, ...], together: str) -> None:
-    assert devicestate.aggregate(states) == together
+    assert device_state.aggregate(states) == together
 
 
 @given(STATES.flatmap(lambda states: st.tuples(st.just(states), st.permutations(states))))
 def test_the_order_of_states_is_nothing_to_them(both: tuple[list[str], list[str]]) -> None:
-    assert devicestate.aggregate(both[0]) == devicestate.aggregate(both[1])
+    assert device_state.aggregate(both[0]) == device_state.aggregate(both[1])
 
 
 @given(STATES)
 def test_a_state_said_twice_counts_once(states: list[str]) -> None:
-    together = devicestate.aggregate(states)
-    assert devicestate.aggregate(states + states) == together
-    assert devicestate.aggregate([*states, together]) == together
+    together = device_state.aggregate(states)
+    assert device_state.aggregate(states + states) == together
+    assert device_state.aggregate([*states, together]) == together
 
 
 @given(STATES, STATES)
 def test_states_taken_in_parts_come_to_the_same(some: list[str], others: list[str]) -> None:
-    parts = [devicestate.aggregate(some), devicestate.aggregate(others)]
-    assert devicestate.aggregate(parts) == devicestate.aggregate(some + others)
+    parts = [device_state.aggregate(some), device_state.aggregate(others)]
+    assert device_state.aggregate(parts) == device_state.aggregate(some + others)
 
 
 @pytest.mark.parametrize("state", ORDER)
 def test_one_state_alone_is_what_it_is(state: str) -> None:
-    assert devicestate.aggregate([state]) == state
+    assert device_state.aggregate([state]) == state
 
 
 def test_what_is_no_state_is_refused() -> None:
     with pytest.raises(ValueError, match="not in"):
-        devicestate.aggregate(["TALKING", "INUSE"])
+        device_state.aggregate(["TALKING", "INUSE"])
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_what_is_no_state_is_refused() -> None:
     ],
 )
 def test_a_hint_has_its_word_for_a_state(state: str, word: str) -> None:
-    assert devicestate.hint(state) == word
+    assert device_state.hint(state) == word
 
 
 def test_every_state_has_a_hint_that_the_manager_interface_can_say() -> None:
-    assert set(HINTS) == set(ORDER) > set(asterisk.DEVICE_STATES)
-    assert set(HINTS.values()) <= set(asterisk.EXTENSION_STATES.values())
+    assert set(HINTS) == set(ORDER) > set(output.DEVICE_STATES)
+    assert set(HINTS.values()) <= set(output.EXTENSION_STATES.values())

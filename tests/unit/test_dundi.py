@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labctl import devicestate, dundi
-from labctl.asterisk import EXTENSION_STATES
-from labctl.dundi import Answer, parse_lookup
+from labctl.asterisk import device_state, dundi
+from labctl.asterisk.dundi import Answer, parse_lookup
+from labctl.asterisk.output import EXTENSION_STATES
 from tests.unit.labs import DATA
 
 
@@ -46,4 +46,4 @@ def test_what_was_answered_before_is_passed_by_where_it_is_to_be_fresh(fresh: bo
 
 def test_every_word_for_a_state_is_one_that_hints_have() -> None:
     assert set(dundi.STATES.values()) <= set(EXTENSION_STATES.values())
-    assert set(devicestate.HINTS.values()) <= set(dundi.STATES.values())
+    assert set(device_state.HINTS.values()) <= set(dundi.STATES.values())

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from labctl import cli, engine
-from labctl.cli import plain
+from labctl import cli
+from labctl.cli import tools
+from labctl.engine import client
 from labctl.errors import HostError
 
 
@@ -38,7 +39,7 @@ def test_a_pipe_that_breaks_elsewhere_is_one(
     def find_lab(*_: object) -> None:
         raise BrokenPipeError("to a node")
 
-    monkeypatch.setattr(plain, "find_lab", find_lab)
+    monkeypatch.setattr(tools, "find_lab", find_lab)
     assert run("config") == 3
     assert "a connection broke off: to a node" in capfd.readouterr().err
 
@@ -49,7 +50,7 @@ def test_doctor_tells_what_it_can_without_an_engine(
     def connect(**_: object) -> None:
         raise HostError("no Docker Engine answers", "start it")
 
-    monkeypatch.setattr(engine, "connect", connect)
+    monkeypatch.setattr(client, "connect", connect)
     assert run("doctor", "-o", "json") == 4
     found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
     assert found["engine"] == {

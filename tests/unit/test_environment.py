@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from labctl import cli, engine, survey
-from labctl import lab as verbs
+from labctl import cli
+from labctl.cluster import lifecycle as verbs
+from labctl.cluster import status
+from labctl.engine import client
 
 
 def run(*arguments: str) -> int:
@@ -28,9 +30,9 @@ def lab_name(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long `labctl wait` is to wait, each time."""
     found: list[float] = []
-    monkeypatch.setattr(engine, "connect", lambda: None)
+    monkeypatch.setattr(client, "connect", lambda: None)
     monkeypatch.setattr(verbs, "load", lambda *_: None)
-    monkeypatch.setattr(survey, "wait", lambda *given: found.append(given[-1]))
+    monkeypatch.setattr(status, "wait", lambda *given: found.append(given[-1]))
     return found
 
 
@@ -68,7 +70,7 @@ def test_every_lab_is_meant_whatever_the_environment_names(monkeypatch: pytest.M
         return []
 
     monkeypatch.setenv("LABCTL_NAME", "one")
-    monkeypatch.setattr(engine, "connect", SimpleNamespace)
+    monkeypatch.setattr(client, "connect", SimpleNamespace)
     monkeypatch.setattr(verbs, "plan_down", plan_down)
     assert run("down", "--all", "--dry-run") == 0
     assert run("down", "--dry-run") == 0

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import blueprint, faults
+from labctl.blueprint import addresses
 from labctl.errors import HostError, UsageError
-from labctl.faults import Impairment
+from labctl.faults import model
+from labctl.faults.model import Impairment
 
 NODES = ("n1", "n2", "n3")
 ADDRESSES = {node: f"198.18.0.1{number}" for number, node in enumerate(NODES, 1)}
@@ -19,22 +20,22 @@ NETEM = {"iptables", "statistic", "tbf", "netem"}
 
 
 def test_partition_drops_what_comes_from_the_other_side_and_nothing_else() -> None:
-    fault = faults.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    fault = model.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
     assert "-A labctl-p -s 198.18.0.13 -j DROP" in fault.scripts["n1"]
     assert fault.scripts["n1"].count(" -s ") == 1
     assert fault.scripts["n3"].count(" -s ") == 2
 
 
 def test_partition_can_be_held_to_totem() -> None:
-    fault = faults.partition("p", [["n1"], ["n2", "n3"]], "totem", ADDRESSES)
+    fault = model.partition("p", [["n1"], ["n2", "n3"]], "totem", ADDRESSES)
     assert "-s 198.18.0.12 -p udp --dport 5404:5915 -j DROP" in fault.scripts["n1"]
     assert fault.what == "partition n1 | n2,n3, totem only"
 
 
 @given(st.integers(18, 19), st.integers(0, 255), st.integers(0, 15))
 def test_whatever_a_filter_holds_to_totem_holds_for_the_ports_of_any_lab(second: int, third: int, site: int) -> None:
-    _, port = blueprint.multicast(f"198.{second}.{third}.0/24", site)
-    first, last = faults.TRAFFIC["totem"].split()[-1].split(":")
+    _, port = addresses.multicast(f"198.{second}.{third}.0/24", site)
+    first, last = model.TRAFFIC["totem"].split()[-1].split(":")
     assert int(first) <= port - 1 < port <= int(last)
 
 
@@ -55,53 +56,53 @@ def test_iptables_waits_for_its_lock_where_it_has_one(knows: str, word: str, tmp
         (tmp_path / name).write_text(STUB)
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LOG": str(tmp_path / "log"), "KNOWS": knows}
-    fault = faults.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    fault = model.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
     for script in (fault.scripts["n1"], fault.undo["n1"]):
-        subprocess.run(["sh", "-c", script.replace(faults.RECORDS, str(tmp_path / "r"))], env=environment, check=True)
+        subprocess.run(["sh", "-c", script.replace(model.RECORDS, str(tmp_path / "r"))], env=environment, check=True)
     said = (tmp_path / "log").read_text().splitlines()
     assert f"iptables-restore {word}--noflush" in said
     assert f"iptables {word}-X labctl-p" in said
 
 
 def test_partition_of_sip_leaves_the_rings_whole() -> None:
-    fault = faults.partition("p", [["n1"], ["n2", "n3"]], "sip", ADDRESSES)
-    assert faults.rings(NODES, [fault]) == dict.fromkeys(NODES, NODES)
+    fault = model.partition("p", [["n1"], ["n2", "n3"]], "sip", ADDRESSES)
+    assert model.rings(NODES, [fault]) == dict.fromkeys(NODES, NODES)
 
 
 def test_rings_of_a_partition_are_its_groups() -> None:
-    fault = faults.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
-    assert faults.rings(NODES, [fault]) == {"n1": ("n1", "n2"), "n2": ("n1", "n2"), "n3": ("n3",)}
+    fault = model.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    assert model.rings(NODES, [fault]) == {"n1": ("n1", "n2"), "n2": ("n1", "n2"), "n3": ("n3",)}
 
 
 def test_rings_of_a_bridge_and_of_a_cut_one_way_are_not_foretold() -> None:
-    bridge = faults.partition("p", [["n1", "n2"], ["n2", "n3"]], "all", ADDRESSES)
-    one_way = faults.cut("c", "n1", "n2", "all", ADDRESSES)
-    assert faults.rings(NODES, [bridge]) is None
-    assert faults.rings(NODES, [one_way]) is None
+    bridge = model.partition("p", [["n1", "n2"], ["n2", "n3"]], "all", ADDRESSES)
+    one_way = model.cut("c", "n1", "n2", "all", ADDRESSES)
+    assert model.rings(NODES, [bridge]) is None
+    assert model.rings(NODES, [one_way]) is None
 
 
 def test_rings_without_a_node_that_was_killed() -> None:
-    fault = faults.container("k", "kill", "n2", ADDRESSES)
-    assert faults.rings(NODES, [fault]) == {"n1": ("n1", "n3"), "n2": (), "n3": ("n1", "n3")}
+    fault = model.container("k", "kill", "n2", ADDRESSES)
+    assert model.rings(NODES, [fault]) == {"n1": ("n1", "n3"), "n2": (), "n3": ("n1", "n3")}
 
 
 def test_partition_that_cuts_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="cuts nothing"):
-        faults.partition("p", [["n1", "n2", "n3"]], "all", ADDRESSES)
+        model.partition("p", [["n1", "n2", "n3"]], "all", ADDRESSES)
 
 
 @pytest.mark.parametrize("kind", ["partition", "cut", "iface_down", "impair", "stop"])
 def test_record_is_written_before_the_fault_and_can_be_read_back(kind: str) -> None:
     fault = {
-        "partition": faults.partition("f", [["n1"], ["n2", "n3"]], "all", ADDRESSES),
-        "cut": faults.cut("f", "n2", "n1", "all", ADDRESSES),
-        "iface_down": faults.interface_down("f", "n1", ADDRESSES),
-        "impair": faults.impair("f", "n1", Impairment(loss=10), "all", NETEM, ADDRESSES),
-        "stop": faults.service("f", "stop", "n1", "corosync", ADDRESSES),
+        "partition": model.partition("f", [["n1"], ["n2", "n3"]], "all", ADDRESSES),
+        "cut": model.cut("f", "n2", "n1", "all", ADDRESSES),
+        "iface_down": model.interface_down("f", "n1", ADDRESSES),
+        "impair": model.impair("f", "n1", Impairment(loss=10), "all", NETEM, ADDRESSES),
+        "stop": model.service("f", "stop", "n1", "corosync", ADDRESSES),
     }[kind]
     script = fault.scripts["n1"]
     written = next(line for line in script.splitlines() if line.startswith("echo "))
-    record = faults.parse_records(written.removeprefix("echo '").partition("' >")[0])[0]
+    record = model.parse_records(written.removeprefix("echo '").partition("' >")[0])[0]
     assert (record.name, record.kind, record.what, record.nodes) == ("f", kind, fault.what, fault.nodes)
     assert script.index("echo ") < script.index(
         {"iface_down": "ip link", "stop": "sv ", "impair": "tc "}.get(kind, "iptables")
@@ -109,18 +110,18 @@ def test_record_is_written_before_the_fault_and_can_be_read_back(kind: str) -> N
 
 
 def test_long_names_fit_into_a_chain() -> None:
-    fault = faults.cut("a-name-that-is-far-longer-than-a-chain", "n1", "n2", "all", ADDRESSES)
+    fault = model.cut("a-name-that-is-far-longer-than-a-chain", "n1", "n2", "all", ADDRESSES)
     chain = next(line for line in fault.scripts["n2"].splitlines() if line.startswith(":"))
     assert len(chain.split()[0]) <= 29
 
 
 def test_impairment_by_netem_where_the_kernel_has_it() -> None:
-    fault = faults.impair("i", "n1", Impairment(5, 20, 3, 1, 512), "all", NETEM, ADDRESSES)
+    fault = model.impair("i", "n1", Impairment(5, 20, 3, 1, 512), "all", NETEM, ADDRESSES)
     assert "netem loss 5% delay 20ms 3ms duplicate 1% rate 512kbit" in fault.scripts["n1"]
 
 
 def test_loss_and_rate_without_netem() -> None:
-    fault = faults.impair("i", "n1", Impairment(loss=5, rate_kbit=64), "all", NETEM - {"netem"}, ADDRESSES)
+    fault = model.impair("i", "n1", Impairment(loss=5, rate_kbit=64), "all", NETEM - {"netem"}, ADDRESSES)
     assert "--probability 0.0500" in fault.scripts["n1"]
     assert "tbf rate 64kbit" in fault.scripts["n1"]
     assert "iptables" in fault.what
@@ -129,15 +130,15 @@ def test_loss_and_rate_without_netem() -> None:
 @pytest.mark.parametrize("wrong", [Impairment(delay_ms=5), Impairment(duplicate=5)])
 def test_delay_and_duplicates_without_netem_are_refused_with_the_way_out(wrong: Impairment) -> None:
     with pytest.raises(HostError, match="no netem") as caught:
-        faults.impair("i", "n1", wrong, "all", NETEM - {"netem"}, ADDRESSES)
+        model.impair("i", "n1", wrong, "all", NETEM - {"netem"}, ADDRESSES)
     assert "modprobe" in caught.value.hint
 
 
 def test_abilities_are_what_the_probe_could_do() -> None:
-    assert faults.parse_abilities("iptables=yes\nnetem=no\ntbf=yes\n") == {"iptables", "tbf"}
+    assert model.parse_abilities("iptables=yes\nnetem=no\ntbf=yes\n") == {"iptables", "tbf"}
 
 
 @pytest.mark.parametrize(("one", "other"), [("n1", "n9"), ("n9", "n1")])
 def test_unknown_nodes_are_refused(one: str, other: str) -> None:
     with pytest.raises(UsageError, match="no node `n9`"):
-        faults.cut("c", one, other, "all", ADDRESSES)
+        model.cut("c", one, other, "all", ADDRESSES)

@@ -6,14 +6,14 @@ from typing import Any, cast
 
 import pytest
 
-from labctl.engine import Engine
+from labctl.blueprint.running_lab import Running
+from labctl.engine.client import Engine
+from labctl.engine.observation import Network, Observation
 from labctl.errors import UsageError
-from labctl.facts import Network, Observation
-from labctl.ground import Ground, a_step, describe
-from labctl.history import Did
-from labctl.journal import Journal
+from labctl.history.events import Did
+from labctl.history.journal import Journal
 from labctl.progress import Silent
-from labctl.running import Running
+from labctl.scenario.recorded_step import Ground, a_step, describe
 from tests.unit.labs import SUBNET, lab, stack
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import history
-from labctl.devicestate import ORDER
+from labctl.asterisk.device_state import ORDER
 from labctl.errors import InvalidFile
-from labctl.history import KINDS, Back, Began, Event, Gone, Over, Said, beginning, parse, to_line
+from labctl.history import events as history
+from labctl.history.events import KINDS, Back, Began, Event, Gone, Over, Said, beginning, parse, to_line
 
 BEGAN = Began(0.0, "call", "lab", "22", ("n1", "n2"), {"101": "PJSIP/alice"})
 BEGINNING = to_line(BEGAN) + "\n"

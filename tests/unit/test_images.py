@@ -6,12 +6,24 @@ from typing import Any
 
 import pytest
 
-from labctl import images
-from labctl.images import ASTERISK, BASE, COROSYNC, MODULE, NODE, PHONE, PHONE_BASE, SYSTEM, WHOLE, Context, Recipe
-from labctl.stack import Stack
+from labctl.images import recipes
+from labctl.images.recipes import (
+    ASTERISK,
+    BASE,
+    COROSYNC,
+    MODULE,
+    NODE,
+    PHONE,
+    PHONE_BASE,
+    SYSTEM,
+    WHOLE,
+    Context,
+    Recipe,
+)
+from labctl.stack.model import Stack
 from tests.unit.labs import stack
 
-CONTEXTS: dict[str, Context] = {name: {"Dockerfile": (f"FROM {name}\n".encode(), 0o644)} for name in images.FOLDERS}
+CONTEXTS: dict[str, Context] = {name: {"Dockerfile": (f"FROM {name}\n".encode(), 0o644)} for name in recipes.FOLDERS}
 ALL = {BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE}
 
 
@@ -24,7 +36,7 @@ def changed(**values: Any) -> Stack:
 
 
 def tags(of: Stack, contexts: dict[str, Context] = CONTEXTS, mirror: str = "") -> dict[str, str]:
-    return {name: recipe.tag for name, recipe in images.recipes(of, contexts, mirror).items()}
+    return {name: recipe.tag for name, recipe in recipes.recipes(of, contexts, mirror).items()}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +75,7 @@ def test_a_file_that_may_be_run_is_another_file() -> None:
 
 def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
     one: Context = {"a": (b"1", 0o644), "b": (b"2", 0o755)}
-    assert images.pack(one) == images.pack(dict(sorted(one.items(), reverse=True)))
+    assert recipes.pack(one) == recipes.pack(dict(sorted(one.items(), reverse=True)))
 
 
 @pytest.mark.parametrize(
@@ -79,21 +91,21 @@ def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
     ],
 )
 def test_what_is_missing_comes_after_what_it_stands_on(present: set[str], missing: list[str]) -> None:
-    made = images.recipes(stack(), CONTEXTS)
-    found: list[Recipe] = images.missing(made, {made[name].tag for name in present})
+    made = recipes.recipes(stack(), CONTEXTS)
+    found: list[Recipe] = recipes.missing(made, {made[name].tag for name in present})
     assert [recipe.name for recipe in found] == missing
 
 
 def test_a_stack_whose_node_image_was_built_elsewhere_has_its_phones_built_here() -> None:
     foreign = stack().with_image("registry.example/asterisk:1")
-    made = images.recipes(foreign, CONTEXTS)
+    made = recipes.recipes(foreign, CONTEXTS)
     assert {name: recipe.tag for name, recipe in made.items()} == {name: tags(stack())[name] for name in (BASE, PHONE)}
-    assert [recipe.name for recipe in images.missing(made, set())] == [BASE, PHONE]
-    assert images.run_by_labs(made) == (None, made[PHONE])
+    assert [recipe.name for recipe in recipes.missing(made, set())] == [BASE, PHONE]
+    assert recipes.run_by_labs(made) == (None, made[PHONE])
 
 
 def test_a_stack_whose_images_were_built_elsewhere_has_nothing_to_build() -> None:
-    assert images.recipes(changed(image="registry.example/asterisk:1", phone_image="phone:1"), CONTEXTS) == {}
+    assert recipes.recipes(changed(image="registry.example/asterisk:1", phone_image="phone:1"), CONTEXTS) == {}
 
 
 def test_without_an_image_a_stack_stays_as_it_is() -> None:
@@ -101,23 +113,26 @@ def test_without_an_image_a_stack_stays_as_it_is() -> None:
 
 
 def test_settings_reach_the_shell_as_they_are() -> None:
-    made = images.recipes(changed(phone={"packages": ["a b", "$(reboot)"]}), CONTEXTS)
-    assert made[PHONE].context[images.SETTINGS][0] == b"PACKAGES='a b $(reboot)'\nMIRROR=''\n"
+    made = recipes.recipes(changed(phone={"packages": ["a b", "$(reboot)"]}), CONTEXTS)
+    assert made[PHONE].context[recipes.SETTINGS][0] == b"PACKAGES='a b $(reboot)'\nMIRROR=''\n"
 
 
 def test_an_image_says_what_it_stands_on() -> None:
-    made = images.recipes(stack(), CONTEXTS)
-    assert images.build_args(made[NODE], made) == {"BASE": made[ASTERISK].tag, "MODULE": made[MODULE].tag}
+    made = recipes.recipes(stack(), CONTEXTS)
+    assert recipes.build_args(made[NODE], made) == {"BASE": made[ASTERISK].tag, "MODULE": made[MODULE].tag}
 
 
 def test_a_stack_whose_module_is_packaged_runs_asterisk_as_it_is() -> None:
-    made = images.recipes(changed(module=None), CONTEXTS)
+    made = recipes.recipes(changed(module=None), CONTEXTS)
     assert MODULE not in made
-    assert images.run_by_labs(made) == (made[ASTERISK], made[PHONE])
+    assert recipes.run_by_labs(made) == (made[ASTERISK], made[PHONE])
 
 
 def test_the_contents_of_an_image_are_lines() -> None:
-    assert images.parse_contents("asterisk=1:22.10\n\nbroken\ncorosync=3\n") == {"asterisk": "1:22.10", "corosync": "3"}
+    assert recipes.parse_contents("asterisk=1:22.10\n\nbroken\ncorosync=3\n") == {
+        "asterisk": "1:22.10",
+        "corosync": "3",
+    }
 
 
 OLD = changed(
@@ -137,12 +152,12 @@ def old(**values: Any) -> Stack:
 
 
 def test_a_node_that_comes_at_once_stands_on_a_system_with_all_its_packages() -> None:
-    made = images.recipes(OLD, CONTEXTS)
+    made = recipes.recipes(OLD, CONTEXTS)
     assert set(made) == {SYSTEM, WHOLE, PHONE_BASE, PHONE}
-    assert images.run_by_labs(made) == (made[WHOLE], made[PHONE])
-    assert images.ground(made[WHOLE], made) == made[SYSTEM]
+    assert recipes.run_by_labs(made) == (made[WHOLE], made[PHONE])
+    assert recipes.ground(made[WHOLE], made) == made[SYSTEM]
     packages = (*OLD.build.corosync, *OLD.build.asterisk) if OLD.build else ()
-    assert made[SYSTEM].system == images.System("squeeze", "debian/eol:squeeze", packages, "removed.gpg")
+    assert made[SYSTEM].system == recipes.System("squeeze", "debian/eol:squeeze", packages, "removed.gpg")
     assert made[WHOLE].tag.startswith("labctl/22-node:")
 
 
@@ -175,4 +190,4 @@ def test_its_tag_changes_with_the_files_of_its_layers(folder: str) -> None:
 
 
 def test_it_has_the_dockerfile_of_its_own_folder() -> None:
-    assert images.recipes(OLD, CONTEXTS)[WHOLE].context["Dockerfile"] == CONTEXTS[WHOLE]["Dockerfile"]
+    assert recipes.recipes(OLD, CONTEXTS)[WHOLE].context["Dockerfile"] == CONTEXTS[WHOLE]["Dockerfile"]

@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from labctl import history, judgement, junit, story, verdicts
+from labctl.checks import judgement
+from labctl.checks.finding import Finding, Outcome, Verdict
+from labctl.checks.judgement import WORST_FIRST, Judged, Result, Standing, Terms, parse_terms
+from labctl.checks.known import Known
 from labctl.errors import InvalidFile
-from labctl.finding import Finding, Outcome, Verdict
-from labctl.history import (
+from labctl.history import events as history
+from labctl.history import story
+from labctl.history.events import (
     Asked,
     Back,
     Began,
@@ -39,8 +43,8 @@ from labctl.history import (
     Said,
     Seen,
 )
-from labctl.judgement import WORST_FIRST, Judged, Result, Standing, Terms, parse_terms
-from labctl.scenario import CHECKS, Known
+from labctl.report import junit, verdict_tables
+from labctl.scenario.entries import CHECKS
 
 KNOWN = Known("22", "agreement", "CPG mcast failed (6)", always=True)
 SOMETIMES = Known("22", "agreement", "a race", always=False)
@@ -250,7 +254,7 @@ def shown(table: Table) -> list[str]:
 
 
 def test_findings_come_with_their_log_lines() -> None:
-    assert verdicts.findings(result(judged("failed"), judged("passed", "truth"))) == [
+    assert verdict_tables.findings(result(judged("failed"), judged("passed", "truth"))) == [
         "agreement: failed",
         f"  {STALE.text}",
         "    | n1: CPG mcast failed (6)",
@@ -259,13 +263,13 @@ def test_findings_come_with_their_log_lines() -> None:
 
 
 def test_findings_that_are_known_have_their_reason() -> None:
-    lines = verdicts.findings(result(judged("known", reason="a race"), judged("fixed", "truth", "mended")))
+    lines = verdict_tables.findings(result(judged("known", reason="a race"), judged("fixed", "truth", "mended")))
     assert (lines[0], lines[-1]) == ("agreement: known (a race)", "truth: fixed (mended)")
 
 
 def test_of_many_findings_the_first_are_told() -> None:
     many = tuple(Finding(f"wrong {number}", 1.0, (), tuple("abcdef")) for number in range(7))
-    lines = verdicts.findings(result(Judged(Verdict("truth", "failed", many), "failed")))
+    lines = verdict_tables.findings(result(Judged(Verdict("truth", "failed", many), "failed")))
     assert lines[1:7] == ["  wrong 0", "    | a", "    | b", "    | c", "    | d", "  wrong 1"]
     assert [line for line in lines if "wrong" in line] == [f"  wrong {number}" for number in range(5)]
     assert lines[-1] == "  and 2 more, in runs/call-1"
@@ -274,18 +278,18 @@ def test_of_many_findings_the_first_are_told() -> None:
 @pytest.mark.parametrize("count", [1, 5])
 def test_few_findings_are_told_whole(count: int) -> None:
     each = Judged(Verdict("truth", "failed", (Finding("wrong", 1.0),) * count), "failed")
-    assert verdicts.findings(result(each)) == ["truth: failed", *["  wrong"] * count]
+    assert verdict_tables.findings(result(each)) == ["truth: failed", *["  wrong"] * count]
 
 
 def test_what_holds_is_not_told() -> None:
-    assert verdicts.findings(result(judged("passed"), judged("nothing", "truth"))) == []
+    assert verdict_tables.findings(result(judged("passed"), judged("nothing", "truth"))) == []
 
 
 def test_checks_are_told_in_a_word_each() -> None:
     two = Verdict("views", "failed", (STALE, STALE))
     figures = Verdict("calls", "passed", (), {"judged": 3, "spared": 1.5, "c": 0.1, "d": 4, "e": 5})
     each = [judged("fixed"), judged("failed", "truth"), Judged(two, "failed"), Judged(figures, "passed")]
-    assert shown(verdicts.checks(result(*each, judged("nothing", "lamps")))) == [
+    assert shown(verdict_tables.checks(result(*each, judged("nothing", "lamps")))) == [
         "CHECK VERDICT",
         "agreement fixed known to fail, but it did not",
         f"truth failed {STALE.text}",
@@ -298,7 +302,7 @@ def test_checks_are_told_in_a_word_each() -> None:
 def test_an_overview_names_what_does_not_hold() -> None:
     broken = result(judged("known"), judged("unknown", "calls"), judged("passed", "truth"), error="cut off")
     rows = [broken, result(judged("passed")), result(judged("passed"), error="n2 is not back")]
-    assert shown(verdicts.overview(rows)) == [
+    assert shown(verdict_tables.overview(rows)) == [
         "SCENARIO STACK VERDICT TOOK",
         "call 22 unknown 12.3 s agreement known, calls unknown",
         "call 22 passed 12.3 s",
@@ -406,4 +410,4 @@ def test_a_look_tells_where_nodes_differ_and_no_more() -> None:
 
 def test_a_tally_counts_every_step_by_its_verb_and_those_that_failed() -> None:
     steps = [Did(1.0, 1, "call caller=a callee=b", 0.5), Did(2.0, 2, "settle", 1.5), Did(3.0, 3, "call x", 2.5, "busy")]
-    assert verdicts.tally([BEGAN, *steps]) == "3 steps (2 call, 1 settle), of which 1 failed"
+    assert verdict_tables.tally([BEGAN, *steps]) == "3 steps (2 call, 1 settle), of which 1 failed"

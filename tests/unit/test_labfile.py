@@ -12,9 +12,12 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from labctl import document, labfile, sources
 from labctl.errors import InvalidFile, UsageError
-from labctl.spec import Node, Overrides, Phone
+from labctl.lab import Node, Overrides, Phone
+from labctl.labfile import reader, writer
+from labctl.labfile.loader import find_lab, shipped_labs
+from labctl.stack.loader import find_stack
+from labctl.yamlfile import document
 from tests.unit.labs import lab, lab_data, stack
 
 KEYS = (
@@ -29,7 +32,7 @@ KEYED = st.dictionaries(WORDS, STRUCTURES, min_size=1)
 YAMLISH = st.lists(st.sampled_from([*"-?:,[]{}&*!|>'\"%@`#\\ \n\t\r", "a", "name", "nodes", "\u2028", "\\U", "é"]))
 
 
-SCHEMA = jsonschema.Draft202012Validator(json.loads(labfile.schema()))
+SCHEMA = jsonschema.Draft202012Validator(json.loads(reader.schema()))
 
 
 def check_refusal(text: str) -> None:
@@ -38,7 +41,7 @@ def check_refusal(text: str) -> None:
     refused = None
     with suppress(UsageError):
         try:
-            labfile.read(text, "lab.yaml", sources.find_stack)
+            reader.read(text, "lab.yaml", find_stack)
         except InvalidFile as error:
             refused = error
     if refused:
@@ -112,13 +115,13 @@ def test_no_lamp_is_lit_by_a_mailbox_of_another_site() -> None:
     boxes = "[{number: 101, node: west1}, {number: 102, node: west1}]"
     made = lab(f"sites: {{east: 1, west: 1}}\nphones: {phones}\nmailboxes: {boxes}\n")
     assert [phone.mailbox for phone in made.phones] == [None, "102"]
-    assert lab(labfile.to_yaml(made)) == made
+    assert lab(writer.to_yaml(made)) == made
 
 
 def test_sites_need_a_stack_that_has_dundi() -> None:
     without = stack().model_copy(update={"dundi": None})
     with pytest.raises(InvalidFile, match=r"lab\.yaml:2: the stack 22 has no DUNDi"):
-        labfile.read("name: a\nsites: {east: 2, west: 2}\n", "lab.yaml", lambda _: without)
+        reader.read("name: a\nsites: {east: 2, west: 2}\n", "lab.yaml", lambda _: without)
 
 
 @pytest.mark.parametrize(("name", "follows"), [("22", False), ("1.6", True), ("1.8", True)])
@@ -144,27 +147,27 @@ def test_flags_win_over_the_file() -> None:
 
 def test_data_that_was_a_lab_is_that_lab_again() -> None:
     made = lab("config: {all: {asterisk/rtp.conf: 'Grüße 😀'}}\n")
-    data = json.loads(json.dumps(labfile.to_data(made)))
-    assert labfile.resolve(document.Document("Docker", data), sources.find_stack)[0] == made
+    data = json.loads(json.dumps(writer.to_data(made)))
+    assert reader.resolve(document.Document("Docker", data), find_stack)[0] == made
 
 
-@pytest.mark.parametrize("name", sources.shipped_labs())
+@pytest.mark.parametrize("name", shipped_labs())
 def test_shipped_labs_fit_the_schema(name: str) -> None:
-    made, _ = sources.find_lab(name, Overrides())
-    SCHEMA.validate(labfile.to_data(made))
+    made, _ = find_lab(name, Overrides())
+    SCHEMA.validate(writer.to_data(made))
     assert made.name == name
 
 
 @given(lab_data())
 def test_a_lab_written_is_the_lab_that_is_read(data: dict[str, Any]) -> None:
     made = lab(yaml.safe_dump(data))
-    assert lab(labfile.to_yaml(made)) == made
+    assert lab(writer.to_yaml(made)) == made
 
 
 @given(lab_data())
 def test_the_schema_accepts_what_is_read(data: dict[str, Any]) -> None:
     SCHEMA.validate(data)
-    SCHEMA.validate(labfile.to_data(lab(yaml.safe_dump(data))))
+    SCHEMA.validate(writer.to_data(lab(yaml.safe_dump(data))))
 
 
 @given(st.text())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from labctl import load, sipp
 from labctl.errors import UsageError
-from labctl.load import Load
+from labctl.sip import load, sipp
+from labctl.sip.load import Load
 from tests.unit.test_sipp import AGENT
 
 BEGAN_S = 1700000000.25

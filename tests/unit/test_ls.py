@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from labctl import lab as verbs
-from labctl.blueprint import LABEL_SPEC, ROLE_NODE, ROLE_PHONES
-from labctl.engine import Engine
-from labctl.facts import Container, Network, Observation
-from labctl.lab import Summary
+from labctl.cluster import lifecycle as verbs
+from labctl.cluster.lifecycle import Summary
+from labctl.engine.client import Engine
+from labctl.engine.observation import Container, Network, Observation
+from labctl.names import LABEL_SPEC, ROLE_NODE, ROLE_PHONES
 from tests.unit.labs import draw
 
 

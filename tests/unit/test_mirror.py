@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labctl import build, mirror, mmdebstrap
-from labctl.build import images_folder
 from labctl.errors import HostError, InvalidFile, UsageError
-from labctl.images import System
-from labctl.mirror import Mirror, Way
-from labctl.stack import parse_stack
+from labctl.images import builder, mirror, mmdebstrap
+from labctl.images.mirror import Mirror, Way
+from labctl.images.recipes import System
+from labctl.paths import images_folder
+from labctl.stack.model import parse_stack
 from tests.unit.labs import stack
 
 OLD = System("squeeze", "debian/eol:squeeze", ("corosync", "asterisk"), "removed.gpg")
@@ -150,9 +150,9 @@ def test_who_gets_nothing_is_told_how_to_go_on() -> None:
 
 def test_a_folder_is_no_mirror_for_what_is_installed_within_docker(archive: Path) -> None:
     with pytest.raises(UsageError, match="within Docker") as caught:
-        build.recipes(stack(), build.Options(mirror=str(archive)))
+        builder.recipes(stack(), builder.Options(mirror=str(archive)))
     assert "http.server" in caught.value.hint
-    assert build.recipes(stack("1.6"), build.Options(mirror=str(archive)))
+    assert builder.recipes(stack("1.6"), builder.Options(mirror=str(archive)))
 
 
 # How mmdebstrap is called, and what it says

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from labctl import asterisk, cli, engine
-from labctl.facts import Observation
+from labctl import cli
+from labctl.asterisk import output
+from labctl.engine import client
+from labctl.engine.observation import Observation
 from tests.unit.labs import files, stack
 from tests.unit.test_captures import capture
 
@@ -139,7 +141,7 @@ def test_the_modules_of_1_6_are_among_those_that_ran() -> None:
     modules, dundi = stack("1.6").modules, stack("1.6").dundi
     assert dundi
     wanted = {*modules.core, *modules.sip, *modules.voicemail, *dundi.modules, stack("1.6").cluster_module}
-    assert wanted - {*asterisk.parse_modules(capture("asterisk-1.6.2.9-module-show"))} == {"res_crypto"}
+    assert wanted - {*output.parse_modules(capture("asterisk-1.6.2.9-module-show"))} == {"res_crypto"}
 
 
 def test_no_more_modules_are_loaded_than_sufficed_when_1_6_was_measured() -> None:
@@ -211,7 +213,7 @@ def test_config_needs_no_image(name: str, capsys: pytest.CaptureFixture[str]) ->
 def test_a_dry_run_needs_no_image_and_names_those_to_build(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "connect", Nothing)
+    monkeypatch.setattr(client, "connect", Nothing)
     said = said_by(capsys, "up", "--stack", name, "--dry-run").splitlines(keepends=True)
     builds = [line for line in said if line.startswith("build ")]
     assert builds

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from labctl import build, images, patches
 from labctl.errors import InvalidFile, UsageError
-from labctl.images import ASTERISK, MODULE, NODE, PATCHED, PHONE, Recipe
-from labctl.patches import Patch
-from labctl.stack import Stack
+from labctl.images import builder, patches
+from labctl.images import recipes as images
+from labctl.images.patches import Patch
+from labctl.images.recipes import ASTERISK, MODULE, NODE, PATCHED, PHONE, Recipe
+from labctl.stack.model import Stack
 from tests.unit.labs import stack
 from tests.unit.test_images import CONTEXTS, changed
 
@@ -134,19 +135,19 @@ def test_of_a_folder_all_patches_are_read_in_the_order_of_their_names(tmp_path: 
     for name in ("2.patch", "10.diff", "1.patch", "series", "1.patch~"):
         (tmp_path / name).write_text(name)
     (tmp_path / "more.patch").touch()
-    read = build.read_patches([str(tmp_path / "series"), str(tmp_path)])
+    read = builder.read_patches([str(tmp_path / "series"), str(tmp_path)])
     assert [each.name for each in read] == ["series", "1.patch", "10.diff", "2.patch", "more.patch"]
     assert read[1].content == b"1.patch"
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     large = tmp_path / "large.patch"
-    large.write_bytes(bytes(build.PATCH_LIMIT + 1))
+    large.write_bytes(bytes(builder.PATCH_LIMIT + 1))
     empty = tmp_path / "empty"
     empty.mkdir()
     for path, why in ((large, "larger than 1 MiB"), (empty, "no patch"), (tmp_path / "none", "No such file")):
         with pytest.raises(UsageError, match=f"{path}: {why}"):
-            build.read_patches([str(path)])
+            builder.read_patches([str(path)])
 
 
 def test_why_patches_were_not_built_is_what_their_script_said() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labctl.phoneline import PhoneLine
-from labctl.transcript import SipMessage
+from labctl.sip.phone_state import PhoneLine
+from labctl.sip.transcript import SipMessage
 
 
 def message(start: str, cseq: str, *, sent: bool, call: str = "c1", body: str = "", **headers: str) -> SipMessage:

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import plan
-from labctl.blueprint import LABEL_CONFIG, LABEL_NODE, LABEL_ROLE, Blueprint
-from labctl.facts import Container, Network, Observation
-from labctl.steps import (
+from labctl.blueprint import plan
+from labctl.blueprint.drawing import Blueprint
+from labctl.engine.actions import (
     ContainerSpec,
     CreateContainer,
     CreateNetwork,
@@ -23,6 +22,8 @@ from labctl.steps import (
     UnpauseContainer,
     flatten,
 )
+from labctl.engine.observation import Container, Network, Observation
+from labctl.names import LABEL_CONFIG, LABEL_NODE, LABEL_ROLE
 from tests.unit.labs import SUBNET, draw
 
 WANTED = draw()

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from labctl.facts import Ring
-from labctl.history import Event, Lamp, Line, Notified, Said, Seen
-from labctl.history import Ring as RingEvent
-from labctl.journal import Journal
-from labctl.recorder import Recorder
-from labctl.transcript import SipMessage, parse_message
+from labctl.corosync.membership import Ring
+from labctl.history.events import Event, Lamp, Line, Notified, Said, Seen
+from labctl.history.events import Ring as RingEvent
+from labctl.history.journal import Journal
+from labctl.scenario.recorder import Recorder
+from labctl.sip.transcript import SipMessage, parse_message
 from tests.unit.labs import lab, stack
 from tests.unit.test_sipp import read
 

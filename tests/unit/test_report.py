@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import errors, report
+from labctl import errors
+from labctl.cluster.views import UNKNOWN, Crossing, NodeView, StateRow
+from labctl.corosync.membership import Ring
 from labctl.errors import InvalidFile, LabctlError, Problem
-from labctl.facts import UNKNOWN, Crossing, NodeView, Ring, StateRow
+from labctl.report import formats
 
 
 @pytest.mark.parametrize(
@@ -29,17 +31,17 @@ from labctl.facts import UNKNOWN, Crossing, NodeView, Ring, StateRow
     ],
 )
 def test_a_duration_is_its_two_largest_units(seconds: int, text: str) -> None:
-    assert report.duration(seconds) == text
+    assert formats.duration(seconds) == text
 
 
 @given(st.integers(0, 10**10))
 def test_a_duration_is_never_empty_nor_long(seconds: int) -> None:
-    assert 1 <= len(report.duration(seconds).split()) <= 2
+    assert 1 <= len(formats.duration(seconds).split()) <= 2
 
 
 def test_json_holds_every_fact() -> None:
     view = NodeView("n1", "running", ring=Ring(True, (1, 2), "1.9"))
-    assert json.loads(report.as_json({"nodes": [view]}))["nodes"][0]["ring"]["members"] == [1, 2]
+    assert json.loads(formats.as_json({"nodes": [view]}))["nodes"][0]["ring"]["members"] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -53,13 +55,13 @@ def test_nodes_agree_where_all_that_answer_say_the_same(states: tuple[str, str],
 def test_the_slowest_crossing_is_named() -> None:
     seen = [Crossing("n1", "n2", 1.5), Crossing("n2", "n1", 20.04)]
     assert (
-        report.crossings(seen)
+        formats.crossings(seen)
         == "proven: a change on each of 2 nodes was seen on every other, the slowest n2 to n1 in 20.0 ms"
     )
 
 
 def test_where_nothing_is_shared_nothing_is_claimed() -> None:
-    assert "nothing to prove" in report.crossings([])
+    assert "nothing to prove" in formats.crossings([])
 
 
 def tree(root: type[LabctlError]) -> dict[str, int]:

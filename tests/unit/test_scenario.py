@@ -16,17 +16,25 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl import cli, scenario, sources, verbs
-from labctl.document import Document, parse
+from labctl import cli
+from labctl.checks.known import Known
 from labctl.errors import InvalidFile, UsageError
-from labctl.scenario import CHECKS, Known, Scenario, Step
-from labctl.spec import Overrides
+from labctl.lab import Overrides
+from labctl.labfile.loader import shipped_labs
+from labctl.paths import SCENARIOS
+from labctl.scenario import reader, step_arguments
+from labctl.scenario.entries import CHECKS
+from labctl.scenario.loader import find_scenario, shipped_scenarios
+from labctl.scenario.reader import Scenario
+from labctl.scenario.step_arguments import Step
+from labctl.stack.loader import find_stack
+from labctl.yamlfile.document import Document, parse
 from tests.unit.labs import DATA, stack
 from tests.unit.test_bad_files import check, expected
 from tests.unit.test_labfile import STRUCTURES
 
 BAD = sorted((DATA / "bad-scenarios").iterdir())
-SCHEMA = jsonschema.Draft202012Validator(json.loads(scenario.schema()))
+SCHEMA = jsonschema.Draft202012Validator(json.loads(reader.schema()))
 
 EVERYTHING = """
 title: Everything that can be said
@@ -90,13 +98,13 @@ known:
 
 
 def find_lab(name: str) -> Document:
-    if name not in sources.shipped_labs():
+    if name not in shipped_labs():
         raise UsageError(f"no lab `{name}`")
     return parse("nodes: 3\n", f"{name}.yaml")
 
 
 def read(text: str, source: str = "my.yaml", overrides: Overrides | None = None) -> Scenario:
-    return scenario.read(text, source, find_lab, sources.find_stack, overrides)
+    return reader.read(text, source, find_lab, find_stack, overrides)
 
 
 def steps(*lines: str) -> tuple[Step, ...]:
@@ -120,7 +128,7 @@ def check_refusal(text: str) -> None:
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_a_bad_scenario_is_refused_with_every_mistake(path: Path) -> None:
     with pytest.raises(InvalidFile) as refused:
-        sources.find_scenario(str(path), Overrides())
+        find_scenario(str(path), Overrides())
     check(refused.value.message.splitlines(), path)
     assert [problem.line for problem in refused.value.problems] == [line for line, _ in expected(path)]
 
@@ -144,7 +152,7 @@ def test_mistakes_of_a_scenario_and_of_its_lab_file_come_together(tmp_path: Path
     (tmp_path / "lab.yaml").write_text("nodes: 0\nstack: ./mine.yaml\n")
     (tmp_path / "run.yaml").write_text("title: T\nlab: lab.yaml\nsteps: [setle]\n")
     with pytest.raises(InvalidFile) as refused:
-        sources.find_scenario(str(tmp_path / "run.yaml"), Overrides())
+        find_scenario(str(tmp_path / "run.yaml"), Overrides())
     lines = refused.value.message.splitlines()
     assert lines[0].startswith(f"{tmp_path}/run.yaml:3: no step `setle`")
     assert lines[1].startswith(f"{tmp_path}/lab.yaml:1: `nodes`")
@@ -155,7 +163,7 @@ def test_mistakes_of_an_inline_lab_and_of_a_flags_stack_come_together(tmp_path: 
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     (tmp_path / "run.yaml").write_text("title: T\nlab:\n  nodes: 0\nsteps: [setle]\n")
     with pytest.raises(InvalidFile) as refused:
-        sources.find_scenario(str(tmp_path / "run.yaml"), Overrides(stack=str(tmp_path / "mine.yaml")))
+        find_scenario(str(tmp_path / "run.yaml"), Overrides(stack=str(tmp_path / "mine.yaml")))
     lines = refused.value.message.splitlines()
     assert lines[0].startswith(f"{tmp_path}/run.yaml:3: `nodes`")
     assert lines[1].startswith(f"{tmp_path}/run.yaml:4: no step `setle`")
@@ -179,24 +187,24 @@ def test_a_wrong_flag_is_refused(flags: Overrides, said: str) -> None:
 @pytest.mark.parametrize("name", ["no-such-scenario", "none.yaml", "/", "a/\0.yaml", "a" * 300])
 def test_what_is_no_scenario_file_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
-        sources.find_scenario(name, Overrides())
+        find_scenario(name, Overrides())
 
 
 @pytest.mark.parametrize("name", ["-", "''", "/", "labs", '"a\\0b"', "~/lab.yaml", "three-nodes", "."])
 def test_what_is_no_lab_is_refused_on_its_line(name: str, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(f"title: T\nlab: {name if name != '-' else repr(name)}\nsteps: [settle]\n")
     with pytest.raises(InvalidFile) as refused:
-        sources.find_scenario(str(tmp_path / "run.yaml"), Overrides())
+        find_scenario(str(tmp_path / "run.yaml"), Overrides())
     assert [problem.line for problem in refused.value.problems] == [2]
 
 
 # What is read
 
 
-@pytest.mark.parametrize("name", sources.shipped_scenarios())
+@pytest.mark.parametrize("name", shipped_scenarios())
 def test_shipped_scenarios_are_right(name: str) -> None:
-    made = sources.find_scenario(name, Overrides())
-    text = (Path(sources.__file__).parent / "scenarios" / f"{name}.yaml").read_text("utf-8")
+    made = find_scenario(name, Overrides())
+    text = (SCENARIOS / f"{name}.yaml").read_text("utf-8")
     SCHEMA.validate(yaml.safe_load(text))
     assert (made.name, made.lab.name) == (name, f"run-{name}"[:31])
 
@@ -211,21 +219,21 @@ def test_what_is_known_of_stacks_that_no_run_has_seen_is_marked(capsys: pytest.C
     assert lines["partition-heal"].rstrip().endswith("agreement on 22")
 
 
-@pytest.mark.parametrize("name", sources.shipped_scenarios())
+@pytest.mark.parametrize("name", shipped_scenarios())
 def test_what_is_known_of_a_stack_that_is_not_proven_comes_from_no_run(name: str) -> None:
-    known = sources.find_scenario(name, Overrides()).known
+    known = find_scenario(name, Overrides()).known
     assert {each.source == "run" for each in known if not stack(each.stack).proven} <= {False}
 
 
 @pytest.mark.parametrize("name", ["corosync-crash", "corosync-restart"])
 def test_where_a_module_is_to_find_a_new_corosync_asterisk_stays(name: str) -> None:
-    assert not sources.find_scenario(name, Overrides(stack="1.6")).lab.follows_corosync
+    assert not find_scenario(name, Overrides(stack="1.6")).lab.follows_corosync
 
 
 def test_every_verb_can_be_said_in_every_way() -> None:
     made = read(EVERYTHING)
     SCHEMA.validate(yaml.safe_load(EVERYTHING))
-    assert {step.verb for step in made.steps} == set(verbs.VERBS) - {"look_up", "ask_state"}
+    assert {step.verb for step in made.steps} == set(step_arguments.VERBS) - {"look_up", "ask_state"}
     assert (made.title, made.about) == ("Everything that can be said", "More about it\n")
     assert (made.limits.delay_ms, made.requires, made.expect) == (500, ("netem", "iptables"), ("agreement", "truth"))
     assert made.known == (
@@ -336,21 +344,21 @@ def test_a_lab_is_looked_for_beside_its_scenario(tmp_path: Path, monkeypatch: py
     (tmp_path / "labs").mkdir()
     (tmp_path / "labs" / "two.yaml").write_text("nodes: 2\n")
     (tmp_path / "run.yaml").write_text("title: T\nlab: labs/two.yaml\nsteps: [settle]\n")
-    assert len(sources.find_scenario(str(tmp_path / "run.yaml"), Overrides()).lab.nodes) == 2
+    assert len(find_scenario(str(tmp_path / "run.yaml"), Overrides()).lab.nodes) == 2
     monkeypatch.chdir(tmp_path / "labs")
-    assert len(sources.find_scenario("../run.yaml", Overrides()).lab.nodes) == 2
+    assert len(find_scenario("../run.yaml", Overrides()).lab.nodes) == 2
 
 
 def test_a_scenario_may_come_by_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"title: T\r\nsteps: [settle]\r\n")))
-    assert sources.find_scenario("-", Overrides()).steps == (Step("settle", {"timeout": 30.0}, 2),)
+    assert find_scenario("-", Overrides()).steps == (Step("settle", {"timeout": 30.0}, 2),)
 
 
 def test_a_stack_of_the_users_own_comes_by_a_flag_alone(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text(yaml.safe_dump(stack().model_dump(exclude_none=True) | {"name": "mine"}))
     flags = Overrides(stack=str(own))
-    assert sources.find_scenario("call-seen-from-third-node", flags).stack.name == "mine"
+    assert find_scenario("call-seen-from-third-node", flags).stack.name == "mine"
 
 
 # By chance
@@ -383,8 +391,8 @@ def a_step(draw: st.DrawFn) -> Any:
     arguments = {key: draw(ARGUMENTS[verb][key]) for key in kept}
     if not arguments and draw(st.booleans()):
         return verb
-    if [*arguments] == [verbs.VERBS[verb].short] and draw(st.booleans()):
-        return {verb: arguments[verbs.VERBS[verb].short]}
+    if [*arguments] == [step_arguments.VERBS[verb].short] and draw(st.booleans()):
+        return {verb: arguments[step_arguments.VERBS[verb].short]}
     return {verb: arguments}
 
 
@@ -402,11 +410,11 @@ def test_no_change_makes_it_too_odd_to_be_refused(drawn: st.DataObject) -> None:
         around, key = drawn.draw(st.sampled_from(_places(data)))
         match drawn.draw(st.sampled_from(["put", "drop", "rename", "copy"])):
             case "put":
-                around[key] = drawn.draw(STRUCTURES | st.sampled_from([*verbs.VERBS, "all", "alice", "n1"]))
+                around[key] = drawn.draw(STRUCTURES | st.sampled_from([*step_arguments.VERBS, "all", "alice", "n1"]))
             case "drop":
                 del around[key]
             case "rename" if isinstance(around, dict):
-                around[drawn.draw(st.sampled_from([*verbs.VERBS, "phone", "phones", "x"]))] = around.pop(key)
+                around[drawn.draw(st.sampled_from([*step_arguments.VERBS, "phone", "phones", "x"]))] = around.pop(key)
             case _:
                 around[key] = copy.deepcopy(drawn.draw(st.sampled_from(_places(data)))[0])
     check_refusal(yaml.safe_dump(data, allow_unicode=True))

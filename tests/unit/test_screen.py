@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 from rich.style import Style
 
-from labctl.facts import UNKNOWN, StateRow
-from labctl.screen import LAST_EVENTS, Screen
-from labctl.tables import STATE_STYLES
+from labctl.cluster.views import UNKNOWN, StateRow
+from labctl.report.tables import STATE_STYLES
+from labctl.report.watch_screen import LAST_EVENTS, Screen
 
 
 def screen(*said: str, nodes: tuple[str, ...] = ("n1", "n2")) -> Screen:

@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from labctl import sipp, transcript, tshark
-from labctl.sipp import Agent
-from labctl.transcript import Ending, LogSplitter, MessageSummary, SipMessage, Transcript
+from labctl.sip import sipp, transcript, tshark
+from labctl.sip.sipp import Agent
+from labctl.sip.transcript import Ending, LogSplitter, MessageSummary, SipMessage, Transcript
 from tests.unit.labs import DATA
 
 AGENT = Agent("alice", "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "/tone")

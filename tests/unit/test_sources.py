@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from labctl import build, sources
+from labctl import paths
 from labctl.errors import UsageError
+from labctl.stack.loader import find_stack
+from labctl.yamlfile import source
 from tests.unit.labs import stack
 from tests.unit.test_bad_files import refusal
 
@@ -37,7 +39,7 @@ def test_what_is_no_lab_file_is_refused(name: str, capsys: pytest.CaptureFixture
 
 def test_a_folder_is_no_lab_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Is a directory"):
-        sources.read_text(tmp_path)
+        source.read_text(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -63,5 +65,5 @@ def test_a_lab_on_standard_input_is_read() -> None:
 
 def test_a_stack_file_is_a_stack(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text((build.images_folder() / "stacks" / "22.yaml").read_text("utf-8").replace('"22"', "mine"))
-    assert sources.find_stack(str(file)) == stack().model_copy(update={"name": "mine"})
+    file.write_text((paths.images_folder() / "stacks" / "22.yaml").read_text("utf-8").replace('"22"', "mine"))
+    assert find_stack(str(file)) == stack().model_copy(update={"name": "mine"})

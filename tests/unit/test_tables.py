@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labctl import tables
-from labctl.cli import shared
-from labctl.facts import UNKNOWN, NodeView, Ring, StateRow
-from labctl.spec import Carrier, Lab, Node
+from labctl.cli import terminal
+from labctl.cluster.views import UNKNOWN, NodeView, StateRow
+from labctl.corosync.membership import Ring
+from labctl.lab import Carrier, Lab, Node
+from labctl.report import tables
 from tests.unit import labs
 
 
@@ -61,5 +62,5 @@ def test_where_no_colour_is_wanted_nothing_is_bold_or_dim(
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    shared.show(tables.table("", ("BOLD",), [(Text("dim", "dim"),)]))
+    terminal.show(tables.table("", ("BOLD",), [(Text("dim", "dim"),)]))
     assert ("\x1b[" in capsys.readouterr().out) == styled

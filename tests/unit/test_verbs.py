@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from labctl.stage import Stage
-from labctl.verbs import VERBS, Step, long_form
+from labctl.scenario.live_lab import Stage
+from labctl.scenario.step_arguments import VERBS, Step, long_form
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from([*VERBS])
 ANYTHING = st.recursive(

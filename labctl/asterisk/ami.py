@@ -1,0 +1,142 @@
+"""One kept connection to the manager interface (AMI) of a node, over any stream of bytes.
+
+The protocol is small and its libraries dial TCP themselves, while labctl comes in through `docker exec`;
+so the framing is here (labctl.asterisk) and the threads are here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from labctl.asterisk.output import Message, MessageSplitter, render_action
+from labctl.errors import LabError
+from labctl.timing import Deadline, Signal
+
+CONNECT = ["socat", "-", "TCP:127.0.0.1:5038,retry=2000,interval=0.02"]
+"""Run in a node, this joins the stream to AMI as soon as Asterisk listens, for 40 s at most."""
+
+USER = "labctl"
+ACTION_TIMEOUT_S = 10.0
+
+NUDGE_S = 0.1
+NUDGES = 2
+"""After anything was sent or received, so many Pings follow, so far apart. Asterisk wakes a session for an event by a
+signal, which is lost where it comes just before the session waits (get_input in main/manager.c): in one change of 2000
+the event then stays there until the session is spoken to again."""
+
+_NUDGE = "nudge"
+FOREVER_S = 3600.0
+
+
+class Stream(Protocol):
+    """What a connection needs of a stream."""
+
+    def send(self, data: bytes) -> None:
+        """Write; OSError once the other side is gone."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Read until it ends."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class Connection:
+    """A logged-in AMI connection. `on_event(node, monotonic_s, message)` is called from its own thread."""
+
+    def __init__(self, node: str, stream: Stream, secret: str, on_event: Callable[[str, float, Message], None]) -> None:
+        self.node = node
+        self.booted = False
+        self.ended = False
+        self._stream = stream
+        self._on_event = on_event
+        self._signal = Signal()
+        self._answers: dict[str, Message] = {}
+        self._numbers = itertools.count(1)
+        self._secret = secret
+        self._activity = Signal()
+        self._thread = threading.Thread(target=self._read, name=f"ami-{node}", daemon=True)
+        self._nudger = threading.Thread(target=self._nudge, name=f"ami-{node}-nudge", daemon=True)
+
+    def open(self) -> None:
+        """Start to read, and log in as soon as Asterisk greets."""
+        self._thread.start()
+        self._nudger.start()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+        self._thread.join(timeout=1)
+
+    def send(self, action: str, **headers: str) -> str:
+        """Send an action without waiting; the id to wait for its answer by. Raises LabError."""
+        number = str(next(self._numbers))
+        self._send(action, {"ActionID": number, **headers})
+        self._activity.notify()
+        return number
+
+    def _send(self, action: str, headers: dict[str, str]) -> None:
+        try:
+            self._stream.send(render_action(action, headers).encode())
+        except OSError:
+            raise LabError(f"{self.node}: the manager connection is gone") from None
+
+    def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
+        """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
+        self._signal.wait_until(lambda: number in self._answers or self.ended, Deadline(timeout_s))
+        message = self._answers.pop(number, None)
+        if message is None:
+            raise LabError(f"{self.node}: Asterisk did not answer within {timeout_s:g} s")
+        if message.get("Response") == "Error":
+            reason = message.get("Output") or message.get("Message", "")
+            raise LabError(f"{self.node}: Asterisk says: {' '.join(reason.split())}")
+        return message
+
+    def ask(self, action: str, **headers: str) -> Message:
+        """Send an action and wait for its answer."""
+        return self.answer(self.send(action, **headers))
+
+    def command(self, line: str) -> str:
+        """What a CLI command prints."""
+        return self.ask("Command", Command=line).get("Output", "")
+
+    def _read(self) -> None:
+        splitter = MessageSplitter()
+        with suppress(LabError):
+            for data in self._stream:
+                for message in splitter.feed(data):
+                    self._take(message)
+        self.ended = True
+        self._signal.notify()
+        self._activity.notify()
+        self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
+
+    def _nudge(self) -> None:
+        """Have Asterisk hand out what it may have kept back, a moment after anything was said."""
+        seen = 0
+        with suppress(LabError):
+            while not self.ended:
+                self._activity.wait_beyond(seen, Deadline(FOREVER_S))
+                for _ in range(NUDGES):
+                    seen = self._activity.count
+                    if self.ended or self._activity.wait_beyond(seen, Deadline(NUDGE_S)):
+                        break  # it is still being talked: that will do
+                    self._send("Ping", {"ActionID": _NUDGE})
+
+    def _take(self, message: Message) -> None:
+        if message.get("ActionID") == _NUDGE:
+            return
+        self._activity.notify()
+        if "Greeting" in message:
+            self.send("Login", Username=USER, Secret=self._secret)
+        elif "Response" in message:
+            self._answers[message.get("ActionID", "")] = message
+            self._signal.notify()
+        else:
+            self.booted = self.booted or message.get("Event") == "FullyBooted"
+            self._on_event(self.node, time.monotonic(), message)

@@ -1,0 +1,1 @@
+"""What is measured: delays, traffic, memory; one way against another."""

@@ -1,0 +1,147 @@
+"""The same scenarios over several stacks and carriers of state, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from labctl.bench import measurements
+from labctl.checks.judgement import Result
+from labctl.cluster.connections import Cluster
+from labctl.engine.client import Engine
+from labctl.errors import HostError, InvalidFile, UsageError
+from labctl.lab import Carrier, Overrides
+from labctl.labfile.loader import find_lab
+from labctl.progress import Progress, Silent, step
+from labctl.scenario import runner
+from labctl.scenario.reader import Scenario
+from labctl.scenario.runner import RunOptions
+from labctl.timing import share
+
+REST_S = 3.0
+"""For how long what goes over the wire is counted while nothing changes."""
+
+NAME = "compare"
+UNCHANGED = Overrides()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A stack and a way for state, by which the scenarios are run."""
+
+    stack: str
+    via: Carrier
+
+    def __str__(self) -> str:
+        return f"{self.stack} {self.via}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came of one thing with one variant. `remark`: why, or which checks did not hold."""
+
+    outcome: str
+    remark: str = ""
+
+
+@dataclass
+class Comparison:
+    """A table: thing -> variant -> what came of it; and the runs it is made of."""
+
+    variants: tuple[str, ...]
+    rows: dict[str, dict[str, Cell]] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+
+    def put(self, what: str, variant: Variant, cell: Cell) -> None:
+        """Fill in one cell."""
+        self.rows.setdefault(what, {})[str(variant)] = cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be compared, on `image` where that is given. `find` finds a scenario for a variant, or raises
+    UsageError where it makes no sense."""
+
+    variants: tuple[Variant, ...]
+    scenarios: tuple[str, ...]
+    find: Callable[[str, Overrides], Scenario]
+    changes: int = 200
+    jobs: int = 2
+    image: str | None = None
+
+
+def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say: Callable[[str], None]) -> Comparison:
+    """Measure each variant and run each scenario with it; `say` is told what is under way.
+
+    A variant whose images cannot be made has that in its cells, and the others go on.
+    """
+    table = Comparison(tuple(str(each) for each in plan.variants))
+    for variant in plan.variants:
+        try:
+            with step(progress, f"{variant}: up, and {plan.changes} changes"):
+                for what, cell in _measured(engine, variant, plan, how):
+                    table.put(what, variant, cell)
+            found = _found(table, variant, plan)
+            for result in runner.run_many(engine, found, how, plan.jobs, partial(_begin, variant, say)):
+                table.results.append(result)
+                table.put(result.scenario, variant, outcome(result))
+        except HostError:
+            table.put("images", variant, Cell("none", f"labctl build --stack {variant.stack} says why"))
+    return table
+
+
+def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> Iterator[tuple[str, Cell]]:
+    """Delay, and what goes over the wire, on a lab that has nothing else to do."""
+    lab, stack = find_lab(None, Overrides(name=NAME, stack=variant.stack, via=variant.via))
+    if "device_state" not in lab.share or not lab.devices:
+        raise UsageError("the lab shares no device state", "share: [device_state], and devices: [mystate]")
+    with measurements.fresh_cluster(engine, lab, stack.with_image(plan.image), how.images, how.timeout_s) as cluster:
+        yield from _figures(engine, cluster, plan.changes)
+
+
+def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[str, Cell]]:
+    lab = cluster.lab
+    before = measurements.sent(engine, lab)
+    measurements.during(REST_S)
+    rest = measurements.sent(engine, lab)
+    seconds = rest.at_s - before.at_s
+    packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
+    delays = measurements.propagation(cluster, lab.devices[0], changes)
+    after = measurements.sent(engine, lab)
+    away = sorted(each for node, mine in delays.items() if node != lab.nodes[0].name for each in mine)
+    idle_s = after.at_s - rest.at_s
+    yield "delay p50", Cell(f"{share(away, 0.5):.1f} ms")
+    yield "delay p99", Cell(f"{share(away, 0.99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere")
+    yield "packets a change", Cell(f"{max(0.0, after.packets - rest.packets - packets_s * idle_s) / changes:.1f}")
+    yield "bytes a change", Cell(f"{max(0.0, after.bytes - rest.bytes - bytes_s * idle_s) / changes:.0f}")
+    yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
+
+
+def _found(table: Comparison, variant: Variant, plan: Plan) -> list[Scenario]:
+    """The scenarios that make sense with a variant; what keeps another from it goes into its cell."""
+    found = []
+    for name in plan.scenarios:
+        try:
+            scenario = plan.find(name, Overrides(stack=variant.stack, via=variant.via))
+        except InvalidFile as error:
+            table.put(name, variant, Cell("-", error.first))
+            continue
+        table.rows.setdefault(scenario.name, {})  # in the order that was asked for, whichever ends first
+        found.append(replace(scenario, stack=scenario.stack.with_image(plan.image)))
+    return found
+
+
+def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> Progress:
+    say(f"{variant}: {scenario.name}")
+    return Silent()
+
+
+def outcome(result: Result) -> Cell:
+    """What a run came to in a word, whatever was expected of it; and `!` where that was something else."""
+    broken = [each for each in result.judged if each.verdict.outcome in ("failed", "unknown")]
+    mark = "" if result.standing in ("passed", "known", "nothing") else " !"
+    if not broken:
+        return Cell(f"holds{mark}")
+    words = ", ".join(each.verdict.check for each in broken)
+    return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(each.reason for each in broken if each.reason)))

@@ -1,0 +1,49 @@
+"""A lab's addresses: its subnet, its nodes', its phones', and those of its rings."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable
+
+from labctl.labfile.entries import LAB_NETWORKS
+
+TOTEM_PORT = 5405
+"""corosync.conf(5), mcastport."""
+
+_FIRST_HOST = 11
+
+
+def address(subnet: str, nodeid: int) -> str:
+    """A node's address, from its Corosync node id."""
+    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 1 + nodeid])
+
+
+def phones_address(subnet: str) -> str:
+    """The address of the container that holds the phones."""
+    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 2])
+
+
+def free_subnet(name: str, taken: Iterable[str]) -> str:
+    """A /24 of the lab networks that meets none of `taken`; the same name tends to get the same one.
+
+    Raises LookupError if none is left.
+    """
+    networks = [ipaddress.ip_network(each, strict=False) for each in taken]
+    others = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    candidates = list(LAB_NETWORKS.subnets(new_prefix=24))
+    first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(candidates)
+    for candidate in candidates[first:] + candidates[:first]:
+        if not any(candidate.overlaps(other) for other in others):
+            return str(candidate)
+    raise LookupError(f"no /24 of {LAB_NETWORKS} is free")
+
+
+def multicast(subnet: str, site: int = 0) -> tuple[str, int]:
+    """Address and port of a lab's own for Corosync where that finds its members by multicast.
+
+    The address is of the organization's own scope (RFC 2365, 6.2), and of the site alone: sites are on one network,
+    but each has a ring of its own. Corosync also uses the port before it.
+    """
+    network = ipaddress.ip_network(subnet).network_address.packed
+    return f"239.192.{network[1] + 2 * site}.{network[2]}", TOTEM_PORT + 2 * network[2]

@@ -1,0 +1,182 @@
+"""(Lab, Stack, what is fixed at the first `up`) -> the network and containers that make the lab. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from dataclasses import asdict, dataclass
+from functools import cache
+
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+
+from labctl.blueprint.addresses import address, multicast, phones_address
+from labctl.blueprint.secrets import Secrets
+from labctl.engine.actions import ContainerSpec, File
+from labctl.images.recipes import Images
+from labctl.lab import EVERY_NODE, Lab, Node
+from labctl.labfile import writer
+from labctl.names import (
+    LABEL_CONFIG,
+    LABEL_LAB,
+    LABEL_NODE,
+    LABEL_ROLE,
+    LABEL_SEED,
+    LABEL_SPEC,
+    LABEL_SUBNET,
+    PHONES_HOST,
+    ROLE_NODE,
+    ROLE_PHONES,
+    container_name,
+    network_name,
+)
+from labctl.stack.model import Extra, Stack
+
+SHM_BYTES = 256 << 20
+"""Corosync's IPC buffers lie in /dev/shm; Docker's own 64 MiB are too tight for many clients."""
+
+STRANGER = "stranger"
+"""A key of which every node has the private half, and nobody the public one: whoever signs with it is not known."""
+
+_SECRET = re.compile(r"corosync/authkey|asterisk/keys/.*\.key")
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A lab as Docker is to hold it."""
+
+    lab: Lab
+    network: str
+    subnet: str
+    labels: tuple[tuple[str, str], ...]
+    containers: tuple[ContainerSpec, ...]
+
+
+def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str) -> Blueprint:
+    """The network and containers of a lab."""
+    secrets = Secrets(seed)
+    nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
+    labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
+    phones = _phones(lab, stack, images, subnet)
+    return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones))
+
+
+def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) -> tuple[File, ...]:
+    """Every configuration file of a node, with what the lab file adds to it."""
+    context = {
+        "lab": lab,
+        "stack": stack,
+        "node": node,
+        "cluster": lab.cluster_of(node.name),
+        "subnet": ipaddress.ip_network(subnet),
+        "multicast": multicast(subnet, lab.sites.index(node.site) if node.site else 0),
+        "modules": modules(lab, stack, node),
+        "secrets": secrets,
+        "address": {each.name: address(subnet, each.nodeid) for each in lab.nodes},
+    }
+    templates = dict(stack.files)
+    for extra in _extras(lab, stack):
+        templates |= extra.files
+    texts = {path: _environment().get_template(name).render(context) for path, name in sorted(templates.items())}
+    if lab.totem.encryption and lab.rings:
+        texts["corosync/authkey"] = secrets.authkey
+    if lab.sites:
+        texts |= _keys(lab, node, secrets)
+    for added in lab.config:
+        if added.scope in (EVERY_NODE, node.name):
+            texts[added.path] = texts.get(added.path, "") + added.text.rstrip("\n") + "\n"
+    return tuple(
+        File(f"/etc/{path}", text, 0o400 if _SECRET.fullmatch(path) else 0o644) for path, text in texts.items()
+    )
+
+
+def _extras(lab: Lab, stack: Stack) -> tuple[Extra, ...]:
+    """What the lab's ways for state need; nodes that tell each other nothing are members of a ring all the same."""
+    return (stack.carriers[lab.via], *([stack.dundi] if lab.sites and stack.dundi else []))
+
+
+def _keys(lab: Lab, node: Node, secrets: Secrets) -> dict[str, str]:
+    """The private key of a node's site, and the public ones of all."""
+    pairs = {site: secrets.rsa(site) for site in lab.sites}
+    private = {node.site: pairs[node.site][0], STRANGER: secrets.rsa(STRANGER)[0]}
+    return {f"asterisk/keys/{name}.key": key for name, key in private.items()} | {
+        f"asterisk/keys/{site}.pub": public for site, (_, public) in pairs.items()
+    }
+
+
+def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
+    """The Asterisk modules that this lab uses on this node, but for the cluster module, in the order of loading."""
+    wanted = list(stack.modules.core)
+    if lab.phones or lab.via == "pjsip-publish":
+        wanted += stack.modules.sip
+    if any(mailbox.node == node.name for mailbox in lab.mailboxes):
+        wanted += stack.modules.voicemail
+    wanted += [module for extra in _extras(lab, stack) for module in extra.modules]
+    return tuple(dict.fromkeys(wanted))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("labctl"),
+        bytecode_cache=FileSystemBytecodeCache(),  # compiling them takes longer than all the rest of this module
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - configuration files, not HTML
+    )
+
+
+def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secrets: Secrets) -> ContainerSpec:
+    return _labelled(
+        lab.name,
+        ROLE_NODE,
+        ContainerSpec(
+            name=container_name(lab.name, node.name),
+            image=images.node,
+            image_id=images.node_id,
+            hostname=node.name,
+            network=network_name(lab.name),
+            address=address(subnet, node.nodeid),
+            files=node_files(lab, stack, node, subnet, secrets),
+            labels=(),
+            capabilities=stack.capabilities,
+            shm_bytes=SHM_BYTES,
+        ),
+    )
+
+
+def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpec:
+    """The container of the SIP user agents. It also carries what the lab is: Docker is the only state."""
+    spec = json.dumps({"lab": writer.to_data(lab), "stack": stack.model_dump(mode="json")})
+    return _labelled(
+        lab.name,
+        ROLE_PHONES,
+        ContainerSpec(
+            name=container_name(lab.name, PHONES_HOST),
+            image=images.phone,
+            image_id=images.phone_id,
+            hostname=PHONES_HOST,
+            network=network_name(lab.name),
+            address=phones_address(subnet),
+            files=(),
+            labels=((LABEL_SPEC, spec),),
+            init=True,
+            starts=False,
+        ),
+    )
+
+
+def _labelled(lab: str, role: str, container: ContainerSpec) -> ContainerSpec:
+    """The container with labels to find it by, and a hash of all that it is, to see when that changes."""
+    content = json.dumps(asdict(container), sort_keys=True)
+    labels = (
+        *container.labels,
+        (LABEL_LAB, lab),
+        (LABEL_ROLE, role),
+        (LABEL_NODE, container.hostname),
+        (LABEL_CONFIG, hashlib.sha256(content.encode()).hexdigest()[:16]),
+    )
+    return ContainerSpec(**(vars(container) | {"labels": labels}))

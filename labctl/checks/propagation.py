@@ -1,0 +1,130 @@
+"""Changes of state, by the word of each node, and when each node of its cluster told of them. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from labctl.checks.expected import Replay
+from labctl.checks.finding import Limits
+from labctl.history.events import Event, Fault, Gone, Load, Over, Said, Seen, beginning
+
+EARLY_S = 0.05
+"""A phone's word is derived from its own SIP, which labctl may hear of after the node's."""
+
+
+@dataclass
+class Change:
+    """By a node's word the right state of an extension changed; when each node told of the new one."""
+
+    said: Said
+    extension: str
+    new: str
+    judged: bool
+    nodes: tuple[str, ...]
+    until_s: float = float("inf")
+    told_s: dict[str, float] = field(default_factory=dict)
+    flaps: list[Seen] = field(default_factory=list)
+
+
+def changes(events: Sequence[Event], limits: Limits) -> list[Change]:
+    """Every change in every cluster, in order: what one says another is not told."""
+    clusters = beginning(events).clusters
+    found = [change for nodes in clusters for change in _Changes(events, limits, nodes).found]
+    return sorted(found, key=lambda change: change.said.at_s)
+
+
+class _Changes:
+    """Every change of a cluster while nothing was broken, with what its nodes told until the next, or until a fault."""
+
+    def __init__(self, events: Sequence[Event], limits: Limits, nodes: tuple[str, ...]) -> None:
+        self._began = beginning(events)
+        self._nodes = nodes
+        self._extensions = {device: extension for extension, device in self._began.extensions.items()}
+        self._replay = Replay(self._began)
+        self._loads = [event for event in events if isinstance(event, Load)]
+        self._all: dict[str, list[Change]] = {extension: [] for extension in self._began.extensions}
+        told: dict[tuple[str, str], list[Seen]] = {}
+        for event in events:
+            if isinstance(event, Said | Seen) and event.node not in nodes:
+                continue
+            if isinstance(event, Said):
+                self._said(event, limits)
+            elif isinstance(event, Seen):
+                told.setdefault((event.extension, event.node), []).append(event)
+            else:
+                self._replay.take(event)
+                if isinstance(event, Fault | Gone | Over):
+                    self._close(self._all, event.at_s)
+        self._close(self._all, events[-1].at_s)
+        for extension, changes in self._all.items():
+            at_first = Replay(self._began).right(self._began.extensions[extension], ())
+            for node in nodes:
+                _follow(changes, node, told.get((extension, node), []), at_first, limits.delay_ms / 1000)
+        found = [change for changes in self._all.values() for change in changes if change.judged]
+        self.found = sorted(found, key=lambda change: change.said.at_s)
+
+    def _said(self, said: Said, limits: Limits) -> None:
+        before = self._replay.right(said.device, self._nodes)
+        self._replay.take(said)
+        after = self._replay.right(said.device, self._nodes)
+        extension = self._extensions.get(said.device)
+        if extension is None or after == before:
+            return
+        self._close([extension], said.at_s)
+        if not any(load.began_s <= said.at_s <= load.at_s for load in self._loads_of(extension)):
+            judged = before.isdisjoint(after) and self._replay.whole(said.at_s, limits.settle_s)
+            self._all[extension].append(Change(said, extension, next(iter(after)), judged, self._nodes))
+
+    def _loads_of(self, extension: str) -> list[Load]:
+        """What changed the state of an extension too often to follow."""
+        return [load for load in self._loads if extension in load.extensions]
+
+    def _close(self, extensions: Iterable[str], at_s: float) -> None:
+        """What was said last of each extension holds no longer; nor has it since a load began."""
+        for extension in extensions:
+            for change in self._all[extension][-1:]:
+                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.said.at_s]
+                change.until_s = min(change.until_s, at_s, *loads_s)
+
+
+def _follow(
+    changes: Sequence[Change], node: str, seens: Sequence[Seen], at_first: frozenset[str], bound_s: float
+) -> None:
+    """What a node told of an extension, beside the changes: since when it told of each, and what else it told then.
+
+    What was said before may still arrive; who told the same before that has then not told of the newer change. Who
+    has told nothing yet is as it was at first.
+    """
+    sources = _sources(changes, seens, bound_s)
+    for number, change in enumerate(changes):
+        since_s: float | None = None
+        first = max(0, bisect_left(seens, change.said.at_s, key=lambda seen: seen.at_s) - 1)
+        for seen, source in islice(zip(seens, sources, strict=True), first, None):
+            if seen.at_s > change.until_s or source > number:
+                break
+            if seen.state == change.new:
+                since_s = seen.at_s if since_s is None else since_s
+            elif source >= 0:
+                since_s = None
+            elif since_s is not None:
+                change.flaps.append(seen)
+        if change.new in at_first and all(seen.at_s > change.until_s for seen in seens[:1]):
+            since_s = change.said.at_s
+        if since_s is not None:
+            change.told_s[node] = since_s
+
+
+def _sources(changes: Sequence[Change], seens: Sequence[Seen], bound_s: float) -> list[int]:
+    """For each thing that a node told the number of the change that it may come from: the first that is not before
+    that of what it told before it. -1 where there is none."""
+    found: list[int] = []
+    first = 0
+    for seen in seens:
+        first = max(first, bisect_left(changes, seen.at_s - bound_s, key=lambda change: change.until_s))
+        end = bisect_right(changes, seen.at_s + EARLY_S, key=lambda change: change.said.at_s)
+        found.append(next((number for number in range(first, end) if changes[number].new == seen.state), -1))
+        first = max(first, found[-1])
+    return found

@@ -1,0 +1,145 @@
+"""The commands that weigh one way against another: carriers and stacks side by side, and memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli import terminal
+from labctl.cli.completion import complete_scenario, complete_stack
+from labctl.cli.option_groups import Conduct, Making
+from labctl.cli.options import build_options, folder_option, gathered, output_option, quiet_option, timeout_option
+from labctl.errors import UsageError
+from labctl.lab import CARRIERS, Carrier
+
+if TYPE_CHECKING:
+    from labctl.bench.comparison import Comparison, Variant
+    from labctl.bench.footprint import Footprint
+    from labctl.bench.measurements import Memory
+
+stacks_option = click.option(
+    "--stack", "stacks", multiple=True, help="A stack; may be given several times.", shell_complete=complete_stack
+)
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, shell_complete=complete_scenario)
+@stacks_option
+@click.option("--via", multiple=True, type=click.Choice(CARRIERS), help="A carrier of state; all by default.")
+@click.option("--changes", type=click.IntRange(10, 10000), default=200, show_default=True, help="To time.")
+@build_options
+@timeout_option
+@folder_option("For run folders.")
+@quiet_option
+@output_option
+@gathered("how", Conduct)
+def compare(
+    scenarios: tuple[str, ...],
+    stacks: tuple[str, ...],
+    via: tuple[Carrier, ...],
+    changes: int,
+    making: Making,
+    how: Conduct,
+) -> None:
+    """Run the same scenarios over several carriers of state and stacks, and show it all in one table.
+
+    How long a change is on its way, what goes over the wire for it, and what each scenario comes to: `holds`, or the
+    checks that do not, with `!` where that was not expected. Without SCENARIOS all that are about one cluster.
+
+    Example: labctl compare partition-heal late-join
+    """
+    from labctl.bench import comparison
+    from labctl.labfile.entries import DEFAULT_STACK
+    from labctl.report import formats
+    from labctl.scenario.loader import find_scenario, shipped_scenarios
+
+    variants = _variants(stacks or (DEFAULT_STACK,), via)
+    shipped = [name for name in shipped_scenarios() if not find_scenario(name, comparison.UNCHANGED).lab.sites]
+    plan = comparison.Plan(variants, scenarios or tuple(shipped), find_scenario, changes, image=making.image)
+    options, progress = how.options(making), terminal.progress(how.quiet)
+    found = comparison.compare(terminal.connect(), plan, options, progress, _saying(how.quiet))
+    if how.output == "json":
+        click.echo(formats.as_json({"variants": found.variants, "rows": found.rows}))
+    else:
+        _show(found)
+    if any(result.standing in ("failed", "unknown") for result in found.results):
+        sys.exit(1)
+
+
+def _saying(quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else terminal.say
+
+
+def _variants(stacks: tuple[str, ...], via: tuple[Carrier, ...]) -> tuple[Variant, ...]:
+    """Every stack by every carrier that is wanted, and that it has."""
+    from labctl.bench.comparison import Variant
+
+    able = {stack: terminal.find_stack(stack).carriers for stack in stacks}
+    found = tuple(Variant(stack, each) for stack in stacks for each in (via or CARRIERS) if each in able[stack])
+    if not found:
+        raise UsageError(f"no stack of {', '.join(stacks)} has {', '.join(via)}", "labctl stacks lists what they hold")
+    return found
+
+
+def _show(found: Comparison) -> None:
+    """The table, and beneath it every remark, once, with what it is about."""
+    rows = []
+    remarks: dict[tuple[str, str], list[str]] = {}
+    for what, cells in found.rows.items():
+        shown = [cells[each].outcome if each in cells else "" for each in found.variants]
+        rows.append((what, *shown))
+        for variant, cell in cells.items():
+            if cell.remark:
+                remarks.setdefault((variant, cell.remark), []).append(what)
+    terminal.show(terminal.tables().table("", ("", *found.variants), rows))
+    for (variant, remark), about in remarks.items():
+        click.echo(f"{variant}, {', '.join(about)}: {remark}")
+
+
+@click.group()
+def bench() -> None:
+    """Measure what a lab takes on this machine."""
+
+
+@bench.command()
+@stacks_option
+@build_options
+@timeout_option
+@quiet_option
+@output_option
+def footprint(stacks: tuple[str, ...], making: Making, timeout: float, quiet: bool, output: str) -> None:
+    """Show what Asterisk holds in memory: everything loaded, what is not used unloaded, and only what a lab uses.
+
+    Without --stack every shipped stack; one whose images cannot be made here says so.
+    """
+    from labctl.bench import footprint as weighing
+    from labctl.report import formats
+    from labctl.stack.loader import shipped_stacks
+
+    engine = terminal.connect()
+    options, say = making.options(), _saying(quiet)
+    found = [
+        row
+        for stack in stacks or shipped_stacks()
+        for row in weighing.measure_stack(engine, stack, options, timeout, say, making.image)
+    ]
+    if output == "json":
+        click.echo(formats.as_json(found))
+    else:
+        columns = ("STACK", "LOADED", "MODULES", "ASTERISK", "OF THAT ANONYMOUS", "COROSYNC", "")
+        terminal.show(terminal.tables().table("", columns, [_row(each) for each in found]))
+
+
+def _row(found: Footprint) -> tuple[str, ...]:
+    def size(memory: Memory | None, *, anonymous: bool = False) -> str:
+        return f"{memory.anonymous_mb if anonymous else memory.resident_mb:.1f} MB" if memory else "-"
+
+    modules = "-" if found.modules is None else str(found.modules)
+    sizes = size(found.asterisk), size(found.asterisk, anonymous=True), size(found.corosync)
+    return (found.stack, found.loaded, modules, *sizes, found.remark)
+
+
+COMMANDS = (compare, bench)

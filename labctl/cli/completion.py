@@ -1,0 +1,111 @@
+"""What the shell is offered for the last word of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from labctl.lab import Lab
+
+
+def complete_lab(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The labs that are up."""
+    from labctl.cluster import lifecycle
+    from labctl.engine import client
+
+    try:
+        return [name for name in lifecycle.names(client.connect(timeout_s=2)) if name.startswith(word)]
+    except LabctlError:
+        return []
+
+
+def complete_node(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The nodes of the lab that is named, or of all."""
+    from labctl.engine import client
+
+    try:
+        seen = client.connect(timeout_s=2).observe(context.params.get("name"))
+        nodes = {each.node for each in seen.containers if each.role == "node"}
+        return sorted(node for node in nodes if node.startswith(word))
+    except LabctlError:
+        return []
+
+
+def complete_phone(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The phones of the lab that is meant."""
+    found = _lab(context)
+    return [phone.name for phone in found.phones if phone.name.startswith(word)] if found else []
+
+
+def complete_condition(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """What `labctl wait` waits for; after `state=`, every state of every extension."""
+    conditions = ["ready", "proven", "state="]
+    if word.startswith("state="):
+        from labctl.asterisk.output import EXTENSION_STATES
+
+        found = _lab(context)
+        extensions = [*(phone.extension for phone in found.phones), *found.devices] if found else []
+        conditions = [f"state={each}:{state}" for each in extensions for state in EXTENSION_STATES.values()]
+    return [condition for condition in conditions if condition.startswith(word)]
+
+
+def _lab(context: click.Context) -> Lab | None:
+    """The lab that a command is to look at; None where that is not known, or not up."""
+    from labctl.cluster import lifecycle
+    from labctl.engine import client
+
+    try:
+        return lifecycle.load(client.connect(timeout_s=2), context.params.get("name")).lab
+    except LabctlError:
+        return None
+
+
+def complete_stack(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The shipped stacks, and files."""
+    from labctl.stack.loader import shipped_stacks
+
+    return _names_and_files(shipped_stacks(), word)
+
+
+def complete_file(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The shipped labs, and files."""
+    from labctl.labfile.loader import shipped_labs
+
+    return _names_and_files(shipped_labs(), word)
+
+
+def complete_scenario(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The shipped scenarios, and files."""
+    from labctl.scenario.loader import shipped_scenarios
+
+    return _names_and_files(shipped_scenarios(), word)
+
+
+def _names_and_files(names: Iterable[str], word: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    # All of one kind: click takes a list that begins with a string for one of strings.
+    found = [CompletionItem(name) for name in names if name.startswith(word)]
+    return [*found, CompletionItem(word, type="file")]
+
+
+def complete_fault(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The faults in force in the lab that is named, or in all."""
+    from labctl.cluster import lifecycle
+    from labctl.engine import client
+    from labctl.faults import injector
+
+    try:
+        connected = client.connect(timeout_s=2)
+        labs = [context.params["name"]] if context.params.get("name") else lifecycle.names(connected)
+        faults = [each.name for name in labs for each in injector.in_force(connected, name)]
+        return [fault for fault in faults if fault.startswith(word)]
+    except LabctlError:
+        return []

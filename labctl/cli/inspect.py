@@ -1,0 +1,296 @@
+"""Verbs on a lab that is up: what it shows, and what it is asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.completion import complete_node, complete_phone
+from labctl.cli.option_groups import Which
+from labctl.cli.options import (
+    Duration,
+    condition_option,
+    long_which_options,
+    node_argument,
+    output_option,
+    quiet_option,
+    timeout_option,
+    which_options,
+)
+from labctl.cli.terminal import connect, console, progress, say, show, tables
+from labctl.errors import LabError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from labctl.blueprint.running_lab import Running
+    from labctl.engine.client import Engine
+    from labctl.engine.commands import Output
+    from labctl.engine.observation import Container
+
+
+@click.command()
+@output_option
+def ls(output: str) -> None:
+    """List the labs on this engine."""
+    from labctl.cluster import lifecycle
+    from labctl.report import formats
+
+    labs = lifecycle.summaries(connect())
+    if output == "json":
+        click.echo(formats.as_json(labs))
+    else:
+        rows = [(each.name, each.stack or "-", f"{each.running}/{each.nodes}", each.subnet or "-") for each in labs]
+        show(tables().table("", ("LAB", "STACK", "NODES", "SUBNET"), rows))
+
+
+@click.command()
+@which_options
+@output_option
+def ps(which: Which, output: str) -> None:
+    """Show each node: container, Corosync's membership, what the module sees, Asterisk."""
+    from labctl.cluster import status
+    from labctl.report import formats
+
+    engine = connect()
+    running = which.load(engine)
+    views = status.ps(engine, running)
+    if output == "json":
+        click.echo(formats.as_json(views))
+    else:
+        show(tables().ps(views, running.lab))
+        faults = dict.fromkeys(fault for view in views for fault in view.faults)
+        if faults:
+            click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))
+
+
+@click.command()
+@which_options
+@click.option("-w", "--watch", "live", is_flag=True, help="Go on as states change, until Ctrl-C.")
+@click.option("--site", "by_site", is_flag=True, help="What each site says, of others' phones by DUNDi.")
+@output_option
+def state(which: Which, live: bool, by_site: bool, output: str) -> None:
+    """Show extension by node: what every node says, and where they differ.
+
+    With --watch a live screen, with how many ms after the first node each other learned a state; a line for each
+    change where output is no terminal.
+    """
+    from labctl.cluster import status
+    from labctl.report import formats
+
+    engine = connect()
+    running = which.load(engine)
+    if live:
+        _watch(engine, running, output)
+        return
+    if by_site:
+        sites = status.site_states(engine, running)
+        click.echo(formats.as_json(sites)) if output == "json" else show(tables().sites(sites, running.lab.sites))
+        return
+    rows = status.state(engine, running)
+    if output == "json":
+        click.echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
+    else:
+        show(tables().state(rows, [node.name for node in running.lab.nodes]))
+
+
+def _watch(engine: Engine, running: Running, output: str) -> None:
+    """Until it is interrupted: a screen that draws itself ten times a second, or a line for each change."""
+    from rich.live import Live
+
+    from labctl.cluster.watch import Watch
+    from labctl.report import formats
+    from labctl.report.watch_screen import Screen
+
+    people, lock = console(), threading.Lock()
+    screen = Screen([node.name for node in running.lab.nodes])
+
+    def tell(line: str, data: dict[str, object]) -> None:
+        if output == "json":
+            click.echo(formats.as_json_line(data))
+        elif not people.is_terminal:
+            click.echo(line)
+
+    def on_state(node: str, extension: str, state: str, at_s: float) -> None:
+        with lock:
+            line = screen.told(node, extension, state, at_s)
+        tell(line, {"node": node, "extension": extension, "state": state, "at_s": at_s})
+
+    def on_node(node: str, says: dict[str, str] | None) -> None:
+        with lock:
+            line = screen.came(node, says)
+        tell(line, {"node": node, "there": says is not None})
+
+    def draw() -> RenderableType:
+        with lock:
+            return screen.render()
+
+    with Watch(engine, running, on_state, on_node) as watch:
+        rows = watch.states()
+        with lock:
+            screen.begin(rows)
+        if people.is_terminal and output != "json":
+            with Live(get_renderable=draw, console=people, refresh_per_second=10, screen=True):
+                threading.Event().wait()
+        threading.Event().wait()
+
+
+@click.command()
+@which_options
+@condition_option
+@timeout_option
+def wait(which: Which, condition: str, timeout: float) -> None:
+    """Wait until a lab is ready, proven, or all its nodes say a state of an extension."""
+    from labctl.cluster import status
+
+    engine = connect()
+    status.wait(engine, which.load(engine), condition, timeout)
+
+
+@click.command()
+@click.argument("caller", shell_complete=complete_phone)
+@click.argument("callee", shell_complete=complete_phone)
+@which_options
+@click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
+@click.option("--talk/--no-talk", default=True, help="Audio, checked both ways; or signalling alone.")
+@timeout_option
+@quiet_option
+@output_option
+def call(
+    caller: str,
+    callee: str,
+    which: Which,
+    duration: float,
+    talk: bool,
+    timeout: float,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Have one phone call another: real SIP, audio that is checked to arrive both ways.
+
+    Shows when each node learned the states of the called extension. Example: labctl call alice bob
+    """
+    from labctl.report import formats
+    from labctl.scenario import test_call
+
+    engine = connect()
+    running = which.load(engine)
+    callee = next((phone.name for phone in running.lab.phones if phone.extension == callee), callee)
+    wanted = test_call.Trial(caller, callee, duration, audio=talk)
+    placed = test_call.call(engine, running, wanted, timeout + duration, progress(quiet))
+    if output == "json":
+        click.echo(formats.as_json(placed))
+        return
+    show(tables().call(placed, [node.name for node in running.lab.nodes]))
+    if talk:
+        say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
+
+
+@click.command()
+@click.argument("node", required=False, shell_complete=complete_node)
+@long_which_options
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
+@click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
+def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
+    """Show what the nodes say: Corosync and Asterisk as one."""
+    engine = connect()
+    running = which.load(engine)
+    nodes = [node] if node else [each.name for each in running.lab.nodes]
+    containers = {each: running.container(each).id for each in nodes}
+    if follow:
+        _follow(engine, containers, tail)
+        return
+    for each, container in containers.items():
+        for line in engine.logs(container, tail=tail).splitlines():
+            click.echo(line if node else f"{each} | {line}")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@node_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@long_which_options
+def cli(node: str, command: tuple[str, ...], which: Which) -> None:
+    """Asterisk's command line on a node: one COMMAND, or an interactive one without it.
+
+    Example: labctl cli n1 core show hints
+    """
+    if command:
+        said = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
+        # Asterisk itself exits with 0 after a command that it does not know.
+        sys.exit(said.code or int(said.text.startswith("No such command")))
+    elif not sys.stdin.isatty():
+        # Asterisk's console runs at full load for ever when its input has ended.
+        raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
+    else:
+        _exec_terminal(node, which, ["asterisk", "-r"])
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@node_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@long_which_options
+def sh(node: str, command: tuple[str, ...], which: Which) -> None:
+    """A shell on a node, or one COMMAND in it, whose exit code is passed on.
+
+    Example: labctl sh n1 -- corosync-quorumtool -s
+    """
+    words = command[1:] if command[:1] == ("--",) else command
+    if words:
+        sys.exit(_exec(node, which, list(words)).code)
+    else:
+        _exec_terminal(node, which, ["sh"])
+
+
+def _reach(node: str, which: Which) -> tuple[Engine, Container]:
+    """A node's container, and the engine that runs it. Raises LabError where it does not run."""
+    engine = connect()
+    running = which.load(engine)
+    container = running.container(node)
+    if container.state != "running":
+        way_out = f"labctl up --name {running.lab.name} mends it"
+        raise LabError(f"{node} is {container.state}", way_out)
+    return engine, container
+
+
+def _exec(node: str, which: Which, command: list[str]) -> Output:
+    engine, container = _reach(node, which)
+    output = engine.run(container.id, command)
+    click.echo(output.text, nl=False)
+    return output
+
+
+def _exec_terminal(node: str, which: Which, command: list[str]) -> None:
+    """Hand the terminal to Docker's own client: it knows terminals, and every engine comes with one."""
+    _, container = _reach(node, which)
+    client = shutil.which("docker")
+    if not client:
+        raise UsageError("an interactive session needs Docker's command line client", "or name a COMMAND to run")
+    terminal = ["--interactive", "--tty"] if sys.stdin.isatty() else ["--interactive"]
+    os.execv(client, [client, "exec", *terminal, container.id, *command])  # noqa: S606 - takes this process's place
+
+
+def _follow(engine: Engine, containers: dict[str, str], tail: int | None) -> None:
+    """Print what the nodes say, as it comes, until all have ended."""
+    lines: SimpleQueue[str | None] = SimpleQueue()
+
+    def read(node: str, container: str) -> None:
+        try:
+            for line in engine.follow_lines(container, tail):
+                lines.put(line if len(containers) == 1 else f"{node} | {line}")
+        finally:
+            lines.put(None)
+
+    for each in containers.items():
+        threading.Thread(target=read, args=each, daemon=True).start()
+    for _ in containers:
+        for line in iter(lines.get, None):
+            click.echo(line)
+
+
+COMMANDS = (ls, ps, state, wait, call, logs, cli, sh)

@@ -1,0 +1,78 @@
+"""What several options say together. A command gets each of these as one argument (`gathered`, in cli.options)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.cli.terminal import find_lab
+from labctl.errors import UsageError
+from labctl.lab import Overrides
+
+if TYPE_CHECKING:
+    from labctl.blueprint.running_lab import Running
+    from labctl.engine.client import Engine
+    from labctl.images.builder import Options
+    from labctl.scenario.runner import RunOptions
+
+
+@dataclass(frozen=True)
+class Which:
+    """The lab that is meant: by its name, by its file, or the only one that there is."""
+
+    name: str | None
+    file: str | None = None
+
+    def name_in(self, engine: Engine) -> str | None:
+        """Its name; None if there is no lab at all. Raises UsageError."""
+        from labctl.cluster import lifecycle
+
+        if self.name or self.file:
+            return self.name or find_lab(self.file, Overrides())[0].name
+        known = lifecycle.names(engine)
+        if len(known) > 1:
+            raise UsageError(f"which lab? These are here: {', '.join(known)}", "--name NAME, or --all where that fits")
+        return known[0] if known else None
+
+    def load(self, engine: Engine) -> Running:
+        """The lab as Docker holds it. Raises UsageError, LabError."""
+        from labctl.cluster import lifecycle
+
+        return lifecycle.load(engine, self.name_in(engine))
+
+
+@dataclass(frozen=True)
+class Making:
+    """How images are made. `image` is a node's that was built elsewhere, `patch` the paths of patches and folders."""
+
+    mirror: str
+    refresh: bool
+    insecure: bool
+    image: str | None
+    patch: tuple[str, ...]
+
+    def options(self) -> Options:
+        """The same, with all patches read. Raises UsageError for a patch that is none."""
+        from labctl.images.builder import Options, read_patches
+
+        return Options(self.mirror, self.refresh, read_patches(self.patch), self.insecure)
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How runs go, and where they are told of. `timeout` is in seconds, `folder` is where run folders go."""
+
+    timeout: float
+    folder: Path
+    quiet: bool
+    output: str
+    seed: int | None = None
+    junit: Path | None = None
+    keep_lab: bool = False
+
+    def options(self, making: Making) -> RunOptions:
+        """The same, as runs want it. Raises UsageError for a patch that is none."""
+        from labctl.scenario.runner import RunOptions
+
+        return RunOptions(self.folder, self.timeout, self.keep_lab, self.seed, making.options())

@@ -1,0 +1,277 @@
+"""The commands of the proving ground: scenarios, faults, soak runs, and an old run judged again."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli import terminal
+from labctl.cli.completion import complete_scenario
+from labctl.cli.option_groups import Conduct, Making
+from labctl.cli.options import (
+    build_options,
+    file_option,
+    gathered,
+    name_option,
+    output_option,
+    run_options,
+    stack_option,
+    timeout_option,
+    via_option,
+)
+from labctl.errors import InvalidFile, UsageError
+from labctl.lab import Overrides
+
+if TYPE_CHECKING:
+    from labctl.checks.judgement import Result
+    from labctl.checks.known import Known
+    from labctl.progress import Progress
+    from labctl.scenario.reader import Scenario
+    from labctl.scenario.runner import RunOptions
+
+EXIT_FAILED = 1
+EXIT_UNKNOWN = 5
+MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
+"""What is said beside a failure that was not seen in runs."""
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, shell_complete=complete_scenario)
+@click.option("--all", "every", is_flag=True, help="Every shipped scenario.")
+@name_option
+@stack_option
+@click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the scenario's lab.")
+@via_option
+@gathered("flags", Overrides)
+@build_options
+@timeout_option
+@click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
+@click.option("--shuffle", is_flag=True, help="In random order.")
+@click.option("--strict", is_flag=True, help="What is known to fail is a failure too.")
+@run_options
+def run(
+    scenarios: tuple[str, ...],
+    every: bool,
+    flags: Overrides,
+    making: Making,
+    repeat: int,
+    jobs: int | None,
+    shuffle: bool,
+    strict: bool,
+    how: Conduct,
+) -> None:
+    """Run scenarios, each on a fresh lab of its own, and judge what was seen.
+
+    A scenario is a file or a shipped name (labctl scenarios). Exit code: 0 as expected, 1 a check failed, or one
+    that is known to fail did not (with --patch that is what is hoped for), 5 nothing could be judged.
+
+    Examples:
+
+    \b
+        labctl run partition-heal
+        labctl run --all --junit report.xml
+        labctl run partition-heal --patch fix.patch
+    """
+    from labctl.scenario.loader import shipped_scenarios
+
+    if every == bool(scenarios):
+        raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
+    files = scenarios or shipped_scenarios()
+    found = [_on(making.image, each) for each in _found(files, flags, every=every)] * repeat
+    if shuffle:
+        random.Random(how.seed).shuffle(found)  # noqa: S311 - chance, not secrets
+        terminal.say(f"seed {how.seed}")
+    results = _run_all(found, how.options(making), how, jobs or min(2, len(found)))
+    _conclude(results, how.output, strict=strict, hopeful=bool(making.patch))
+
+
+def _found(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
+    """The scenarios of some files; of `every` one those that make sense by another way than their own."""
+    from labctl.scenario.loader import find_scenario
+
+    found = []
+    for file in files:
+        try:
+            found.append(find_scenario(file, flags))
+        except InvalidFile as error:
+            if not (every and flags.via):
+                raise
+            terminal.say(f"{file}: left out: {error.first}")
+    return found
+
+
+def _on(image: str | None, scenario: Scenario) -> Scenario:
+    """The scenario on a node image that was built elsewhere; as it is where there is none."""
+    return replace(scenario, stack=scenario.stack.with_image(image))
+
+
+def _run_all(scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int) -> list[Result]:
+    """Run them, and show each as it ends: a report for CI is whole at any time."""
+    from labctl.progress import Named
+    from labctl.scenario import runner
+
+    progress, results = terminal.progress(how.quiet), []
+    numbers = itertools.count(1)
+
+    def begin(scenario: Scenario) -> Progress:
+        if not how.quiet:
+            terminal.say(f"{scenario.name} ({next(numbers)} of {len(scenarios)}): {scenario.title}")
+        return progress if jobs == 1 else Named(scenario.name, progress)
+
+    for result in runner.run_many(terminal.connect(), scenarios, options, jobs, begin):
+        results.append(result)
+        if jobs > 1 and how.output != "json":
+            click.echo(f"{result.scenario}:")
+        _tell(results, how)
+    return results
+
+
+def _tell(results: list[Result], how: Conduct) -> None:
+    """Write down all results so far, and show the last."""
+    from labctl.report import junit
+
+    if how.junit:
+        _write(how.junit, junit.render(results))
+    if how.output != "json":
+        _show(results[-1])
+
+
+def _show(result: Result) -> None:
+    from labctl.report import verdict_tables
+
+    terminal.show(verdict_tables.checks(result))
+    for line in _explanation(result):
+        click.echo(line)
+
+
+def _explanation(result: Result) -> Iterable[str]:
+    """What went wrong, and where it all lies; the story too where nobody expected it."""
+    from labctl.report import verdict_tables
+
+    yield from verdict_tables.findings(result)
+    if result.standing in ("failed", "unknown"):
+        yield from ("what happened:", *(f"  {line}" for line in result.story))
+    yield f"{result.scenario}: {result.standing}, in {result.seconds:.1f} s; all of it is in {result.folder}"
+
+
+def _conclude(results: list[Result], output: str, *, strict: bool = False, hopeful: bool = False) -> None:
+    from labctl.report import formats, verdict_tables
+
+    if output == "json":
+        click.echo(formats.as_json([vars(each) | {"standing": each.standing} for each in results]))
+    elif len(results) > 1:
+        terminal.show(verdict_tables.overview(results))
+    standings = {each.standing for each in results}
+    bad = {"failed", *(["known"] if strict else []), *([] if hopeful else ["fixed"])}
+    # "fixed" may stand behind "known" in one result: each check counts.
+    checks = {each.standing for result in results for each in result.judged} | standings
+    if checks & bad:
+        sys.exit(EXIT_FAILED)
+    if "unknown" in checks:
+        sys.exit(EXIT_UNKNOWN)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "can you write there?") from None
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=complete_scenario)
+@click.option("--steps", is_flag=True, help="Every step that a scenario can have, and its arguments.")
+@output_option
+def scenarios(name: str | None, steps: bool, output: str) -> None:
+    """List the shipped scenarios, and what is known to fail; or print the one of that NAME, to begin from.
+
+    Example: labctl scenarios partition-heal > mine.yaml
+    """
+    from labctl.report import formats
+    from labctl.scenario.loader import find_scenario, scenario_text, shipped_scenarios
+
+    if steps:
+        _show_steps(output)
+        return
+    if name:
+        text = scenario_text(name)
+        click.echo(formats.as_json({"name": name, "text": text}) if output == "json" else text, nl=output == "json")
+        return
+    found = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
+    if output == "json":
+        keys = ("name", "title", "about", "known")
+        click.echo(formats.as_json([{key: getattr(each, key) for key in keys} for each in found]))
+        return
+    known = {each.name: ", ".join(map(_known, each.known)) for each in found}
+    rows = [(each.name, each.title, known[each.name] or "-") for each in found]
+    terminal.show(terminal.tables().table("", ("SCENARIO", "WHAT", "KNOWN TO FAIL"), rows))
+
+
+def _show_steps(output: str) -> None:
+    from labctl.report import formats
+    from labctl.scenario.step_arguments import VERBS
+
+    if output == "json":
+        rows = [{"step": verb, "takes": each.takes, "about": each.about} for verb, each in VERBS.items()]
+        click.echo(formats.as_json(rows))
+        return
+    shown = [(verb, each.takes, each.about) for verb, each in VERBS.items()]
+    terminal.show(terminal.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
+
+
+def _known(known: Known) -> str:
+    return f"{known.check} on {known.stack}{MARKS.get(known.source, '')}"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@output_option
+def check(folder: Path, output: str) -> None:
+    """Judge an old run again, by its FOLDER: needs no lab and no Docker."""
+    from labctl.scenario import runner
+
+    result = runner.check(folder)
+    if output != "json":
+        _show(result)
+    _conclude([result], output)
+
+
+@click.command()
+@file_option
+@name_option
+@stack_option
+@via_option
+@gathered("flags", Overrides)
+@click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
+@build_options
+@timeout_option
+@run_options
+def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how: Conduct) -> None:
+    """Do random things and faults on a lab for some minutes, heal it, and judge what was seen.
+
+    The same seed tries the same things again. FILE is a scenario whose lab, limits and known failures it takes.
+
+    Example: labctl soak --minutes 5 --seed 7
+    """
+    from labctl.report import verdict_tables
+    from labctl.scenario import runner
+    from labctl.scenario import soak as soaking
+
+    scenario = _on(making.image, soaking.find(file, flags))
+    engine = terminal.connect()
+    terminal.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
+    result = soaking.soak(engine, scenario, how.options(making), minutes, terminal.progress(how.quiet))
+    terminal.say(verdict_tables.tally(runner.events(Path(result.folder))))
+    _tell([result], how)
+    _conclude([result], how.output, hopeful=bool(making.patch))
+
+
+COMMANDS = (run, scenarios, check, soak)

@@ -1,0 +1,117 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from labctl.lab import Lab, Overrides
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from labctl.engine.client import Engine
+    from labctl.progress import Progress
+    from labctl.stack.model import Stack
+
+
+UNBOUNDED = 10_000
+"""Columns of what is no terminal."""
+
+
+class Lines:
+    """Progress as lines: one at the end of each step, and one at the start of those that may take long."""
+
+    def begin(self, what: str) -> None:
+        """A step began."""
+        if what.startswith(("build", "base", "pull", "wait")):
+            say(f"... {what}")
+
+    def detail(self, what: str, line: str) -> None:
+        """Left out: a log has no place for it."""
+
+    def end(self, what: str, seconds: float, failed: bool) -> None:
+        """A step has ended."""
+        say(f"{'fail' if failed else 'ok':4} {what} {seconds:.2f} s")
+
+
+def connect() -> Engine:
+    """The engine."""
+    from labctl.engine import client
+
+    return client.connect()
+
+
+def find_lab(file: str | None, overrides: Overrides, image: str | None = None) -> tuple[Lab, Stack]:
+    """The lab of a file, or else the shipped one, with what flags say over it."""
+    from labctl.labfile.loader import find_lab as load_lab
+
+    lab, of_stack = load_lab(file, overrides)
+    return lab, of_stack.with_image(image)
+
+
+def find_stack(name: str | None) -> Stack:
+    """A stack that is shipped, or that of a file; the one that labs have by default where none is named."""
+    from labctl.labfile.entries import DEFAULT_STACK
+    from labctl.stack.loader import find_stack as load_stack
+
+    return load_stack(name or DEFAULT_STACK)
+
+
+def progress(quiet: bool) -> Progress:
+    """Where a command's steps are shown: live on a terminal, as lines elsewhere, or nowhere."""
+    from labctl.progress import Silent
+
+    if quiet:
+        return Silent()
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return Lines()
+    from labctl.report.live_progress import Live
+
+    return Live(console(stderr=True))
+
+
+def is_typed(option: str) -> bool:
+    """Whether an option stands on the command line itself, and does not come from the environment."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
+def tables() -> ModuleType:
+    """labctl.tables, with the library that draws: for commands that draw, and no others."""
+    from labctl.report import tables
+
+    return tables
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read; without any style, bold and dim too, where NO_COLOR is set."""
+    from rich.console import Console
+
+    if os.environ.get("NO_COLOR"):
+        return Console(stderr=stderr, no_color=True, color_system=None, highlight=False)
+    return Console(stderr=stderr, highlight=False)
+
+
+def show(renderable: Any) -> None:
+    """A table on stdout, as wide as it needs to be where that is no terminal.
+
+    A row that is too wide for a terminal all the same is left for that to wrap: nothing of it is cut.
+    """
+    people = console()
+    if not people.is_terminal:
+        people.width = UNBOUNDED
+    with people.capture() as drawn:
+        people.print(renderable, crop=False)
+    click.echo(drawn.get(), nl=False, color=True)
+
+
+def say(text: str) -> None:
+    """A message for people, on stderr: stdout is for data. Nothing ends because nobody reads it."""
+    with suppress(BrokenPipeError):
+        click.echo(text, err=True)

@@ -1,0 +1,146 @@
+"""Verbs that need no lab."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import click
+
+from labctl import __version__
+from labctl.cli.options import image_option, lab_options, output_option, stack_option
+from labctl.cli.terminal import connect, find_lab, find_stack, show, tables
+from labctl.errors import HostError, LabctlError, UsageError
+from labctl.lab import Overrides
+
+
+@click.command()
+@lab_options
+@click.option("--files", is_flag=True, help="Every configuration file of every node, in place of the lab file.")
+@output_option
+def config(file: str | None, flags: Overrides, files: bool, output: str) -> None:
+    """Print the lab file with every default filled in; or, with --files, what its nodes are configured with.
+
+    Addresses and secrets are then those of a lab that was never up: they follow from its name.
+    """
+    from labctl.cluster import lifecycle
+    from labctl.labfile import writer
+    from labctl.report import formats
+
+    wanted, of_stack = find_lab(file, flags)
+    if files:
+        _print_files(lifecycle.files(wanted, of_stack), output)
+        return
+    text = formats.as_json(writer.to_data(wanted)) + "\n" if output == "json" else writer.to_yaml(wanted)
+    click.echo(text, nl=False)
+
+
+def _print_files(files: Mapping[str, Mapping[str, str]], output: str) -> None:
+    from labctl.report import formats
+
+    if output == "json":
+        click.echo(formats.as_json(files))
+        return
+    for node, texts in files.items():
+        for path, text in texts.items():
+            click.echo(f"==> {node} {path} <==\n{text}")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["lab", "scenario"]), default="lab")
+def schema(what: str) -> None:
+    """Print the JSON Schema of the lab file, or of the scenario file, for editors."""
+    from labctl.labfile import reader as lab_reader
+    from labctl.scenario import reader as scenario_reader
+
+    click.echo(scenario_reader.schema() if what == "scenario" else lab_reader.schema())
+
+
+@click.command()
+@lab_options
+@image_option
+def export(file: str | None, flags: Overrides, image: str | None) -> None:
+    """Print the lab as one Docker Compose file that needs no labctl."""
+    from labctl.cluster import lifecycle
+
+    wanted, of_stack = find_lab(file, flags, image)
+    click.echo(lifecycle.export(wanted, of_stack), nl=False)
+
+
+@click.command()
+@output_option
+def stacks(output: str) -> None:
+    """List the shipped stacks: what each holds, whether runs have proven it, and whether its images are here."""
+    from labctl.images import availability
+    from labctl.report import formats
+
+    try:
+        engine = connect()
+    except HostError:
+        engine = None
+    found = availability.standings(engine)
+    if output == "json":
+        click.echo(formats.as_json(found))
+        return
+    rows = [(each.name, each.title, "yes" if each.proven else "not yet", each.images, each.how) for each in found]
+    show(tables().table("", ("STACK", "WHAT", "PROVEN", "IMAGES", "HOW"), rows))
+
+
+@click.command()
+@stack_option
+@output_option
+def doctor(stack: str | None, output: str) -> None:
+    """Say what this machine can and cannot do for a lab, and how to mend it."""
+    from labctl import doctor as doctoring
+    from labctl.images import builder as building
+    from labctl.report import formats
+
+    of_stack = find_stack(stack)
+    findings = list(doctoring.machine(of_stack))
+    try:
+        engine = connect()
+        images = building.resolve(engine, of_stack, building.Options())
+        findings += list(doctoring.examine(engine, of_stack, images))
+    except HostError as refusal:
+        findings.append(doctoring.no_engine(refusal))
+    if output == "json":
+        click.echo(formats.as_json(findings))
+    else:
+        rows = [(each.what, each.level, each.detail, each.fix) for each in findings]
+        show(tables().table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
+    if any(each.level == "broken" for each in findings):
+        sys.exit(4)
+
+
+@click.command()
+@output_option
+def version(output: str) -> None:
+    """Print the versions of labctl and of the engine."""
+    from labctl.engine import client
+    from labctl.report import formats
+
+    try:
+        found = client.connect().info().version
+    except LabctlError:
+        found = ""
+    data = {"labctl": __version__, "python": sys.version.split()[0], "docker": found}
+    if output == "json":
+        click.echo(formats.as_json(data))
+    else:
+        click.echo("\n".join(f"{key} {value or 'not reached'}" for key, value in data.items()))
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the shell's completion script: eval "$(labctl completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise UsageError(f"no completion for {shell}")
+    whole = click.get_current_context().find_root().command
+    click.echo(found(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
+
+
+COMMANDS = (config, schema, export, stacks, doctor, version, completion)

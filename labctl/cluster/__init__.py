@@ -1,0 +1,1 @@
+"""A running lab: its life cycle, readiness, proof, and what its nodes say."""

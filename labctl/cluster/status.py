@@ -1,0 +1,126 @@
+"""What a lab that is up shows when it is looked at, and waiting until it shows something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+from labctl.asterisk import dundi
+from labctl.asterisk.output import EXTENSION_STATES, state_named
+from labctl.blueprint.running_lab import Running
+from labctl.cluster.connections import Cluster
+from labctl.cluster.node_tools import view
+from labctl.cluster.proof import Proof
+from labctl.cluster.views import UNKNOWN, NodeView, SiteState, StateRow
+from labctl.engine.client import Engine
+from labctl.errors import UsageError
+from labctl.faults import injector
+from labctl.names import ROLE_NODE
+from labctl.timing import Deadline
+
+LOOK_TIMEOUT_S = 5.0
+"""How long a command that only looks waits for an Asterisk that does not answer."""
+
+
+def ps(engine: Engine, running: Running) -> list[NodeView]:
+    """Each node as its own tools tell it, asked side by side."""
+    containers = {each.node: each for each in running.seen.containers if each.role == ROLE_NODE}
+
+    def look(node: str) -> NodeView:
+        container = containers.get(node)
+        return view(engine, running, container) if container else NodeView(node, "gone")
+
+    with ThreadPoolExecutor(max_workers=len(running.lab.nodes) + 1) as pool:
+        records = pool.submit(injector.in_force, engine, running.lab.name)
+        views = list(pool.map(look, [node.name for node in running.lab.nodes]))
+    faults = {
+        each.node: tuple(f"{r.name}: {r.what}" for r in records.result() if each.node in r.nodes) for each in views
+    }
+    return [replace(each, faults=faults[each.node]) for each in views]
+
+
+@contextmanager
+def _looked_at(engine: Engine, running: Running) -> Iterator[Cluster]:
+    with Cluster(engine, running) as cluster:
+        cluster.open()
+        cluster.await_booted(Deadline(LOOK_TIMEOUT_S))
+        yield cluster
+
+
+def state(engine: Engine, running: Running) -> list[StateRow]:
+    """What each node says of each extension."""
+    with _looked_at(engine, running) as cluster:
+        return cluster.states()
+
+
+def site_states(engine: Engine, running: Running) -> list[SiteState]:
+    """What each site says of each extension: of its own by its nodes' hints, of another's by asking that by DUNDi.
+
+    Raises UsageError for a lab without sites.
+    """
+    lab = running.lab
+    if not lab.sites:
+        raise UsageError(f"the lab {lab.name} has no sites", "a lab with `sites:` has, such as two-sites")
+    with _looked_at(engine, running) as cluster:
+        rows = cluster.states()
+        askers = {lab.node(node).site: node for node in reversed(cluster.connected)}
+        return [_across(cluster, row, askers) for row in rows]
+
+
+def _across(cluster: Cluster, row: StateRow, askers: dict[str, str]) -> SiteState:
+    """What a site's own nodes say of an extension, and what the asker of each other site is told."""
+    lab = cluster.lab
+    site = lab.node(next(iter(row.states))).site
+    is_phone = row.extension in [phone.extension for phone in lab.phones]
+    own = " / ".join(sorted({*row.states.values()} - {UNKNOWN})) or UNKNOWN
+    told = {other: _ask(cluster, asker, row.extension, site) for other, asker in askers.items() if other != site}
+    return SiteState(
+        row.extension if is_phone else f"{row.extension} at {site}",
+        row.device,
+        site,
+        {site: own, **{other: state for other, (state, _) in told.items()}},
+        {other: by for other, (_, by) in told.items()},
+    )
+
+
+def _ask(cluster: Cluster, asker: str, extension: str, site: str) -> tuple[str, tuple[str, ...]]:
+    """What a node is told by DUNDi of an extension at another site, and by whom."""
+    names = {node.entityid: node.name for node in cluster.lab.nodes if node.site == site}
+    answers = [each for each in cluster.ask(asker, extension, dundi.STATE, fresh=False) if each.entityid in names]
+    said = {dundi.STATES.get(each.word, each.word) for each in answers}
+    return " / ".join(sorted(said)) or UNKNOWN, tuple(sorted(names[each.entityid] for each in answers))
+
+
+def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> None:
+    """Wait until a condition holds: `ready`, `proven`, or `state=EXTENSION:STATE` on every node.
+
+    Raises UsageError for another word, NotReady after `timeout_s` seconds.
+    """
+    deadline = Deadline(timeout_s)
+    extension, state = _wanted(running, condition)
+    with Cluster(engine, running) as cluster:
+        cluster.open()
+        cluster.await_ready(deadline)
+        if condition == "proven":
+            Proof(cluster).crossings(deadline)
+        elif extension:
+            cluster.await_state(extension, state, deadline)
+
+
+def _wanted(running: Running, condition: str) -> tuple[str, str]:
+    """The extension and its state that a condition asks for; both empty where it is one of the other words."""
+    kind, _, wanted = condition.partition("=")
+    extension, _, word = wanted.partition(":")
+    if kind not in ("ready", "proven", "state") or (kind == "state") != bool(extension and word):
+        raise UsageError(f"--for={condition}: not a condition", "ready, proven, or state=101:InUse")
+    if kind != "state":
+        return "", ""
+    state = state_named(word)
+    if state is None:
+        raise UsageError(f"--for={condition}: no state {word}", f"known: {', '.join(EXTENSION_STATES.values())}")
+    known = [*(phone.extension for phone in running.lab.phones), *running.lab.devices]
+    if extension not in known:
+        raise UsageError(f"--for={condition}: no extension {extension}", f"known here: {', '.join(known)}")
+    return extension, state

@@ -1,0 +1,92 @@
+"""What was seen: frozen data that parsers return and reports show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labctl.corosync.membership import Ring
+
+UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group, `faults` what is
+    wrong with the node because somebody made it so."""
+
+    node: str
+    container: str
+    address: str = ""
+    ring: Ring = field(default_factory=Ring)
+    cluster: tuple[str, ...] = ()
+    asterisk: str = ""
+    uptime_s: int | None = None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """One extension, and what each node says of it (node -> state; UNKNOWN where it did not answer)."""
+
+    extension: str
+    device: str
+    states: dict[str, str]
+
+    @property
+    def agreed(self) -> bool:
+        """Whether all nodes that answered say the same."""
+        return len({state for state in self.states.values() if state != UNKNOWN}) <= 1
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One state change made on `origin` and seen on `observer`, `delay_ms` after it was sent."""
+
+    origin: str
+    observer: str
+    delay_ms: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to a number of another site's, found by DUNDi within `took_ms`."""
+
+    asker: str
+    number: str
+    destination: str
+    took_ms: float
+
+
+@dataclass(frozen=True)
+class SiteState:
+    """An extension, and what each site says of it: its own by its hints, another by what that answers by DUNDi.
+
+    `states`: the site that asks -> the state, UNKNOWN where nobody answers. `by`: the site that asks -> who answered.
+    """
+
+    extension: str
+    device: str
+    home: str
+    states: dict[str, str]
+    by: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first."""
+
+    state: str
+    node: str
+    after_ms: float
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that was placed: how many RTP packets each side heard from its node, and who saw what."""
+
+    caller: str
+    callee: str
+    extension: str
+    caller_heard: int
+    callee_heard: int
+    learned: tuple[Learned, ...]

@@ -1,0 +1,1 @@
+"""Corosync's words: what its tools and its log tell of a ring."""

@@ -1,0 +1,49 @@
+"""Writes a run's history as it happens: what is written is there, however the run ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from labctl.history import events
+from labctl.history.events import Event
+
+
+class Journal:
+    """Appends events to a file, or keeps them in memory alone where there is none. Safe between threads."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.events: list[Event] = []
+        self._began_s = time.monotonic()
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[Event], None]] = []
+        self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
+
+    def now_s(self) -> float:
+        """Seconds since the run began."""
+        return self.at_s(time.monotonic())
+
+    def at_s(self, monotonic_s: float) -> float:
+        """A time of the monotonic clock as seconds since the run began."""
+        return round(monotonic_s - self._began_s, 6)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Have every event from now on told to `listener`, from whichever thread writes it."""
+        self._listeners.append(listener)
+
+    def write(self, event: Event) -> None:
+        """Append an event."""
+        with self._lock:
+            self.events.append(event)
+            if self._file and not self._file.closed:
+                self._file.write(events.to_line(event) + "\n")
+        for listener in self._listeners:
+            listener(event)
+
+    def close(self) -> None:
+        """Write no more to the file."""
+        with self._lock:
+            if self._file:
+                self._file.close()

@@ -1,0 +1,109 @@
+"""A history as people read it: what was done, what each node then said, when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from labctl.history.events import (
+    Asked,
+    Back,
+    Called,
+    Did,
+    Ended,
+    Event,
+    Fault,
+    Gone,
+    Healed,
+    Heard,
+    Lamp,
+    Line,
+    Load,
+    Looked,
+    Notified,
+    Over,
+    Ring,
+    Said,
+    Seen,
+)
+
+LINES = 60
+LOG_LINES_AT_ONCE = 3
+
+
+def tell(events: Iterable[Event], last: int = LINES) -> list[str]:
+    """The story in lines, the last so many of them; of log lines that come in a row the first few are told."""
+    lines: list[str] = []
+    quoted = 0
+    for event in sorted(events, key=lambda each: each.began_s if isinstance(each, Did) else each.at_s):
+        quoted = quoted + 1 if isinstance(event, Line) else 0
+        text = _text(event) if quoted <= LOG_LINES_AT_ONCE else ""
+        if text:
+            at_s = event.began_s if isinstance(event, Did) else event.at_s
+            lines.append(f"{at_s:9.3f} s  {text}")
+    left_out = len(lines) - last
+    return [f"({left_out} lines before)", *lines[-last:]] if left_out > 0 else lines
+
+
+def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kinds
+    match event:
+        case Did(what=what, error=error):
+            return f"> {what}" + (f": {error}" if error else "")
+        case Said(node=node, device=device, state=state):
+            return f"  {node} has {device} {state}"
+        case Seen(node=node, extension=extension, state=state):
+            return f"  {node} says {extension} {state}"
+        case Notified(phone=phone, extension=extension, state=state):
+            return f"  {phone} is told {extension} {state}"
+        case Lamp(phone=phone, new=new, old=old):
+            return f"  {phone} is told of {new} new and {old} old messages"
+        case Ring(node=node, members=members, quorate=quorate):
+            return f"  ring of {node}: {','.join(members) or 'nobody'}{'' if quorate else ', not quorate'}"
+        case Line(node=node, text=text):
+            return f"  {node} logs {_plain(text)}"
+        case Fault() | Healed() | Gone() | Back():
+            return f"! {_went_wrong(event)}"
+        case Called(call=call):
+            return f"  call {call} begins"
+        case Ended(call=call, why=why):
+            return f"  call {call} ends" + (f": {why}" if why else "")
+        case Heard(phone=phone, packets=packets, wanted=wanted):
+            return f"  {phone} heard {packets} packets of {wanted}"
+        case Load(what=what, done=done, asked=asked, failed=failed):
+            return f"  {what}: {done} of {asked} done, {failed} failed"
+        case Asked(node=node, number=number, answers=answers, by=by):
+            told = ", ".join(answers) or "nothing"
+            return f"  {node} asks for {number} and is told {told}" + (f" by {', '.join(by)}" if by else "")
+        case Looked():
+            return f"  look: {_differences(event)}"
+        case Over(error=error):
+            return f"over{f': {error}' if error else ''}"
+        case _:
+            return ""
+
+
+def _went_wrong(event: Fault | Healed | Gone | Back) -> str:
+    match event:
+        case Fault(what=what):
+            return what
+        case Healed(fault=fault):
+            return f"healed: {fault}"
+        case Gone(node=node, what=what):
+            return f"{node} gone ({what})"
+        case Back(node=node):
+            return f"{node} back"
+
+
+def _differences(looked: Looked) -> str:
+    """Where the nodes differ; a look at which they all agree has nothing more to tell."""
+    extensions = dict.fromkeys(extension for states in looked.states.values() for extension in states)
+    parts = []
+    for extension in extensions:
+        said = {node: states[extension] for node, states in looked.states.items() if extension in states}
+        if len(set(said.values())) > 1:
+            parts.append(f"{extension} is " + ", ".join(f"{state} on {node}" for node, state in said.items()))
+    return "; ".join(parts) or "all nodes that answer agree"
+
+
+def _plain(text: str) -> str:
+    """A log line without its date, and not too long."""
+    return (text.partition("] ")[2] if text.startswith("[") else text)[:120]

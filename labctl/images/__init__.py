@@ -1,0 +1,1 @@
+"""The images of a stack: recipes, mirrors, patches, and the builder."""

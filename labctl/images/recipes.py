@@ -1,0 +1,274 @@
+"""What images a stack needs, and what each is made from. Pure.
+
+A tag holds a hash of everything that goes into the image, so that an image is never taken for another:
+change a file in images/, a package in the stack, or what the image stands on, and the tag is a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shlex
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from labctl.errors import InvalidFile, UsageError
+from labctl.images.patches import Patch, problems
+from labctl.stack.model import Build, Stack
+
+REPOSITORY = "labctl"
+LABEL_IMAGE = "labctl.image"
+LABEL_CONTENTS = "labctl.contents"
+LABEL_BASE = "labctl.base"
+LABEL_SUITE = "labctl.suite"
+LABEL_BUILT = "labctl.built"
+LABEL_SIGNATURES = "labctl.signatures"
+UNCHECKED = "not checked"
+"""Whether the signatures of what is in it were checked; of images whose own apt could not."""
+
+BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE = "base", "corosync", "asterisk", "module", "node", "phone"
+PATCHED = "patched"
+SYSTEM, WHOLE, PHONE_BASE = "system", "whole", "phone-base"
+SETTINGS = "root/opt/labctl/recipe"
+"""Where the scripts of images/ read what to install."""
+MODULE_SOURCE = "/usr/src/module"
+PATCHES = "root/opt/labctl/modules/patches"
+"""Where they find patches. What lies beside the module goes into the node with it."""
+
+FOLDERS = (BASE, SYSTEM, COROSYNC, ASTERISK, MODULE, PATCHED, NODE, WHOLE, PHONE)
+
+Context = Mapping[str, tuple[bytes, int]]
+"""The files of a build context: path -> (content, mode)."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A Debian that images stand on: bare, or with all packages of a node in it at once.
+
+    `base`: an image of it that a registry may have. `keyring`: what its signatures are checked with, a file's name in
+    /usr/share/keyrings or a path. `mirror`: where its packages come from. "" is the tools' own, of either.
+    """
+
+    suite: str
+    base: str = ""
+    packages: tuple[str, ...] = ()
+    keyring: str = ""
+    mirror: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image is made, the names of the recipes it stands on, and labels that are known beforehand.
+
+    What has a `system` stands on none: it is that Debian.
+    """
+
+    name: str
+    tag: str
+    context: Context
+    needs: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    system: System | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that a lab's containers are made from: references, and ids where they are present."""
+
+    node: str
+    phone: str
+    node_id: str = ""
+    phone_id: str = ""
+
+
+def recipes(
+    stack: Stack, contexts: Mapping[str, Context], mirror: str = "", patches: tuple[Patch, ...] = ()
+) -> dict[str, Recipe]:
+    """The recipes of what a stack has built here, each after those it needs; none for a stack without `build`.
+
+    What was built elsewhere has none. Raises UsageError for patches that cannot be for its cluster module.
+    """
+    _check(stack, patches)
+    build = stack.build
+    if build is None:
+        return {}
+    # Where a node comes at once, the mirror is that of its own suite, and of no other that the phones may stand on.
+    made = _Recipes(contexts, "" if build.at_once else mirror)
+    system = at_once(stack)
+    if system:
+        made.whole(stack, system)
+    elif not stack.image:
+        made.layers(stack, build, patches)
+    if not stack.phone_image:
+        made.phone(stack, build)
+    return made.found
+
+
+def at_once(stack: Stack) -> System | None:
+    """The Debian of a stack's nodes with all their packages in it, where it is made here and at once."""
+    build = stack.build
+    if not build or not build.at_once or stack.image:
+        return None
+    packages = (*build.corosync, *build.asterisk)
+    return System(stack.suite or "", stack.base or "", packages, build.keyring or "")
+
+
+class _Recipes:
+    """Recipes as they are added. What only holds what a suite has is named by the suite, so that stacks share it."""
+
+    def __init__(self, contexts: Mapping[str, Context], mirror: str) -> None:
+        self.found: dict[str, Recipe] = {}
+        self._contexts = contexts
+        self._mirror = mirror
+
+    def layers(self, stack: Stack, build: Build, patches: tuple[Patch, ...]) -> None:
+        """A node whose own apt installs one thing after the other."""
+        self._base(BASE, stack.suite, stack.base)
+        self._layer(COROSYNC, stack.name, self._packages(build.corosync), BASE)
+        self._layer(ASTERISK, stack.name, self._packages(build.asterisk), COROSYNC)
+        if module := build.module:
+            settings = {"SOURCE": module.source, "MODULE": stack.cluster_module}
+            settings["LIBRARIES"] = " ".join(module.libraries)
+            self._layer(MODULE, stack.name, self._packages(module.packages, **settings), BASE)
+            labels = _patch_labels(stack, patches) if patches else {}
+            if patches:
+                self._layer(PATCHED, stack.name, _patch_files(patches), MODULE, labels=labels)
+            self._layer(NODE, stack.name, {}, ASTERISK, PATCHED if patches else MODULE, labels=labels)
+
+    def whole(self, stack: Stack, system: System) -> None:
+        """A node whose packages come with its base system.
+
+        The mirror is no part of it: packages whose signatures are checked are the same from everywhere.
+        """
+        common = self._contexts[BASE]
+        self._add(SYSTEM, system.suite, {**common, **self._contexts[SYSTEM], **settings(system)}, system=system)
+        node = {**common, **self._contexts[COROSYNC], **self._contexts[ASTERISK], **self._contexts[WHOLE]}
+        self._layer(WHOLE, stack.name, {**node, **settings(system)}, SYSTEM, labels={LABEL_IMAGE: NODE})
+
+    def phone(self, stack: Stack, build: Build) -> None:
+        """The phones' image, on the stack's own suite or on another."""
+        own = build.phone.suite in (None, stack.suite)
+        suite, base = (stack.suite, stack.base) if own else (build.phone.suite, build.phone.base)
+        name = BASE if own else PHONE_BASE
+        if name not in self.found:
+            self._base(name, suite, base)
+        self._layer(PHONE, suite or "", self._packages(build.phone.packages), name)
+
+    def _packages(self, names: tuple[str, ...], **more: str) -> Context:
+        return _settings(PACKAGES=" ".join(names), MIRROR=self._mirror, **more)
+
+    def _base(self, name: str, suite: str | None, base: str | None) -> None:
+        system = System(suite or "", base or "", mirror=self._mirror)
+        settings = _settings(SUITE=system.suite, MIRROR=self._mirror)
+        self._add(name, system.suite, {**self._contexts[BASE], **settings}, system=system)
+
+    def _layer(
+        self, name: str, owner: str, files: Context, *needs: str, labels: Mapping[str, str] | None = None
+    ) -> None:
+        # What stands on the bare base gets the files of images/base too.
+        bare = any(need in (BASE, PHONE_BASE) for need in needs)
+        context = {**(self._contexts[BASE] if bare else {}), **self._contexts[name], **files}
+        self._add(name, owner, context, *needs, labels=labels)
+
+    def _add(
+        self,
+        name: str,
+        owner: str,
+        context: Context,
+        *needs: str,
+        labels: Mapping[str, str] | None = None,
+        system: System | None = None,
+    ) -> None:
+        inputs = ([self.found[need].tag for need in needs], hashlib.sha256(pack(context)).hexdigest())
+        kind = {PHONE_BASE: BASE, WHOLE: NODE}.get(name, name)
+        tag = f"{REPOSITORY}/{owner}-{kind}:{_short(json.dumps(inputs))}"
+        self.found[name] = Recipe(name, tag, context, needs, labels or {}, system)
+
+
+def run_by_labs(made: Mapping[str, Recipe]) -> tuple[Recipe | None, Recipe | None]:
+    """The two recipes whose images a lab's containers run, a node's and the phones': None for what is not made here."""
+    node = next((made[name] for name in (WHOLE, NODE, ASTERISK) if name in made), None)
+    return node, made.get(PHONE)
+
+
+def ground(recipe: Recipe, made: Mapping[str, Recipe]) -> Recipe:
+    """The Debian at the bottom of an image."""
+    while recipe.needs:
+        recipe = made[recipe.needs[0]]
+    return recipe
+
+
+def settings(system: System, mirror: str = "") -> Context:
+    """The settings of a system with packages, as a file for the shell to read."""
+    return _settings(SUITE=system.suite, PACKAGES=" ".join(system.packages), KEYRING=system.keyring, MIRROR=mirror)
+
+
+def _settings(**values: str) -> Context:
+    """Settings as a file for the shell to read."""
+    lines = (f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+    return {SETTINGS: ("".join(lines).encode(), 0o644)}
+
+
+def _patch_files(patches: tuple[Patch, ...]) -> Context:
+    """A folder for each, so that they keep both their order and their names."""
+    return {f"{PATCHES}/{number:03}/{patch.name}": (patch.content, 0o644) for number, patch in enumerate(patches, 1)}
+
+
+def _patch_labels(stack: Stack, patches: tuple[Patch, ...]) -> dict[str, str]:
+    return {f"{LABEL_CONTENTS}.{stack.cluster_module}.patches": ", ".join(map(str, patches))}
+
+
+def missing(made: Mapping[str, Recipe], present: set[str]) -> list[Recipe]:
+    """What must be built, each after those it needs, so that the two images a lab runs are there.
+
+    What stands between is built for their sake alone: where they are present, nothing is missing.
+    """
+    wanted: set[str] = set()
+    open_ = [recipe.name for recipe in run_by_labs(made) if recipe]
+    while open_:
+        name = open_.pop()
+        if made[name].tag not in present and name not in wanted:
+            wanted.add(name)
+            open_.extend(made[name].needs)
+    return [recipe for name, recipe in made.items() if name in wanted]
+
+
+def build_args(recipe: Recipe, made: Mapping[str, Recipe]) -> dict[str, str]:
+    """The Dockerfile's ARGs: the images it stands on."""
+    return {"MODULE" if need in (MODULE, PATCHED) else "BASE": made[need].tag for need in recipe.needs}
+
+
+def pack(context: Context) -> bytes:
+    """The build context as a tar archive, the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, (content, mode) in sorted(context.items()):
+            info = tarfile.TarInfo(path)
+            info.size, info.mode = len(content), mode
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _check(stack: Stack, patches: tuple[Patch, ...]) -> None:
+    """Raise UsageError for a stack whose module is not compiled here, InvalidFile for what is no patch of it."""
+    if patches and (stack.image or not stack.build or not stack.build.module):
+        raise UsageError(
+            f"{patches[0].source}: {stack.cluster_module} of the stack {stack.name} is not compiled here",
+            "that of a stack with `build.module` is, and takes patches",
+        )
+    for patch in patches:
+        found = problems(patch, f"res/{stack.cluster_module}.c")
+        if found:
+            raise InvalidFile(patch.source, found)
+
+
+def parse_contents(text: str) -> dict[str, str]:
+    """/opt/labctl/contents of an image: `package=version`, a line each."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: version for name, equals, version in pairs if equals}
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,27 @@
+"""Finds lab files: those that are shipped, by name, and a user's own, by path or from standard input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labctl.lab import Lab, Overrides
+from labctl.labfile.reader import read
+from labctl.paths import LABS
+from labctl.stack.loader import find_stack
+from labctl.stack.model import Stack
+from labctl.yamlfile.source import find_path, read_standard_input, read_text, shipped_names
+
+DEFAULT_LAB = "three-node"
+
+
+def shipped_labs() -> list[str]:
+    """The names of the lab files that come with labctl."""
+    return shipped_names(LABS)
+
+
+def find_lab(file: str | None, overrides: Overrides) -> tuple[Lab, Stack]:
+    """A lab file by path, `-` for standard input, or the name of a shipped one; three-node by default."""
+    if file == "-":
+        return read(read_standard_input(), "-", find_stack, overrides)
+    path = find_path("lab", file, Path(), LABS) if file else LABS / f"{DEFAULT_LAB}.yaml"
+    return read(read_text(path), file or str(path), find_stack, overrides)

@@ -1,0 +1,25 @@
+"""The labels and names by which a lab's containers and network are found on an engine."""
+
+from __future__ import annotations
+
+LABEL_LAB = "labctl.lab"
+LABEL_ROLE = "labctl.role"
+LABEL_NODE = "labctl.node"
+LABEL_CONFIG = "labctl.config"
+LABEL_SEED = "labctl.seed"
+LABEL_SPEC = "labctl.spec"
+LABEL_SUBNET = "labctl.subnet"
+ROLE_NODE = "node"
+ROLE_PHONES = "phones"
+PREFIX = "labctl"
+PHONES_HOST = "phones"
+
+
+def network_name(lab: str) -> str:
+    """The name of a lab's Docker network."""
+    return f"{PREFIX}-{lab}"
+
+
+def container_name(lab: str, node: str) -> str:
+    """The name of a node's container."""
+    return f"{PREFIX}-{lab}-{node}"

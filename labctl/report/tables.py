@@ -1,0 +1,116 @@
+"""Facts as tables for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from labctl.cluster.views import UNKNOWN, Call, NodeView, SiteState, StateRow
+from labctl.lab import Lab
+from labctl.report.formats import duration
+
+STATE_STYLES = {
+    "Idle": "green",
+    "InUse": "red",
+    "Busy": "red",
+    "Ringing": "yellow",
+    "InUse&Ringing": "yellow",
+    "Hold": "magenta",
+    "InUse&Hold": "magenta",
+    "Unavailable": "dim",
+    UNKNOWN: "dim",
+}
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """A plain table, the look that every command shares. On a narrow terminal words are wrapped, and none is cut."""
+    result = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    known = [*rows]
+    for number, column in enumerate(columns):
+        words = [word for cell in (column, *(row[number] for row in known)) for word in str(cell).split()]
+        result.add_column(column, min_width=max(map(len, words), default=0))
+    for row in known:
+        # As it is: what stands in brackets is no markup.
+        result.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return result
+
+
+def ps(views: Sequence[NodeView], lab: Lab) -> Table:
+    """`labctl ps`: what is there, and in yellow or red what is not as the lab wants it."""
+    return table(
+        "",
+        ("NODE", "CONTAINER", "ADDRESS", "COROSYNC", "RING", "MODULE SEES", "ASTERISK", "UP"),
+        [_ps_row(view, lab) for view in views],
+    )
+
+
+def _ps_row(view: NodeView, lab: Lab) -> tuple[str | Text, ...]:
+    if view.container != "running":
+        return view.node, Text(view.container, "red"), view.address or "-", "-", "-", "-", "-", "-"
+    ring = ",".join(str(member) for member in view.ring.members) or "-"
+    cluster = ",".join(view.cluster) or "-"
+    members = len(lab.cluster_of(view.node))
+    quorum = Text("quorate", "green") if view.ring.quorate else Text("not quorate", "red")
+    return (
+        view.node,
+        Text(view.container, "green"),
+        view.address or "-",
+        quorum if lab.rings else "-",
+        Text(ring, "" if len(view.ring.members) == members or not lab.rings else "yellow"),
+        Text(cluster, "" if len(view.cluster) == members or not (lab.share and lab.rings) else "yellow"),
+        view.asterisk.split("+")[0].split("~")[0] or "-",
+        "-" if view.uptime_s is None else duration(view.uptime_s),
+    )
+
+
+def state(rows: Sequence[StateRow], nodes: Sequence[str]) -> Table:
+    """`labctl state`: extension by node, and a mark where the nodes differ."""
+    return table(
+        "",
+        ("EXTENSION", "DEVICE", *nodes, ""),
+        [
+            (
+                row.extension,
+                row.device,
+                *(_state(row.states.get(node, UNKNOWN)) for node in nodes),
+                Text("") if row.agreed else Text("< differ", "bold red"),
+            )
+            for row in rows
+        ],
+    )
+
+
+def sites(rows: Sequence[SiteState], names: Sequence[str]) -> Table:
+    """`labctl state --site`: extension by site, and which nodes of another site said so."""
+    return table(
+        "",
+        ("EXTENSION", "DEVICE", "HOME", *(name.upper() for name in names)),
+        [(row.extension, row.device, row.home or "-", *(_site_state(row, name) for name in names)) for row in rows],
+    )
+
+
+def _site_state(row: SiteState, site: str) -> Text:
+    cell = _state(row.states.get(site, UNKNOWN))
+    by = row.by.get(site, ())
+    return cell.append(f" ({','.join(by)})", "dim") if by else cell
+
+
+def _state(said: str) -> Text:
+    """A state as its node said it; a dash where the node did not answer."""
+    return Text("-" if said == UNKNOWN else said, STATE_STYLES.get(said, ""))
+
+
+def call(placed: Call, nodes: Sequence[str]) -> Table:
+    """`labctl call`: each state of the callee's extension, and when each node learned it."""
+    rows: list[tuple[str, dict[str, str]]] = []
+    for each in placed.learned:
+        if not rows or rows[-1][0] != each.state or each.node in rows[-1][1]:
+            rows.append((each.state, {}))
+        rows[-1][1][each.node] = "first" if each.after_ms == 0 else f"+{each.after_ms:.1f} ms"
+    return table(
+        "",
+        (f"{placed.extension} IS", *nodes),
+        [(_state(state), *(seen.get(node, "-") for node in nodes)) for state, seen in rows],
+    )

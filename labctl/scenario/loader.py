@@ -1,0 +1,49 @@
+"""Finds scenarios: those that are shipped, by name, and a user's own, by path or from standard input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labctl.errors import UsageError
+from labctl.lab import Overrides
+from labctl.paths import LABS, SCENARIOS
+from labctl.scenario.reader import Scenario, read
+from labctl.stack.loader import find_stack, shipped_stacks
+from labctl.stack.model import Stack
+from labctl.yamlfile.document import Document, parse, shown
+from labctl.yamlfile.source import find_path, read_standard_input, read_text, shipped_names
+
+
+def shipped_scenarios() -> list[str]:
+    """The names of the scenarios that come with labctl."""
+    return shipped_names(SCENARIOS)
+
+
+def scenario_text(name: str) -> str:
+    """The text of a scenario's file, by its path or the name of a shipped one. Raises UsageError."""
+    return read_text(find_path("scenario", name, Path(), SCENARIOS))
+
+
+def find_scenario(file: str, overrides: Overrides) -> Scenario:
+    """A scenario by path, `-` for standard input, or the name of a shipped one. Raises UsageError, InvalidFile.
+
+    It comes to no other stack than those that are shipped, unless a flag says so: a stack may ask for any image and
+    for any capability, and a scenario may be a stranger's.
+    """
+    if file == "-":
+        text, folder = read_standard_input(), Path()
+    else:
+        path = find_path("scenario", file, Path(), SCENARIOS)
+        text, folder = read_text(path), path.parent
+
+    def lab_file(name: str) -> Document:
+        path = find_path("lab", name, folder, LABS)
+        return parse(read_text(path), str(path))
+
+    def safe_stack(name: str) -> Stack:
+        if name not in shipped_stacks() and name != overrides.stack:
+            known = ", ".join(shipped_stacks())
+            raise UsageError(f"no stack `{shown(name)}` for a scenario", f"shipped: {known}; or --stack with a path")
+        return find_stack(name)
+
+    return read(text, file, lab_file, safe_stack, overrides)

@@ -1,0 +1,92 @@
+"""Random steps by seed, for soak runs: the same seed on the same lab tries the same things. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from labctl.lab import Lab
+
+STATES = ("NOT_INUSE", "INUSE", "RINGING", "BUSY", "ONHOLD")
+WEIGHTS = {"change": 5, "call": 4, "message": 1, "fault": 3, "heal": 3, "settle": 2}
+
+
+@dataclass(frozen=True)
+class Move:
+    """Steps to be done one after the other: verb and arguments."""
+
+    steps: tuple[tuple[str, dict[str, Any]], ...]
+
+
+class Chaos:
+    """Chooses what to do next, given what is the case."""
+
+    def __init__(self, lab: Lab, seed: int) -> None:
+        self._lab = lab
+        self._random = Random(seed)  # noqa: S311 - chance, not secrets
+
+    def next(self, gone: Collection[str], in_force: Sequence[str]) -> Move:
+        """The next move; `gone` are nodes that do not answer, `in_force` the names of faults."""
+        while True:
+            kind = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            move = getattr(self, f"_{kind}")([node.name for node in self._lab.nodes if node.name not in gone], in_force)
+            if move:
+                return Move(tuple(move))
+
+    def _change(self, live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        if not live or not self._lab.devices:
+            return []
+        node, device, state = (self._random.choice(each) for each in (live, self._lab.devices, STATES))
+        return [("set_state", {"node": node, "device": device, "state": state})]
+
+    def _call(self, live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        phones = [phone.name for phone in self._lab.phones if phone.node in live]
+        if len(phones) < 2:
+            return []
+        caller, callee = self._random.sample(phones, 2)
+        return [
+            ("call", {"caller": caller, "callee": callee}),
+            ("answer", {"phone": callee}),
+            ("talk", {"phones": [caller, callee], "duration": 0.3}),
+            ("hang_up", {"phone": self._random.choice((caller, callee))}),
+        ]
+
+    def _message(self, live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        phones = [phone.name for phone in self._lab.phones if phone.node in live]
+        boxes = [mailbox.number for mailbox in self._lab.mailboxes if mailbox.node in live]
+        if not phones or not boxes:
+            return []
+        caller, mailbox = self._random.choice(phones), self._random.choice(boxes)
+        return [("leave_voicemail", {"caller": caller, "mailbox": mailbox, "duration": 0.5})]
+
+    def _fault(self, live: Sequence[str], in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        if len(in_force) >= 2 or len(live) < 2:
+            return []
+        node, other = self._random.sample(list(live), 2)
+        everyone = len(live) == len(self._lab.nodes)  # a filter can be put only on a node that runs
+        rest = [each.name for each in self._lab.nodes if each.name != node]
+        traffic = self._random.choice(("all", "totem" if self._lab.rings else "sip"))
+        settle: tuple[str, dict[str, Any]] = ("settle", {})
+        asterisk = ("restart", {"node": node, "service": "asterisk"})
+        faults: list[list[tuple[str, dict[str, Any]]]] = [
+            *([[("partition", {"groups": [[node], rest], "traffic": traffic})]] if everyone else []),
+            [("cut", {"sender": node, "receiver": other})],
+            [("pause", {"node": node})],
+            # Asterisk writes its database once a second: one that is ended sooner has another state than it said last.
+            [settle, ("kill", {"node": node})],
+            [settle, ("stop", {"node": node})],
+            [settle, ("kill", {"node": node, "service": "asterisk"})],
+            # Its module never finds the new Corosync; what an operator then does is to restart Asterisk.
+            *([[settle, ("kill", {"node": node, "service": "corosync"}), asterisk]] if self._lab.rings else []),
+            [("iface_down", {"node": node})],
+            [("impair", {"node": node, "loss": float(self._random.choice((5, 20)))})],
+        ]
+        return self._random.choice(faults)
+
+    def _heal(self, _live: Sequence[str], in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        return [("heal", {"fault": self._random.choice(list(in_force))}), ("settle", {})] if in_force else []
+
+    def _settle(self, _live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        return [("settle", {})]

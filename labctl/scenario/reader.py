@@ -1,0 +1,172 @@
+"""The scenario file: steps as data in, a Scenario with every default filled in (or every mistake) out. Pure.
+
+A scenario holds no code, so a stranger's is safe to run, and its lab has a name that no lab of the user's own has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from labctl.checks.finding import Limits
+from labctl.checks.known import Known
+from labctl.errors import InvalidFile, UsageError
+from labctl.lab import Lab, Overrides
+from labctl.labfile.loader import DEFAULT_LAB
+from labctl.labfile.reader import resolve
+from labctl.scenario import step_arguments
+from labctl.scenario.entries import KnownEntry, ScenarioFile
+from labctl.scenario.step_arguments import VERBS, Step, long_form
+from labctl.scenario.step_order import rehearse
+from labctl.scenario.step_parsing import understand
+from labctl.stack.model import Stack
+from labctl.yamlfile.document import ANY, Document, Path, json_schema, parse, shown
+from labctl.yamlfile.review import Review
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A whole scenario. `name` is its file's stem."""
+
+    name: str
+    title: str
+    about: str
+    lab: Lab
+    stack: Stack
+    limits: Limits
+    proof: bool
+    requires: tuple[str, ...]
+    steps: tuple[Step, ...]
+    expect: tuple[str, ...]
+    known: tuple[Known, ...]
+
+
+def read(
+    text: str,
+    source: str,
+    find_lab: Callable[[str], Document],
+    find_stack: Callable[[str], Stack],
+    overrides: Overrides | None = None,
+) -> Scenario:
+    """Read a scenario file. `find_lab` finds the lab file of a name or path, `find_stack` the stack of a name.
+
+    Raises InvalidFile with every mistake in the file and in those it names, UsageError for one in the flags.
+    """
+    review = Review(_written_out(parse(text, source, "title: My scenario")))
+    name = "scenario" if source == "-" else PurePosixPath(source).stem
+    flags = overrides or Overrides()
+    flags = replace(flags, name=flags.name or _lab_name(name))
+    entry = review.fit(ScenarioFile)
+    found, refused = _find_lab(review, find_lab, find_stack, flags)
+    drafts = understand(review, found[0] if found else None)
+    rehearse(review, drafts, found[0] if found else None)
+    _check_judging(review, entry.known if entry else ())
+    review.settle(refused)
+    assert entry
+    assert found
+    steps = [Step(draft.verb, draft.given, review.document.line(draft.path)) for draft in drafts]
+    return _fill(entry, name, found, tuple(steps))
+
+
+def _lab_name(scenario: str) -> str:
+    return ("run-" + re.sub("[^a-z0-9-]", "-", scenario.lower()))[:31]
+
+
+def _written_out(document: Document) -> Document:
+    """The document with every step in its long form; the lines of the lists in them go along."""
+    steps = document.data.get("steps")
+    if not isinstance(steps, list):
+        return document
+
+    def moved(path: Path) -> Path:
+        if path[:1] == ("steps",) and len(path) > 3 and isinstance(path[3], int) and path[2] in VERBS:
+            return (*path[:3], VERBS[str(path[2])].short, *path[3:])
+        return path
+
+    return replace(
+        document,
+        data=document.data | {"steps": [long_form(step) for step in steps]},
+        lines={moved(path): line for path, line in document.lines.items()},
+        doubtful=tuple(moved(path) for path in document.doubtful),
+    )
+
+
+def _find_lab(
+    review: Review, find_lab: Callable[[str], Document], find_stack: Callable[[str], Stack], flags: Overrides
+) -> tuple[tuple[Lab, Stack] | None, UsageError | None]:
+    """The lab and its stack, or None where either has mistakes; and what another file or a flag has to say of it."""
+    of_stack: list[InvalidFile] = []
+
+    def noting(name: str) -> Stack:
+        try:
+            return find_stack(name)
+        except InvalidFile as error:
+            of_stack.append(error)
+            raise
+
+    try:
+        document = _lab_document(review, find_lab)
+        return resolve(document, noting, flags) if document else None, None
+    except InvalidFile as error:
+        if error.source != review.document.source:
+            return None, error
+        review.problems += [each for each in error.problems if each not in review.problems]
+        return None, next(iter(of_stack), None)
+    except UsageError as error:
+        return None, error
+
+
+def _lab_document(review: Review, find_lab: Callable[[str], Document]) -> Document | None:
+    word = review.document.data.get("lab", DEFAULT_LAB)
+    if isinstance(word, dict):
+        return review.document.within("lab")
+    if not isinstance(word, str) or review.doubts("lab"):
+        return None
+    try:
+        return find_lab(word)
+    except UsageError as error:
+        if isinstance(error, InvalidFile):
+            raise
+        review.refuse(("lab",), error.message, error.hint)
+        return None
+
+
+def _check_judging(review: Review, known: tuple[KnownEntry, ...]) -> None:
+    """What a run is judged by is said once, and what is known to fail is judged."""
+    review.each_once("requires", ANY)
+    review.each_once("expect", ANY)
+    wanted = review.all("expect", ANY) if "expect" in review.document.data else None
+    review.known("expected check", review.values("known", ANY, "check"), wanted)
+    pairs = [(each.check, each.stack, each.via) for each in known]
+    for index, (check, of_stack, via) in enumerate(pairs):
+        if (check, of_stack, via) in pairs[:index]:
+            review.say(("known", index), f"`{check}` with stack `{shown(of_stack)}` is here twice", "each once")
+
+
+def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple[Step, ...]) -> Scenario:
+    return Scenario(
+        name=name,
+        title=entry.title,
+        about=entry.about,
+        lab=found[0],
+        stack=found[1],
+        limits=Limits(entry.limits.delay * 1000),
+        proof=entry.proof,
+        requires=entry.requires,
+        steps=steps,
+        expect=entry.expect,
+        known=tuple(_known(each) for each in entry.known),
+    )
+
+
+def _known(entry: KnownEntry) -> Known:
+    return Known(entry.stack, entry.check, entry.reason, entry.always, entry.source, entry.via)
+
+
+def schema() -> str:
+    """The JSON Schema of the scenario file, for editors."""
+    document = ScenarioFile.model_json_schema()
+    document["properties"]["steps"]["items"] = step_arguments.schema()
+    return json_schema(document)

@@ -1,0 +1,1 @@
+"""A stack: one generation of Asterisk and Corosync, as data."""

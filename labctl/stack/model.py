@@ -1,0 +1,161 @@
+"""A stack: one generation of Asterisk and Corosync, as data.
+
+What labctl does never depends on a stack's name or version, only on what stands here. The shipped
+stacks are images/stacks/*.yaml; a user's own is `--stack ./mine.yaml` and has the same form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from labctl.lab import Carrier
+from labctl.yamlfile.document import ANY, Form, Strict, Text, parse
+from labctl.yamlfile.review import Review
+
+StackTitle = Annotated[
+    str, Form("name", r"^[a-z0-9][a-z0-9.-]{0,30}$", "small letters, digits, `.` and `-`, 31 at most")
+]
+ConfigPath = Annotated[
+    str,
+    Form(
+        "file of Asterisk or Corosync",
+        r"^(?=.{1,100}$)(asterisk|corosync)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$",
+        "a path below /etc, such as asterisk/rtp.conf or corosync/corosync.conf",
+    ),
+]
+
+
+NodePath = Annotated[
+    str,
+    Form(
+        "file of a node",
+        r"^(?=.{1,100}$)(asterisk|corosync|service)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$",
+        "a path below /etc/asterisk, /etc/corosync or /etc/service",
+    ),
+]
+
+
+class ModuleBuild(Strict):
+    """How the cluster module is compiled where the distribution does not ship it."""
+
+    source: Text = Field(description="The Debian source package that holds res/MODULE.c")
+    packages: tuple[Text, ...] = Field(description="Compiler and headers")
+    libraries: tuple[Text, ...] = Field(default=(), description="Libraries to link with, without `lib`")
+
+
+class PhoneBuild(Strict):
+    """The image of the phones: it may stand on another Debian than the nodes do."""
+
+    packages: tuple[Text, ...]
+    suite: Text | None = Field(default=None, description="The stack's own by default")
+    base: Text | None = Field(default=None, description="The stack's own by default")
+
+
+class Build(Strict):
+    """The Debian packages of each image."""
+
+    corosync: tuple[Text, ...]
+    asterisk: tuple[Text, ...]
+    phone: PhoneBuild
+    module: ModuleBuild | None = None
+    at_once: bool = Field(
+        default=False,
+        description="The whole node comes with its base system: the suite's own apt cannot check signatures any more",
+    )
+    keyring: Text | None = Field(
+        default=None, description="Debian's keyring that its signatures are checked with; the tools' own by default"
+    )
+
+
+class Modules(Strict):
+    """Asterisk's modules by the use that a lab makes of them, so that a node loads only those."""
+
+    core: tuple[Text, ...]
+    sip: tuple[Text, ...] = ()
+    voicemail: tuple[Text, ...] = ()
+
+
+class Extra(Strict):
+    """What a node needs beside the rest, for a way in which state goes from node to node or from site to site."""
+
+    modules: tuple[Text, ...] = ()
+    files: dict[NodePath, Text] = Field(default_factory=dict)
+
+
+class Stack(Strict):
+    """One generation of Asterisk and Corosync, and what it can do."""
+
+    name: StackTitle
+    title: Text
+    suite: Text | None = Field(default=None, description="Debian suite of the base system")
+    base: Text | None = Field(default=None, description="Image of the base system, where a registry has it")
+    build: Build | None = None
+    image: Text | None = Field(default=None, description="A node image that was built elsewhere")
+    phone_image: Text | None = Field(default=None, description="A phone image that was built elsewhere")
+    cluster_module: Text = Field(description="The Asterisk module that shares state")
+    sip_channel: Literal["PJSIP", "SIP"] = Field(description="The technology of dial strings and hints")
+    proven: bool = Field(default=False, description="Whether labctl's own tests have run on it")
+    ring_command: Text = Field(default="corosync-quorumtool -s", description="What prints who is in a node's ring")
+    members_command: Text = Field(description="The CLI command that lists what the cluster module sees")
+    other_members_command: Text | None = Field(
+        default=None, description="The same in other words, for versions that do not know the first"
+    )
+    joins: Literal["after-ring", "at-boot"] = Field(
+        default="after-ring", description="When Asterisk loads the cluster module"
+    )
+    follows_corosync: bool = Field(
+        default=False, description="Whether Asterisk is to be restarted when Corosync was, by default"
+    )
+    refreshes_mailboxes: bool = Field(default=True, description="Whether AMI has VoicemailRefresh")
+    membership_lines: tuple[Text, ...] = Field(
+        default=(), description="What log lines hold that tell of a change of membership"
+    )
+    telling_lines: tuple[Text, ...] = Field(
+        default=(), description="What log lines hold that explain why state is not as it should be"
+    )
+    lost_ring: Text | None = Field(
+        default=None, description="What `members_command` says where the module will never find its ring again"
+    )
+    transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
+    encrypted_transports: tuple[Text, ...] = ()
+    capabilities: tuple[Text, ...] = ()
+    modules: Modules
+    files: dict[NodePath, Text] = Field(description="Template of each file below /etc")
+    carriers: dict[Carrier, Extra] = Field(
+        default={"corosync": Extra()}, min_length=1, description="What can carry state between nodes"
+    )
+    dundi: Extra | None = Field(default=None, description="For labs of several sites; where it is not, there are none")
+
+    def with_image(self, image: str | None) -> Stack:
+        """The stack with nodes of an image that was built elsewhere; the same where that is None."""
+        return self.model_copy(update={"image": image}) if image else self
+
+
+def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
+    """Read a stack file, which may name any of `templates`. Raises InvalidFile with every mistake in it."""
+    review = Review(parse(text, source))
+    stack = review.fit(Stack)
+    review.known("template", review.values("files", ANY), templates)
+    review.known("template", review.values("carriers", ANY, "files", ANY), templates)
+    review.known("template", review.values("dundi", "files", ANY), templates)
+    review.known("transport", review.values("encrypted_transports", ANY), review.all("transports", ANY))
+    if not review.doubts("image") and not review.doubts("build") and not review.doubts("suite"):
+        given = {key for key, value in review.document.data.items() if value is not None}
+        if not {"image"} <= given and not {"build", "suite"} <= given:
+            review.say((), "nothing says where the images come from", "`image`, or `build` and `suite`")
+    if stack and stack.build and stack.build.at_once:
+        _review_at_once(stack.suite, stack.build, review)
+    review.settle()
+    assert stack
+    return stack
+
+
+def _review_at_once(suite: str | None, build: Build, review: Review) -> None:
+    """What cannot be where a suite's own apt installs nothing any more."""
+    if build.phone.suite in (None, suite):
+        review.say(("build", "phone"), f"the phones cannot stand on {suite} too", "`suite: sid`, and a `base` of it")
+    if build.module:
+        review.say(("build", "module"), "no module is compiled where a node comes at once", "leave it out")

@@ -1,0 +1,191 @@
+"""A document against its model: every mistake at once, and none that only follows from another. Pure."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Collection, Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from labctl.errors import InvalidFile, Problem, UsageError
+from labctl.yamlfile.document import ANY, Document, Path, nearest, shown, suggestion
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_MESSAGES = {
+    "model_type": "a mapping is wanted",
+    "model_attributes_type": "a mapping is wanted",
+    "dict_type": "a mapping is wanted",
+    "list_type": "a list is wanted",
+    "tuple_type": "a list is wanted",
+    "string_type": "a text is wanted",
+    "int_type": "a whole number is wanted",
+    "int_parsing": "a whole number is wanted",
+    "int_from_float": "a whole number is wanted",
+    "bool_type": "yes or no is wanted",
+    "bool_parsing": "yes or no is wanted",
+    "string_too_short": "some text is wanted",
+    "too_short": "at least one is wanted",
+}
+"""What pydantic says to programmers, said to people."""
+
+
+class Review:
+    """Collects every mistake in a document, and none that only follows from another.
+
+    A path becomes doubtful when its value is wrong, or when an unknown key may have been meant for it.
+    What is doubtful is left out of `values`, and whoever looks something up asks `doubts` first.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems = list(document.problems)
+        self._doubtful: set[Path] = set(document.doubtful)
+
+    def say(self, path: Path, what: str, fix: str = "") -> None:
+        """Note a mistake at the line of `path`."""
+        self.problems.append(Problem(self.document.line(path), what, fix))
+
+    def refuse(self, path: Path, what: str, fix: str = "") -> None:
+        """Note a mistake in the value at `path`, which is in doubt from then on."""
+        self.say(path, what, fix)
+        self._doubtful.add(path)
+
+    def fit(self, model: type[Model], at: Path = ()) -> Model | None:
+        """The data at a path as a pydantic model, or None where it does not fit, with every mistake noted."""
+        try:
+            return model.model_validate(self._at(at))
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            # pydantic counts what is right in a list; too few it is only if it is empty
+            self._note(model, [each for each in found if each["type"] != "too_short" or not each["input"]], at)
+            return None
+
+    def values(self, *pattern: str) -> list[tuple[Path, str]]:
+        """Every text at a path like `pattern`, with its path; those in doubt are left out."""
+        return [(path, value) for path, value in self._find(pattern) if isinstance(value, str)]
+
+    def keys(self, *pattern: str) -> list[tuple[Path, str]]:
+        """Every key of a mapping at a path like `pattern`, as `values` gives texts."""
+        return [(path, str(path[-1])) for path, _ in self._find((*pattern, ANY))]
+
+    def all(self, *pattern: str) -> list[str] | None:
+        """Every text at a path like `pattern`; None if any is in doubt, so that they are not all known."""
+        return None if self.doubts(*pattern) else [value for _, value in self.values(*pattern)]
+
+    def doubts(self, *pattern: str | int) -> bool:
+        """Whether anything at, around or within a path like `pattern` is in doubt."""
+        return any(
+            all(part == given or ANY in (part, given) for part, given in zip(pattern, path, strict=False))
+            for path in self._doubtful
+        )
+
+    def each_once(self, *pattern: str) -> None:
+        """Note every text at a path like `pattern` that stood there before."""
+        seen: set[str] = set()
+        for path, value in self.values(*pattern):
+            if value in seen:
+                self.say(path, f"`{value}` is here twice", "each once")
+            seen.add(value)
+
+    def known(self, kind: str, values: Iterable[tuple[Path, str]], known: Collection[str] | None) -> None:
+        """Note every value that is none of `known`; None says that these are in doubt themselves."""
+        for path, value in values:
+            if known is not None and value not in known:
+                self.refuse(path, f"no {kind} `{shown(value)}`", suggestion(value, known))
+
+    def settle(self, also: UsageError | None = None) -> None:
+        """Raise InvalidFile if there is any mistake, with `also`, what another file or a flag has to say; or that."""
+        if self.problems:
+            raise InvalidFile(self.document.source, self.problems, also)
+        if also:
+            raise also
+
+    def _find(self, pattern: Iterable[str]) -> list[tuple[Path, Any]]:
+        found: list[tuple[Path, Any]] = [((), self.document.data)]
+        for part in pattern:
+            found = [
+                ((*path, key), value)
+                for path, around in found
+                for key, value in _children(around, part)
+                if (*path, key) not in self._doubtful
+            ]
+        return found
+
+    def _note(self, model: type[BaseModel], errors: list[Any], at: Path) -> None:
+        meant: set[Path] = set()
+        for details in errors:
+            path = (*at, *_path(details))
+            self._doubtful.add(path)
+            if details["type"] == "extra_forbidden":
+                known = _keys_at(model, path[len(at) : -1])
+                self.say(path, f"unknown key `{_dotted(path)}`", suggestion(str(path[-1]), known))
+                absent = [key for key in known if key not in self._at(path[:-1])]
+                near = nearest(str(path[-1]), absent)
+                meant.update((*path[:-1], key) for key in near)
+                self._doubtful.update((*path[:-1], key) for key in near or absent)
+        for details in errors:
+            path = (*at, *_path(details))
+            if details["type"] == "missing" and path not in meant:
+                self.say(path[:-1], f"`{_dotted(path)}` is missing")
+            elif details["type"] not in ("missing", "extra_forbidden"):
+                fix = details.get("ctx", {}).get("fix", "")
+                if details["type"] in ("model_type", "model_attributes_type"):
+                    fix = f"of {', '.join(_keys_at(model, path[len(at) :]))}"
+                self.say(path, f"`{_dotted(path)}`{_message(details)}", fix)
+
+    def _at(self, path: Path) -> Any:
+        value = self.document.data
+        for part in path:
+            value = value[part]
+        return value
+
+
+def _path(details: Any) -> Path:
+    """Where pydantic found it; it marks what is wrong with a key itself by one part more, and so do our own tags of
+    the ways in which one value can be given, such as `<list>`."""
+    return tuple(part for part in details["loc"] if part != "[key]" and not str(part).startswith("<"))
+
+
+def _message(details: Any) -> str:
+    what, given = str(_MESSAGES.get(details["type"], details["msg"])), details["input"]
+    if given is None:
+        return " has no value"
+    if what.startswith("Input should be "):
+        what = what.removeprefix("Input should be ") + " is wanted"
+    if not isinstance(given, str | int | float):
+        return f": {what}"
+    return f": {what}" + (": " if details["type"] == "form" else ", not ") + f"'{shown(str(given))}'"
+
+
+def _children(around: Any, part: str) -> list[tuple[str | int, Any]]:
+    if isinstance(around, list) and part == ANY:
+        return list(enumerate(around))
+    if isinstance(around, dict):
+        return [(key, value) for key, value in around.items() if part in (key, ANY)]
+    return []
+
+
+def _dotted(path: Path) -> str:
+    """The path as people write it: phones[0].name."""
+    return shown("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix("."))
+
+
+def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
+    """The keys that the model knows at `path`."""
+    here: type[BaseModel] | None = model
+    for part in path:
+        if here is None:
+            return []
+        if isinstance(part, str) and part in here.model_fields:
+            here = _model_within(here.model_fields[part].annotation)
+    return list(here.model_fields) if here else []
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    inner_ones = typing.get_args(annotation)
+    if not inner_ones:
+        return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    found = (_model_within(inner) for inner in inner_ones)
+    return next((inner for inner in found if inner), None)
