@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
+# How many processes run the tests on real nodes: a lab mostly waits.
+JOBS   ?= 3
 DEV    := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
@@ -22,7 +24,7 @@ test: $(DEV) ## every test: lint, types, unit, integration, end to end on real n
 	$(MAKE) check
 	@sh .ci/compose || echo 'compose: it could not be installed; what needs it is not tested' >&2
 	$(BIN)/labctl build --quiet > /dev/null
-	$(BIN)/pytest tests/integration tests/e2e
+	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadgroup --durations 15
 
 check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types unit
