@@ -27,6 +27,7 @@ AIS, SIP, MODULES = "asterisk/ais.conf", "asterisk/sip.conf", "asterisk/modules.
 
 RAN = "measured on 1.6.2.9: the configuration that works"
 MODULES_RAN = "capture of `module show`, 1.6.2.9"
+PRELOADED = "measured on 1.6.2.9: after pbx_config, its hints are Unavailable, and stay so"
 UPGRADE = "UPGRADE-1.8.txt, from 1.6.2 to 1.8"
 
 SOURCES = [
@@ -51,7 +52,7 @@ SOURCES = [
         BOTH,
         "corosync/uidgid.d/asterisk",
         "uid: asterisk",
-        "coroparse.c, read_uidgid_files_into_objdb; not run on 1.2.1",
+        "coroparse.c, read_uidgid_files_into_objdb; measured: without it, 1.2.1 says `Invalid IPC credentials.`",
     ),
     # Asterisk
     (BOTH, ASTERISK, "entityid = 02:00:00:00:00:01", f"{RAN}; capture of `core show settings`; main/asterisk.c"),
@@ -80,8 +81,10 @@ SOURCES = [
     (BOTH, "asterisk/extensions.conf", "exten = 101,hint,SIP/alice", "capture of `core show hints`, 1.6.2.9"),
     (BOTH, "asterisk/extensions.conf", "same = n,VoiceMail(101@default,s)", "CHANGES, from 1.6.1 to 1.6.2: `same`"),
     (BOTH, MODULES, "load = res_ais.so", f"{MODULES_RAN}; 1.8: Debian's changelog, 1:1.6.1.0~dfsg~rc3-1"),
-    (BOTH, MODULES, "load = chan_sip.so", MODULES_RAN),
-    (BOTH, MODULES, "load = func_devstate.so", MODULES_RAN),
+    (("1.8",), MODULES, "load = chan_sip.so", MODULES_RAN),
+    (("1.8",), MODULES, "load = func_devstate.so", MODULES_RAN),
+    (("1.6",), MODULES, "preload = chan_sip.so", PRELOADED),
+    (("1.6",), MODULES, "preload = func_devstate.so", PRELOADED),
     (BOTH, MODULES, "load = res_smdi.so", f"{MODULES_RAN}; app_voicemail.c, MODULEINFO"),
     (BOTH, MODULES, "load = res_adsi.so", f"{MODULES_RAN}; app_voicemail.c: it requires res_adsi to load"),
     (("1.8",), MODULES, "load = res_rtp_asterisk.so", f"{UPGRADE}: RTP is a module"),
