@@ -1,4 +1,5 @@
-"""The stacks that cannot be built here: what their configuration is like is held to what ran, or to where it was read.
+"""The old stacks: what their configuration is like is held to what ran, or to where it was read; and so is what is
+expected of them.
 
 Golden files: LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_old_stacks.py.
 """
@@ -17,6 +18,8 @@ from labctl import cli
 from labctl.asterisk import output
 from labctl.engine import client
 from labctl.engine.observation import Observation
+from labctl.lab import Overrides
+from labctl.scenario.loader import find_scenario, shipped_scenarios
 from tests.unit.labs import files, stack
 from tests.unit.test_captures import capture
 
@@ -232,3 +235,27 @@ def test_config_shows_every_file_of_every_node_too(name: str, capsys: pytest.Cap
     golden = {f"/etc/{path.relative_to(GOLDEN / name / 'n1')}" for path in (GOLDEN / name / "n1").rglob("*.conf")}
     assert golden <= {*files["n1"]}
     assert "service {" in files["n2"]["/etc/corosync/corosync.conf"]
+
+
+GHOSTS = {"no_ghosts"}
+MEASURED: dict[str, tuple[set[str], set[str]]] = {
+    "aggregation": ({"truth", "bounded_delay", "no_flapping"}, set()),
+    "corosync-crash": ({"agreement"}, {"agreement"}),
+    "corosync-restart": ({"agreement"}, {"agreement"}),
+    "late-join-after-retention": ({"agreement"}, set()),
+    "majority-minority": ({"no_ghosts", "truth"}, GHOSTS),
+    "node-crash-during-call": ({"no_ghosts", "agreement"}, {"no_ghosts", "agreement"}),
+    "registration-storm": ({"truth", "bounded_delay"}, set()),
+    "rolling-restart": ({"no_ghosts", "agreement"}, GHOSTS),
+    "same-entity-id": ({"agreement", "bounded_delay", "no_flapping"}, {"agreement", "bounded_delay", "no_flapping"}),
+    "sites-state": (GHOSTS, GHOSTS),
+    "totem-cut": (GHOSTS, GHOSTS),
+}
+"""Which checks failed with 1.6.2.9 and with 1.8.13.1, by scenario; what labctl did wrong itself is left out."""
+
+
+@pytest.mark.parametrize("name", shipped_scenarios())
+def test_what_is_expected_to_fail_is_what_failed(name: str) -> None:
+    known = find_scenario(name, Overrides()).known
+    expected = tuple({entry.check for entry in known if entry.stack == version} for version in BOTH)
+    assert expected == MEASURED.get(name, (set(), set()))
