@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -68,7 +69,11 @@ datagram in one piece, which the shell's own printf does not.
 
 @dataclass(frozen=True)
 class Agent:
-    """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has."""
+    """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has.
+
+    `token` is random: its Call-IDs, tags and branches are unique over time (RFC 3261, 8.1.1.4). A node remembers a
+    dialog for 32 s after it has ended, and refuses another of the same Call-ID.
+    """
 
     name: str
     password: str
@@ -77,11 +82,12 @@ class Agent:
     port: int
     media: range
     audio: str
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def call_id(self) -> str:
         """The Call-ID of what it begins itself."""
-        return f"{self.name}-{self.port}@{self.address}"
+        return f"{self.name}-{self.token}@{self.address}"
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def load_command(agent: Agent, path: str, rate: float, count: int) -> list[str]:
     every_ms = min(max(round(1000 * count / rate / 50), 20), 1000)
     return [
         *["sipp", f"{agent.node_address}:5060", "-sf", path, "-i", agent.address, "-p", str(agent.port)],
-        *["-mp", str(agent.media.start), "-cid_str", f"{agent.name}-{agent.port}-%u@{agent.address}"],
+        *["-mp", str(agent.media.start), "-cid_str", f"{agent.name}-{agent.token}-%u@{agent.address}"],
         *["-r", f"{rate:g}", "-m", str(count), "-l", str(count)],
         *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", "-nostdin", "-trace_stat", "-stf", "/dev/fd/3"],
         *["-fd", f"{every_ms}ms"],
