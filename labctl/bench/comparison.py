@@ -84,7 +84,7 @@ def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say
                     table.put(what, variant, cell)
             found = _found(table, variant, plan)
             for result in runner.run_many(engine, found, how, plan.jobs, partial(_begin, variant, say)):
-                table.results.append(result)
+                table.results.append(replace(result, scenario=f"{result.scenario} ({variant})"))
                 table.put(result.scenario, variant, outcome(result))
         except HostError:
             table.put("images", variant, Cell("none", f"labctl build --stack {variant.stack} says why"))
@@ -139,9 +139,11 @@ def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> 
 
 def outcome(result: Result) -> Cell:
     """What a run came to in a word, whatever was expected of it; and `!` where that was something else."""
-    broken = [each for each in result.judged if each.verdict.outcome in ("failed", "unknown")]
+    if result.lab_error:
+        return Cell("error !", result.lab_error.splitlines()[0])
+    broken = [judged for judged in result.judged if judged.verdict.outcome in ("failed", "unknown")]
     mark = "" if result.standing in ("passed", "known", "nothing") else " !"
     if not broken:
         return Cell(f"holds{mark}")
-    words = ", ".join(each.verdict.check for each in broken)
-    return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(each.reason for each in broken if each.reason)))
+    words = ", ".join(judged.verdict.check for judged in broken)
+    return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(judged.reason for judged in broken if judged.reason)))
