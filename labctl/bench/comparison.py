@@ -17,7 +17,7 @@ from labctl.progress import Progress, Silent, step
 from labctl.scenario import runner
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
-from labctl.timing import share
+from labctl.timing import percentile
 
 REST_S = 3.0
 """For how long what goes over the wire is counted while nothing changes."""
@@ -111,8 +111,11 @@ def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[s
     after = measurements.sent(engine, lab)
     away = sorted(each for node, mine in delays.items() if node != lab.nodes[0].name for each in mine)
     idle_s = after.at_s - rest.at_s
-    yield "delay p50", Cell(f"{share(away, 0.5):.1f} ms")
-    yield "delay p99", Cell(f"{share(away, 0.99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere")
+    yield "delay p50", Cell(f"{percentile(away, 50):.1f} ms")
+    yield (
+        "delay p99",
+        Cell(f"{percentile(away, 99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere"),
+    )
     yield "packets a change", Cell(f"{max(0.0, after.packets - rest.packets - packets_s * idle_s) / changes:.1f}")
     yield "bytes a change", Cell(f"{max(0.0, after.bytes - rest.bytes - bytes_s * idle_s) / changes:.0f}")
     yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")

@@ -35,7 +35,8 @@ def terms_of(scenario: Scenario) -> Terms:
 def check(folder: Path) -> Result:
     """Judge an old run again, by its folder. Raises UsageError, InvalidFile."""
     events = run_folder.read_events(folder)
-    return conclude(events, run_folder.read_terms(folder), events[-1].at_s, folder)
+    seconds = max(event.at_s for event in events)
+    return conclude(events, run_folder.read_terms(folder), seconds, folder)
 
 
 def conclude(

@@ -19,11 +19,15 @@ from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
 from labctl.lock import locked
+from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import run_folder
 from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
+from labctl.scenario.disturbances import told_by_logs
 from labctl.scenario.live_lab import Stage
 from labctl.scenario.reader import Scenario
+from labctl.scenario.starvation import StarvationWatch
+from labctl.timing import PATIENCE
 
 WORTH_A_RETRY = ("unknown", "error")
 
@@ -62,16 +66,19 @@ def run(
     events: list[Event] = []
     lab_error: LabctlError | None = None
     try:
-        with fresh_lab(engine, scenario, how, progress, folder) as running:
+        with StarvationWatch() as watch, fresh_lab(engine, scenario, how, progress, folder) as running:
             journal = Journal(folder / run_folder.HISTORY)
             events = journal.events
             try:
+                watch.tell(journal, {node.node: node.id for node in running.seen.containers if node.role == ROLE_NODE})
                 stage = Stage(engine, running, journal, progress)
                 perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
             except LabctlError as error:
                 journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
                 raise
             finally:
+                for disturbance in tuple(told_by_logs(events)):
+                    journal.write(disturbance)
                 journal.close()
                 run_folder.save_lab(engine, running.lab, folder)
     except LabctlError as error:
@@ -138,7 +145,8 @@ def fresh_lab(
     try:
         try:
             with step(progress, f"up {lab.name}"):
-                labs.up(engine, lab, scenario.stack, how.images, how.timeout_s, Silent(), proof=scenario.proof)
+                timeout_s = PATIENCE.stretch(how.timeout_s)
+                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof)
         except LabctlError:
             run_folder.save_lab(engine, lab, folder)
             raise
