@@ -12,8 +12,9 @@ from types import TracebackType
 
 from labctl.asterisk import output
 from labctl.asterisk.output import EXTENSION_STATES
-from labctl.cluster.node_tools import ask_tools, numbered
-from labctl.corosync import membership
+from labctl.cluster.connections import LAB_CONTEXT
+from labctl.cluster.node_tools import ToolAnswers, ask_tools
+from labctl.corosync.membership import Ring
 from labctl.errors import LabError, NotReady, UsageError
 from labctl.faults import model
 from labctl.history import story
@@ -179,17 +180,18 @@ class Stage(Switchboard, Inquiry, Nemesis):
         """All that the nodes and phones say now, as one event of the history."""
         nodes = self.live
         with ThreadPoolExecutor(max_workers=len(nodes) or 1) as pool:
-            texts = dict(zip(nodes, pool.map(self._ask_tools, nodes), strict=True))
+            answers = dict(zip(nodes, pool.map(self._ask_tools, nodes), strict=True))
             rows = self._cluster.states(nodes)
         seen = Looked(
             at_s=self.journal.now_s(),
             states={node: {row.extension: row.states[node] for row in rows if node in row.states} for node in nodes},
-            rings={node: self._ring(node, ring) for node, (ring, _, _) in texts.items()},
-            members={node: self._members(members) for node, (_, members, _) in texts.items()},
-            hints={
-                node: {hint.extension: hint.state for hint in output.parse_hints(hints) if hint.context == "lab"}
-                for node, (_, _, hints) in texts.items()
+            rings={node: self._ring(node, tools.ring) for node, tools in answers.items() if tools.ring is not None},
+            members={
+                node: self._names([int(member) for member in tools.members])
+                for node, tools in answers.items()
+                if tools.members is not None
             },
+            hints={node: dict(tools.hints) for node, tools in answers.items() if tools.hints is not None},
             kept=self._kept(),
             lamps=self._lamps(),
         )
@@ -198,20 +200,15 @@ class Stage(Switchboard, Inquiry, Nemesis):
 
     # How
 
-    def _ask_tools(self, node: str) -> tuple[str, ...]:
-        """What Corosync's tool, the module's list of members and `core show hints` print on a node."""
-        container = container_name(self.lab.name, node)
-        return ask_tools(self.engine, self.running, container, output.HINTS_COMMAND)
+    def _ask_tools(self, node: str) -> ToolAnswers:
+        """What a node's own tools answer of its ring, its module's members and its hints."""
+        return ask_tools(self.engine, self.running, node, LAB_CONTEXT)
 
-    def _ring(self, node: str, text: str) -> tuple[str, ...]:
+    def _ring(self, node: str, ring: Ring) -> tuple[str, ...]:
         """Who is in a node's ring; where there are none, who hears it by what is in force."""
         if self.lab.rings:
-            return self._names(membership.parse_ring(text, self.running.ring_numbers).members)
+            return self._names(ring.members)
         return (self._expected_rings(model.SIP) or {}).get(node, (node,))
-
-    def _members(self, text: str) -> tuple[str, ...]:
-        numbers = numbered(output.parse_members(text), self.running.ring_numbers)
-        return self._names([int(each) for each in numbers])
 
     def _expected_rings(self, traffic: str) -> dict[str, tuple[str, ...]] | None:
         """Who should hear whom in each cluster; None where that cannot be told."""
@@ -254,7 +251,7 @@ class Stage(Switchboard, Inquiry, Nemesis):
             return ""
         for node in self.live:
             has = self._names(self._cluster.known_ring(node).members)
-            if expected[node] and has != expected[node]:
+            if expected[node] and set(has) != set(expected[node]):
                 return f"the ring of {node} is {','.join(has) or 'empty'}, not {','.join(expected[node])}"
         return ""
 

@@ -61,10 +61,7 @@ class Ground:
 
     def _await_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
         """Return when nothing has been said for so long, or the deadline passes; whether it is quiet."""
-        while self._signal.wait_beyond(self._signal.count, Deadline(min(quiet_s, deadline.left_s))):
-            if deadline.passed:
-                return False
-        return True
+        return self._signal.wait_quiet(quiet_s, deadline)
 
     def _record(self, what: str, began_s: float, error: str) -> None:
         with self._lock:
