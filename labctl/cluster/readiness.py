@@ -87,7 +87,8 @@ class Readiness:
             if restart and remedy is Remedy.LOAD_MODULE and patience.passed:
                 patience = Deadline(self._patience_s)
                 self._load_module(node.name)
-            learns = not news.wait_beyond(changes, Deadline(min(self._look_again_s, patience.left_s or self._look_again_s, deadline.left_s)))
+            look_again_s = min(self._look_again_s, patience.left_s or self._look_again_s)
+            learns = not news.wait_beyond(changes, Deadline(min(look_again_s, deadline.left_s)))
 
     def _patience(self, remedy: Remedy) -> float:
         """For how long a node may mend itself; a module that lost its ring for good finds it by no patience."""
