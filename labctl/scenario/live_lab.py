@@ -59,7 +59,7 @@ class Stage(Switchboard, Inquiry, Nemesis):
         """Undo every fault, hang up, and end the history. Goes on after an error, and raises it at the end."""
         failed: LabError | None = None
         try:
-            if self._faults:
+            if self.faults.faults:
                 self.heal()
         except LabError as raised:
             failed = raised
@@ -67,7 +67,7 @@ class Stage(Switchboard, Inquiry, Nemesis):
         self._close_phones()
         self.journal.write(Over(self.journal.now_s(), error or (failed.message if failed else "")))
         self._cluster.close()
-        self._pool.shutdown(cancel_futures=True)
+        self.faults.close()
         if failed:
             raise failed
 
@@ -148,11 +148,10 @@ class Stage(Switchboard, Inquiry, Nemesis):
         """Wait until the rings are what the faults in force leave of them and nothing has been said for a second;
         then look at everything. Raises NotReady at the deadline."""
         deadline = Deadline(timeout)
-        self._await_returned()
+        self.faults.await_returned()
         self._await(self._rings_amiss, deadline)
-        for name in [name for name, fault in self._faults.items() if fault.passes]:
-            self._over(name)
-        resends = self._disturbed and self.lab.via == "pjsip-publish"
+        self.faults.note_settled()
+        resends = self.faults.disturbed and self.lab.via == "pjsip-publish"
         if not self._await_quiet(RESENT_S if resends else QUIET_S, deadline):
             raise NotReady(f"something is still being said after {timeout:g} s", {}, "the history has what")
         self.look()
@@ -207,21 +206,11 @@ class Stage(Switchboard, Inquiry, Nemesis):
         """Who is in a node's ring; where there are none, who hears it by what is in force."""
         if self.lab.rings:
             return self._names(membership.parse_ring(text, self.running.ring_numbers).members)
-        return (self._expected_rings(model.SIP) or {}).get(node, (node,))
+        return (self.faults.expected_rings(model.SIP) or {}).get(node, (node,))
 
     def _members(self, text: str) -> tuple[str, ...]:
         numbers = numbered(output.parse_members(text), self.running.ring_numbers)
         return self._names([int(each) for each in numbers])
-
-    def _expected_rings(self, traffic: str) -> dict[str, tuple[str, ...]] | None:
-        """Who should hear whom in each cluster; None where that cannot be told."""
-        expected: dict[str, tuple[str, ...]] = {}
-        for nodes in {self.lab.cluster_of(node.name) for node in self.lab.nodes}:
-            rings = model.rings([node.name for node in nodes], list(self._faults.values()), traffic)
-            if rings is None:
-                return None
-            expected |= rings
-        return expected
 
     def _names(self, ids: Sequence[int]) -> tuple[str, ...]:
         names = {node.nodeid: node.name for node in self.lab.nodes}
@@ -249,7 +238,7 @@ class Stage(Switchboard, Inquiry, Nemesis):
             raise NotReady(f"{lack()}, after {deadline.timeout_s:g} s", {}, "the history has what was seen")
 
     def _rings_amiss(self) -> str:
-        expected = self._expected_rings(model.TOTEM) if self.lab.rings else None
+        expected = self.faults.expected_rings(model.TOTEM) if self.lab.rings else None
         if expected is None:  # no rule says what Corosync makes of it; that it is quiet must do
             return ""
         for node in self.live:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,32 +20,12 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from labctl.asterisk.output import DEVICE_STATES, EXTENSION_STATES
-from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
+from labctl.faults.registry import FAULTS
+from labctl.yamlfile.document import Strict, Text, wrong
+from labctl.yamlfile.duration import Duration
 
-LONGEST_S = 600
 EVERY = "all"
 """Of traffic and of faults: no fault may have this name."""
-
-_UNITS_S = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
-_DURATION = r"^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?$"
-
-
-@dataclass(frozen=True)
-class _Seconds:
-    """Marks a duration: seconds, or a number with a unit."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._read)
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": ["string", "number"], "pattern": _DURATION, "exclusiveMinimum": 0, "maximum": LONGEST_S}
-
-    def _read(self, value: object) -> float:
-        found = re.fullmatch(_DURATION, str(value))
-        seconds = float(found[1]) * _UNITS_S[found[2] or ""] if found else 0
-        if not 0 < seconds <= LONGEST_S:
-            raise wrong("not a duration", fix="such as 500ms, 2s, 1.5m or plain seconds; 10m at most")
-        return seconds
 
 
 @dataclass(frozen=True)
@@ -75,15 +56,10 @@ class _OrOne:
         return {"anyOf": [schema["items"], schema]}
 
 
-Duration = Annotated[float, _Seconds()]
 _Dialed = Annotated[Text, WithJsonSchema({"type": ["string", "integer"]})]
 _Names = Annotated[tuple[Text, ...], Field(min_length=1), _OrOne()]
-_Group = Annotated[tuple[Text, ...], Field(min_length=1)]
-_Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 _Rate = Annotated[int, Field(ge=1, le=500, description="A second")]
 _Count = Annotated[int, Field(ge=1, le=20000)]
-_Traffic = Annotated[Literal["all", "totem", "sip", "dundi"], Field(description="The traffic that it is held to")]
-_FaultName = Annotated[str, Form("name", NAME, NAME_FIX, f"^{EVERY}$")]
 
 
 class Arguments(Strict):
@@ -166,75 +142,8 @@ class _Node(Arguments):
     node: Text
 
 
-class _End(_Node):
+class _Start(_Node):
     service: Literal["node", "corosync", "asterisk"] = "node"
-
-
-class _Restart(_Node):
-    service: Literal["corosync", "asterisk"]
-
-
-class _Partition(Arguments):
-    groups: tuple[_Group, ...] = Field(
-        description="Only nodes that share a group hear each other; one in two groups is a bridge",
-        json_schema_extra={"minItems": 2},
-    )
-    traffic: _Traffic = "all"
-    name: _FaultName | None = None
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        if len(self.groups) < 2:
-            raise wrong("two groups at least are wanted", fix="such as [[n1, n2], [n3]]")
-        return self
-
-
-class _IfaceDown(_Node):
-    name: _FaultName | None = None
-
-
-class _Cut(Arguments):
-    sender: Text
-    receiver: Text
-    traffic: _Traffic = "all"
-    name: _FaultName | None = None
-
-    @model_validator(mode="after")
-    def _of_two(self) -> Self:
-        if self.sender == self.receiver:
-            raise wrong("a node cannot be cut off from itself", fix="name two nodes")
-        return self
-
-
-_WRONGS = ("loss", "delay", "duplicate", "rate")
-
-
-class _Impair(_Node):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [{"required": [each]} for each in _WRONGS],
-            "dependentRequired": {"jitter": ["delay"]},
-        }
-    )
-
-    loss: _Percent | None = None
-    delay: Duration | None = None
-    jitter: Duration | None = None
-    duplicate: _Percent | None = None
-    rate: int | None = Field(default=None, ge=1, le=10_000_000, description="kbit/s")
-    traffic: _Traffic = "all"
-    name: _FaultName | None = None
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        given = [key for key in _WRONGS if getattr(self, key) is not None]
-        if not given:
-            raise wrong("nothing is wrong with this link", fix="at least one of loss, delay, duplicate and rate")
-        if self.jitter and not self.delay:
-            raise wrong("jitter is that of a delay", fix="say `delay` too")
-        if self.traffic != EVERY and given != ["loss"]:
-            raise wrong("only loss can be held to one kind of traffic", fix="leave `traffic` out")
-        return self
 
 
 class _Heal(Arguments):
@@ -270,7 +179,7 @@ class _Load(_Call):
 class Verb:
     """What a step can do. `short` is the argument that may be given as a bare value: `answer: bob`."""
 
-    arguments: type[Arguments]
+    arguments: type[Strict]
     about: str
     short: str = ""
 
@@ -293,7 +202,7 @@ class Verb:
         return " ".join(words)
 
 
-VERBS: Mapping[str, Verb] = {
+_BEFORE_FAULTS: Mapping[str, Verb] = {
     "register": Verb(_Phones, "Switch phones on: each registers with its node and takes calls", "phones"),
     "unregister": Verb(_Phones, "Switch phones off: each takes its registration back", "phones"),
     "watch": Verb(_Watch, "Have a phone subscribe to an extension, as the lamp of a key does"),
@@ -310,21 +219,33 @@ VERBS: Mapping[str, Verb] = {
     "set_state": Verb(_SetState, "Have a node say a state of a Custom device"),
     "wait_for": Verb(_WaitFor, "Wait for a state of an extension, a phone's dialog or lamp, or the members of rings"),
     "settle": Verb(_Settle, "Wait until the rings are whole and nothing is said, then look at everything", "timeout"),
-    "kill": Verb(_End, "End a node, or one of its daemons, as a power cut does", "node"),
-    "stop": Verb(_End, "End a node, or one of its daemons, in an orderly way", "node"),
-    "start": Verb(_End, "Undo kill, stop or pause", "node"),
-    "restart": Verb(_Restart, "End one of a node's daemons in an orderly way and start it again"),
-    "pause": Verb(_Node, "Freeze a node: to the others it is silent, itself it notices nothing", "node"),
-    "partition": Verb(_Partition, "Cut the network into groups by packet filter", "groups"),
-    "cut": Verb(_Cut, "Cut one way: what the sender sends does not reach the receiver"),
-    "iface_down": Verb(_IfaceDown, "Take a node's interface down", "node"),
-    "impair": Verb(_Impair, "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"),
+}
+_AFTER_FAULTS: Mapping[str, Verb] = {
+    "start": Verb(_Start, "Undo kill, stop or pause", "node"),
     "heal": Verb(_Heal, "Undo a fault by its name, or all", "fault"),
     "look_up": Verb(_LookUp, "Have a node ask other sites for the way to a number, by DUNDi"),
     "ask_state": Verb(_AskState, "Have a node ask other sites for the state of an extension, by DUNDi"),
     "storm": Verb(_Storm, "Register a phone again and again"),
     "load": Verb(_Load, "Have a phone call another again and again"),
 }
+
+
+class _Verbs(Mapping[str, Verb]):
+    """Every verb: those above, and between them one of each kind of fault, as far as these are known by now."""
+
+    def __getitem__(self, verb: str) -> Verb:
+        if verb in FAULTS:
+            return Verb(FAULTS[verb], FAULTS[verb].about, FAULTS[verb].short)
+        return _BEFORE_FAULTS[verb] if verb in _BEFORE_FAULTS else _AFTER_FAULTS[verb]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(_BEFORE_FAULTS, FAULTS, _AFTER_FAULTS)
+
+    def __len__(self) -> int:
+        return len(_BEFORE_FAULTS) + len(FAULTS) + len(_AFTER_FAULTS)
+
+
+VERBS: Mapping[str, Verb] = _Verbs()
 
 
 @dataclass(frozen=True)
