@@ -140,8 +140,7 @@ def heal(engine: Engine, lab: str, name: str | None = None) -> Healing:
     """
     before = in_force(engine, lab)
     if name is not None and name not in [record.name for record in before]:
-        names = ", ".join(record.name for record in before) or "none"
-        raise UsageError(f"no fault `{name}` is in force in {lab}", f"these are: {names}")
+        raise UsageError(f"no fault `{name}` is in force in {lab}", _known(before))
     nodes = _nodes(engine, lab)
     jobs: list[Callable[[], object]] = []
     if name is None:
@@ -161,6 +160,13 @@ def heal(engine: Engine, lab: str, name: str | None = None) -> Healing:
         tuple(record for record in chosen if record.name in still),
         tuple(error.message for error in errors),
     )
+
+
+def _known(in_force: Collection[Record]) -> str:
+    """Which faults are in force, and where there may be more."""
+    paused = [node for record in in_force if record.kind == _STATES["paused"] for node in record.nodes]
+    unseen = f"; what {', '.join(paused)} remembers shows once the pause is healed" if paused else ""
+    return f"these are: {', '.join(record.name for record in in_force) or 'none'}{unseen}"
 
 
 def _nodes(engine: Engine, lab: str) -> dict[str, Container]:
