@@ -112,7 +112,7 @@ def _parameter(name: str, field: FieldInfo, kind: type[Fault]) -> click.Paramete
 def _words(field: FieldInfo) -> list[str]:
     """The words of which the argument is one; none if it is of another type."""
     types = (field.annotation, *get_args(field.annotation))
-    return [word for each in types if get_origin(each) is Literal for word in get_args(each)]
+    return [word for part in types if get_origin(part) is Literal for word in get_args(part)]
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -172,7 +172,14 @@ def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
         raise UsageError("--all and one fault or lab do not go together", "leave one of them out")
     engine = terminal.connect()
     labs = lifecycle.names(engine) if every else [Which(name).load(engine).lab.name]
-    healings = {lab: injector.heal(engine, lab, fault) for lab in labs}
+    healings: dict[str, Healing] = {}
+    for lab in labs:
+        try:
+            healings[lab] = injector.heal(engine, lab, fault)
+        except LabctlError as error:
+            if not every:
+                raise
+            healings[lab] = injector.Healing((), (), (error.message,))
     if output == "json":
         keys = ("name", "kind", "what", "nodes")
         rows = [
@@ -190,7 +197,7 @@ def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
 def _tell(lab: str, healing: Healing) -> None:
     for record in healing.healed:
         terminal.say(f"{lab}: healed {record.name}: {record.what}")
-    if not healing.healed and not healing.left:
+    if not healing.healed and not healing.left and not healing.errors:
         terminal.say(f"{lab}: no fault was in force")
 
 

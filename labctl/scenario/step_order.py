@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from labctl.faults.registry import FAULTS
 from labctl.lab import Lab
 from labctl.scenario.step_arguments import EVERY
 from labctl.scenario.step_parsing import Draft
@@ -57,7 +58,7 @@ def _check_watches(review: Review, drafts: list[Draft]) -> None:
 
 def _check_faults(review: Review, drafts: list[Draft]) -> None:
     since: dict[str, int] = {}
-    for draft in _course(drafts, ("partition", "cut", "iface_down", "impair", "heal")):
+    for draft in _course(drafts, (*FAULTS, "heal")):
         healed, name = draft.given.get("fault"), draft.given.get("name")
         if name in since:
             fix = f"since line {since[name]}: heal that first, or choose another name"

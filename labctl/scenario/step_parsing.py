@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labctl.faults.registry import FAULTS
 from labctl.lab import Lab
 from labctl.scenario.entries import MAX_STEPS
 from labctl.scenario.step_arguments import VERBS
@@ -77,7 +78,8 @@ def _check_names(review: Review, lab: Lab) -> None:
         "device": lab.devices,
         "number": [*(phone.extension for phone in lab.phones), *(f"*{mailbox.number}" for mailbox in lab.mailboxes)],
     }
-    for kind, arguments in _NAMED.items():
+    of_faults = [name for fault in FAULTS.values() for name in fault.model_fields if fault.argument(name).node]
+    for kind, arguments in {**_NAMED, "node": dict.fromkeys([*_NAMED["node"], *of_faults])}.items():
         for argument in arguments:
             review.known(kind, review.values("steps", ANY, ANY, *argument.split()), known[kind])
     called = review.values("steps", ANY, ANY, "callee")

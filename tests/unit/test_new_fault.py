@@ -78,10 +78,10 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SandboxNodes:
 
 
 def test_it_is_a_step_of_a_scenario_with_its_help() -> None:
-    text = "title: T\nsteps:\n- mute_totem: n2\n- settle\n- mute_totem: {node: n1, name: hush}\n- heal\n"
+    text = "title: T\nsteps:\n- mute_totem: n2\n- settle\n- mute_totem: {node: n1, name: hush}\n- heal: hush\n"
     find = lambda name: parse("nodes: 3\n", name)  # noqa: E731
     scenario = reader.read(text, "my.yaml", find, find_stack, Overrides())
-    assert [str(step) for step in scenario.steps] == ["mute_totem n2", "settle", "mute_totem n1 name=hush", "heal"]
+    assert [str(step) for step in scenario.steps] == ["mute_totem n2", "settle", "mute_totem n1 name=hush", "heal hush"]
     verb = VERBS["mute_totem"]
     assert (verb.about, verb.takes) == (MuteTotem.about, "node [name]")
     assert "mute_totem" in list(VERBS)
