@@ -217,13 +217,13 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
 
 def _show_steps(output: str) -> None:
     from labctl.report import formats
-    from labctl.scenario.step_arguments import VERBS
+    from labctl.scenario.steps import STEPS
 
     if output == "json":
-        rows = [{"step": verb, "takes": each.takes, "about": each.about} for verb, each in VERBS.items()]
+        rows = [{"step": verb, "takes": each.takes, "about": each.about} for verb, each in STEPS.items()]
         click.echo(formats.as_json(rows))
         return
-    shown = [(verb, each.takes, each.about) for verb, each in VERBS.items()]
+    shown = [(verb, each.takes, each.about) for verb, each in STEPS.items()]
     terminal.show(terminal.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
 
 

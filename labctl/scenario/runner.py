@@ -28,7 +28,8 @@ from labctl.labfile import writer
 from labctl.lock import locked
 from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.assembly import live_lab
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
 
 HISTORY = "history.jsonl"
@@ -56,7 +57,7 @@ def run(
     scenario: Scenario,
     how: RunOptions,
     progress: Progress,
-    act: Callable[[Stage], None] | None = None,
+    act: Callable[[LiveLab], None] | None = None,
 ) -> Result:
     """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
 
@@ -69,7 +70,7 @@ def run(
     with fresh_lab(engine, scenario, how, progress) as running:
         journal = Journal(folder / HISTORY)
         try:
-            stage = Stage(engine, running, journal, progress)
+            stage = live_lab(engine, running, journal, progress)
             perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
         finally:
             journal.close()
@@ -159,7 +160,7 @@ def fresh_lab(engine: Engine, scenario: Scenario, how: RunOptions, progress: Pro
             labs.down(engine, lab.name, Silent())
 
 
-def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[Stage], None]) -> None:
+def perform(stage: LiveLab, scenario: Scenario, seed: int | None, act: Callable[[LiveLab], None]) -> None:
     """Do it all, and undo what is in force. What goes wrong is in the journal, not raised."""
     error = ""
     stage.open(scenario.name, seed)
@@ -174,7 +175,7 @@ def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[S
         stage.close(error)
 
 
-def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
+def do_steps(stage: LiveLab, scenario: Scenario, how: RunOptions) -> None:
     """Every step of the scenario; at the end the lab is settled, and looked at."""
     for each in scenario.steps:
         if how.stop.is_set():
@@ -208,7 +209,7 @@ def save_logs(engine: Engine, running: Running, folder: Path) -> None:
             (folder / f"{container.node}.log").write_text(engine.logs(container.id), "utf-8")
 
 
-def _require(stage: Stage, abilities: Sequence[str]) -> None:
+def _require(stage: LiveLab, abilities: Sequence[str]) -> None:
     """Raise HostError for what a scenario wants and this kernel cannot do."""
     lacking = sorted(set(abilities) - stage.abilities) if abilities else []
     if lacking:

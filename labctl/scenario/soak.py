@@ -11,7 +11,7 @@ from labctl.errors import LabctlError
 from labctl.lab import Overrides
 from labctl.progress import Progress
 from labctl.scenario import runner
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.loader import find_scenario
 from labctl.scenario.random_steps import Chaos
 from labctl.scenario.reader import Scenario
@@ -33,7 +33,7 @@ def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, pr
     A step that fails while something is broken is no failure of the cluster: the checks judge what was seen.
     """
 
-    def act(stage: Stage) -> None:
+    def act(stage: LiveLab) -> None:
         runner.do_steps(stage, scenario, how)
         chaos, deadline = Chaos(scenario.lab, how.seed or 0), Deadline(minutes * 60)
         while not deadline.passed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from labctl.scenario.recorded_step import Ground, a_step, describe
 
 from labctl.blueprint.running_lab import Running
 from labctl.engine.client import Engine
@@ -13,7 +14,6 @@ from labctl.errors import UsageError
 from labctl.history.events import Did
 from labctl.history.journal import Journal
 from labctl.progress import Silent
-from labctl.scenario.recorded_step import Ground, a_step, describe
 from tests.unit.labs import SUBNET, lab, stack
 
 
