@@ -135,5 +135,5 @@ Device = Annotated[Text, Named("device"), Field(description="One of the lab's `d
 DeviceState = Annotated[str, StateWord(DEVICE_STATES)]
 ExtensionState = Annotated[str, StateWord(tuple(EXTENSION_STATES.values()))]
 DialogState = Literal["terminated", "early", "confirmed"]
-Rate = Annotated[int, Field(ge=1, le=500, description="A second")]
+Rate = Annotated[float, Field(gt=0, le=500, allow_inf_nan=False, description="A second")]
 Count = Annotated[int, Field(ge=1, le=20000)]
