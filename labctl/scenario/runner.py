@@ -22,9 +22,9 @@ from labctl.lock import locked
 from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import run_folder
+from labctl.scenario.assembly import live_lab
 from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
 from labctl.scenario.disturbances import told_by_logs
-from labctl.scenario.assembly import live_lab
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
 from labctl.scenario.starvation import StarvationWatch
