@@ -12,6 +12,7 @@ from labctl.history.events import Load as LoadEvent
 from labctl.scenario.recorded_step import Ground, a_step
 from labctl.sip.load import Load
 from labctl.sip.phones import Phones
+from labctl.sip.transcript import RINGING, TALKING
 from labctl.sip.user_agent import UserAgent
 from labctl.timing import Deadline
 
@@ -114,11 +115,14 @@ class Switchboard(Ground):
             call = self._calls[-1]
             with self._lost_otherwise(call):
                 arrived = f"a call from {caller}"
-                called.wait_for(lambda: len(called.received("INVITE")) > rung, arrived, Deadline(ANSWER_S))
+                called.wait_for(lambda: len(called.received("INVITE")) > rung, arrived, Deadline(ANSWER_S), calling)
 
     @a_step
     def answer(self, phone: str) -> None:
-        """Have a phone answer the call that rings there; return when both ends know."""
+        """Have a phone answer the call that rings there, whoever dialled it; return when both ends know."""
+        if self._rings_from_elsewhere(phone):
+            self._line(phone).answer(Deadline(ANSWER_S))
+            return
         call = self._call_of(phone)
         with self._lost_otherwise(call):
             call.agent(phone).nudge_call()
@@ -127,6 +131,9 @@ class Switchboard(Ground):
     @a_step
     def reject(self, phone: str) -> None:
         """Have a phone refuse the call that rings there (486 Busy Here); return when the caller knows."""
+        if self._rings_from_elsewhere(phone):
+            self._line(phone).hang_up(Deadline(ANSWER_S))
+            return
         call = self._call_of(phone)
         call.agent(phone).reject_call()
         self._finish(call, wanted=False)
@@ -134,6 +141,9 @@ class Switchboard(Ground):
     @a_step
     def hang_up(self, phone: str) -> None:
         """Have either end of a call hang up, or the caller give up; return when both ends know."""
+        if self._rings_from_elsewhere(phone):
+            self._line(phone).hang_up(Deadline(ANSWER_S))
+            return
         call = self._call_of(phone)
         if phone == call.caller:
             call.calling.nudge()
@@ -240,6 +250,13 @@ class Switchboard(Ground):
             raise UsageError(f"{phone} is not registered", "register it first")
         return self._lines[phone]
 
+    def _rings_from_elsewhere(self, phone: str) -> bool:
+        """Whether a phone is in a call that no phone of this run has made: a node has, by itself or by a command."""
+        self.known_phone(phone)
+        if phone not in self._lines or any(phone in (call.caller, call.callee) for call in self._calls):
+            return False
+        return self._lines[phone].call_state in (RINGING, TALKING)
+
     def _call_of(self, phone: str) -> Conversation:
         """The call that a phone is in; of several the last."""
         self.known_phone(phone)
@@ -288,6 +305,10 @@ class Switchboard(Ground):
         """What still goes on when the run ends is cut off."""
         for call in list(self._calls):
             self._calls.remove(call)
+            ending = call.calling.ending
+            if ending:  # its node has ended or refused it, and nobody has looked since
+                self._ended(call.name, str(ending) if ending.code else "")
+                continue
             call.calling.nudge()
             self._ended(call.name, "it was still going on when the run ended")
 
