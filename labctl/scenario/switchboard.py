@@ -12,16 +12,18 @@ from labctl.history.events import Called, Ended
 from labctl.history.journal import Journal
 from labctl.lab import Lab
 from labctl.sip.phones import Phones
-from labctl.sip.transcript import SipMessage
+from labctl.sip.transcript import RINGING, TALKING, SipMessage
 from labctl.sip.user_agent import MessageListener, UserAgent
 from labctl.timing import Deadline
 
 GIVE_UP_S = 3.0
 """How long a caller who gives up waits for its node to agree: two retransmissions."""
 
-REFUSED = 300
-CHALLENGES = (401, 407)
-"""What a node asks for credentials with (RFC 3261, 22.2 and 22.3): no refusal, since the phone tries again."""
+BY_PHONE, BY_NODE = "it ", "its node "
+"""How `Transcript.call_end` begins where nobody refused the call."""
+
+FAILURE = 300
+"""From here on a status refuses what it answers (RFC 3261, 21.3 to 21.6)."""
 
 
 @dataclass
@@ -29,7 +31,8 @@ class Conversation:
     """A call in this run: who calls whom, the agents at both ends, and the nodes it goes through.
 
     `node_may_hang_up`: what was dialled is no phone, so that the dialplan may end the call. `ending_wanted`: a step is
-    ending it. `over` is None while it goes on, "" once it went as its phones wanted, else why it did not.
+    ending it; `refusal_wanted`: by having it refused. `over` is None while it goes on, "" once it went as its phones
+    wanted, else why it did not.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Conversation:
     invites_before: int = 0
     node_may_hang_up: bool = False
     ending_wanted: bool = False
+    refusal_wanted: bool = False
     over: str | None = None
 
     def __str__(self) -> str:
@@ -121,6 +125,12 @@ class Switchboard:
             return ""
         return f"{phone} was told of {summary.new if summary else 'no'} messages, not {lamp}"
 
+    def in_call_from_elsewhere(self, phone: str) -> bool:
+        """Whether a phone is in a call that no phone of this run has made: its node has, as for a queue."""
+        if phone not in self.lines or any(phone in (call.caller, call.callee) for call in self.calls):
+            return False
+        return self.lines[phone].call_state in (RINGING, TALKING)
+
     # Calls
 
     def place(self, caller: str, callee: str, talk_ms: int) -> Conversation:
@@ -168,12 +178,7 @@ class Switchboard:
 
     def await_heard(self, call: Conversation, phone: str, packets: int, deadline: Deadline) -> None:
         """Return when a phone has heard that many packets from its node. Raises LabError, also if the call is over."""
-        agent = call.agent(phone)
-        with suppress(LabError):  # what it heard in place of that is told below
-            agent.wait_for(lambda: self.heard(agent) >= packets or call.over is not None, "audio", deadline)
-        if call.over is not None and self.heard(agent) < packets:
-            raise LabError(f"{call}: {call.over or 'it is over'}")
-        self.agents.await_heard(agent, packets, deadline)
+        self.agents.await_heard(call.agent(phone), packets, deadline)
 
     def heard(self, agent: UserAgent) -> int:
         """How many packets of audio an agent has heard from its node."""
@@ -205,8 +210,7 @@ class Switchboard:
                 raise
             return
         self._note_end(call)
-        rejected = call.ending_wanted and _refusal(call.calling)
-        self._end(call, "" if rejected or not ending.code else str(ending))
+        self._end(call, "" if call.refusal_wanted or not ending.code else str(ending))
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
 
@@ -221,7 +225,7 @@ class Switchboard:
     def _phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received; what ends a call is written down as it comes."""
         self._recorder(phone, message)
-        if message.sent or not (message.method == "BYE" or message.status >= REFUSED):
+        if message.sent or not (message.method == "BYE" or message.status >= FAILURE):
             return
         for call in list(self.calls):
             if call.over is None and call.caller == phone:
@@ -229,12 +233,9 @@ class Switchboard:
 
     def _note_end(self, call: Conversation) -> None:
         """Write down that the call is over, if its node refused or ended it, and no step asked for that."""
-        if call.ending_wanted:
-            return
-        if refusal := _refusal(call.calling):
-            self._end(call, refusal)
-        elif _node_hung_up(call.calling):
-            self._end(call, "" if call.node_may_hang_up else "its node hung up before its phones did")
+        why = call.calling.call_end
+        if why and not call.ending_wanted and not why.startswith(BY_PHONE):
+            self._end(call, "" if call.node_may_hang_up and why.startswith(BY_NODE) else why)
 
     def _end(self, call: Conversation, why: str) -> None:
         with self._lock:
@@ -262,17 +263,3 @@ class Switchboard:
             else:
                 call.calling.nudge()
                 self._end(call, "it was still going on when the run ended")
-
-
-def _refusal(calling: UserAgent) -> str:
-    """The status with which the node refused the call, such as `488 Not Acceptable Here`; "" if it did not."""
-    answers = calling.answers("INVITE")
-    if 200 in answers or not [status for status in answers if status >= REFUSED and status not in CHALLENGES]:
-        return ""
-    return calling.answer_line("INVITE")
-
-
-def _node_hung_up(calling: UserAgent) -> bool:
-    """Whether the first to hang up was the node."""
-    good_byes = [message for message in list(calling.messages) if message.method == "BYE"]
-    return bool(good_byes) and not good_byes[0].sent

@@ -37,8 +37,11 @@ def call(live: LiveLab, caller: PhoneName, callee: Callee) -> None:
 def answer(live: LiveLab, phone: PhoneInUse) -> None:
     """Answer the call that rings at a phone
 
-    Returns when both ends know.
+    Whoever dialled: a phone, or a node as for a queue. Returns when both ends know.
     """
+    if live.phones.in_call_from_elsewhere(phone):
+        live.phones.line(phone).answer(Deadline(ANSWER_S))
+        return
     call = live.phones.call_of(phone)
     with live.phones.lost_otherwise(call):
         call.agent(phone).nudge_call()
@@ -52,8 +55,11 @@ def reject(live: LiveLab, phone: PhoneInUse) -> None:
 
     With 486 Busy Here; returns when the caller knows.
     """
+    if live.phones.in_call_from_elsewhere(phone):
+        live.phones.line(phone).hang_up(Deadline(ANSWER_S))
+        return
     call = live.phones.call_of(phone)
-    call.ending_wanted = True
+    call.ending_wanted = call.refusal_wanted = True
     call.agent(phone).reject_call()
     live.phones.finish(call, Deadline(ANSWER_S))
 
@@ -64,6 +70,9 @@ def hang_up(live: LiveLab, phone: PhoneInUse) -> None:
 
     Returns when both ends know.
     """
+    if live.phones.in_call_from_elsewhere(phone):
+        live.phones.line(phone).hang_up(Deadline(ANSWER_S))
+        return
     call = live.phones.call_of(phone)
     if call.over is not None:  # its node hung up before, as a dialplan may
         return

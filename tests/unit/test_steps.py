@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from labctl.faults.registry import FAULTS
 from labctl.scenario.step_form import long_form
 from labctl.scenario.step_registry import Step
 from labctl.scenario.steps import STEPS
@@ -27,13 +28,25 @@ def step(verb: str, **arguments: Any) -> Step:
     return Step(verb, STEPS[verb].arguments.model_validate(arguments).model_dump(exclude_none=True))
 
 
-@pytest.mark.parametrize("verb", STEPS)
-def test_a_verb_is_a_step_of_the_stage_that_takes_its_arguments(verb: str) -> None:
-    parameters = inspect.signature(getattr(Stage, verb)).parameters
-    wanted = {key for key, each in parameters.items() if each.default is each.empty} - {"self"}
+@pytest.mark.parametrize("verb", [verb for verb in STEPS if verb not in FAULTS])
+def test_what_a_step_takes_is_what_its_function_takes(verb: str) -> None:
+    live, *parameters = inspect.signature(STEPS[verb].do).parameters.values()
     fields = STEPS[verb].arguments.model_fields
-    assert fields.keys() <= parameters.keys()
-    assert wanted <= {key for key, field in fields.items() if field.is_required()}
+    assert live.name == "live"
+    assert [parameter.name for parameter in parameters] == [*fields]
+    wanted = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+    assert wanted == {key for key, field in fields.items() if field.is_required()}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_fault_is_a_step(kind: str) -> None:
+    assert (STEPS[kind].arguments, STEPS[kind].about) == (FAULTS[kind], FAULTS[kind].about)
+
+
+@pytest.mark.parametrize("verb", STEPS)
+def test_every_step_says_in_one_line_what_it_does(verb: str) -> None:
+    assert STEPS[verb].about
+    assert not STEPS[verb].about.endswith(".")
 
 
 @pytest.mark.parametrize("verb", [verb for verb in STEPS if STEPS[verb].short])
