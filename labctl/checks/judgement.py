@@ -16,6 +16,9 @@ Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]
 """Of a check: `known` failed as it is known to, `fixed` did not although it was seen to fail every time, `unknown`
 could not be judged, `nothing` had nothing to judge."""
 
+RunStanding = Standing | Literal["error"]
+"""Of a run: the worst of its checks, or `error`: it had no lab from its begin to its end."""
+
 WORST_FIRST: tuple[Standing, ...] = ("failed", "unknown", "fixed", "known", "passed", "nothing")
 
 
@@ -42,8 +45,22 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A run of a scenario that came to no verdict, so that it was run again; `why`, in a line."""
+
+    standing: RunStanding
+    why: str
+    seconds: float
+    folder: str
+
+
+@dataclass(frozen=True)
 class Result:
-    """A scenario that was run once. `folder` holds its history and logs; `story` what happened, in lines."""
+    """A scenario that was run. `folder` holds its history and logs; `story` what happened, in lines.
+
+    `error` is what ended its steps early. `lab_error` says why its lab did not come up or could not be taken away, and
+    `exit_code` is that error's. `earlier` are the runs before this one that came to no verdict.
+    """
 
     scenario: str
     title: str
@@ -53,11 +70,16 @@ class Result:
     error: str = ""
     folder: str = ""
     story: tuple[str, ...] = ()
+    lab_error: str = ""
+    exit_code: int = 0
+    earlier: tuple[Attempt, ...] = ()
 
     @property
-    def standing(self) -> Standing:
-        """The worst of its checks."""
-        standings = {each.standing for each in self.judged}
+    def standing(self) -> RunStanding:
+        """The worst of its checks; that it had no lab to the end goes before all but a failure."""
+        standings = {judged.standing for judged in self.judged}
+        if self.lab_error and "failed" not in standings:
+            return "error"
         return next((each for each in WORST_FIRST if each in standings), "unknown")
 
 

@@ -13,9 +13,9 @@ from labctl.errors import UsageError
 from labctl.faults import packet_filter
 from labctl.faults.fault import Argument, Choices, Fault, FaultName, NodeName, RandomStep, Traffic, fault
 from labctl.faults.model import EVERY, SIP, TOTEM, Pair, Pairs, Target
-from labctl.yamlfile.document import Text, wrong
+from labctl.yamlfile.document import wrong
 
-_Group = Annotated[tuple[Text, ...], Field(min_length=1)]
+_Group = Annotated[tuple[NodeName, ...], Field(min_length=1)]
 
 
 class _Filter(Fault):

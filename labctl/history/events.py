@@ -154,6 +154,20 @@ class Healed:
 
 
 @dataclass(frozen=True)
+class Disturbed:
+    """The machine kept a node from its work, or may have, from `at_s` until `until_s`; `node` is "" if it was all.
+
+    `what`: in words, as "the machine was starved for 1.4 s". `source`: the witness, as "corosync.log".
+    """
+
+    at_s: float
+    until_s: float
+    node: str
+    what: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Gone:
     """A node's Asterisk, or all of the node, is gone."""
 
@@ -276,6 +290,7 @@ Event = (
     | Line
     | Fault
     | Healed
+    | Disturbed
     | Gone
     | Back
     | Called
@@ -290,7 +305,7 @@ Event = (
 KINDS: Mapping[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
-        *(Began, Did, Said, Seen, Notified, Lamp, Ring, Line, Fault, Healed),
+        *(Began, Did, Said, Seen, Notified, Lamp, Ring, Line, Fault, Healed, Disturbed),
         *(Gone, Back, Called, Ended, Heard, Load, Asked, Looked, Over),
     )
 }

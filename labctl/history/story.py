@@ -9,6 +9,7 @@ from labctl.history.events import (
     Back,
     Called,
     Did,
+    Disturbed,
     Ended,
     Event,
     Fault,
@@ -60,7 +61,7 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  ring of {node}: {','.join(members) or 'nobody'}{'' if quorate else ', not quorate'}"
         case Line(node=node, text=text):
             return f"  {node} logs {_plain(text)}"
-        case Fault() | Healed() | Gone() | Back():
+        case Fault() | Healed() | Disturbed() | Gone() | Back():
             return f"! {_went_wrong(event)}"
         case Called(call=call):
             return f"  call {call} begins"
@@ -81,8 +82,10 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return ""
 
 
-def _went_wrong(event: Fault | Healed | Gone | Back) -> str:
+def _went_wrong(event: Fault | Healed | Disturbed | Gone | Back) -> str:
     match event:
+        case Disturbed(node=node, what=what, source=source):
+            return f"{node or 'the machine'} was disturbed: {what} (by {source})"
         case Fault(what=what):
             return what
         case Healed(fault=fault):

@@ -27,7 +27,7 @@ from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab
 from labctl.scenario import reader
 from labctl.scenario.random_steps import Chaos
-from labctl.scenario.step_arguments import VERBS
+from labctl.scenario.steps import STEPS
 from labctl.stack.loader import find_stack
 from labctl.yamlfile.document import parse
 from tests.unit.sandbox_nodes import UNTOUCHED, SandboxNodes
@@ -82,9 +82,9 @@ def test_it_is_a_step_of_a_scenario_with_its_help() -> None:
     find = lambda name: parse("nodes: 3\n", name)  # noqa: E731
     scenario = reader.read(text, "my.yaml", find, find_stack, Overrides())
     assert [str(step) for step in scenario.steps] == ["mute_totem n2", "settle", "mute_totem n1 name=hush", "heal hush"]
-    verb = VERBS["mute_totem"]
+    verb = STEPS["mute_totem"]
     assert (verb.about, verb.takes) == (MuteTotem.about, "node [name]")
-    assert "mute_totem" in list(VERBS)
+    assert "mute_totem" in list(STEPS)
     with pytest.raises(UsageError, match=r"no node `n9`"):
         reader.read(text.replace("n2", "n9"), "my.yaml", find, find_stack, Overrides())
 
