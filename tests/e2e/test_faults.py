@@ -98,9 +98,10 @@ def test_fault_for_a_time_undoes_itself(engine: Engine) -> None:
     [
         (("partition", "n1,n9", "n2"), "no node `n9`"),
         (("partition", "n1,n2,n3"), "cuts nothing"),
-        (("cut", "n1", "n1"), "cannot be cut from itself"),
-        (("impair", "n1"), "no impairment"),
+        (("cut", "n1", "n1"), "cannot be cut off from itself"),
+        (("impair", "n1"), "nothing is wrong with this link"),
         (("pause", "n9"), "no node `n9`"),
+        (("cut", "n1", "n2", "--as", "my fault"), "not a name: 'my fault'"),
     ],
 )
 def test_wrong_fault_is_refused_and_nothing_done(engine: Engine, wrong: tuple[str, ...], message: str) -> None:
