@@ -57,12 +57,12 @@ def fault() -> None:
 def _command(kind: type[Fault]) -> click.Command:
     """`labctl fault KIND …`: the arguments of the fault, the lab, and for how long."""
 
-    def run(name: str | None, **given: Any) -> None:
-        duration_s = given.pop("for", None)
+    def run(name: str | None, **values: Any) -> None:
+        duration_s = values.pop("for", None)
         arguments = {
-            field: given[_destination(field)]
+            field: values[_destination(field)]
             for field in kind.model_fields
-            if given[_destination(field)] not in (None, ())
+            if values[_destination(field)] not in (None, ())
         }
         _put_in_force(Which(name), lambda nodes: kind.from_command_line(arguments, nodes), duration_s)
 

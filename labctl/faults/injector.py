@@ -84,6 +84,11 @@ def restart(engine: Engine, lab: str, node: str, daemon: str) -> None:
     _run(engine, lab, node, restart_script(daemon))
 
 
+def renew(engine: Engine, lab: str, fault: PreparedFault, node: str) -> None:
+    """Put a fault in force again on one node, which lost it as its container was started anew. Raises LabctlError."""
+    _run(engine, lab, node, fault.scripts[node])
+
+
 def undo(engine: Engine, lab: str, fault: PreparedFault) -> None:
     """Undo a fault, on all its nodes side by side. A container that has ended has nothing to undo but that.
 

@@ -228,12 +228,31 @@ class FaultControl:
         """Undo them all, also after an error; what went wrong. The nodes that come back by it are on their way then."""
         errors: list[LabctlError] = []
         for name in names:
+            fault = self._faults[name]
             try:
-                injector.undo(self._engine, self._lab.name, self._faults[name])
+                injector.undo(self._engine, self._lab.name, fault)
             except LabctlError as error:
                 errors.append(error)
-            else:
-                self._over(name)
+                continue
+            for node in fault.nodes if fault.action in ("kill", "stop") else ():
+                errors += self._renew_on(node, [other for other in self._faults if other not in names])
+            self._over(name)
+        return errors
+
+    def _renew_on(self, node: str, names: Sequence[str]) -> list[LabctlError]:
+        """A node's container was started anew, without what faults had done to it: put these in force there again.
+
+        One that fails is undone everywhere. What went wrong.
+        """
+        errors: list[LabctlError] = []
+        for name in names:
+            fault = self._faults[name]
+            if node not in fault.scripts or fault.passes:
+                continue
+            try:
+                injector.renew(self._engine, self._lab.name, fault, node)
+            except LabctlError as error:
+                errors += [error, *self._undo([name])]
         return errors
 
     def _return_errors(self) -> list[LabctlError]:

@@ -179,6 +179,18 @@ def test_a_node_that_is_gone_cannot_go(control: Control) -> None:
     assert control.events() == [("Gone", "n1"), ("Fault", "pause-n1")]
 
 
+@pytest.mark.parametrize("way", ["kill", "stop", "pause"])
+def test_a_node_that_comes_back_has_the_faults_that_are_in_force(way: str, control: Control) -> None:
+    split = control.inflict("partition", groups=[["n1"], ["n2", "n3"]])
+    filters = control.nodes.state("n2")
+    control.inflict(way, node="n2")
+    control.faults.start("n2")
+    assert control.nodes.state("n2") == filters != UNTOUCHED
+    assert control.faults.in_force == (split,)
+    control.faults.heal()
+    assert control.nodes.state("n2") == UNTOUCHED
+
+
 # What is left
 
 

@@ -188,7 +188,7 @@ def test_what_labctl_0_1_made_bad_is_not_made_worse_unseen() -> None:
 
 def test_a_record_that_is_none_hides_no_other() -> None:
     record = '{"name": "old", "kind": "cut", "what": "as it was", "nodes": ["n1"]}'
-    assert [each.name for each in records.parse_records(f'{{"na\n{{}}\n{record}\n{{"name": 1}}\n')] == ["old"]
+    assert [entry.name for entry in records.parse_records(f'{{"na\n{{}}\n{record}\n{{"name": 1}}\n')] == ["old"]
 
 
 def test_a_name_that_is_in_force_is_refused(nodes: SandboxNodes) -> None:

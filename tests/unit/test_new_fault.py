@@ -91,7 +91,9 @@ def test_it_is_a_step_of_a_scenario_with_its_help() -> None:
 
 def test_it_is_in_the_json_schema() -> None:
     schema = jsonschema.Draft202012Validator(json.loads(reader.schema()))
-    right, wrong = ({"title": "T", "steps": [{"mute_totem": given}]} for given in ({"node": "n1"}, {"nodes": "n1"}))
+    right, wrong = (
+        {"title": "T", "steps": [{"mute_totem": arguments}]} for arguments in ({"node": "n1"}, {"nodes": "n1"})
+    )
     assert (schema.is_valid(right), schema.is_valid(wrong)) == (True, False)
 
 
