@@ -340,12 +340,16 @@ class Cluster:
 
 
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
-    """When each node learned each state, counted from the first to tell of it; a state that comes again is another."""
-    turns: dict[str, int] = {}
-    first: dict[tuple[int, str], float] = {}
+    """When each node learned each state, counted from the first to say it.
+
+    Nodes are compared by the state, and by how many times they have said that state: one that did not hear of a state
+    before has not missed this one.
+    """
+    turns: dict[tuple[str, str], int] = {}
+    first_s: dict[tuple[str, int], float] = {}
     result = []
-    for node, at_s, state in sorted(history, key=lambda each: each[1]):
-        turn = turns[node] = turns.get(node, 0) + 1
-        start = first.setdefault((turn, state), at_s)
-        result.append((turn, Learned(state, node, round((at_s - start) * 1000, 2))))
-    return tuple(each for _, each in sorted(result, key=lambda pair: pair[0]))
+    for node, at_s, state in sorted(history, key=lambda change: change[1]):
+        turn = turns[node, state] = turns.get((node, state), 0) + 1
+        start_s = first_s.setdefault((state, turn), at_s)
+        result.append((start_s, Learned(state, node, round((at_s - start_s) * 1000, 2), turn)))
+    return tuple(change for _, change in sorted(result, key=lambda pair: pair[0]))

@@ -73,11 +73,15 @@ class SiteState:
 
 @dataclass(frozen=True)
 class Learned:
-    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first."""
+    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first.
+
+    `turn` is how many times the node has said that state by then.
+    """
 
     state: str
     node: str
     after_ms: float
+    turn: int = 1
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class Phones:
         self._network = observation.networks[0]
         self._secrets = Secrets(self._network.seed)
         self._container = containers[0].id
+        self._runs = containers[0].state == "running"
         self._address = addresses.phones_address(self._network.subnet)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
@@ -106,6 +107,7 @@ class Phones:
 
     def _begin(self, audio: bool) -> None:
         self._engine.apply(StartContainer(self._container))  # nobody needed it until now
+        self._runs = True
         files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, _script("run-sipp")))
         self._engine.put_files(self._container, files)
         self._kept = self.kept()
@@ -187,6 +189,8 @@ class Phones:
 
     def kept(self) -> tuple[KeptAgent, ...]:
         """The agents that were left on; also those that have ended since, until another agent has the port."""
+        if not self._runs:
+            return ()
         listing = self._engine.run(self._container, ["bash", "-c", _script("list-kept"), "list", KEPT])
         phones = {phone.name for phone in self._lab.phones}
         return tuple(agent for agent in kept_agents.parse(listing.text) if agent.phone in phones)
@@ -207,10 +211,17 @@ class Phones:
         agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", Deadline(ANSWER_TIMEOUT_S))
         return agent
 
+    def forget(self, name: str) -> None:
+        """Take away what is written down of a phone's agents that were left on. They must have ended."""
+        folders = [f"{KEPT}/{kept.port}" for kept in self.kept() if kept.phone == name]
+        if folders:
+            self._engine.run(self._container, ["rm", "-rf", *folders])
+        self._kept = tuple(kept for kept in self._kept if kept.phone != name)
+
     def line(self, name: str) -> UserAgent | None:
         """The agent by which a phone takes calls: one that was switched on here or left on; None if it is off."""
         for agent in self._agents:
-            if (agent.agent.name, agent.activity, agent.ending) == (name, LINE, None):
+            if agent.agent.name == name and agent.is_line and agent.ending is None:
                 return agent
         left_on = (kept for kept in self._kept if kept.running and kept.is_line and kept.phone == name)
         return next((self.attach(kept) for kept in left_on), None)

@@ -27,6 +27,7 @@ ENDINGS = {
 _REASONS = ("Warning", "Reason")
 """The headers that say why: RFC 3261, 20.43, and RFC 3326."""
 
+_USER = re.compile(r"sips?:([^@;>]+)@")
 _CHALLENGES = (401, 407)
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 
@@ -55,6 +56,12 @@ class SipMessage:
     def about(self) -> str:
         """The method that CSeq names: of a response, what it answers."""
         return self.header("CSeq").rpartition(" ")[2]
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end: whom a request goes to, or whom it came from. "" where that cannot be told."""
+        user = _USER.search(self.start if self.sent else self.header("From"))
+        return user[1] if user else ""
 
     @property
     def request_key(self) -> tuple[str, str]:
@@ -130,6 +137,11 @@ class Transcript:
         """The Call-ID of the last call, its own or one that came in; "" if there was none."""
         invites = (message for message in reversed(self.messages) if message.method == "INVITE")
         return next((message.header("Call-ID") for message in invites), "")
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end of that call; "" if there was none."""
+        return next((message.peer for message in self._call_messages() if message.method == "INVITE"), "")
 
     @property
     def talking(self) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from labctl.engine.streams import ExecStream
 from labctl.errors import LabctlError, LabError
 from labctl.sip import sipp, transcript
+from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
 from labctl.sip.transcript import Ending, SipMessage, Transcript
 from labctl.timing import Deadline, Signal
@@ -68,6 +69,11 @@ class UserAgent(Transcript):
 
     def __str__(self) -> str:
         return f"{self.agent.name} ({self.activity})"
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is the agent by which its phone takes calls."""
+        return self.activity == LINE
 
     def start(self, stream: ExecStream) -> None:
         """Follow the process that the stream leads to."""

@@ -29,3 +29,20 @@ def test_a_state_is_learned_after_the_first_to_tell_of_it() -> None:
 def test_a_state_that_comes_again_is_another() -> None:
     again = [("n1", 1.0, "Idle"), ("n1", 2.0, "InUse"), ("n1", 3.0, "Idle"), ("n2", 3.5, "Idle")]
     assert [each.after_ms for each in learned(again) if each.state == "Idle"] == [0.0, 2500.0, 0.0]
+
+
+def test_a_node_that_missed_a_state_is_compared_by_those_that_it_has_said() -> None:
+    history = [
+        ("n2", 1.0, "Ringing"),
+        ("n2", 2.0, "InUse"),
+        ("n1", 2.004, "InUse"),
+        ("n2", 3.0, "Idle"),
+        ("n1", 3.1, "Idle"),
+    ]
+    assert [(change.state, change.node, change.after_ms) for change in learned(history)] == [
+        ("Ringing", "n2", 0.0),
+        ("InUse", "n2", 0.0),
+        ("InUse", "n1", 4.0),
+        ("Idle", "n2", 0.0),
+        ("Idle", "n1", 100.0),
+    ]
