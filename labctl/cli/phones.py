@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labctl.lab import Lab
     from labctl.sip.phones import Phones
 
-phone_argument = click.argument("name", metavar="PHONE", shell_complete=complete_phone)
+phone_argument = click.argument("phone_name", metavar="PHONE", shell_complete=complete_phone)
 phones_argument = click.argument("names", metavar="PHONE...", nargs=-1, required=True, shell_complete=complete_phone)
 
 
@@ -129,47 +129,47 @@ def off(names: tuple[str, ...], all_phones: bool, which: Which) -> None:
 @phone_argument
 @click.argument("number", shell_complete=complete_phone)
 @which_options
-def dial(name: str, number: str, which: Which) -> None:
+def dial(phone_name: str, number: str, which: Which) -> None:
     """Have a phone call another, or a number; it rings there, or is answered, when this returns."""
     from labctl.sip import phone_control
 
-    with _opened(which, name) as (phones, lab):
+    with _opened(which, phone_name) as (phones, lab):
         extensions = {phone.name: phone.extension for phone in lab.phones}
-        agent = phone_control.dial(phones, name, extensions.get(number, number))
-        say(f"{name} calls {number}: {agent.call_state}")
+        agent = phone_control.dial(phones, phone_name, extensions.get(number, number))
+        say(f"{phone_name} calls {number}: {agent.call_state}")
 
 
 @phone.command()
 @phone_argument
 @which_options
-def answer(name: str, which: Which) -> None:
+def answer(phone_name: str, which: Which) -> None:
     """Have a phone answer the call that rings there, whoever dialled."""
     from labctl.sip import phone_control
 
-    with _opened(which, name) as (phones, _lab):
-        say(f"{name} talks with {phone_control.answer(phones, name)}")
+    with _opened(which, phone_name) as (phones, _lab):
+        say(f"{phone_name} talks with {phone_control.answer(phones, phone_name)}")
 
 
 @phone.command()
 @phone_argument
 @which_options
-def hangup(name: str, which: Which) -> None:
+def hangup(phone_name: str, which: Which) -> None:
     """Have a phone end its calls: hang up, give up, or refuse one that rings."""
     from labctl.sip import phone_control
 
-    with _opened(which, name) as (phones, _lab):
-        say(f"{name} has ended its call with {' and '.join(phone_control.hang_up(phones, name))}")
+    with _opened(which, phone_name) as (phones, _lab):
+        say(f"{phone_name} has ended its call with {' and '.join(phone_control.hang_up(phones, phone_name))}")
 
 
 @phone.command()
 @phone_argument
 @click.argument("extension")
 @which_options
-def watch(name: str, extension: str, which: Which) -> None:
+def watch(phone_name: str, extension: str, which: Which) -> None:
     """Have a phone watch an extension, as the lamp of a key does; labctl phone ls shows what it was told last."""
-    with _opened(which, name) as (phones, lab):
+    with _opened(which, phone_name) as (phones, lab):
         extensions = {phone.name: phone.extension for phone in lab.phones}
-        agent = phones.watch(name, extensions.get(extension, extension), kept=True)
+        agent = phones.watch(phone_name, extensions.get(extension, extension), kept=True)
         say(f"{agent}: {agent.dialog_states[-1]}")
 
 

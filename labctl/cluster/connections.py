@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 from types import TracebackType
 
 from labctl.asterisk import ami, dundi, output
@@ -342,14 +343,29 @@ class Cluster:
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
     """When each node learned each state, counted from the first to say it.
 
-    Nodes are compared by the state, and by how many times they have said that state: one that did not hear of a state
-    before has not missed this one.
+    The node that has said most is the measure: what another has said is laid beside it so that the states fit, for a
+    node may not have heard of all.
     """
-    turns: dict[tuple[str, str], int] = {}
-    first_s: dict[tuple[str, int], float] = {}
-    result = []
+    by_node: dict[str, list[tuple[float, str]]] = {}
     for node, at_s, state in sorted(history, key=lambda change: change[1]):
-        turn = turns[node, state] = turns.get((node, state), 0) + 1
-        start_s = first_s.setdefault((state, turn), at_s)
-        result.append((start_s, Learned(state, node, round((at_s - start_s) * 1000, 2), turn)))
-    return tuple(change for _, change in sorted(result, key=lambda pair: pair[0]))
+        by_node.setdefault(node, []).append((at_s, state))
+    longest = max(by_node.values(), key=len, default=[])
+    turns: list[list[tuple[float, str, str]]] = [[] for _ in longest]
+    for node, changes in by_node.items():
+        matcher = SequenceMatcher(None, _states(longest), _states(changes), autojunk=False)
+        blocks = matcher.get_matching_blocks()
+        fits = {block.b + offset: block.a + offset for block in blocks for offset in range(block.size)}
+        for number, (at_s, state) in enumerate(changes):
+            if number in fits:
+                turns[fits[number]].append((at_s, node, state))
+            else:
+                turns.append([(at_s, node, state)])
+    return tuple(
+        Learned(state, node, round((at_s - min(turn)[0]) * 1000, 2), number)
+        for number, turn in enumerate(sorted(turns, key=min), start=1)
+        for at_s, node, state in sorted(turn)
+    )
+
+
+def _states(changes: list[tuple[float, str]]) -> list[str]:
+    return [state for _, state in changes]

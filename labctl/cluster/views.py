@@ -75,13 +75,13 @@ class SiteState:
 class Learned:
     """A state of an extension, and when a node learned it: `after_ms` after the node that said it first.
 
-    `turn` is how many times the node has said that state by then.
+    `turn` numbers the changes of the extension: what the nodes learned of one change has one number.
     """
 
     state: str
     node: str
     after_ms: float
-    turn: int = 1
+    turn: int = 0
 
 
 @dataclass(frozen=True)

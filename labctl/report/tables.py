@@ -104,12 +104,12 @@ def _state(said: str) -> Text:
 
 def call(placed: Call, nodes: Sequence[str]) -> Table:
     """`labctl call`: each state of the callee's extension, and when each node learned it; `-` where it did not."""
-    rows: dict[tuple[str, int], dict[str, str]] = {}
+    rows: dict[tuple[int, str], dict[str, str]] = {}
     for change in placed.learned:
-        cells = rows.setdefault((change.state, change.turn), {})
+        cells = rows.setdefault((change.turn, change.state), {})
         cells[change.node] = "first" if change.after_ms == 0 else f"+{change.after_ms:.1f} ms"
     return table(
         "",
         (f"{placed.extension} IS", *nodes),
-        [(_state(state), *(cells.get(node, "-") for node in nodes)) for (state, _), cells in rows.items()],
+        [(_state(state), *(cells.get(node, "-") for node in nodes)) for (_, state), cells in rows.items()],
     )

@@ -31,6 +31,9 @@ HOME_BOOTED_S = 20.0
 LEARN_S = 2.0
 """How long a node may take to learn a state; it takes milliseconds, and one that is cut off never does."""
 
+SILENCE_S = 1.0
+"""How much longer than the talk a number is listened to: listening takes a moment to begin."""
+
 _NUMBER = re.compile(r"[*#+]?[0-9][0-9*#]*")
 _WARNINGS = re.compile(r"\b(WARNING|ERROR|NOTICE)\[")
 _MOST_WARNINGS = 5
@@ -105,9 +108,8 @@ def _talk(
 ) -> UserAgent:
     """The call itself, from the first ring to the end."""
     caller, number = parties.caller, parties.number
-    checked = request.audio and called is not None
     with step(progress, f"{caller.name} calls {number} from {caller.node}"):
-        talk_ms = TALK_MS if checked else round(request.talk_s * 1000)
+        talk_ms = TALK_MS if request.audio else round(request.talk_s * 1000)
         calling = phones.call(caller.name, number, talk_ms, request.audio)
         if called and called.kept:
             called.wait_for(lambda: called.call_state == "ringing", "a call", deadline, calling)
@@ -115,10 +117,16 @@ def _talk(
         calling.wait_for(lambda: 200 in calling.answers("INVITE") or bool(calling.call_end), "an answer", deadline)
         if 200 not in calling.answers("INVITE"):
             raise Refused(f"{caller.name} calls {number}: {calling.call_end}")
-    if checked:
-        with step(progress, f"both hear {request.talk_s:g} s of audio from their nodes"):
-            for agent in filter(None, (calling, called)):
-                phones.await_heard(agent, max(1, int(request.talk_s * PACKETS_A_SECOND)), deadline)
+    if request.audio:
+        packets = max(1, int(request.talk_s * PACKETS_A_SECOND))
+        who = "both hear" if called else f"{caller.name} hears"
+        with step(progress, f"{who} {request.talk_s:g} s of audio"):
+            if called:
+                for agent in (calling, called):
+                    phones.await_heard(agent, packets, deadline)
+            else:
+                with suppress(LabError):  # what answers need not speak, and may hang up
+                    phones.await_heard(calling, packets, Deadline(request.talk_s + SILENCE_S))
         calling.nudge()
     with step(progress, f"{caller.name} hangs up"):
         ending = calling.finish(deadline)
