@@ -10,7 +10,7 @@ from labctl.errors import LabError, UsageError
 from labctl.history.events import Called, Ended, Heard
 from labctl.history.events import Load as LoadEvent
 from labctl.scenario.recorded_step import Ground, a_step
-from labctl.sip.load import Load
+from labctl.sip.load import LoadResult
 from labctl.sip.phones import Phones
 from labctl.sip.transcript import RINGING, TALKING
 from labctl.sip.user_agent import UserAgent
@@ -224,7 +224,7 @@ class Switchboard(Ground):
 
     # How
 
-    def _loaded(self, what: str, load: Load, began_s: float, phones: Sequence[str]) -> None:
+    def _loaded(self, what: str, load: LoadResult, began_s: float, phones: Sequence[str]) -> None:
         """Write down what came of a load, when nothing is said of it any more."""
         self._await_quiet(LOAD_QUIET_S, Deadline(ANSWER_S))
         whose = [self.lab.phone(name) for name in phones]

@@ -109,10 +109,11 @@ def _talk(
     """The call itself, from the first ring to the end."""
     caller, number = parties.caller, parties.number
     with step(progress, f"{caller.name} calls {number} from {caller.node}"):
+        calls_before = len(called.received("INVITE")) if called else 0
         talk_ms = TALK_MS if request.audio else round(request.talk_s * 1000)
         calling = phones.call(caller.name, number, talk_ms, request.audio)
         if called and called.kept:
-            called.wait_for(lambda: called.call_state == "ringing", "a call", deadline, calling)
+            called.wait_for(lambda: len(called.received("INVITE")) > calls_before, "a call", deadline, calling)
             called.answer(deadline)
         calling.wait_for(lambda: 200 in calling.answers("INVITE") or bool(calling.call_end), "an answer", deadline)
         if 200 not in calling.answers("INVITE"):

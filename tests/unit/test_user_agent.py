@@ -124,6 +124,17 @@ def test_how_far_a_call_is(stream: Stream, pieces: tuple[bytes, ...], state: str
     assert read(started(stream), stream, *pieces).call_state == state
 
 
+def test_of_several_calls_it_is_the_last_that_goes_on(stream: Stream) -> None:
+    agent = read(started(stream, "phone"), stream, *TALKS)
+    other = got("INVITE sip:alice@192.0.2.9 SIP/2.0", "3 INVITE", "From: <sip:103@192.0.2.1>;tag=y", call="c2")
+    read(agent, stream, other, sent("SIP/2.0 180 Ringing", "3 INVITE", call="c2"))
+    assert (agent.call_state, agent.peer) == (RINGING, "103")
+    read(agent, stream, got("CANCEL sip:alice@192.0.2.9 SIP/2.0", "3 CANCEL", call="c2"))
+    assert (agent.call_state, agent.peer) == (TALKING, "102")
+    read(agent, stream, got("BYE sip:alice@192.0.2.9 SIP/2.0", "9 BYE"))
+    assert (agent.call_state, agent.peer) == (OVER, "103")
+
+
 @pytest.mark.parametrize(
     ("piece", "why"),
     [
