@@ -1,4 +1,4 @@
-"""Networks and containers: made, started, frozen, ended and taken away."""
+"""The steps of a plan done: containers made, filled with files, started, paused, ended and taken away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import tarfile
 from contextlib import suppress
 
 from docker import errors as docker_errors
-from docker.types import IPAMConfig, IPAMPool
 
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import (
@@ -24,7 +23,7 @@ from labctl.engine.actions import (
     StopContainer,
     UnpauseContainer,
 )
-from labctl.errors import LabctlError
+from labctl.engine.networks import Networks
 
 STOP_TIMEOUT_S = 5
 """How long a container that is asked to end may take before it is killed."""
@@ -32,12 +31,12 @@ STOP_TIMEOUT_S = 5
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
 
-class SubnetTaken(LabctlError):
-    """Somebody took the addresses between looking and taking; look again."""
+class Containers:
+    """The containers of an engine."""
 
-
-class Containers(Access):
-    """An engine that does steps."""
+    def __init__(self, access: Access, networks: Networks) -> None:
+        self._api = access.api
+        self._networks = networks
 
     def apply(self, step: Step) -> None:
         """Do one step. What is gone already counts as removed."""
@@ -47,7 +46,7 @@ class Containers(Access):
     def _apply(self, step: Step) -> None:
         match step:
             case CreateNetwork():
-                self._create_network(step)
+                self._networks.create(step)
             case CreateContainer():
                 self._create_container(step.container)
             case StartContainer():
@@ -64,8 +63,7 @@ class Containers(Access):
                 with suppress(docker_errors.NotFound):
                     self._remove_container(step.id)
             case RemoveNetwork():
-                with suppress(docker_errors.NotFound):
-                    self._api.remove_network(step.id)
+                self._networks.remove(step)
 
     def _remove_container(self, container: str) -> None:
         try:
@@ -73,18 +71,8 @@ class Containers(Access):
         except docker_errors.APIError as error:
             if error.status_code != 409 or "in progress" not in str(error.explanation):
                 raise
-            # Somebody else, such as an interrupted `down`, asked for it first: it goes all the same.
+            # An interrupted `down`, or another client, asked for its removal first: wait until that is done.
             self._api.wait(container, condition="removed")
-
-    def _create_network(self, step: CreateNetwork) -> None:
-        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
-        try:
-            # Internal: what is in the lab stays in it, and what is outside stays out.
-            self._api.create_network(step.name, "bridge", ipam=ipam, labels=dict(step.labels), internal=True)
-        except docker_errors.APIError as error:
-            if "overlap" in str(error.explanation):
-                raise SubnetTaken(f"{step.subnet} is taken: {error.explanation}") from None
-            raise
 
     def _create_container(self, spec: ContainerSpec) -> None:
         host_config = self._api.create_host_config(
