@@ -11,12 +11,13 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 
+from labctl.blueprint import record
 from labctl.blueprint.addresses import address, multicast, phones_address
+from labctl.blueprint.record import Request
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import ContainerSpec, File
 from labctl.images.recipes import Images
 from labctl.lab import EVERY_NODE, Lab, Node
-from labctl.labfile import writer
 from labctl.names import (
     LABEL_CONFIG,
     LABEL_LAB,
@@ -53,12 +54,16 @@ class Blueprint:
     containers: tuple[ContainerSpec, ...]
 
 
-def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str) -> Blueprint:
-    """The network and containers of a lab."""
+def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str, request: Request | None = None) -> Blueprint:
+    """The network and containers of a lab.
+
+    `images` are those it runs on, `seed` is what its secrets are made from, `request` what the user asked for, which
+    is kept with the lab; without it, the lab itself.
+    """
     secrets = Secrets(seed)
     nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
     labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
-    phones = _phones(lab, stack, images, subnet)
+    phones = _phones(lab, images, subnet, record.dump(lab, stack, request or Request.of(lab)))
     return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones))
 
 
@@ -73,7 +78,7 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
         "multicast": multicast(subnet, lab.sites.index(node.site) if node.site else 0),
         "modules": modules(lab, stack, node),
         "secrets": secrets,
-        "address": {each.name: address(subnet, each.nodeid) for each in lab.nodes},
+        "address": {other.name: address(subnet, other.nodeid) for other in lab.nodes},
     }
     templates = dict(stack.files)
     for extra in _extras(lab, stack):
@@ -148,9 +153,8 @@ def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secre
     )
 
 
-def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpec:
-    """The container of the SIP user agents. It also carries what the lab is: Docker is the only state."""
-    spec = json.dumps({"lab": writer.to_data(lab), "stack": stack.model_dump(mode="json")})
+def _phones(lab: Lab, images: Images, subnet: str, lab_record: str) -> ContainerSpec:
+    """The container of the SIP user agents. It also carries the lab's record: Docker is the only state."""
     return _labelled(
         lab.name,
         ROLE_PHONES,
@@ -162,7 +166,7 @@ def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpe
             network=network_name(lab.name),
             address=phones_address(subnet),
             files=(),
-            labels=((LABEL_SPEC, spec),),
+            labels=((LABEL_SPEC, lab_record),),
             init=True,
             starts=False,
         ),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from labctl.blueprint import addresses, drawing
 from labctl.blueprint.secrets import Secrets
+from labctl.errors import HostError
 from labctl.lab import Node
 from labctl.labfile import reader
 from labctl.names import LABEL_CONFIG
@@ -176,8 +177,9 @@ def test_the_last_free_network_is_found() -> None:
 
 @pytest.mark.parametrize("taken", [SLASH_24S, ["198.18.0.0/15"], ["0.0.0.0/0"], ["198.16.0.0/13", "::/0"]])
 def test_no_network_free_is_an_error(taken: list[str]) -> None:
-    with pytest.raises(LookupError, match=r"no /24 of 198\.18\.0\.0/15 is free"):
+    with pytest.raises(HostError, match=r"no /24 of 198\.18\.0\.0/15 is free") as refusal:
         addresses.free_subnet("lab", taken)
+    assert (refusal.value.exit_code, "docker network" in refusal.value.hint) == (4, True)
 
 
 def test_a_name_tends_to_the_same_network() -> None:
