@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from labctl.blueprint.owner import Owner
 from labctl.checks import rules
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.rules import CHECKS
@@ -105,15 +106,18 @@ class AsteriskCluster(Stage):
         engine = engines.connect()
         lab, stack = find_lab(*self._wanted)
         stack = stack.with_image(self._image)
+        owner = Owner.current("test")
+        labs.require_own(engine, lab.name, owner)
         old = lab.name in labs.names(engine)
         try:
-            labs.up(engine, lab, stack, self._options, OLD_S if old else self._timeout_s, self._shown)
+            timeout_s = OLD_S if old else self._timeout_s
+            labs.up(engine, lab, stack, self._options, timeout_s, self._shown, owner=owner)
         except NotReady:
             if not old:
                 raise
             # One that cannot be mended, such as one with a module that is deaf for good.
             labs.down(engine, lab.name, self._shown)
-            labs.up(engine, lab, stack, self._options, self._timeout_s, self._shown)
+            labs.up(engine, lab, stack, self._options, self._timeout_s, self._shown, owner=owner)
         super().__init__(engine, labs.load(engine, lab.name), Journal(self._history), self._shown)
         self.open(self._wanted[0] or "")
         self._up = True

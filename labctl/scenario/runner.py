@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
 from labctl.checks import judgement, rules
 from labctl.checks.finding import Limits
@@ -41,7 +42,7 @@ LATEST = "latest"
 @dataclass(frozen=True)
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
-    made. `stop`, once it is set, ends what is under way before its next step."""
+    made. `stop`, once it is set, ends what is under way before its next step. `owner`: whose labs these are."""
 
     folder: Path
     timeout_s: float
@@ -49,6 +50,7 @@ class RunOptions:
     seed: int | None = None
     images: builder.Options = field(default_factory=builder.Options)
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
+    owner: OwnerKind = "run"
 
 
 def run(
@@ -147,12 +149,15 @@ def _read(path: Path) -> str:
 
 @contextmanager
 def fresh_lab(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Iterator[Running]:
-    """A lab that nobody has used, proven ready; whatever had its name is taken away first, with its faults."""
-    lab = scenario.lab
-    labs.down(engine, lab.name, Silent())
+    """A lab that nobody has used, proven ready; what an earlier run left of it is taken away first, with its faults.
+
+    Raises UsageError where a lab of that name is there that another made.
+    """
+    lab, owner = scenario.lab, Owner.current(how.owner)
+    labs.clear_way(engine, lab.name, owner)
     try:
         with step(progress, f"up {lab.name}"):
-            labs.up(engine, lab, scenario.stack, how.images, how.timeout_s, Silent(), proof=scenario.proof)
+            labs.up(engine, lab, scenario.stack, how.images, how.timeout_s, Silent(), proof=scenario.proof, owner=owner)
         yield labs.load(engine, lab.name)
     finally:
         if not how.keep_lab:

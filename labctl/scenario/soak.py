@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.checks.judgement import Result
@@ -43,4 +44,4 @@ def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, pr
         stage.heal()
         stage.settle()
 
-    return runner.run(engine, scenario, how, progress, act)
+    return runner.run(engine, scenario, replace(how, owner="soak"), progress, act)
