@@ -37,6 +37,9 @@ from labctl.stack.model import Extra, Stack
 SHM_BYTES = 256 << 20
 """Corosync's IPC buffers lie in /dev/shm; Docker's own 64 MiB are too tight for many clients."""
 
+ASTERISK_GROUP = "asterisk"
+"""The group that Asterisk runs as in a node (images/README.md, Users)."""
+
 STRANGER = "stranger"
 """A key of which every node has the private half, and nobody the public one: whoever signs with it is not known."""
 
@@ -63,7 +66,7 @@ def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str, request
     secrets = Secrets(seed)
     nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
     labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
-    phones = _phones(lab, images, subnet, record.dump(lab, stack, request or Request.of(lab)))
+    phones = _phones(lab, stack, images, subnet, record.dump(lab, stack, request or Request.of(lab)))
     return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones))
 
 
@@ -91,9 +94,16 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
     for added in lab.config:
         if added.scope in (EVERY_NODE, node.name):
             texts[added.path] = texts.get(added.path, "") + added.text.rstrip("\n") + "\n"
-    return tuple(
-        File(f"/etc/{path}", text, 0o400 if _SECRET.fullmatch(path) else 0o644) for path, text in texts.items()
-    )
+    return tuple(_file(path, text) for path, text in texts.items())
+
+
+def _file(path: str, text: str) -> File:
+    """A file below /etc. Asterisk's are for its own group, as Debian has them: passwords are in some."""
+    if _SECRET.fullmatch(path):
+        return File(f"/etc/{path}", text, 0o400)
+    if path.startswith("asterisk/"):
+        return File(f"/etc/{path}", text, 0o640, ASTERISK_GROUP)
+    return File(f"/etc/{path}", text)
 
 
 def _extras(lab: Lab, stack: Stack) -> tuple[Extra, ...]:
@@ -149,11 +159,13 @@ def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secre
             labels=(),
             capabilities=stack.capabilities,
             shm_bytes=SHM_BYTES,
+            processes=stack.limits.processes,
+            memory_bytes=stack.limits.memory << 20,
         ),
     )
 
 
-def _phones(lab: Lab, images: Images, subnet: str, lab_record: str) -> ContainerSpec:
+def _phones(lab: Lab, stack: Stack, images: Images, subnet: str, lab_record: str) -> ContainerSpec:
     """The container of the SIP user agents. It also carries the lab's record: Docker is the only state."""
     return _labelled(
         lab.name,
@@ -169,6 +181,8 @@ def _phones(lab: Lab, images: Images, subnet: str, lab_record: str) -> Container
             labels=((LABEL_SPEC, lab_record),),
             init=True,
             starts=False,
+            processes=stack.limits.processes,
+            memory_bytes=stack.limits.memory << 20,
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Mapping
 from contextlib import suppress
 
 from docker import errors as docker_errors
@@ -80,6 +81,9 @@ class Containers:
             cap_add=list(spec.capabilities) or None,
             shm_size=spec.shm_bytes,
             init=spec.init or None,
+            pids_limit=spec.processes,
+            mem_limit=spec.memory_bytes,
+            security_opt=["no-new-privileges:true"],
             log_config={"type": "json-file", "config": LOG_LIMIT},
         )
         endpoint = self._api.create_endpoint_config(ipv4_address=spec.address)
@@ -92,20 +96,36 @@ class Containers:
             networking_config=self._api.create_networking_config({spec.network: endpoint}),
         )
         if spec.files:
-            self._api.put_archive(spec.name, "/", _archive(spec.files))
+            self._put(spec.name, spec.files)
 
     def put_files(self, container: str, files: tuple[File, ...]) -> None:
         """Put files into a container, running or not."""
         with translated(f"put files into {container}"):
-            self._api.put_archive(container, "/", _archive(files))
+            self._put(container, files)
+
+    def _put(self, container: str, files: tuple[File, ...]) -> None:
+        groups = self._groups(container) if any(file.group for file in files) else {}
+        self._api.put_archive(container, "/", _archive(files, groups))
+
+    def _groups(self, container: str) -> dict[str, int]:
+        """The groups of a container by name, running or not: the engine takes numbers alone."""
+        chunks, _ = self._api.get_archive(container, "/etc/group")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            member = archive.extractfile("group")
+            lines = member.read().decode("utf-8", "replace").splitlines() if member else []
+        fields = (line.split(":") for line in lines)  # group(5)
+        return {name: int(number) for name, _, number, *_ in fields if number.isdecimal()}
 
 
-def _archive(files: tuple[File, ...]) -> bytes:
+def _archive(files: tuple[File, ...], groups: Mapping[str, int]) -> bytes:
+    """The files as a tar archive. One of a group that the container does not have stays readable for all."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in files:
             content = file.text.encode()
             info = tarfile.TarInfo(file.path.lstrip("/"))
-            info.size, info.mode = len(content), file.mode
+            known = not file.group or file.group in groups
+            info.size, info.mode = len(content), file.mode if known else file.mode | 0o044
+            info.gid = groups.get(file.group, 0)
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
