@@ -6,15 +6,18 @@ STAMP  := $(VENV)/installed
 DEV    := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check lint types unit bench compose machine python clean
+.PHONY: help up down down-all test check lint types unit bench compose machine python clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: machine $(STAMP) ## from nothing to a proven three-node cluster
 	$(BIN)/labctl up
 
-down: $(STAMP) ## take every lab away
+down: $(STAMP) ## take away the lab that `make up` made
+	$(BIN)/labctl down --name three-node
+
+down-all: $(STAMP) ## take every lab on this engine away, whoever made it
 	$(BIN)/labctl down --all
 
 test: $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes

@@ -24,6 +24,7 @@ from labctl.lab import Node
 from labctl.labfile import reader
 from labctl.names import LABEL_CONFIG
 from labctl.stack.loader import find_stack, shipped_stacks
+from labctl.stack.model import ContainerLimits
 from tests.unit.labs import IMAGES, draw, files, stack
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -123,6 +124,26 @@ def test_the_key_is_there_only_where_it_is_used_and_for_root_alone() -> None:
     assert "corosync/authkey" not in files("name: lab\ntotem: {transport: udpu}\n", "n1")
     key = next(file for file in draw().containers[0].files if file.path == "/etc/corosync/authkey")
     assert key.mode == 0o400
+
+
+def test_no_file_with_a_password_is_for_all_to_read() -> None:
+    blueprint = draw(TWO_SITES)
+    secrets = Secrets("seed")
+    passwords = {secrets.ami, secrets.authkey, *(secrets.sip(phone.name) for phone in blueprint.lab.phones)}
+    passwords |= {secrets.pin(mailbox.number) for mailbox in blueprint.lab.mailboxes}
+    all_files = [file for container in blueprint.containers for file in container.files]
+    holding = [
+        file for file in all_files if any(password in file.text for password in passwords) or "PRIV" in file.text
+    ]
+    assert {(file.mode, file.group) for file in holding} == {(0o640, "asterisk"), (0o400, "")}
+    assert {file.mode & 0o007 for file in all_files if file.path.startswith("/etc/asterisk/")} == {0}
+
+
+def test_a_stack_says_what_a_container_may_take() -> None:
+    small = stack().model_copy(update={"limits": ContainerLimits(processes=100, memory=300)})
+    limited = drawing.draw(reader.read(SHIPPED, "-", find_stack)[0], small, IMAGES, "198.18.7.0/24", "seed")
+    assert {(spec.processes, spec.memory_bytes) for spec in limited.containers} == {(100, 300 << 20)}
+    assert all(container.processes and container.memory_bytes for container in draw().containers)
 
 
 def test_extra_configuration_goes_where_the_lab_file_says() -> None:
