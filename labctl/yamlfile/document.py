@@ -42,13 +42,13 @@ Path = tuple[str | int, ...]
 
 NAME = r"^[a-z][a-z0-9-]{0,30}$"
 NAME_FIX = "small letters, digits and `-`, a letter first, 31 at most"
-"""The form of most names, and what is said where a text has another."""
+"""The form of most names, and the way out in the message about a text that has another form."""
 
 
 def _printable(text: str) -> str:
-    found = next((character for character in text if not (character.isprintable() or character in "\n\t")), None)
-    if found is not None:
-        raise wrong("a text cannot hold the character {it}", it=ascii(found))
+    unprintable = next((character for character in text if not (character.isprintable() or character in "\n\t")), None)
+    if unprintable is not None:
+        raise wrong("a text cannot hold the character {it}", it=ascii(unprintable))
     return text
 
 
@@ -134,7 +134,7 @@ class _Reader:
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
         self.doubtful: list[Path] = []
-        self._line_ends = [found.start() for found in re.finditer("\n", text.rstrip())]
+        self._line_ends = [match.start() for match in re.finditer("\n", text.rstrip())]
         self._size = 0
         self._around: list[yaml.Node] = []
 

@@ -100,7 +100,7 @@ def test_a_mistake_of_ours_is_not_made_an_error_of_the_lab() -> None:
     holding = Holding("a")
     observed = holding.observe("a")
     holding.parts.clear()
-    holding.observe = lambda name=None: observed  # type: ignore[method-assign]
+    holding.observe = lambda *_: observed  # type: ignore[method-assign]
     with pytest.raises(KeyError):
         down(holding, "a")
 
