@@ -21,6 +21,7 @@ from labctl.testcontainers import AsteriskCluster, BrokenCheck
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.docker
 
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[AsteriskCluster]:
     """A cluster that the tests of this file share; alice and bob are on."""
