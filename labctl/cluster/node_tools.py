@@ -11,6 +11,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.corosync import membership
 from labctl.corosync.membership import Ring, address_id
 from labctl.engine.client import Engine
+from labctl.names import container_name
 
 ASKED_TIMES = 3
 """A tool that printed nothing is asked so many times in all; what is still not answered then is unknown."""
@@ -60,7 +61,7 @@ def ask_tools(engine: Engine, running: Running, node: str, context: str = "") ->
     A tool that printed nothing is asked again, and so is every tool where the ring changed while they answered: the
     answers are of one moment. What is still amiss after ASKED_TIMES is unknown.
     """
-    container = running.container(node).id
+    container = container_name(running.lab.name, node)
     best = ToolAnswers(None, None)
     for _ in range(ASKED_TIMES):
         best, of_one_moment = _ask_once(engine, running, node, container, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from difflib import SequenceMatcher
 
 from labctl.asterisk import output
 from labctl.asterisk.ami import ACTION_TIMEOUT_S
@@ -105,12 +106,31 @@ class HintStates:
 
 
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
-    """When each node learned each state, counted from the first to report it; a state that comes again is another."""
-    turns: dict[str, int] = {}
-    first: dict[tuple[int, str], float] = {}
-    result = []
+    """When each node learned each state, counted from the first to say it.
+
+    The node that has said most is the measure: what another has said is laid beside it so that the states fit, for a
+    node may not have heard of all.
+    """
+    by_node: dict[str, list[tuple[float, str]]] = {}
     for node, at_s, state in sorted(history, key=lambda change: change[1]):
-        turn = turns[node] = turns.get(node, 0) + 1
-        start = first.setdefault((turn, state), at_s)
-        result.append((turn, Learned(state, node, round((at_s - start) * 1000, 2))))
-    return tuple(state for _, state in sorted(result, key=lambda numbered: numbered[0]))
+        by_node.setdefault(node, []).append((at_s, state))
+    longest = max(by_node.values(), key=len, default=[])
+    turns: list[list[tuple[float, str, str]]] = [[] for _ in longest]
+    for node, changes in by_node.items():
+        matcher = SequenceMatcher(None, _states(longest), _states(changes), autojunk=False)
+        blocks = matcher.get_matching_blocks()
+        fits = {block.b + offset: block.a + offset for block in blocks for offset in range(block.size)}
+        for number, (at_s, state) in enumerate(changes):
+            if number in fits:
+                turns[fits[number]].append((at_s, node, state))
+            else:
+                turns.append([(at_s, node, state)])
+    return tuple(
+        Learned(state, node, round((at_s - min(turn)[0]) * 1000, 2), number)
+        for number, turn in enumerate(sorted(turns, key=min), start=1)
+        for at_s, node, state in sorted(turn)
+    )
+
+
+def _states(changes: list[tuple[float, str]]) -> list[str]:
+    return [state for _, state in changes]

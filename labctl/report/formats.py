@@ -55,7 +55,9 @@ def crossings(seen: Sequence[Crossing]) -> str:
         return "nothing to prove: the lab has one node alone, or shares no device state"
     slowest = max(seen, key=lambda crossing: crossing.delay_ms)
     nodes = len({crossing.origin for crossing in seen})
+    rounds = max(crossing.round for crossing in seen)
+    late = f" in round {rounds} (of {rounds - 1} before, changes were lost)" if rounds > 1 else ""
     return (
-        f"proven: a change on each of {nodes} nodes was seen on every other, "
+        f"proven{late}: a change on each of {nodes} nodes was seen on every other, "
         f"the slowest {slowest.origin} to {slowest.observer} in {slowest.delay_ms:.1f} ms"
     )

@@ -1,7 +1,5 @@
 """Strict fakes at the seams of a running lab: an engine of nodes whose Asterisk speaks AMI, and nothing beyond."""
 
-# ruff: noqa: ARG002 - a fake has the arguments of what it stands for
-
 from __future__ import annotations
 
 import queue

@@ -1,7 +1,5 @@
 """Following nodes across their end and their return."""
 
-# ruff: noqa: ARG002 - a fake has the arguments of what it stands for
-
 from __future__ import annotations
 
 import threading
