@@ -87,6 +87,9 @@ def up(
     else:
         say(f"{lab.name}: nothing to change")
     say(f"{lab.name}: {formats.proof(report.crossings, report.routes)}")
+    for view in report.nodes:
+        for remark in view.remarks:
+            say(f"{view.node}: {remark}")
 
 
 def _as_data(report: UpReport) -> dict[str, Any]:

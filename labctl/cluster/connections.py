@@ -12,6 +12,7 @@ from types import TracebackType
 from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.ami import ACTION_TIMEOUT_S
 from labctl.blueprint.running_lab import Running
+from labctl.cluster import configuration
 from labctl.cluster.node_links import EventListener, NodeLinks
 from labctl.cluster.node_logs import LineListener
 from labctl.cluster.node_tools import numbered, ring_numbers_on
@@ -159,4 +160,14 @@ class Cluster:
             members,
             output.parse_version(connection.command("core show version")),
             output.parse_uptime(connection.command("core show uptime")),
+            remarks=self._configuration_remarks(node.name, container.id),
         )
+
+    def _configuration_remarks(self, node: str, container: str) -> tuple[str, ...]:
+        """What is to be said of the files that the lab file adds to on a node."""
+        paths = configuration.added_files(self.lab, node)
+        if not paths:
+            return ()
+        log = self._links.engine.logs(container, tail=configuration.LOG_READ_BACK)
+        config_list = self.connection(node).command(configuration.CONFIG_LIST_COMMAND)
+        return configuration.remarks(paths, log, config_list)

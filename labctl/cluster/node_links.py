@@ -46,9 +46,9 @@ class NodeLinks:
         self.events = Signal()
         self.logs = NodeLogs(engine, running, self._notify)
         self._news: dict[str, Signal] = {}
-        networks = running.seen.networks
+        networks = running.observation.networks
         self._secrets = Secrets(networks[0].seed if networks else "")
-        self._containers = _nodes_of(running.seen.containers)
+        self._containers = _nodes_of(running.observation.containers)
         self._connections: dict[str, ami.Connection] = {}
         self._listeners: list[EventListener] = []
 

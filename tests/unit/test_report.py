@@ -83,3 +83,10 @@ def test_only_the_mistakes_of_another_file_are_added() -> None:
     other = InvalidFile("stack.yaml", [Problem(3, "wrong")])
     assert InvalidFile("lab.yaml", [Problem(1, "bad")], other).message == "lab.yaml:1: bad\nstack.yaml:3: wrong"
     assert InvalidFile("lab.yaml", [Problem(1, "bad")], errors.UsageError("x")).message == "lab.yaml:1: bad"
+
+
+def test_a_proof_that_took_more_than_one_round_is_said_to_have() -> None:
+    crossings = [Crossing("n1", "n2", 1.0, 3), Crossing("n2", "n1", 20.0, 3)]
+    assert formats.crossings(crossings).startswith(
+        "proven in round 3 (of 2 before, changes were lost): a change on each"
+    )
