@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from labctl.blueprint.running_lab import Running
-from labctl.checks import judgement, rules
+from labctl.checks import judgement, registry
 from labctl.checks.finding import Limits
 from labctl.checks.judgement import Result, Terms
 from labctl.cluster import lifecycle as labs
@@ -119,6 +119,7 @@ def terms_of(scenario: Scenario) -> Terms:
         scenario.expect,
         scenario.known,
         scenario.lab.via,
+        explicit=scenario.explicit,
     )
 
 
@@ -186,7 +187,7 @@ def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
 
 def conclude(events: Sequence[Event], terms: Terms, seconds: float, folder: Path) -> Result:
     """The verdict on a history."""
-    verdicts = rules.judge(events, Limits(delay_ms=terms.delay_ms))
+    verdicts = registry.judge(events, Limits(delay_ms=terms.delay_ms))
     error = next((each.error for each in events if isinstance(each, history.Over)), "the run did not end")
     return Result(
         terms.scenario,
