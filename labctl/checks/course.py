@@ -106,7 +106,11 @@ def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> I
             wanted = ",".join(sorted(expected)) or "nobody"
             text = f"+{look.at_s:.3f} s: the ring of {node} is {','.join(members)}, not {wanted}"
             finding = Finding(text, look.at_s, (node,))
-            yield finding.doubted("it was so before, and no fault broke it") if node in watch.kept else finding
+            yield (
+                finding.doubted("it was as it should be before, and no fault broke it")
+                if node in watch.kept
+                else finding
+            )
 
 
 def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:

@@ -25,7 +25,10 @@ ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
 
 @dataclass
 class _Key:
-    """A key that is watched: since when, what its phone was told last, and what it is yet to be told."""
+    """A key that is watched: since when, what its phone was told last, and what it is yet to be told.
+
+    `dark` once it has been found that it was never told anything.
+    """
 
     phone: str
     extension: str
@@ -33,6 +36,7 @@ class _Key:
     since_s: float
     dialog: str = ""
     due: Seen | None = None
+    dark: bool = False
 
 
 @dataclass
@@ -97,10 +101,11 @@ class _Keys:
         """Hold a key against a look; at the end of a run only whether it was ever lit, if there was time for that."""
         state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else ""
         waited = event.at_s > key.since_s + self.limits.delay_ms / 1000
-        if not waited or (isinstance(event, Over) and key.dialog):
+        if not waited or key.dark or (isinstance(event, Over) and key.dialog):
             return
         self.result.compared += bool(state) or not key.dialog
         if not key.dialog:
+            key.dark = True
             yield self._finding(key, "was never told anything", event.at_s)
         elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
             yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s)
