@@ -121,7 +121,9 @@ def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
     absent = {name for fault in faults for name in fault.absent}
     living = [name for name in replay.cluster(node) if name not in absent]
     hears = {name: {other for other in living if other == name or _both_ways(name, other, faults)} for name in living}
-    if any(hears[other] != hears[name] for name in living for other in hears[name]):
+    blocked = {pair for fault in faults for pair in fault.unheard or () if {*pair} <= {*living}}
+    one_way = any((receiver, sender) not in blocked for sender, receiver in blocked)
+    if one_way or any(hears[other] != hears[name] for name in living for other in hears[name]):
         return None
     return frozenset(hears.get(node, ()))
 

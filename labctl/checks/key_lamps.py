@@ -47,6 +47,7 @@ class _Keys:
     limits: Limits
     watched: dict[tuple[str, str], _Key] = field(default_factory=dict)
     result: Lit = field(default_factory=Lit)
+    dialogs: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         """Go one event further."""
@@ -56,6 +57,7 @@ class _Keys:
             case Watching(phone=phone, extension=extension):
                 self._watch(event, (phone, extension))
             case Notified(phone=phone, extension=extension, state=state):
+                self.dialogs[phone, extension] = state
                 if key := self.watched.get((phone, extension)):
                     self._notified(key, state)
             case Seen():
@@ -73,9 +75,11 @@ class _Keys:
     def _watch(self, event: Watching, name: tuple[str, str]) -> None:
         if event.ended:
             self.watched.pop(name, None)
+            self.dialogs.pop(name, None)
             return
         homes = {device.partition("/")[2]: node for device, node in self.replay.began.homes.items()}
-        self.watched[name] = _Key(event.phone, event.extension, homes.get(event.phone, ""), event.at_s)
+        home, dialog = homes.get(event.phone, ""), self.dialogs.get(name, "")  # it may come before its step ends
+        self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
 
     def _notified(self, key: _Key, dialog: str) -> None:
         key.dialog = dialog

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from labctl.errors import LabError, UsageError
-from labctl.history.events import Called, Ended, Heard
+from labctl.history.events import Called, Ended, Heard, Watching
 from labctl.history.events import Load as LoadEvent
 from labctl.scenario.recorded_step import Ground, a_step
 from labctl.sip.load import Load
@@ -80,7 +80,12 @@ class Switchboard(Ground):
     def watch(self, phone: str, extension: str) -> None:
         """Have a phone watch an extension's dialogs by SUBSCRIBE (RFC 4235), as the lamp of a key does."""
         self.known_phone(phone)
-        self._watchers[phone, extension] = self._phones.watch(phone, extension)
+        self.journal.write(Watching(self.journal.now_s(), phone, extension))
+        try:
+            self._watchers[phone, extension] = self._phones.watch(phone, extension)
+        except LabError:
+            self.journal.write(Watching(self.journal.now_s(), phone, extension, ended=True))
+            raise
 
     @a_step
     def unwatch(self, phone: str) -> None:
@@ -90,6 +95,7 @@ class Switchboard(Ground):
             raise UsageError(f"{phone} watches nothing", "watch comes first")
         for key in mine:
             watcher = self._watchers.pop(key)
+            self.journal.write(Watching(self.journal.now_s(), *key, ended=True))
             watcher.nudge()
             watcher.finish(Deadline(ANSWER_S))
 

@@ -172,8 +172,21 @@ class Nemesis(Ground):
 
     def _inflict(self, fault: Fault) -> None:
         unasked = tuple(sorted(fault.blocks(model.DUNDI))) if self.lab.sites else ()
-        uncalled = tuple(sorted(fault.blocks(model.SIP))) if fault.kind in ("partition", "cut") else None
-        self.journal.write(FaultEvent(self.journal.now_s(), fault.name, fault.what, fault.nodes, unasked, uncalled))
+        spares_calls = fault.kind in ("partition", "cut") or fault.daemon == "corosync"
+        uncalled = tuple(sorted(fault.blocks(model.SIP))) if spares_calls else None
+        unheard = None if fault.kind == "impair" else tuple(sorted(fault.blocks(model.TOTEM)))
+        self.journal.write(
+            FaultEvent(
+                at_s=self.journal.now_s(),
+                fault=fault.name,
+                what=fault.what,
+                nodes=fault.nodes,
+                unasked=unasked,
+                uncalled=uncalled,
+                unheard=unheard,
+                absent=fault.absent,
+            )
+        )
         self._faults[fault.name] = fault
         self._disturbed = True
         try:
