@@ -134,7 +134,7 @@ class Phones:
 
     def end(self, agents: list[UserAgent]) -> None:
         """Hang up, unsubscribe and unregister agents, within LEAVE_TIMEOUT_S; then kill what is left of them."""
-        running = [agent for agent in agents if agent.ending is None]
+        running = [agent for agent in agents if agent.runs]
         for agent in running:
             agent.drain()
             agent.nudge()
@@ -224,7 +224,7 @@ class Phones:
     def line(self, name: str) -> UserAgent | None:
         """The agent by which a phone takes calls: one that was switched on here or left on; None if it is off."""
         for agent in self._agents:
-            if agent.agent.name == name and agent.is_line and agent.ending is None:
+            if agent.agent.name == name and agent.is_line and agent.runs:
                 return agent
         left_on = (kept for kept in self._kept if kept.running and kept.is_line and kept.phone == name)
         return next((self.attach(kept) for kept in left_on), None)
@@ -306,7 +306,7 @@ class Phones:
     ) -> UserAgent:
         """An agent of the phone with ports that no other has now. Raises LabError if there are none left."""
         first = FIRST_SIP_PORT + PORTS_A_PHONE * self._index(name)
-        used = {agent.agent.port for agent in self._agents if agent.ending is None}
+        used = {agent.agent.port for agent in self._agents if agent.runs}
         used |= {left_on.port for left_on in self._kept if left_on.running}
         begun = self._begun.get((name, slots), 0)
         in_turn = [slots[(begun + offset) % len(slots)] for offset in range(len(slots))]

@@ -200,6 +200,21 @@ def test_closing_ends_what_runs_and_closes_every_stream(container: PhonesContain
     assert all("drain" in stream.orders for stream in container.agents)
 
 
+def test_an_agent_that_could_not_be_started_is_not_waited_for(
+    container: PhonesContainer, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_container: str, _command: list[str]) -> Sipp:
+        raise HostError("no Docker")
+
+    monkeypatch.setattr(phones_module, "KILL_TIMEOUT_S", 600.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(container, "open_stream", fail)
+        with pytest.raises(HostError):
+            phones.call("alice", "102")
+    assert phones.call("alice", "102").agent.port == 6001  # the port is free, and comes in its turn
+    phones.close()
+
+
 def test_a_stream_that_cannot_be_closed_keeps_no_other_open(
     container: PhonesContainer, phones: Phones, monkeypatch: pytest.MonkeyPatch
 ) -> None:
