@@ -72,11 +72,13 @@ def up(
         show(tables().ps(done.nodes, wanted))
     else:
         say(f"{wanted.name}: nothing to change")
+    for problem in done.config_problems:
+        say(str(problem))
     say(f"{wanted.name}: {formats.proof(done.crossings, done.routes)}")
 
 
 def _as_data(done: UpReport) -> dict[str, Any]:
-    data = {key: getattr(done, key) for key in ("nodes", "crossings", "routes")}
+    data = {key: getattr(done, key) for key in ("nodes", "crossings", "routes", "config_problems")}
     return {"lab": done.lab.name, "changed": [str(each) for each in done.done], **data}
 
 

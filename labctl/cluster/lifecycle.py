@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from labctl.blueprint import addresses, compose, drawing, plan
 from labctl.blueprint.drawing import Blueprint
 from labctl.blueprint.running_lab import Running
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
 from labctl.cluster.proof import Proof
 from labctl.cluster.views import Crossing, NodeView, Route
-from labctl.engine.actions import Plan, Step, flatten
+from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
 from labctl.engine.containers import SubnetTaken
 from labctl.engine.observation import Observation
@@ -51,6 +53,7 @@ class UpReport:
     nodes: tuple[NodeView, ...]
     crossings: tuple[Crossing, ...]
     routes: tuple[Route, ...] = ()
+    config_problems: tuple[ConfigProblem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,16 @@ def up(
             with step(progress, "wait for Asterisk, the ring and the cluster module"):
                 cluster.await_ready(deadline, None if lab.follows_corosync else mend)
             crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
-            return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings), tuple(routes))
+            problems = tuple(problem for node in _begun(after, done) for problem in cluster.config_problems(node))
+            return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings), tuple(routes), problems)
         finally:
             cluster.close()
+
+
+def _begun(running: Running, done: Iterable[Step]) -> list[str]:
+    """The nodes that were started by these steps: what others have logged was told before."""
+    started = {step.name for step in done if isinstance(step, StartContainer)}
+    return [node.name for node in running.lab.nodes if running.container(node.name).name in started]
 
 
 def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[list[Crossing], list[Route]]:
