@@ -13,6 +13,7 @@ from labctl.stack.model import Stack
 I386 = "i386"
 VSYSCALL = "[vsyscall]"
 """What every 64-bit process has where the kernel runs programs of before glibc 2.14 (proc(5), /proc/pid/maps)."""
+OWN_MAPS = Path("/proc/self/maps")
 PROBE = "uname -m; cat /proc/self/maps"
 WHY_I386 = "i386, for this kernel has no vsyscall page and crashes its 64-bit programs"
 
@@ -43,5 +44,5 @@ def _ask_kernel(engine: Engine) -> str:
     if images:
         return engine.probe(images[0], PROBE)
     with suppress(OSError):
-        return f"{platform.machine()}\n{Path('/proc/self/maps').read_text('utf-8')}"
+        return f"{platform.machine()}\n{OWN_MAPS.read_text('utf-8')}"
     return ""

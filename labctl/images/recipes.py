@@ -155,13 +155,8 @@ class _Recipes:
         common = self._contexts[BASE]
         self._base(BUILDER_BASE, *BUILDER_SYSTEM)
         self._layer(BUILDER, BUILDER_SYSTEM[0], self._packages(BUILDER_PACKAGES), BUILDER_BASE)
-        self._add(
-            SYSTEM,
-            system.suite,
-            {**common, **self._contexts[SYSTEM], **settings(system)},
-            system=system,
-            made_in=BUILDER,
-        )
+        files = {**common, **self._contexts[SYSTEM], **settings(system)}
+        self._add(SYSTEM, system.suite, files, system=system, made_in=BUILDER)
         node = {**common, **self._contexts[COROSYNC], **self._contexts[ASTERISK], **self._contexts[WHOLE]}
         self._layer(WHOLE, stack.name, {**node, **settings(system)}, SYSTEM, labels={LABEL_IMAGE: NODE})
 
