@@ -76,11 +76,6 @@ def parse_members(text: str) -> tuple[str, ...]:
     return tuple(sorted(ids, key=lambda member: int(member, 0)))
 
 
-def parse_config_list(text: str) -> tuple[str, ...]:
-    """The files below /etc/asterisk that `config list` says a module has loaded."""
-    return tuple(dict.fromkeys(re.findall(r"^\S+\s+/etc/asterisk/(\S+)", text, re.MULTILINE)))
-
-
 def parse_version(text: str) -> str:
     """The version in `core show version`, `core show settings` or `asterisk -V`."""
     version = re.search(r"(?:Asterisk|^ *Version:) +(\S+)", text, re.MULTILINE)

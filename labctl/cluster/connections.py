@@ -12,7 +12,7 @@ from types import TracebackType
 from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.ami import ACTION_TIMEOUT_S
 from labctl.blueprint.running_lab import Running
-from labctl.cluster import configuration
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_links import EventListener, NodeLinks
 from labctl.cluster.node_logs import LineListener
 from labctl.cluster.node_tools import numbered, ring_numbers_on
@@ -105,6 +105,10 @@ class Cluster:
         """An error that says which node lacks what, and shows the last lines of that node's log."""
         return self._links.not_ready(message, missing)
 
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        return self._links.config_problems(node)
+
     def known_ring(self, node: str) -> Ring:
         """Corosync's membership as the node's log told it last."""
         return self._links.logs.ring(node)
@@ -160,14 +164,4 @@ class Cluster:
             members,
             output.parse_version(connection.command("core show version")),
             output.parse_uptime(connection.command("core show uptime")),
-            remarks=self._configuration_remarks(node.name, container.id),
         )
-
-    def _configuration_remarks(self, node: str, container: str) -> tuple[str, ...]:
-        """What is to be said of the files that the lab file adds to on a node."""
-        paths = configuration.added_files(self.lab, node)
-        if not paths:
-            return ()
-        log = self._links.engine.logs(container, tail=configuration.LOG_READ_BACK)
-        config_list = self.connection(node).command(configuration.CONFIG_LIST_COMMAND)
-        return configuration.remarks(paths, log, config_list)

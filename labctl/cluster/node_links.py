@@ -11,6 +11,8 @@ from labctl.asterisk import ami
 from labctl.asterisk.output import Message
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
+from labctl.cluster import config_problems
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.cluster.node_tools import ring_numbers_on
 from labctl.cluster.restarts import restarts
@@ -202,7 +204,16 @@ class NodeLinks:
             if container:
                 log = self.engine.logs(container.id, tail=LOG_READ_BACK).splitlines()
                 lines += [f"    {line}" for line in log if not any(word in line for word in NOISE)][-LOG_TAIL:]
+                lines += [f"  {problem}" for problem in self.config_problems(node)]
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        container = self._containers.get(node)
+        if container is None or not config_problems.added_files(self.lab, node):
+            return []
+        log = self.engine.logs(container.id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
 
 def _nodes_of(containers: tuple[Container, ...]) -> dict[str, Container]:
