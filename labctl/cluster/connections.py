@@ -19,7 +19,7 @@ from labctl.cluster.node_tools import numbered, ring_numbers_on
 from labctl.cluster.readiness import Readiness, Restart
 from labctl.cluster.states import LAB_CONTEXT, HintStates, learned
 from labctl.cluster.views import NodeView, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.errors import NotReady
 from labctl.lab import Node
@@ -109,11 +109,11 @@ class Cluster:
         """What is wrong with the files of a node that the lab's `config:` adds to."""
         return self._links.config_problems(node)
 
-    def known_ring(self, node: str) -> Ring:
+    def known_ring(self, node: str) -> Membership:
         """Corosync's membership as the node's log told it last."""
         return self._links.logs.ring(node)
 
-    def ring(self, node: str) -> Ring:
+    def ring(self, node: str) -> Membership:
         """Corosync's membership as the node has it now; an empty one where it does not answer."""
         return self._links.ring(node)
 

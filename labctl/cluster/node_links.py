@@ -17,7 +17,7 @@ from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.cluster.node_tools import ring_numbers_on
 from labctl.cluster.restarts import restarts
 from labctl.corosync import membership
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import LabError, NotReady
@@ -172,14 +172,14 @@ class NodeLinks:
         containers = _nodes_of(self.engine.observe(self.lab.name).containers)
         return node not in containers or containers[node].state != "running"
 
-    def ring(self, node: str) -> Ring:
+    def ring(self, node: str) -> Membership:
         """Corosync's membership as the node has it now; an empty one where it does not answer."""
         if not self.lab.rings:
-            return Ring()
+            return Membership()
         answer = self.engine.run(self._containers[node].id, self.stack.ring_command.split())
         return membership.parse_ring(answer.text, ring_numbers_on(self.running, node))
 
-    def logged_ring(self, node: str) -> Ring:
+    def logged_ring(self, node: str) -> Membership:
         """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
         ring = self.logs.told(node, self._containers[node].id)
         return ring if ring.members else self.ring(node)

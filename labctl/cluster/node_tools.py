@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from labctl.asterisk import output
 from labctl.blueprint.running_lab import Running
 from labctl.corosync import membership
-from labctl.corosync.membership import Ring, address_id
+from labctl.corosync.membership import Membership, address_id
 from labctl.engine.client import Engine
 from labctl.names import container_name
 
@@ -33,7 +33,7 @@ class ToolAnswers:
     context that was asked for.
     """
 
-    ring: Ring | None
+    ring: Membership | None
     members: tuple[str, ...] | None
     hints: Mapping[str, str] | None = None
     version: str = ""
@@ -91,7 +91,7 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     parts = [part.strip("\n") for part in printed.split(f"{_SEPARATOR}\n")]
     first, module, hints, version, uptime, last, service = (*parts, *[""] * (len(commands) - len(parts)))
     numbers = ring_numbers_on(running, node)
-    before, after = (_ring(text, service, numbers) if rings else Ring() for text in (first, last))
+    before, after = (_ring(text, service, numbers) if rings else Membership() for text in (first, last))
     answers = ToolAnswers(
         before,
         _members(module, numbers) if rings else (),
@@ -110,7 +110,7 @@ def _asterisk(command: str) -> str:
     return _bounded(f"asterisk -rx '{command}'")
 
 
-def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Ring | None:
+def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | None:
     """The ring that Corosync's tool prints; none but an empty one where runit says that Corosync does not run."""
     ring = membership.parse_ring(text, numbers)
     return ring if ring.members or service.startswith(("down:", "finish:")) else None

@@ -15,7 +15,7 @@ from labctl.cluster.connections import Cluster
 from labctl.cluster.proof import Proof
 from labctl.cluster.restarts import restarts
 from labctl.cluster.views import UNKNOWN, NodeView, SiteState, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import UsageError
@@ -65,7 +65,7 @@ def view(engine: Engine, running: Running, container: Container) -> NodeView:
         container.node,
         container.state,
         container.address,
-        answers.ring or Ring(),
+        answers.ring or Membership(),
         answers.members or (),
         answers.version,
         answers.uptime_s,

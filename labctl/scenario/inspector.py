@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import LAB_CONTEXT, Cluster
 from labctl.cluster.node_tools import ToolAnswers, ask_tools
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.faults.model import SIP
 from labctl.history.events import Looked
@@ -77,7 +77,7 @@ class Inspector:
     def _ask(self, node: str) -> ToolAnswers:
         return ask_tools(self._engine, self._running, node, LAB_CONTEXT)
 
-    def _ring(self, node: str, ring: Ring) -> tuple[str, ...]:
+    def _ring(self, node: str, ring: Membership) -> tuple[str, ...]:
         """Who is in a node's ring; where there are none, who hears it by the faults in force."""
         if self._running.lab.rings:
             return self._rings.names(ring.members)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import Cluster
 from labctl.cluster.views import StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.commands import Output
 from labctl.engine.observation import Network, Observation
@@ -104,8 +104,8 @@ class FakeCluster:
     def set_device(self, node: str, device: str, state: str) -> str:
         return self.connection(node).send("Setvar", Device=device, State=state)
 
-    def known_ring(self, node: str) -> Ring:
-        return Ring(True, self.rings[node])
+    def known_ring(self, node: str) -> Membership:
+        return Membership(True, self.rings[node])
 
     def states(self, nodes: tuple[str, ...]) -> list[StateRow]:
         self.on_look()

@@ -12,7 +12,7 @@ import pytest
 from labctl.cluster import status
 from labctl.cluster.node_tools import ASKED_TIMES, ToolAnswers, ask_tools
 from labctl.cluster.restarts import looping
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from tests.unit.fake_nodes import FakeLab
 from tests.unit.test_captures import capture
@@ -43,7 +43,7 @@ def printed(
     return (ring, members or lab.members(lab.nodes), hints, VERSION, UPTIME, ring if last is None else last, service)
 
 
-WHOLE = ToolAnswers(Ring(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
+WHOLE = ToolAnswers(Membership(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
 
 
 def test_a_node_that_answers_is_asked_once() -> None:
@@ -75,7 +75,7 @@ def test_what_is_never_answered_is_unknown_and_never_empty() -> None:
 def test_a_corosync_that_does_not_run_has_an_empty_ring() -> None:
     gone = "Cannot initialize QUORUM service\n"
     answers, asked = look(printed(ring=gone, last=gone, members="Failed to initialize CPG iterator: 9", service=DOWN))
-    assert (answers.ring, answers.members, asked) == (Ring(), (), 1)
+    assert (answers.ring, answers.members, asked) == (Membership(), (), 1)
 
 
 def test_a_module_that_is_not_loaded_sees_nobody() -> None:
@@ -100,7 +100,7 @@ def test_the_loopback_address_in_a_ring_is_the_node_itself() -> None:
     ring = "runtime.totem.pg.mrp.srp.members.16777343.status=joined"
     module = "=== ==> ID: 0x100007f\n=== ==> Address: 127.0.0.1\n=== ==> Member: Yes\n"
     answers, _ = look(printed(ring=ring, members=module), stack="1.8")
-    assert (answers.ring, answers.members) == (Ring(True, (1,)), ("1",))
+    assert (answers.ring, answers.members) == (Membership(True, (1,)), ("1",))
 
 
 # ps

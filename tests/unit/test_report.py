@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labctl import errors
 from labctl.cluster.views import UNKNOWN, Crossing, NodeView, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.errors import InvalidFile, LabctlError, Problem
 from labctl.report import formats
 
@@ -40,7 +40,7 @@ def test_a_duration_is_never_empty_nor_long(seconds: int) -> None:
 
 
 def test_json_holds_every_fact() -> None:
-    view = NodeView("n1", "running", ring=Ring(True, (1, 2), "1.9"))
+    view = NodeView("n1", "running", ring=Membership(True, (1, 2), "1.9"))
     assert json.loads(formats.as_json({"nodes": [view]}))["nodes"][0]["ring"]["members"] == [1, 2]
 
 
