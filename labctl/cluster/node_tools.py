@@ -22,6 +22,7 @@ TOOL_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
 _SEPARATOR = "@@"
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
+_NO_COMMAND = "No such command"
 _NO_ASTERISK = "Unable to connect to remote asterisk"
 
 
@@ -56,7 +57,7 @@ def ring_numbers_on(running: Running, node: str) -> dict[int, int]:
 
 
 def ask_tools(engine: Engine, running: Running, node: str, context: str = "") -> ToolAnswers:
-    """What a node's tools print of its ring, its module's members, its hints in `context`, and Asterisk itself.
+    """What a node's tools answer of its ring and its module, and of its hints in `context`, or else its version.
 
     A tool that printed nothing is asked again, and so is every tool where the ring changed while they answered: the
     answers are of one moment. What is still amiss after ASKED_TIMES is unknown.
@@ -81,8 +82,8 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
         _bounded(stack.ring_command) if rings else ":",
         "; ".join(_asterisk(command) for command in members) if rings else ":",
         _asterisk(output.HINTS_COMMAND) if context else ":",
-        _asterisk("core show version"),
-        _asterisk("core show uptime"),
+        ":" if context else _asterisk("core show version"),
+        ":" if context else _asterisk("core show uptime"),
         _bounded(stack.ring_command) if rings else ":",
         "sv status /etc/service/corosync",
     ]
@@ -94,7 +95,7 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     before, after = (_ring(text, service, numbers) if rings else Membership() for text in (first, last))
     answers = ToolAnswers(
         before,
-        _members(module, numbers) if rings else (),
+        _members(module, len(members), numbers) if rings else (),
         _hints(hints, context) if context else None,
         output.parse_version(version),
         output.parse_uptime(uptime),
@@ -116,8 +117,13 @@ def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | N
     return ring if ring.members or service.startswith(("down:", "finish:")) else None
 
 
-def _members(text: str, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
-    if not text.strip() or _NO_ASTERISK in text:
+def _members(text: str, commands: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
+    """Whom the module sees, by what its commands printed: nobody where none of them is known, for it is not loaded."""
+    if _NO_ASTERISK in text:
+        return None
+    lines = [line for line in text.splitlines() if line.strip()]
+    answered = [line for line in lines if not line.startswith(_NO_COMMAND)]
+    if not answered and len(lines) < commands:
         return None
     return numbered(output.parse_members(text), numbers)
 

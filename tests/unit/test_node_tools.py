@@ -83,6 +83,15 @@ def test_a_module_that_is_not_loaded_sees_nobody() -> None:
     assert (answers.members, asked) == ((), 1)
 
 
+def test_a_module_that_knows_its_command_and_prints_nothing_does_not_answer() -> None:
+    """As res_ais that lost its Corosync, and spins; the other command is that of another version."""
+    silent = printed(members="\nNo such command 'ais show clm members' (type 'core show help ais show')")
+    answers, asked = look(*[silent] * ASKED_TIMES, stack="1.8")
+    assert (answers.members, asked) == (None, ASKED_TIMES)
+    neither = silent[1].replace("show clm", "clm show") + silent[1]
+    assert look(printed(members=neither), stack="1.8")[0].members == ()
+
+
 def test_a_look_in_which_the_ring_changed_is_taken_again() -> None:
     other = re.sub("Ring ID: .*", "Ring ID:          1.99", RING)
     assert look(printed(last=other), printed()) == (WHOLE, 2)
