@@ -59,6 +59,8 @@ def view(engine: Engine, running: Running, container: Container) -> NodeView:
         remarks.append("Corosync does not answer, or its ring changes from one moment to the next")
     if answers.members is None and running.lab.share:
         remarks.append(f"{running.stack.cluster_module} does not answer")
+    if answers.ring and answers.ring.members and answers.members == () and running.lab.share:
+        remarks.append(f"{running.stack.cluster_module} sees nobody, not even its own node; labctl up mends that")
     if not answers.version:
         remarks.append("Asterisk does not answer")
     return NodeView(

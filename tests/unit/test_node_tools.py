@@ -130,6 +130,16 @@ def test_ps_says_which_tool_does_not_answer() -> None:
     )
 
 
+def test_ps_says_that_a_module_is_in_no_group_though_its_node_is_in_a_ring() -> None:
+    lab = FakeLab()
+    lost = printed(members="Failed to initialize CPG iterator: 9")
+    assert ps_row(lab, "n1", *lost) == ("res_corosync sees nobody, not even its own node; labctl up mends that",)
+    gone = printed(
+        ring="Cannot initialize QUORUM service", members="Failed to initialize CPG iterator: 9", service=DOWN
+    )
+    assert ps_row(lab, "n1", *gone) == ()
+
+
 def test_ps_says_when_its_view_may_be_old() -> None:
     lab = FakeLab()
     lab.states["n3"] = "exited"
@@ -153,6 +163,7 @@ def test_ps_says_that_a_daemon_restarts_in_a_loop() -> None:
             "NOTICE[9]: loader.c:2568 load_modules: 45 modules will be loaded.\n" * 4,
             ("Asterisk started 4 times in a minute",),
         ),
+        ("[MAIN  ] Corosync Cluster Engine exiting normally\n" * 5, ()),
         ("", ()),
     ],
 )
