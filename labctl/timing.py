@@ -51,7 +51,7 @@ class Patience:
 
     def stretch(self, timeout_s: float) -> float:
         """A bound as it is now."""
-        return timeout_s * self._factor
+        return round(timeout_s * self._factor, 1) if self._factor > 1 else timeout_s
 
     def deadline(self, timeout_s: float) -> Deadline:
         """A deadline by a bound as it is now."""

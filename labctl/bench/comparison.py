@@ -143,7 +143,7 @@ def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> 
 def outcome(result: Result) -> Cell:
     """What a run came to in a word, whatever was expected of it; and `!` where that was something else."""
     if result.lab_error:
-        return Cell("error !", result.lab_error.splitlines()[0])
+        return Cell("error !", result.lab_error_line)
     broken = [judged for judged in result.judged if judged.verdict.outcome in ("failed", "unknown")]
     mark = "" if result.standing in ("passed", "known", "nothing") else " !"
     if not broken:

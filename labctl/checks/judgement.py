@@ -75,6 +75,12 @@ class Result:
     earlier: tuple[Attempt, ...] = ()
 
     @property
+    def lab_error_line(self) -> str:
+        """What was the matter with the lab, and the first reason for it, in a line."""
+        reasons = [line.strip() for line in self.lab_error.splitlines() if line.strip()]
+        return ": ".join(reasons[:2])
+
+    @property
     def standing(self) -> RunStanding:
         """The worst of its checks; that it had no lab to the end goes before all but a failure."""
         standings = {judged.standing for judged in self.judged}

@@ -63,8 +63,8 @@ def command_line() -> None:
     Every option can be set in the environment too: LABCTL_COMMAND_OPTION, such as LABCTL_UP_TIMEOUT=2m;
     --name and --timeout for every command at once: LABCTL_NAME, LABCTL_TIMEOUT.
 
-    Exit codes: 0 passed, 1 the lab failed a check or a wait, 2 usage or lab file, 3 a bug in labctl,
-    4 Docker or this machine, 5 nothing could be judged, 130 interrupted.
+    Exit codes: 0 passed, 1 the lab failed a check or a wait, or did not come up, 2 usage, a file or a patch,
+    3 a bug in labctl, 4 Docker or this machine, 5 something could not be judged, 130 interrupted.
     """
 
 

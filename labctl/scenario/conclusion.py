@@ -81,5 +81,5 @@ def attempt(result: Result) -> Attempt:
     findings = [
         finding.text for each in result.judged if each.standing == "unknown" for finding in each.verdict.findings
     ]
-    why = (result.lab_error or next(iter(findings), result.error) or "nothing was judged").splitlines()[0]
+    why = (result.lab_error_line or next(iter(findings), result.error) or "nothing was judged").splitlines()[0]
     return Attempt(result.standing, why, result.seconds, result.folder)

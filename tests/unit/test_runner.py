@@ -150,7 +150,7 @@ def test_an_error_of_a_lab_is_told_to_people_and_to_ci(run_all: Callable[..., li
     results = run_all(Labs(up={"lab-second": AWAY}))
     text = junit.render(results)
     assert '<testsuite name="second" tests="1" failures="0" errors="1" skipped="0"' in text
-    assert '<error message="not ready after 60 s">' in text
+    assert '<error message="not ready after 60 s: n2: its ring has 2 of 3 members">' in text
     assert verdict_tables.findings(results[1])[:2] == ["lab: error", "  not ready after 60 s"]
     assert str([*verdict_tables.overview(results).columns[2].cells][1]) == "error"
 
