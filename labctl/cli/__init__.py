@@ -18,6 +18,7 @@ import click
 
 from labctl import __version__
 from labctl.cli import compare, faults, inspect, lifecycle, scenarios, tools
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
 from labctl.errors import LabctlError
 
@@ -38,7 +39,7 @@ def _read_or_not() -> Iterator[None]:
         raise click.exceptions.Exit(0) from None
 
 
-class Group(click.Group):
+class Group(WholeHelpGroup):
     """All commands; none fails because its output is not read to the end."""
 
     def make_context(

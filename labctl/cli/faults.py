@@ -11,6 +11,7 @@ import click
 
 from labctl.cli import terminal
 from labctl.cli.completion import complete_fault, complete_node
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, gathered, name_option, output_option, together
 from labctl.errors import UsageError
@@ -25,7 +26,7 @@ only_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=WholeHelpGroup)
 def fault() -> None:
     """Make something go wrong in a lab that is up. labctl heal undoes it, labctl ps shows it.
 

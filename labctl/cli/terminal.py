@@ -74,7 +74,9 @@ def progress(quiet: bool) -> Progress:
         return Lines()
     from labctl.report.live_progress import Live
 
-    return Live(console(stderr=True))
+    live = Live(console(stderr=True))
+    click.get_current_context().call_on_close(live.close)
+    return live
 
 
 def is_typed(option: str) -> bool:
