@@ -25,6 +25,7 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {each["scenario"]: each for each in run("--all", tmp_path_factory.mktemp("runs")).data}
 
 
+@pytest.mark.xdist_group("scenarios")
 @pytest.mark.parametrize("scenario", shipped_scenarios())
 def test_shipped_scenario_ends_as_it_says(scenario: str, every: dict[str, dict[str, Any]]) -> None:
     result = every[scenario]
