@@ -23,7 +23,7 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, progress, say, show, tables
+from labctl.cli.terminal import connect, console, progress, say, show, tables, width
 from labctl.errors import LabError, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     if output == "json":
         click.echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
-        show(tables().state(rows, [node.name for node in running.lab.nodes]))
+        show(tables().state(rows, [node.name for node in running.lab.nodes], width()))
 
 
 def _watch(engine: Engine, running: Running, output: str) -> None:

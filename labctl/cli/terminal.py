@@ -113,6 +113,12 @@ def show(renderable: Any) -> None:
     click.echo(drawn.get(), nl=False, color=True)
 
 
+def width() -> int | None:
+    """How many columns people have; None where output is no terminal, and nothing needs to fit."""
+    people = console()
+    return people.width if people.is_terminal else None
+
+
 def say(text: str) -> None:
     """A message for people, on stderr: stdout is for data. Nothing ends because nobody reads it."""
     with suppress(BrokenPipeError):
