@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import statistics
 import threading
 import time
@@ -93,6 +94,12 @@ class Signal:
         """Return when more has happened than `seen`, or the deadline passes; which it was."""
         with self._condition:
             return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
+
+
+def utc(monotonic_s: float) -> str:
+    """A time of the monotonic clock as UTC, to the millisecond (ISO 8601), by what the system's clock says now."""
+    ago = datetime.timedelta(seconds=time.monotonic() - monotonic_s)
+    return (datetime.datetime.now(datetime.UTC) - ago).isoformat(timespec="milliseconds")
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from labctl.cli.options import (
 )
 from labctl.cli.terminal import connect, console, progress, say, show, tables, width
 from labctl.errors import LabError, UsageError
+from labctl.timing import utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -120,12 +122,12 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
             line = screen.told(node, extension, state, at_s)
-        tell(line, {"node": node, "extension": extension, "state": state, "at_s": at_s})
+        tell(line, {"utc": utc(at_s), "node": node, "extension": extension, "state": state, "at_s": at_s})
 
     def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
             line = screen.came(node, says)
-        tell(line, {"node": node, "there": says is not None})
+        tell(line, {"utc": utc(time.monotonic()), "node": node, "there": says is not None})
 
     def draw() -> RenderableType:
         with lock:

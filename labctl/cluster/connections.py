@@ -241,13 +241,12 @@ class Cluster:
         return seen.get(node) != "running"
 
     def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
-        """An error that says which node lacks what, and shows the last lines of that node's log."""
-        lines = [message]
-        for node, lacks in missing.items():
-            lines += [f"  {node}: {', '.join(lacks)}"]
-            if node in self._containers:
-                tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL)
-                lines += [f"    {line}" for line in tail.splitlines()]
+        """An error that says which node lacks what, and after all of that shows the last lines of each one's log."""
+        lines = [message, *(f"  {node}: {', '.join(lacks)}" for node, lacks in missing.items())]
+        for node in missing:
+            tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL) if node in self._containers else ""
+            if tail:
+                lines += [f"  the last that {node} logged:", *(f"    {line}" for line in tail.splitlines())]
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
 
     # What the nodes say
