@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from labctl.checks import rules
+from labctl.checks import registry
 from labctl.checks.finding import Limits, Verdict
-from labctl.checks.rules import CHECKS
+from labctl.checks.registry import CHECKS
 from labctl.cluster import lifecycle as labs
 from labctl.engine import client as engines
 from labctl.errors import LabError, NotReady
@@ -150,7 +150,7 @@ class AsteriskCluster(Stage):
         ended = {event.call for event in self.journal.events if isinstance(event, Ended)}
         # What still goes on has time left: neither the run nor its calls are lost for want of an end.
         so_far = [each for each in self.journal.events if not isinstance(each, Called) or each.call in ended]
-        judged = rules.judge([*so_far, Over(self.journal.now_s())], Limits(delay_ms=delay_ms))
+        judged = registry.judge([*so_far, Over(self.journal.now_s())], Limits(delay_ms=delay_ms))
         return tuple(verdict for verdict in judged if verdict.check in (wanted or CHECKS))
 
     def must_hold(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> None:

@@ -23,7 +23,6 @@ from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import run_folder
 from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
-from labctl.scenario.disturbances import told_by_logs
 from labctl.scenario.live_lab import Stage
 from labctl.scenario.reader import Scenario
 from labctl.scenario.starvation import StarvationWatch
@@ -77,8 +76,6 @@ def run(
                 journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
                 raise
             finally:
-                for disturbance in tuple(told_by_logs(events)):
-                    journal.write(disturbance)
                 journal.close()
                 run_folder.save_lab(engine, running.lab, folder)
     except LabctlError as error:

@@ -1,8 +1,8 @@
 """Watches whether the machine keeps a lab from its work: a disturbance is no fault of the cluster.
 
-Witnesses are labctl's own thread that comes too late, and cgroups of nodes that were throttled; what Corosync logs of
-itself is in disturbances.py. How busy the machine is (/proc/pressure/cpu) makes nothing a disturbance, since a busy
-machine may well serve everybody in time; patience grows with it.
+Witnesses are labctl's own thread that comes too late, and cgroups of nodes that were throttled. What Corosync logs of
+itself is judged from the history (checks/disturbance.py). How busy the machine is (/proc/pressure/cpu) makes nothing a
+disturbance, since a busy machine may well serve everybody in time; patience grows with it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labctl.history.events import Back, Began, Did, Disturbed, Event, Fault, Gone, Healed, Line
+from labctl.checks.disturbance import tells
+from labctl.history.events import Disturbed
 from labctl.history.journal import Journal
-from labctl.scenario.disturbances import tells, told_by_logs
 from labctl.scenario.starvation import StarvationWatch, average_pressure, pressure_s, throttled_s
 from labctl.timing import Patience, Signal
 
@@ -19,12 +19,6 @@ SCHEDULED = (
 OLD_SCHEDULED = "warning [MAIN  ] Corosync main process was not scheduled for 900.5 ms (threshold is 800.0000 ms)."
 PAUSED = "[TOTEM ] Process pause detected for 4798 ms, flushing membership messages."
 NO_TOKEN = "warning [TOTEM ] Token has not been received in 750 ms "
-BEGAN = Began(0.0, "s", "lab", "22", ("n1", "n2"), {})
-
-
-def told(*events: Event) -> list[tuple[str, float, float]]:
-    """Which node was disturbed, since when and until when."""
-    return [(each.node, round(each.at_s, 1), each.until_s) for each in told_by_logs((BEGAN, *events))]
 
 
 @pytest.mark.parametrize("text", [SCHEDULED, OLD_SCHEDULED, PAUSED, NO_TOKEN])
@@ -35,46 +29,6 @@ def test_corosyncs_own_words_bear_witness(text: str) -> None:
 @pytest.mark.parametrize("text", ["A new membership (1.2c) was formed.", "Retransmit List: 1f", "token: 1000 ms"])
 def test_other_lines_do_not(text: str) -> None:
     assert not tells(text)
-    assert told(Line(5.0, "n1", text)) == []
-
-
-def test_what_happened_lies_before_the_line() -> None:
-    assert told(Line(9.0, "n1", SCHEDULED)) == [("n1", 5.8, 9.0)]
-    assert told(Line(2.0, "n2", PAUSED)) == [("n2", 0.0, 2.0)]
-    assert told(Line(9.0, "n1", NO_TOKEN)) == [("n1", 8.2, 9.0)]
-
-
-PAUSE: list[Event] = [Fault(4.0, "stop", "pause n1", ("n1",)), Did(4.1, 1, "pause n1", 3.5), Healed(8.0, "stop")]
-
-
-def test_a_process_that_was_paused_on_purpose_bears_no_witness() -> None:
-    assert told(*PAUSE, Line(8.1, "n1", SCHEDULED)) == []
-    assert told(*PAUSE, Line(8.1, "n2", SCHEDULED)) != []
-    assert told(*PAUSE, Line(30.0, "n1", SCHEDULED)) != []
-
-
-CUT: list[Event] = [
-    Fault(4.0, "split", "partition n1 | n2", ("n1",)),
-    Did(4.1, 1, "partition", 3.5),
-    Healed(8.0, "split"),
-]
-
-
-def test_a_ring_that_was_cut_has_no_token() -> None:
-    assert told(*CUT, Line(3.8, "n2", NO_TOKEN)) == []
-    assert told(*CUT, Line(12.0, "n2", NO_TOKEN)) == []
-    assert told(*CUT, Line(2.0, "n2", NO_TOKEN)) != []
-    assert told(*CUT, Line(30.0, "n2", NO_TOKEN)) != []
-
-
-def test_a_cut_is_no_reason_for_a_process_to_stand_still() -> None:
-    assert told(*CUT, Line(7.0, "n1", SCHEDULED)) == [("n1", 3.8, 7.0)]
-
-
-def test_a_node_that_went_takes_the_token_with_it_until_it_is_back() -> None:
-    went: list[Event] = [Gone(4.0, "n1", "kill"), Did(4.1, 1, "kill n1", 3.5)]
-    assert told(*went, Line(40.0, "n2", NO_TOKEN)) == []
-    assert told(*went, Back(6.0, "n1"), Line(40.0, "n2", NO_TOKEN)) != []
 
 
 # What labctl sees by itself
