@@ -224,13 +224,13 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
 
 def _show_steps(output: str) -> None:
     from labctl.report import formats
-    from labctl.scenario.step_arguments import VERBS
+    from labctl.scenario.steps import STEPS
 
     if output == "json":
-        rows = [{"step": name, "takes": verb.takes, "about": verb.about} for name, verb in VERBS.items()]
+        rows = [{"step": name, "takes": verb.takes, "about": verb.about} for name, verb in STEPS.items()]
         click.echo(formats.as_json(rows))
         return
-    shown = [(name, verb.takes, verb.about) for name, verb in VERBS.items()]
+    shown = [(name, verb.takes, verb.about) for name, verb in STEPS.items()]
     terminal.show(terminal.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labctl.checks import judgement, registry
+from labctl.checks.course import UNKNOWN
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Attempt, Result, Terms
 from labctl.errors import LabctlError
@@ -15,8 +16,6 @@ from labctl.scenario import run_folder
 from labctl.scenario.reader import Scenario
 
 COURSE = "course"
-UNKNOWN = "unknown: "
-"""How the error of a run begins that says nothing against the cluster."""
 
 
 def terms_of(scenario: Scenario) -> Terms:

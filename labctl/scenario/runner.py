@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labctl.blueprint.running_lab import Running
+from labctl.checks.course import UNKNOWN
 from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
 from labctl.engine.client import Engine
@@ -22,8 +23,9 @@ from labctl.lock import locked
 from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import run_folder
-from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.assembly import live_lab
+from labctl.scenario.conclusion import attempt, conclude, terms_of
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
 from labctl.scenario.starvation import StarvationWatch
 from labctl.timing import PATIENCE
@@ -51,7 +53,7 @@ def run(
     scenario: Scenario,
     how: RunOptions,
     progress: Progress,
-    act: Callable[[Stage], None] | None = None,
+    act: Callable[[LiveLab], None] | None = None,
 ) -> Result:
     """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
 
@@ -70,10 +72,11 @@ def run(
             events = journal.events
             try:
                 watch.tell(journal, {node.node: node.id for node in running.seen.containers if node.role == ROLE_NODE})
-                stage = Stage(engine, running, journal, progress)
+                stage = live_lab(engine, running, journal, progress)
                 perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
             except LabctlError as error:
-                journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
+                if not any(isinstance(event, Over) for event in events):
+                    journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
                 raise
             finally:
                 journal.close()
@@ -153,7 +156,7 @@ def fresh_lab(
             labs.down(engine, lab.name, Silent())
 
 
-def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[Stage], None]) -> None:
+def perform(stage: LiveLab, scenario: Scenario, seed: int | None, act: Callable[[LiveLab], None]) -> None:
     """Do it all, and undo what is in force. What goes wrong on the lab is in the journal, not raised.
 
     Raises HostError where the engine is gone so that nothing could be undone.
@@ -172,7 +175,7 @@ def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[S
             stage.close(error)
 
 
-def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
+def do_steps(stage: LiveLab, scenario: Scenario, how: RunOptions) -> None:
     """Every step of the scenario; at the end the lab is settled, and looked at."""
     for planned in scenario.steps:
         if how.stop.is_set():
@@ -182,7 +185,7 @@ def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
         stage.settle()
 
 
-def _require(stage: Stage, abilities: Sequence[str]) -> None:
+def _require(stage: LiveLab, abilities: Sequence[str]) -> None:
     """Raise HostError for what a scenario wants and this kernel cannot do."""
     lacking = sorted(set(abilities) - stage.abilities) if abilities else []
     if lacking:

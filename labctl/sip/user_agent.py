@@ -143,6 +143,33 @@ class UserAgent(Transcript):
             raise LabError(f"{self}: no call came in")
         self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._order_numbers), order))
 
+    def answer(self, deadline: Deadline) -> None:
+        """Have it answer the call that rings there, whoever dialled; it talks when this returns.
+
+        Raises LabError if none rings by the deadline, or the call is over before it is answered.
+        """
+        self.wait_for(lambda: self.call_state in (transcript.RINGING, transcript.TALKING), "a call", deadline)
+        if self.call_state == transcript.RINGING:
+            self.nudge_call()
+        self.wait_for(lambda: self.talking or bool(self.call_end), "an answer", deadline)
+        if not self.talking:
+            raise LabError(f"{self}: the call is over: {self.call_end}")
+
+    def hang_up(self, deadline: Deadline) -> None:
+        """Have it end its call: hang up, give up where it calls, refuse where it rings. Its node knows on return.
+
+        Raises LabError if it is in no call, or its node does not answer by the deadline.
+        """
+        state = self.call_state
+        if state in ("", transcript.OVER):
+            raise LabError(f"{self} is in no call")
+        if self.received("INVITE"):
+            self.nudge_call(sipp.REJECT if state == transcript.RINGING else "")
+            self.wait_for(lambda: bool(self.call_end), "the end of its call", deadline)
+        else:
+            self.nudge()
+            self.finish(deadline)
+
     def reject_call(self) -> None:
         """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""
         self.nudge_call(sipp.REJECT)
@@ -157,7 +184,9 @@ class UserAgent(Transcript):
 
     def _offer(self, direction: str) -> None:
         deadline = Deadline(ANSWER_TIMEOUT_S)
-        self.wait_for(lambda: self.talking, f"{direction}: a call that goes on", deadline)
+        self.wait_for(lambda: self.talking or bool(self.call_end), f"{direction}: a call that goes on", deadline)
+        if not self.talking:
+            raise LabError(f"{self}: {direction}: the call is over: {self.call_end}")
         before = len(self.answers("INVITE"))
         self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), direction))
         self.wait_for(lambda: len(self.answers("INVITE")) > before, f"{direction}: an answer", deadline)

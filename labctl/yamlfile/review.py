@@ -83,6 +83,10 @@ class Review:
             for path in self._doubtful
         )
 
+    def is_doubtful(self, path: Path) -> bool:
+        """Whether the value at a path, or what is around it, is in doubt."""
+        return any(path[:end] in self._doubtful for end in range(len(path) + 1))
+
     def each_once(self, *pattern: str) -> None:
         """Note every text at a path like `pattern` that stood there before."""
         seen: set[str] = set()

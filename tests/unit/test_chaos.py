@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labctl.lab import Lab
 from labctl.scenario.random_steps import Chaos, Move
-from labctl.scenario.step_arguments import VERBS
+from labctl.scenario.steps import STEPS
 from tests.unit.labs import lab
 
 LAB = lab("name: lab\nnodes: 4\nphones: 5\ndevices: [one, two]\n")
@@ -75,7 +75,7 @@ def test_in_time_every_kind_of_move_is_made() -> None:
 def test_every_step_is_a_verb_with_arguments_that_it_takes(seed: int, gone: set[str], in_force: list[str]) -> None:
     made = steps(seed, gone=gone, in_force=in_force)
     for verb, arguments in made:
-        said = VERBS[verb].arguments.model_validate(arguments).model_dump(exclude_unset=True, mode="json")
+        said = STEPS[verb].arguments.model_validate(arguments).model_dump(exclude_unset=True, mode="json")
         assert said == arguments
 
 

@@ -11,7 +11,7 @@ import pytest
 import labctl
 from labctl.cli import command_line
 from labctl.scenario.entries import CHECKS
-from labctl.scenario.step_arguments import VERBS
+from labctl.scenario.steps import STEPS
 
 README = (Path(labctl.__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -24,7 +24,7 @@ def part(begin: str, end: str) -> str:
 
 def test_steps_are_all_named() -> None:
     steps = part("\nSteps: ", "`labctl scenarios --steps`")
-    assert sorted(re.findall(r"`(\w+)`", steps)) == sorted(VERBS)
+    assert sorted(re.findall(r"`(\w+)`", steps)) == sorted(STEPS)
 
 
 def test_checks_are_all_in_the_table() -> None:
@@ -37,7 +37,7 @@ def test_faults_are_all_shown() -> None:
     faults = command_line.commands["fault"]
     assert isinstance(faults, click.Group)
     shown = set(re.findall(r"^labctl fault ([\w-]+)", part("\n## Faults\n", "\n## "), re.M))
-    assert shown == set(faults.commands)
+    assert shown == set(faults.list_commands(click.Context(faults)))
 
 
 @pytest.mark.parametrize("command", command_line.commands)

@@ -121,7 +121,7 @@ def run_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., li
 
     def run(labs: Labs, engine: FakeEngine | None = None, **options: Any) -> list[Result]:
         monkeypatch.setattr(runner, "labs", labs)
-        monkeypatch.setattr(runner, "Stage", FakeStage)
+        monkeypatch.setattr(runner, "live_lab", FakeStage)
         how = RunOptions(tmp_path, 60.0, **options)
         fake = cast(Engine, engine or FakeEngine())
         return [*runner.run_many(fake, SCENARIOS, how, 1, lambda _: Silent())]
