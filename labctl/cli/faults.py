@@ -58,12 +58,12 @@ def fault() -> None:
 def _command(kind: type[Fault]) -> click.Command:
     """`labctl fault KIND …`: the arguments of the fault, the lab, and for how long."""
 
-    def run(name: str | None, **given: Any) -> None:
-        duration_s = given.pop("for", None)
+    def run(name: str | None, **values: Any) -> None:
+        duration_s = values.pop("for", None)
         arguments = {
-            field: given[_destination(field)]
+            field: values[_destination(field)]
             for field in kind.model_fields
-            if given[_destination(field)] not in (None, ())
+            if values[_destination(field)] not in (None, ())
         }
         _put_in_force(Which(name), lambda nodes: kind.from_command_line(arguments, nodes), duration_s)
 
@@ -113,7 +113,7 @@ def _parameter(name: str, field: FieldInfo, kind: type[Fault]) -> click.Paramete
 def _words(field: FieldInfo) -> list[str]:
     """The words of which the argument is one; none if it is of another type."""
     types = (field.annotation, *get_args(field.annotation))
-    return [word for each in types if get_origin(each) is Literal for word in get_args(each)]
+    return [word for part in types if get_origin(part) is Literal for word in get_args(part)]
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -173,7 +173,14 @@ def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
         raise UsageError("--all and one fault or lab do not go together", "leave one of them out")
     engine = terminal.connect()
     labs = lifecycle.names(engine) if every else [Which(name).load(engine).lab.name]
-    healings = {lab: injector.heal(engine, lab, fault) for lab in labs}
+    healings: dict[str, Healing] = {}
+    for lab in labs:
+        try:
+            healings[lab] = injector.heal(engine, lab, fault)
+        except LabctlError as error:
+            if not every:
+                raise
+            healings[lab] = injector.Healing((), (), (error.message,))
     if output == "json":
         keys = ("name", "kind", "what", "nodes")
         rows = [
@@ -191,7 +198,7 @@ def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
 def _tell(lab: str, healing: Healing) -> None:
     for record in healing.healed:
         terminal.say(f"{lab}: healed {record.name}: {record.what}")
-    if not healing.healed and not healing.left:
+    if not healing.healed and not healing.left and not healing.errors:
         terminal.say(f"{lab}: no fault was in force")
 
 

@@ -84,6 +84,11 @@ def restart(engine: Engine, lab: str, node: str, daemon: str) -> None:
     _run(engine, lab, node, restart_script(daemon))
 
 
+def renew(engine: Engine, lab: str, fault: PreparedFault, node: str) -> None:
+    """Put a fault in force again on one node, which lost it as its container was started anew. Raises LabctlError."""
+    _run(engine, lab, node, fault.scripts[node])
+
+
 def undo(engine: Engine, lab: str, fault: PreparedFault) -> None:
     """Undo a fault, on all its nodes side by side. A container that has ended has nothing to undo but that.
 
@@ -111,17 +116,28 @@ def revive(engine: Engine, container: Container) -> bool:
 
 
 def in_force(engine: Engine, lab: str) -> tuple[Record, ...]:
-    """The faults in force in a lab, as its nodes remember them and as their containers show."""
+    """The faults in force in a lab, as its nodes remember them and as their containers show. Raises LabctlError."""
+    remembered, errors = _remembered(engine, lab)
+    if errors:
+        raise _one(errors)
+    return remembered
+
+
+def _remembered(engine: Engine, lab: str) -> tuple[tuple[Record, ...], list[LabctlError]]:
+    """The faults in force, and what went wrong with nodes that could not be asked."""
     nodes = _nodes(engine, lab).values()
     by_name: dict[str, Record] = {}
     for container in nodes:
         if kind := _STATES.get(container.state):
             name = f"{kind}-{container.node}"
             by_name[name] = Record(name, kind, f"{container.node} {container.state}", (container.node,))
-    running = [container for container in nodes if container.state == "running"]
-    for text in _of_all(lambda container: engine.run(container.id, ["sh", "-c", records.SHOW]).text, running):
-        by_name |= {record.name: record for record in records.parse_records(text)}
-    return tuple(by_name.values())
+
+    def ask(container: Container) -> None:
+        text = engine.run(container.id, ["sh", "-c", records.SHOW]).text
+        by_name.update((record.name, record) for record in records.parse_records(text))
+
+    errors = _together(partial(ask, container) for container in nodes if container.state == "running")
+    return tuple(by_name.values()), errors
 
 
 def names_on_nodes(fault: PreparedFault) -> tuple[str, ...]:
@@ -138,10 +154,11 @@ def heal(engine: Engine, lab: str, name: str | None = None) -> Healing:
 
     A fault that could not be undone on every node stays in force. Raises UsageError for a name that no fault has.
     """
-    before = in_force(engine, lab)
+    before, errors = _remembered(engine, lab)
     if name is not None and name not in [record.name for record in before]:
-        names = ", ".join(record.name for record in before) or "none"
-        raise UsageError(f"no fault `{name}` is in force in {lab}", f"these are: {names}")
+        if errors:
+            raise _one(errors)
+        raise UsageError(f"no fault `{name}` is in force in {lab}", _known(before))
     nodes = _nodes(engine, lab)
     jobs: list[Callable[[], object]] = []
     if name is None:
@@ -151,21 +168,30 @@ def heal(engine: Engine, lab: str, name: str | None = None) -> Healing:
             shown_by_container = record.kind in _STATES.values()
             do = _revive_as_healing if shown_by_container else _undo_on
             jobs += [partial(do, engine, nodes[node], record) for node in record.nodes if node in nodes]
-    errors = _together(jobs)
-    still = {record.name for record in in_force(engine, lab)}
+    errors += _together(jobs)
+    after, errors_after = _remembered(engine, lab)
+    still = {record.name for record in after}
     if name is not None and errors:
         still.add(name)
+    errors += errors_after
     chosen = [record for record in before if name in (None, record.name)]
     return Healing(
         tuple(record for record in chosen if record.name not in still),
         tuple(record for record in chosen if record.name in still),
-        tuple(error.message for error in errors),
+        tuple(dict.fromkeys(error.message for error in errors)),
     )
+
+
+def _known(in_force: Collection[Record]) -> str:
+    """Which faults are in force, and where there may be more."""
+    paused = [node for record in in_force if record.kind == _STATES["paused"] for node in record.nodes]
+    unseen = f"; what {', '.join(paused)} remembers shows once the pause is healed" if paused else ""
+    return f"these are: {', '.join(record.name for record in in_force) or 'none'}{unseen}"
 
 
 def _nodes(engine: Engine, lab: str) -> dict[str, Container]:
     """The containers of the lab's nodes, by node."""
-    return {each.node: each for each in engine.observe(lab).containers if each.role == ROLE_NODE}
+    return {node.node: node for node in engine.observe(lab).containers if node.role == ROLE_NODE}
 
 
 def _revive_as_healing(engine: Engine, container: Container, _record: Record) -> None:

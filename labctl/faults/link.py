@@ -127,6 +127,12 @@ class Impair(Fault):
         gone = f"! tc qdisc show dev {INTERFACE} | grep -e netem -e tbf"
         return {self.node: f"{packet_filter.stop_dropping(name)} || exit 1\n{qdisc}\n{gone}"}
 
+    def blocked(self, target: Target) -> Mapping[str, Pairs]:
+        """What loses all is a filter: of what the node sends, or of what it receives."""
+        way = 0 if self._by_netem(target) else 1
+        pairs = frozenset(pair for pair in target.pairs_of(self.node) if pair[way] == self.node)
+        return {self.traffic: pairs} if self.loss == 100 else {}
+
     def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
         """Loss on Totem or DUNDi alone is in no call's way."""
         return None if self.traffic in (EVERY, SIP) else ()

@@ -7,6 +7,7 @@ dropped on its way out (hook OUTPUT) does get one: sendto(2) fails with EPERM.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 
 from labctl.faults.model import DUNDI, EVERY, SIP, TOTEM
@@ -40,12 +41,12 @@ def drop(name: str, rules: Sequence[str], hook: str = INCOMING) -> str:
 
 def stop_dropping(name: str) -> str:
     """The script that takes the chain of a fault away, if it is there; it fails where the chain stays."""
-    chain = chain_of(name)
+    chain, line = shlex.quote(chain_of(name)), shlex.quote(f"-N {chain_of(name)}")
     return f"""{LOCK}
 for hook in {INCOMING} {OUTGOING}; do iptables $w -D $hook -j {chain}; done 2> /dev/null
 {{ iptables $w -F {chain}; iptables $w -X {chain}; }} 2> /dev/null
 rules=$(iptables $w -S) || exit 1
-! echo "$rules" | grep -Fx -e "-N {chain}" """
+! echo "$rules" | grep -Fx -e {line}"""
 
 
 def chain_of(name: str) -> str:

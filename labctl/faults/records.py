@@ -21,18 +21,18 @@ SHOW = f"cat {RECORDS}/* {RECORDS}/*/record.json 2> /dev/null"
 
 
 def parse_records(text: str) -> tuple[Record, ...]:
-    """The records that SHOW prints."""
-    entries = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
-    return tuple(
-        Record(
-            entry["name"],
-            entry["kind"],
-            entry["what"],
-            tuple(entry["nodes"]),
-            tuple(entry["holds"]) if "holds" in entry else _holds_of_0_1(entry["kind"], entry["nodes"]),
-        )
-        for entry in entries
-    )
+    """The records that SHOW prints; what is none, such as one that was cut off, is left out."""
+    return tuple(record for line in text.splitlines() if (record := _parse_record(line)))
+
+
+def _parse_record(line: str) -> Record | None:
+    try:
+        entry = json.loads(line)
+        name, kind, what, nodes = (entry[key] for key in ("name", "kind", "what", "nodes"))
+        holds = entry["holds"] if "holds" in entry else _holds_of_0_1(kind, nodes)
+        return Record(name, kind, what, tuple(nodes), tuple(holds))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def recorded(record: Record, script: str, undo: str) -> str:
@@ -67,14 +67,14 @@ _QDISC_GONE = f"""tc qdisc del dev {INTERFACE} root 2> /dev/null
 ! tc qdisc show dev {INTERFACE} | grep -e netem -e tbf"""
 
 UNDO_EVERY = f"""failed=0
-undo_all() {{
+undo_recorded() {{
     for record in {RECORDS}/*/; do
         [ -f "$record/undo" ] || continue
         if text=$(sh "$record/undo" 2>&1); then rm -rf "$record"
-        elif [ "$1" = last ]; then echo "$(basename "$record"): ${{text:-its undo script fails}}"; failed=1; fi
+        elif [ "${{1-}}" = last ]; then echo "$(basename "$record"): ${{text:-its undo script fails}}"; failed=1; fi
     done
 }}
-undo_all
+undo_recorded
 {LOCK}
 for hook in {INCOMING} {OUTGOING}; do
     for chain in $(iptables $w -S $hook | sed -n "s/^-A $hook -j \\({PREFIX}[^ ]*\\)$/\\1/p"); do
@@ -87,9 +87,9 @@ done
 {_QDISC_GONE} || failed=1
 ip link set {INTERFACE} up || failed=1
 {_SERVICES_UP}
-undo_all last
 ! iptables $w -S | grep -e '{PREFIX}' || failed=1
-[ $failed = 1 ] || rm -rf {RECORDS}
+[ $failed = 1 ] || for record in {RECORDS}/*; do [ ! -f "$record" ] || rm "$record"; done
+undo_recorded last
 exit $failed
 """
 """Undoes every fault on a node that runs: by its own script, then by a sweep for what nobody remembers, then, where its

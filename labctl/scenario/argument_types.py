@@ -61,7 +61,7 @@ Kind = Literal["phone", "node", "extension", "mailbox", "device", "number", "cal
 
 
 @dataclass(frozen=True)
-class Named:
+class NameOf:
     """Marks the name of a thing in the lab. `in_use`: a phone that is registered, or has called, by then."""
 
     kind: Kind
@@ -95,7 +95,7 @@ class Named:
         return self.kind == "callee" and bool(re.fullmatch(DIALED, name))
 
 
-_NODE = Named("node")
+_NODE = NameOf("node")
 
 
 def _is_node(mark: Any) -> bool:
@@ -120,18 +120,18 @@ def markers(annotation: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
 _LooksLikeNumber = WithJsonSchema({"type": ["string", "integer"]})
 """An editor reads `102` as a number; the reader of a scenario keeps it as text."""
 
-PhoneName = Annotated[Text, Named("phone")]
-PhoneInUse = Annotated[Text, Named("phone", in_use=True)]
+PhoneName = Annotated[Text, NameOf("phone")]
+PhoneInUse = Annotated[Text, NameOf("phone", in_use=True)]
 PhoneNames = Annotated[tuple[PhoneName, ...], Field(min_length=1), OrOne()]
 PhonesInUse = Annotated[tuple[PhoneInUse, ...], Field(min_length=1), OrOne()]
 NodeNames = Annotated[tuple[NodeName, ...], Field(min_length=1), OrOne()]
-Extension = Annotated[Text, _LooksLikeNumber, Named("extension")]
-Mailbox = Annotated[Text, _LooksLikeNumber, Named("mailbox")]
-Number = Annotated[Text, _LooksLikeNumber, Named("number")]
+Extension = Annotated[Text, _LooksLikeNumber, NameOf("extension")]
+Mailbox = Annotated[Text, _LooksLikeNumber, NameOf("mailbox")]
+Number = Annotated[Text, _LooksLikeNumber, NameOf("number")]
 Callee = Annotated[
-    Text, _LooksLikeNumber, Named("callee"), Field(description="A phone's name, or a number, or `*` and a number")
+    Text, _LooksLikeNumber, NameOf("callee"), Field(description="A phone's name, or a number, or `*` and a number")
 ]
-Device = Annotated[Text, Named("device"), Field(description="One of the lab's `devices`")]
+Device = Annotated[Text, NameOf("device"), Field(description="One of the lab's `devices`")]
 DeviceState = Annotated[str, StateWord(DEVICE_STATES)]
 ExtensionState = Annotated[str, StateWord(tuple(EXTENSION_STATES.values()))]
 DialogState = Literal["terminated", "early", "confirmed"]

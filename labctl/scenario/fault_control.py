@@ -122,7 +122,8 @@ class FaultControl:
         if name == EVERY_FAULT:
             self._heal_every()
         elif name in self._faults:
-            _raise_all(self._undo([name]))
+            errors = self._undo([name])
+            _raise_all([*errors, *self._return_errors()])
         else:
             names = ", ".join(self._faults) or "none"
             raise UsageError(f"no fault `{name}` is in force", f"these are: {names}")
@@ -132,7 +133,8 @@ class FaultControl:
         names = [name for name, fault in self._faults.items() if fault.daemon == service and fault.nodes == (node,)]
         if not names:
             raise UsageError(f"{node}: nothing of it was killed, stopped or paused", "start undoes these")
-        _raise_all(self._undo(names))
+        errors = self._undo(names)
+        _raise_all([*errors, *self._return_errors()])
 
     def await_returned(self) -> None:
         """Return when every node that is on its way is back. Raises what kept it."""
@@ -204,34 +206,63 @@ class FaultControl:
     def _heal_every(self) -> None:
         # Whole nodes first: on one that is paused nothing else can be undone.
         names = sorted(self._faults, key=lambda name: not self._faults[name].action)
-        errors = self._undo(names)
+        undo_errors = self._undo(names)
+        errors = self._return_errors()
         try:
             healing = injector.heal(self._engine, self._lab.name)
         except LabctlError as error:
-            _raise_all([*errors, error])
+            _raise_all([*errors, *undo_errors, error])
             return
         left = {record.name for record in healing.left}
-        for name in [name for name in self._faults if name not in left and not healing.errors]:
-            self._over(name)
-        self.await_returned()
-        healing.check()
-        if self._faults:
-            _raise_all(errors)
-
-    def _undo(self, names: Sequence[str]) -> list[LabctlError]:
-        """Undo them all, also after an error, and wait for the nodes that come back by it. What went wrong."""
-        errors: list[LabctlError] = []
-        for name in names:
-            try:
-                injector.undo(self._engine, self._lab.name, self._faults[name])
-            except LabctlError as error:
-                errors.append(error)
-            else:
+        for name, fault in tuple(self._faults.items()):
+            if left.isdisjoint(injector.names_on_nodes(fault)):  # the sweep has undone it
                 self._over(name)
+        errors += self._return_errors()
         try:
-            self.await_returned()
+            healing.check()
         except LabctlError as error:
             errors.append(error)
+        _raise_all(errors)
+
+    def _undo(self, names: Sequence[str]) -> list[LabctlError]:
+        """Undo them all, also after an error; what went wrong. The nodes that come back by it are on their way then."""
+        errors: list[LabctlError] = []
+        for name in names:
+            fault = self._faults[name]
+            try:
+                injector.undo(self._engine, self._lab.name, fault)
+            except LabctlError as error:
+                errors.append(error)
+                continue
+            for node in fault.nodes if fault.action in ("kill", "stop") else ():
+                errors += self._renew_on(node, [other for other in self._faults if other not in names])
+            self._over(name)
+        return errors
+
+    def _renew_on(self, node: str, names: Sequence[str]) -> list[LabctlError]:
+        """A node's container was started anew, without what faults had done to it: put these in force there again.
+
+        One that fails is undone everywhere. What went wrong.
+        """
+        errors: list[LabctlError] = []
+        for name in names:
+            fault = self._faults[name]
+            if node not in fault.scripts or fault.passes:
+                continue
+            try:
+                injector.renew(self._engine, self._lab.name, fault, node)
+            except LabctlError as error:
+                errors += [error, *self._undo([name])]
+        return errors
+
+    def _return_errors(self) -> list[LabctlError]:
+        """Wait for every node that is on its way; what kept them."""
+        errors: list[LabctlError] = []
+        while self._returning:
+            try:
+                self.await_returned()
+            except LabctlError as error:
+                errors.append(error)
         return errors
 
     def _over(self, name: str) -> None:

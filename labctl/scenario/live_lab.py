@@ -257,5 +257,12 @@ class LiveLab:
 
     def wait_until(self, lacking: Callable[[], str], deadline: Deadline) -> None:
         """Return when nothing is lacking any more, looked at after each event. Raises NotReady with what still is."""
-        if not self._signal.wait_until(lambda: not lacking(), deadline):
-            raise NotReady(f"{lacking()}, after {deadline.timeout_s:g} s", {}, "the history has what was seen")
+        missing = ""
+
+        def complete() -> bool:
+            nonlocal missing
+            missing = lacking()
+            return not missing
+
+        if not self._signal.wait_until(complete, deadline):
+            raise NotReady(f"{missing}, after {deadline.timeout_s:g} s", {}, "the history has what was seen")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labctl.faults.fault import EVERY_FAULT
+from labctl.faults.registry import FAULTS
 from labctl.scenario.step_parsing import Draft
 from labctl.scenario.step_registry import STEPS
 from labctl.yamlfile.document import shown, suggestion
 from labctl.yamlfile.review import Review
-
-NAMED_FAULTS = ("partition", "cut", "iface_down", "impair")
 
 
 def rehearse(review: Review, drafts: list[Draft]) -> None:
@@ -63,7 +62,7 @@ def _check_watches(review: Review, drafts: list[Draft]) -> None:
 
 def _check_faults(review: Review, drafts: list[Draft]) -> None:
     since: dict[str, int] = {}
-    for draft in _course(drafts, (*NAMED_FAULTS, "heal")):
+    for draft in _course(drafts, (*FAULTS, "heal")):
         healed, name = draft.given.get("fault"), draft.given.get("name")
         if name in since:
             fix = f"since line {since[name]}: heal that first, or choose another name"

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ValidationError, create_model
 
-from labctl.scenario.argument_types import Arguments, Named, OrOne, markers
+from labctl.scenario.argument_types import Arguments, NameOf, OrOne, markers
 from labctl.yamlfile.document import Strict
 from labctl.yamlfile.duration import Seconds
 
@@ -40,9 +40,9 @@ class StepKind:
     needs: Literal["", "sites"] = ""
 
     @cached_property
-    def names(self) -> dict[str, tuple[int, Named]]:
+    def names(self) -> dict[str, tuple[int, NameOf]]:
         """The arguments that name something in the lab: within how many lists, and what."""
-        return {argument: place for argument in self._types for place in self._marked(argument, Named)}
+        return {argument: place for argument in self._types for place in self._marked(argument, NameOf)}
 
     @cached_property
     def lists(self) -> frozenset[str]:

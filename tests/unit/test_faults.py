@@ -77,9 +77,9 @@ def test_iptables_waits_for_its_lock_where_it_has_one(knows: str, word: str, tmp
     fault = partition(["n1", "n2"], ["n3"])
     for script in (fault.scripts["n1"], records.undo_one("p")):
         subprocess.run(["sh", "-c", script.replace(records.RECORDS, str(tmp_path / "r"))], env=environment, check=True)
-    said = (tmp_path / "log").read_text().splitlines()
-    assert f"iptables-restore {word}--noflush" in said
-    assert f"iptables {word}-X labctl-p" in said
+    log = (tmp_path / "log").read_text().splitlines()
+    assert f"iptables-restore {word}--noflush" in log
+    assert f"iptables {word}-X labctl-p" in log
 
 
 def test_partition_of_sip_leaves_the_rings_whole() -> None:
