@@ -79,10 +79,10 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            seen = self.count
+            count = self.count
             if ready():
                 return True
-            if not self.wait_beyond(seen, deadline):
+            if not self.wait_beyond(count, deadline):
                 return ready()
 
     @property
@@ -90,10 +90,10 @@ class Signal:
         """How often something has happened."""
         return self._count
 
-    def wait_beyond(self, seen: int, deadline: Deadline) -> bool:
-        """Return when more has happened than `seen`, or the deadline passes; which it was."""
+    def wait_beyond(self, count: int, deadline: Deadline) -> bool:
+        """Return when more has happened than `count`, or the deadline passes; which it was."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
+            return self._condition.wait_for(lambda: self._count != count, deadline.left_s)
 
 
 def utc(monotonic_s: float) -> str:

@@ -43,7 +43,9 @@ def test_help_says_the_same_at_any_width_and_cuts_nothing(path: tuple[str, ...])
     assert "".join(wide) == "".join(narrow)  # a long word may be broken over two lines, none is left out
 
 
-@pytest.mark.parametrize("path", [path for path, each in EVERY.items() if isinstance(each, click.Group)], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [path for path, command in EVERY.items() if isinstance(command, click.Group)], ids=" ".join
+)
 def test_a_list_of_commands_has_the_whole_first_sentence_of_each(path: tuple[str, ...]) -> None:
     shown = " ".join(words_of_help(path, 80))
     for command in listed(EVERY[path]).values():

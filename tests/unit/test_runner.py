@@ -74,7 +74,7 @@ class Labs:
 
     def load(self, _engine: Engine, name: str) -> Running:
         """The lab that is up."""
-        lab = next(each.lab for each in SCENARIOS if each.lab.name == name)
+        lab = next(planned.lab for planned in SCENARIOS if planned.lab.name == name)
         return Running(lab, SCENARIOS[0].stack, Observation())
 
 
@@ -100,7 +100,7 @@ class FakeStage:
             self.journal.write(Did(1.0, 1, "settle", 0.5, left[0].message))
             raise left[0]
         states = {node.name: {"101": "Idle"} for node in self.lab.nodes}
-        rings = {node.name: tuple(each.name for each in self.lab.nodes) for node in self.lab.nodes}
+        rings = {node.name: tuple(member.name for member in self.lab.nodes) for node in self.lab.nodes}
         self.journal.write(Did(1.0, 1, "settle", 0.5))
         self.journal.write(Looked(1.0, states, rings))
 
@@ -232,7 +232,7 @@ def ended(at_s: float, why: str) -> Ended:
 
 def outcomes(*events: Event) -> dict[str, str]:
     """What each check says."""
-    return {each.check: each.outcome for each in conclusion.judge_course((BEGAN, *events), Limits())}
+    return {verdict.check: verdict.outcome for verdict in conclusion.judge_course((BEGAN, *events), Limits())}
 
 
 def test_what_comes_after_the_point_where_the_course_broke_is_not_judged() -> None:
