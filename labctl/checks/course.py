@@ -106,7 +106,11 @@ def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> I
             wanted = ",".join(sorted(expected)) or "nobody"
             text = f"+{look.at_s:.3f} s: the ring of {node} is {','.join(members)}, not {wanted}"
             finding = Finding(text, look.at_s, (node,))
-            yield finding.doubted("it was so before, and no fault broke it") if node in watch.kept else finding
+            yield (
+                finding.doubted("it was as it should be before, and no fault broke it")
+                if node in watch.kept
+                else finding
+            )
 
 
 def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
@@ -117,7 +121,9 @@ def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
     absent = {name for fault in faults for name in fault.absent}
     living = [name for name in replay.cluster(node) if name not in absent]
     hears = {name: {other for other in living if other == name or _both_ways(name, other, faults)} for name in living}
-    if any(hears[other] != hears[name] for name in living for other in hears[name]):
+    blocked = {pair for fault in faults for pair in fault.unheard or () if {*pair} <= {*living}}
+    one_way = any((receiver, sender) not in blocked for sender, receiver in blocked)
+    if one_way or any(hears[other] != hears[name] for name in living for other in hears[name]):
         return None
     return frozenset(hears.get(node, ()))
 

@@ -155,13 +155,16 @@ def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturb
     replay = Replay(beginning(events))
     begins_s = min((event.began_s for event in events if isinstance(event, Did)), default=0.0)
     ended_s: dict[str, float] = {}
+    last_told: dict[str, frozenset[str]] = {}
     shadows: list[Shadow] = []
     for number, event in enumerate(events):
-        if isinstance(event, Ring) and event.at_s >= begins_s:  # what was logged before the first step is of the boot
-            missing = _missing(event, replay)
-            excused = _excused(event, missing, replay, ended_s, limits)
-            if missing and (not excused or (not _kept_apart(event.node, missing, replay) and _near(event, witnesses))):
-                shadows.append(_shadow_of(event, events[number:], replay, limits, witnesses))
+        for ring in _rings_told(event, begins_s):
+            before = last_told.get(ring.node, frozenset(replay.cluster(ring.node)))
+            missing = before - {*ring.members}
+            excused = _excused(ring, missing, replay, ended_s, limits)
+            if missing and (not excused or (not _kept_apart(ring.node, missing, replay) and _near(ring, witnesses))):
+                shadows.append(_shadow_of(ring, before, events[number:], replay, limits, witnesses))
+            last_told[ring.node] = frozenset(ring.members)
         if isinstance(event, Healed) and event.fault in replay.faults:
             ended_s |= dict.fromkeys(replay.faults[event.fault].nodes, event.at_s)
         elif isinstance(event, Back | Gone):
@@ -170,10 +173,13 @@ def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturb
     return shadows
 
 
-def _missing(ring: Ring, replay: Replay) -> frozenset[str]:
-    """The members that a node's ring has lost."""
-    before = replay.rings.get(ring.node, frozenset(replay.cluster(ring.node)))
-    return before - set(ring.members)
+def _rings_told(event: Event, begins_s: float) -> list[Ring]:
+    """The rings that an event tells. What was logged before the first step is of the boot."""
+    if isinstance(event, Ring):
+        return [event] if event.at_s >= begins_s else []
+    if isinstance(event, Looked):
+        return [Ring(event.at_s, node, members, True) for node, members in event.rings.items() if members]
+    return []
 
 
 def _excused(ring: Ring, missing: frozenset[str], replay: Replay, ended_s: dict[str, float], limits: Limits) -> bool:
@@ -202,17 +208,22 @@ def _near(ring: Ring, witnesses: Sequence[Disturbed]) -> Disturbed | None:
 
 
 def _shadow_of(
-    ring: Ring, later: Sequence[Event], replay: Replay, limits: Limits, witnesses: Sequence[Disturbed]
+    ring: Ring,
+    before: frozenset[str],
+    later: Sequence[Event],
+    replay: Replay,
+    limits: Limits,
+    witnesses: Sequence[Disturbed],
 ) -> Shadow:
-    cluster = frozenset(replay.cluster(ring.node))
-    before = replay.rings.get(ring.node, cluster)
+    """The shadow of a ring that broke: from before that until it has its members again, and has settled."""
     again = (event.at_s for event in later if _tells_whole(event, ring.node, before))
     whole_s = next(again, float("inf"))
     witness = _near(ring, witnesses)
     why = witness.what if witness else "no other sign of what did it was recorded"
     reason = f"the ring of {ring.node} broke by itself at +{ring.at_s:.1f} s: {why}"
     since_s = min(ring.at_s - BEFORE_S, witness.at_s if witness else ring.at_s)
-    return Shadow(since_s, whole_s + limits.settle_s, cluster, reason, loses=True, whole_s=whole_s)
+    nodes = frozenset(replay.cluster(ring.node))
+    return Shadow(since_s, whole_s + limits.settle_s, nodes, reason, loses=True, whole_s=whole_s)
 
 
 def _tells_whole(event: Event, node: str, members: frozenset[str]) -> bool:

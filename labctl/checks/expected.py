@@ -87,11 +87,11 @@ class Replay:
         return not blocked and speaker in self.rings.get(listener, {speaker})
 
     def _forget(self) -> None:
-        """While nothing is wrong with a node its last word takes the place of those before it."""
+        """While nothing is wrong with a node its last word takes the place of those before it, and all may hear it."""
         for speakers in self._audible.values():
             for node, words in speakers.items():
                 if not self.hurts(node):
-                    del words[:-1]
+                    words[:] = [_Word(word.state, frozenset()) for word in words[-1:]]
 
     def hurts(self, node: str) -> bool:
         """Whether the node is gone, or a fault that is in force touches it."""

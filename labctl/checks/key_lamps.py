@@ -25,7 +25,10 @@ ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
 
 @dataclass
 class _Key:
-    """A key that is watched: since when, what its phone was told last, and what it is yet to be told."""
+    """A key that is watched: since when, what its phone was told last, and what it is yet to be told.
+
+    `dark` once it has been found that it was never told anything.
+    """
 
     phone: str
     extension: str
@@ -33,6 +36,7 @@ class _Key:
     since_s: float
     dialog: str = ""
     due: Seen | None = None
+    dark: bool = False
 
 
 @dataclass
@@ -43,6 +47,7 @@ class _Keys:
     limits: Limits
     watched: dict[tuple[str, str], _Key] = field(default_factory=dict)
     result: Lit = field(default_factory=Lit)
+    dialogs: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         """Go one event further."""
@@ -52,6 +57,7 @@ class _Keys:
             case Watching(phone=phone, extension=extension):
                 self._watch(event, (phone, extension))
             case Notified(phone=phone, extension=extension, state=state):
+                self.dialogs[phone, extension] = state
                 if key := self.watched.get((phone, extension)):
                     self._notified(key, state)
             case Seen():
@@ -69,9 +75,11 @@ class _Keys:
     def _watch(self, event: Watching, name: tuple[str, str]) -> None:
         if event.ended:
             self.watched.pop(name, None)
+            self.dialogs.pop(name, None)
             return
         homes = {device.partition("/")[2]: node for device, node in self.replay.began.homes.items()}
-        self.watched[name] = _Key(event.phone, event.extension, homes.get(event.phone, ""), event.at_s)
+        home, dialog = homes.get(event.phone, ""), self.dialogs.get(name, "")  # it may come before its step ends
+        self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
 
     def _notified(self, key: _Key, dialog: str) -> None:
         key.dialog = dialog
@@ -97,10 +105,11 @@ class _Keys:
         """Hold a key against a look; at the end of a run only whether it was ever lit, if there was time for that."""
         state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else ""
         waited = event.at_s > key.since_s + self.limits.delay_ms / 1000
-        if not waited or (isinstance(event, Over) and key.dialog):
+        if not waited or key.dark or (isinstance(event, Over) and key.dialog):
             return
         self.result.compared += bool(state) or not key.dialog
         if not key.dialog:
+            key.dark = True
             yield self._finding(key, "was never told anything", event.at_s)
         elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
             yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s)

@@ -12,6 +12,8 @@ from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.output import Message
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
+from labctl.cluster import config_problems
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.cluster.node_tools import numbered
 from labctl.cluster.views import UNKNOWN, Learned, NodeView, StateRow
@@ -244,11 +246,19 @@ class Cluster:
     def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
         """An error that says which node lacks what, and after all of that shows the last lines of each one's log."""
         lines = [message, *(f"  {node}: {', '.join(lacks)}" for node, lacks in missing.items())]
-        for node in missing:
-            tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL) if node in self._containers else ""
-            if tail:
-                lines += [f"  the last that {node} logged:", *(f"    {line}" for line in tail.splitlines())]
+        connected = [node for node in missing if node in self._containers]
+        lines += [f"  {problem}" for node in connected for problem in self.config_problems(node)]
+        for node in connected:
+            tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL).splitlines()
+            lines += [f"  the last that {node} logged:", *(f"    {line}" for line in tail)] if tail else []
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        if not config_problems.added_files(self.lab, node):
+            return []
+        log = self._engine.logs(self._containers[node].id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
     # What the nodes say
 

@@ -86,6 +86,8 @@ class Fault(Strict):
     short: ClassVar[str] = ""
     waits_for_return: ClassVar[bool] = False
     """Whether its step returns only when the nodes whose Asterisk went are back, and so is over by itself."""
+    by_chance: ClassVar[bool] = False
+    """Whether what of Corosync's crosses between its nodes is left to chance, so that no ring can be foretold."""
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
@@ -153,6 +155,7 @@ class Fault(Strict):
             daemon=self.daemon,
             uncalled=self.uncalled(target),
             waits_for_return=self.waits_for_return,
+            by_chance=self.by_chance,
         )
 
     # What a subclass says

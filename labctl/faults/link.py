@@ -71,6 +71,7 @@ class Impair(Fault):
         }
     )
     kind: ClassVar[str] = "impair"
+    by_chance: ClassVar[bool] = True
     about: ClassVar[str] = "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"
 
     node: NodeName
