@@ -23,12 +23,13 @@ from labctl.errors import HostError, LabctlError, NotReady
 from labctl.history import story
 from labctl.history.events import Began, Did, Looked, Over
 from labctl.history.journal import Journal
-from labctl.names import container_name
+from labctl.names import ROLE_NODE, container_name
 from labctl.progress import Progress, step
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.inspector import Inspector
 from labctl.scenario.recorder import Recorder
 from labctl.scenario.rings import Rings
+from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.step_parsing import understand_call
 from labctl.scenario.step_registry import STEPS, Step, describe
 from labctl.scenario.switchboard import Switchboard
@@ -58,6 +59,7 @@ class LiveLab:
         recorder: Recorder,
         journal: Journal,
         progress: Progress,
+        machine: StarvationWatch | None = None,
     ) -> None:
         self.engine = engine
         self.running = running
@@ -71,6 +73,7 @@ class LiveLab:
         self.rings = Rings(running.lab, cluster, faults.expected_rings)
         self._recorder = recorder
         self._inspector = Inspector(engine, running, cluster, self.rings, journal)
+        self._machine = machine
         self._signal = Signal()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -95,6 +98,9 @@ class LiveLab:
             self.cluster.listen(self._recorder.node_said)
             self.cluster.listen_to_logs(self._recorder.node_logged)
             self.phones.open()
+            if self._machine:
+                containers = [container for container in self.running.seen.containers if container.role == ROLE_NODE]
+                self._machine.begin(self.journal, {container.node: container.id for container in containers})
         except LabctlError:
             self.cluster.close()
             raise
@@ -113,6 +119,8 @@ class LiveLab:
             attempt(self.heal)
         attempt(self.phones.close)
         attempt(self.faults.close)
+        if self._machine:
+            self._machine.end()
         # That the engine was in the way says nothing against the cluster.
         prefix = UNKNOWN if any(isinstance(failure, HostError) for failure in failures) else ""
         why = error or (prefix + failures[0].message if failures else "")

@@ -213,6 +213,12 @@ def test_what_comes_to_no_verdict_each_time_is_unknown_in_the_end(run_all: Calla
     assert Acceptance().exit_code(results) == 5
 
 
+def test_what_this_kernel_cannot_do_is_not_tried_again(run_all: Callable[..., list[Result]]) -> None:
+    FakeStage.failing = (HostError("this kernel has no netem"),)
+    results = run_all(Labs(), retries=2)
+    assert (standings(results)[0], results[0].earlier) == ("unknown", ())
+
+
 def test_what_failed_is_not_run_again(run_all: Callable[..., list[Result]]) -> None:
     FakeStage.failing = (NotReady("the ring of n1 is n1, after 30 s", {}),)
     results = run_all(Labs(), retries=2)

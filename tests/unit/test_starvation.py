@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ import pytest
 from labctl.checks.disturbance import tells
 from labctl.history.events import Disturbed
 from labctl.history.journal import Journal
-from labctl.scenario.starvation import StarvationWatch, average_pressure, pressure_s, throttled_s
-from labctl.timing import Patience, Signal
+from labctl.scenario.starvation import StarvationWatch, average_pressure, look_at_machine, pressure_s, throttled_s
+from labctl.timing import Patience
 
 SCHEDULED = (
     "warning [MAIN  ] Corosync main process was not scheduled (@1637) for 3204.2180 ms (threshold is 800.0000 ms). "
@@ -39,14 +41,16 @@ def disturbances(journal: Journal) -> list[Disturbed]:
     return [event for event in journal.events if isinstance(event, Disturbed)]
 
 
-def test_a_thread_that_comes_too_late_bears_witness() -> None:
-    journal, watch = Journal(), StarvationWatch(Patience())
+def test_a_thread_that_comes_too_late_bears_witness(tmp_path: Path) -> None:
+    journal, watch = Journal(), StarvationWatch(Patience(), cgroups=tmp_path)
     watch.late(0.0, 5.0)  # there is no lab yet
-    watch.tell(journal, {})
+    watch.begin(journal, {})
+    watch.end()
+    began = len(disturbances(journal))
     watch.late(10.0, 10.06)
-    assert disturbances(journal) == []
+    assert len(disturbances(journal)) == began
     watch.late(10.0, 11.45)
-    (disturbance,) = disturbances(journal)
+    disturbance = disturbances(journal)[-1]
     assert (disturbance.node, disturbance.source) == ("", "labctl")
     assert disturbance.what.startswith("the machine was starved for 1.4 s")
     assert round(disturbance.until_s - disturbance.at_s, 2) == 1.45
@@ -57,22 +61,34 @@ def test_a_node_that_is_throttled_bears_witness_where_its_cgroup_is_here(place: 
     folder = tmp_path / place.format(id="abc")
     folder.mkdir(parents=True)
     (folder / "cpu.stat").write_text("nr_throttled 3\nthrottled_usec 500000\n")
-    journal, changed = Journal(), Signal()
-    journal.listen(lambda _: changed.notify())
-    watch = StarvationWatch(Patience(), cgroups=tmp_path)
-    watch.tell(journal, {"n1": "abc", "n2": "elsewhere"})
+    journal, watch = Journal(), StarvationWatch(Patience(), cgroups=tmp_path)
+    watch.begin(journal, {"n1": "abc", "n2": "elsewhere"})
+    watch.end()
     (folder / "cpu.stat").write_text("nr_throttled 9\nthrottled_usec 1700000\n")
-    watch._look_around(watch._glanced_s + 1.0)
-    watch._look_around(watch._glanced_s + 1.0)
-    (disturbance,) = disturbances(journal)
-    assert (disturbance.node, disturbance.source) == ("n1", "cgroup")
+    for _ in range(2):
+        watch.look_around(time.monotonic() + 1.0)
+    (disturbance,) = [event for event in disturbances(journal) if event.source == "cgroup"]
+    assert disturbance.node == "n1"
     assert disturbance.what == "n1 was throttled for 1.2 s by the quota of its cgroup"
 
 
-def test_it_ends_with_its_block() -> None:
-    with StarvationWatch(Patience()) as watch:
-        assert watch._thread.is_alive()
-    assert not watch._thread.is_alive()
+def test_it_leaves_no_thread() -> None:
+    watch = StarvationWatch(Patience())
+    watch.end()  # where it never began
+    watch = StarvationWatch(Patience())
+    watch.begin(Journal(), {})
+    assert "starvation" in {thread.name for thread in threading.enumerate()}
+    watch.end()
+    assert "starvation" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_patience_is_as_the_last_seconds_were(tmp_path: Path) -> None:
+    (tmp_path / "cpu").write_text(PSI)
+    patience = Patience()
+    look_at_machine(patience, tmp_path / "cpu")
+    assert patience.factor == pytest.approx(1.3792)
+    look_at_machine(patience, tmp_path / "nothing")
+    assert patience.factor == 1.0
 
 
 # What the kernel's files say
