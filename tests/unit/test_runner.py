@@ -127,6 +127,7 @@ def run_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., li
 
     def run(labs: Labs, engine: FakeEngine | None = None, **options: Any) -> list[Result]:
         monkeypatch.setattr(runner, "labs", labs)
+        monkeypatch.setattr(runner, "look_at_machine", lambda: None)  # it is of the whole process
         monkeypatch.setattr(runner, "live_lab", FakeStage)
         how = RunOptions(tmp_path, 60.0, **options)
         fake = cast(Engine, engine or FakeEngine())
