@@ -106,7 +106,7 @@ class HintStates:
 
 
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
-    """When each node learned each state, counted from the first to say it.
+    """When each node learned each state, counted from the first to report it.
 
     The node that has said most is the measure: what another has said is laid beside it so that the states fit, for a
     node may not have heard of all.

@@ -79,7 +79,7 @@ class SiteState:
 
 @dataclass(frozen=True)
 class Learned:
-    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first.
+    """A state of an extension, and when a node learned it: `after_ms` after the first node to report it.
 
     `turn` numbers the changes of the extension: what the nodes learned of one change has one number.
     """

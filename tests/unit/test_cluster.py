@@ -38,7 +38,7 @@ def test_a_state_is_learned_after_the_first_to_tell_of_it() -> None:
 
 def test_a_state_that_comes_again_is_another() -> None:
     again = [("n1", 1.0, "Idle"), ("n1", 2.0, "InUse"), ("n1", 3.0, "Idle"), ("n2", 3.5, "Idle")]
-    assert [each.after_ms for each in learned(again) if each.state == "Idle"] == [0.0, 2500.0, 0.0]
+    assert [state.after_ms for state in learned(again) if state.state == "Idle"] == [0.0, 2500.0, 0.0]
 
 
 def test_a_node_that_missed_a_state_is_compared_by_those_that_it_has_said() -> None:
