@@ -21,16 +21,20 @@ from labctl.names import LABEL_CONFIG
 def up(wanted: Blueprint, seen: Observation) -> Plan:
     """The steps that make `seen` into `wanted`; none where it is so already.
 
-    A network on other addresses is replaced, and with it every container. Several networks of one name
-    (Docker allows that, and an interrupted `up` could leave them) are replaced by one.
+    A network on other addresses, or one that does not pass what the lab needs, is replaced, and with it every
+    container. Several networks of one name (Docker allows that, and an interrupted `up` could leave them) are replaced
+    by one.
     """
-    fits = len(seen.networks) == 1 and seen.networks[0].subnet == wanted.subnet
+    as_wanted = [
+        network for network in seen.networks if (network.subnet, network.internal) == (wanted.subnet, wanted.internal)
+    ]
+    fits = len(seen.networks) == len(as_wanted) == 1
     names = {container.name for container in wanted.containers}
     kept = {container.name: container for container in seen.containers if fits and container.name in names}
     removals = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers if each.name not in kept)
     network: tuple[Chain, ...] = ()
     if not fits:
-        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels)
+        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels, wanted.internal)
         network = ((*(RemoveNetwork(each.name, each.id) for each in seen.networks), create),)
     containers = tuple(_mend(each, kept.get(each.name)) for each in wanted.containers)
     return _stages(removals, network, tuple(chain for chain in containers if chain))

@@ -8,7 +8,7 @@ from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.propagation import Change, changes
 from labctl.checks.rule import check
 from labctl.history.events import Event, beginning
-from labctl.timing import share
+from labctl.timing import percentile
 
 
 @check(place=40)
@@ -28,7 +28,7 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
     if all_changes.left_out:
         figures["not judged"] = all_changes.left_out
     if every:
-        figures |= {"p50_ms": round(share(every, 0.5), 2), "p99_ms": round(share(every, 0.99), 2)}
+        figures |= {"p50_ms": round(percentile(every, 50), 2), "p99_ms": round(percentile(every, 99), 2)}
         figures["max_ms"] = round(every[-1], 2)
     figures |= {f"max_ms {node}": round(max(of_node), 2) for node, of_node in delays_ms.items() if of_node}
     return verdict("bounded_delay", findings, len(every), figures, all_changes.remark(limits))

@@ -21,8 +21,8 @@ default (corosync.conf(5), token and token_coefficient)."""
 NEAR_S = 5.0
 """A witness explains what a ring does within so many seconds."""
 
-_NOT_SCHEDULED = re.compile(r"not scheduled for (?P<ms>[\d.]+) ?ms")
-"""exec/main.c, timer_function_scheduler_timeout, Corosync 1.4 to 3.1."""
+_NOT_SCHEDULED = re.compile(r"(?:not scheduled (?:\(@\d+\) )?|Process pause detected )for (?P<ms>[\d.]+) ?ms")
+"""exec/main.c, timer_function_scheduler_timeout, and exec/totemsrp.c, pause_flush, Corosync 1.2 to 3.1."""
 
 _NO_TOKEN = re.compile(r"Token has not been received in (?P<ms>[\d.]+) ?ms")
 """exec/totemsrp.c, timer_function_orf_token_warning, from Corosync 3.0 on."""
@@ -119,20 +119,22 @@ def _starvation(witness: Disturbed) -> str:
 
 
 def _witnesses(events: Sequence[Event], limits: Limits) -> Iterator[Disturbed]:
-    """What was recorded as a disturbance, and what Corosync's own lines tell of one."""
+    """What was recorded as a disturbance; and what Corosync's own lines tell of one, where the recorder did not read
+    them, as labctl 0.1 did not."""
+    yield from (event for event in events if isinstance(event, Disturbed))
+    if any(isinstance(event, Disturbed) and "corosync" in event.source for event in events):
+        return
     replay = Replay(beginning(events))
     paused_s: dict[str, float] = {}
     for event in events:
         replay.take(event)
         for fault in replay.faults.values():
             paused_s |= dict.fromkeys(fault.nodes if fault.pauses else (), event.at_s)
-        if isinstance(event, Disturbed):
-            yield event
-        elif isinstance(event, Line) and event.at_s - paused_s.get(event.node, float("-inf")) > limits.settle_s:
-            late = _NOT_SCHEDULED.search(event.text)
-            if not late and replay.whole(event.at_s, limits.settle_s):
-                late = _NO_TOKEN.search(event.text)
-            if late:
+        if isinstance(event, Line):
+            lately_paused = event.at_s - paused_s.get(event.node, float("-inf")) <= limits.settle_s
+            stalled = None if lately_paused else _NOT_SCHEDULED.search(event.text)
+            without_token = _NO_TOKEN.search(event.text) if replay.whole(event.at_s, limits.settle_s) else None
+            if late := stalled or without_token:
                 yield _from_line(event, float(late["ms"]) / 1000)
 
 

@@ -22,6 +22,9 @@ CHECKS_OF_0_1 = (
 )
 """What labctl 0.1 expected of every scenario that did not say what it expects."""
 
+RunStanding = Standing | Literal["error"]
+"""Of a run: the worst of its checks, or `error`: it had no lab from its begin to its end."""
+
 WORST_FIRST: tuple[Standing, ...] = ("failed", "unknown", "fixed", "known", "passed", "nothing")
 
 
@@ -58,8 +61,22 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A run of a scenario that came to no verdict, so that it was run again; `why`, in a line."""
+
+    standing: RunStanding
+    why: str
+    seconds: float
+    folder: str
+
+
+@dataclass(frozen=True)
 class Result:
-    """A scenario that was run once. `folder` holds its history and logs; `story` what happened, in lines."""
+    """A scenario that was run. `folder` holds its history and logs; `story` what happened, in lines.
+
+    `error` is what ended its steps early. `lab_error` says why its lab did not come up or could not be taken away, and
+    `exit_code` is that error's. `earlier` are the runs before this one that came to no verdict.
+    """
 
     scenario: str
     title: str
@@ -69,12 +86,17 @@ class Result:
     error: str = ""
     folder: str = ""
     story: tuple[str, ...] = ()
+    lab_error: str = ""
+    exit_code: int = 0
+    earlier: tuple[Attempt, ...] = ()
 
     @property
-    def standing(self) -> Standing:
-        """The worst of its checks."""
+    def standing(self) -> RunStanding:
+        """The worst of its checks; that it had no lab to the end goes before all but a failure."""
         standings = {judged.standing for judged in self.judged}
-        return next((standing for standing in WORST_FIRST if standing in standings), "unknown")
+        if self.lab_error and "failed" not in standings:
+            return "error"
+        return next((each for each in WORST_FIRST if each in standings), "unknown")
 
 
 def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:

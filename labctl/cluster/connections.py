@@ -175,7 +175,7 @@ class Cluster:
         if self._lacks(node):
             self._logs.follow(node.name, self._containers[node.name].id)
         while lacks := self._lacks_now(node, deadline):
-            if mend and self._stack.lost_ring and self._stack.lost_ring in lacks[0]:
+            if mend and self._stack.has_lost_ring(lacks[0]):
                 mend(node.name)
                 return self._await_node(node, deadline, None)
             if deadline.passed or self._has_ended(node.name):
@@ -202,13 +202,18 @@ class Cluster:
             return [f"its ring has {len(ring.members)} of {expected} members"]
         if not ring.quorate:
             return ["its ring is not quorate"]
-        if not self.lab.share:
-            return []
+        return self._module_lacks(node.name, expected) if self.lab.share else []
+
+    def _module_lacks(self, node: str, expected: int) -> list[str]:
         try:
-            seen = self._module_members(node.name)
+            answer = self._module_answer(node)
         except LabError as error:
-            return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
-        return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"] if len(seen) != expected else []
+            return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node}: ')}"]
+        members = output.parse_members(answer)
+        if len(members) == expected:
+            return []
+        lost = not members and self._stack.has_lost_ring(answer)
+        return [answer if lost else f"{self._stack.cluster_module} sees {len(members)} of {expected} members"]
 
     def _told_ring(self, node: str) -> Ring:
         """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
@@ -223,10 +228,13 @@ class Cluster:
         return membership.parse_ring(done.text, self._numbers)
 
     def _module_members(self, node: str) -> tuple[str, ...]:
-        """The ids that the node's cluster module sees, in whichever of the stack's words it knows."""
+        """The ids that the node's cluster module sees."""
+        return output.parse_members(self._module_answer(node))
+
+    def _module_answer(self, node: str) -> str:
+        """What the node's cluster module answers when asked for its members, in whichever of the stack's words."""
         commands = filter(None, (self._stack.members_command, self._stack.other_members_command))
-        said = "\n".join(self.connection(node).command(each) for each in commands)
-        return output.parse_members(said)
+        return "\n".join(self.connection(node).command(command) for command in commands)
 
     def _has_ended(self, node: str) -> bool:
         seen = {each.node: each.state for each in self._engine.observe(self.lab.name).containers}

@@ -11,6 +11,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import (
+    NO_ROUTER,
     ContainerSpec,
     CreateContainer,
     CreateNetwork,
@@ -79,8 +80,14 @@ class Containers(Access):
     def _create_network(self, step: CreateNetwork) -> None:
         ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
         try:
-            # Internal: what is in the lab stays in it, and what is outside stays out.
-            self._api.create_network(step.name, "bridge", ipam=ipam, labels=dict(step.labels), internal=True)
+            self._api.create_network(
+                step.name,
+                "bridge",
+                ipam=ipam,
+                labels=dict(step.labels),
+                internal=step.internal,
+                options=None if step.internal else NO_ROUTER,
+            )
         except docker_errors.APIError as error:
             if "overlap" in str(error.explanation):
                 raise SubnetTaken(f"{step.subnet} is taken: {error.explanation}") from None

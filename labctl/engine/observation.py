@@ -23,13 +23,14 @@ class Container:
 
 @dataclass(frozen=True)
 class Network:
-    """A lab's network. `seed` is what the lab's secrets are made from."""
+    """A lab's network. `seed` is what the lab's secrets are made from; `internal` as in CreateNetwork."""
 
     id: str
     name: str
     lab: str
     subnet: str
     seed: str
+    internal: bool = True
 
 
 @dataclass(frozen=True)

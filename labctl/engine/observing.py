@@ -69,6 +69,7 @@ def _network(raw: Any) -> Network:
         lab=labels.get(names.LABEL_LAB, ""),
         subnet=labels.get(names.LABEL_SUBNET, ""),
         seed=labels.get(names.LABEL_SEED, ""),
+        internal=bool(raw.get("Internal")),
     )
 
 

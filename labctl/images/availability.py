@@ -17,8 +17,8 @@ HERE, CAN, CANNOT = "here", "can be built", "cannot be built here"
 
 @dataclass(frozen=True)
 class Standing:
-    """A shipped stack. `proven`: by a run of labctl's own tests. `images` is one of HERE, CAN, CANNOT; `how`: the
-    node image's tag, by what it can be built, or why it cannot."""
+    """A shipped stack. `proven`: whether labctl has run it; `proof`: whose build of it, and when. `images` is one of
+    HERE, CAN, CANNOT; `how`: the node image's tag, by what it can be built, or why it cannot."""
 
     name: str
     title: str
@@ -26,6 +26,7 @@ class Standing:
     proven: bool
     images: str
     how: str
+    proof: str = ""
 
 
 def standings(engine: Engine | None) -> list[Standing]:
@@ -36,8 +37,9 @@ def standings(engine: Engine | None) -> list[Standing]:
 
 
 def _standing(engine: Engine | None, stack: Stack) -> Standing:
-    found, how = (CANNOT, "no Docker Engine answers") if engine is None else _images(engine, stack)
-    return Standing(stack.name, stack.title, stack.suite or "", stack.proven, found, how)
+    images, how = (CANNOT, "no Docker Engine answers") if engine is None else _images(engine, stack)
+    proof = str(stack.proven or "")
+    return Standing(stack.name, stack.title, stack.suite or "", bool(proof), images, how, proof)
 
 
 def _images(engine: Engine, stack: Stack) -> tuple[str, str]:

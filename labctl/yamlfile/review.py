@@ -23,6 +23,8 @@ _MESSAGES = {
     "int_type": "a whole number is wanted",
     "int_parsing": "a whole number is wanted",
     "int_from_float": "a whole number is wanted",
+    "float_type": "a number is wanted",
+    "float_parsing": "a number is wanted",
     "bool_type": "yes or no is wanted",
     "bool_parsing": "yes or no is wanted",
     "string_too_short": "some text is wanted",

@@ -352,6 +352,10 @@ TOLD: list[tuple[Event, str]] = [
     (Line(1.0, "n1", "no date"), "  n1 logs no date"),
     (Fault(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
     (Healed(1.0, "split"), "! healed: split"),
+    (
+        Disturbed(1.0, 2.4, "", "the machine was starved for 1.4 s", "labctl"),
+        "! the machine was disturbed: the machine was starved for 1.4 s (by labctl)",
+    ),
     (Gone(1.0, "n1", "kill"), "! n1 gone (kill)"),
     (Back(1.0, "n1"), "! n1 back"),
     (Called(1.0, "alice-bob-1", "alice", "bob", ("n1",)), "  call alice-bob-1 begins"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -141,3 +142,35 @@ def test_a_request_that_comes_again_tells_nothing_new(start: str, sent: bool, ke
     for branch in ("z9hG4bK-1", "z9hG4bK-1", "z9hG4bK-2", "z9hG4bK-1"):
         heard.add(SipMessage(0.0, sent, start, (("Via", f"SIP/2.0/UDP 192.0.2.1;branch={branch}"),), ""))
     assert len(heard.messages) == kept
+
+
+# Unique over time
+
+
+def identifiers(agent: Agent) -> set[str]:
+    """Every Call-ID, tag and branch that an agent's scenarios and command lines hold."""
+    scenarios = [
+        sipp.register(agent, 3600),
+        sipp.line(agent, 100),
+        sipp.call(agent, "102", 1000),
+        sipp.watch(agent, "102", 3600),
+        sipp.storm(agent, 3600, 6001),
+    ]
+    texts = [scenario.text for scenario in scenarios]
+    commands = [sipp.command(agent, ("/x.xml",), once=True), sipp.load_command(agent, "/x.xml", 1, 1)]
+    call_ids = {command[command.index("-cid_str") + 1] for command in commands}
+    return call_ids | {match for text in texts for match in re.findall(r"(?:branch|From:.*;tag)=[^;\s]+", text)}
+
+
+def test_two_agents_of_the_same_fields_share_no_call_id_tag_or_branch() -> None:
+    fields = ("alice", "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "/tone")
+    first, second = identifiers(Agent(*fields)), identifiers(Agent(*fields))
+    assert first
+    assert first & second == set()
+
+
+def test_a_request_that_a_scenario_sends_again_has_another_branch() -> None:
+    """SIPp's [branch] names the message of the scenario, so that a second re-INVITE had the branch of the first."""
+    for scenario in (sipp.register(AGENT, 3600), sipp.line(AGENT, 100), sipp.call(AGENT, "102", 1000)):
+        branches = re.findall(r"branch=([^;\s]+)", scenario.text)
+        assert [branch for branch in branches if "[branch]" in branch and "[cseq]" not in branch] == []
