@@ -12,6 +12,8 @@ from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.output import Message
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
+from labctl.cluster import config_problems
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.cluster.node_tools import numbered
 from labctl.cluster.views import UNKNOWN, Learned, NodeView, StateRow
@@ -249,7 +251,15 @@ class Cluster:
             if node in self._containers:
                 tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL)
                 lines += [f"    {line}" for line in tail.splitlines()]
+                lines += [f"  {problem}" for problem in self.config_problems(node)]
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        if not config_problems.added_files(self.lab, node):
+            return []
+        log = self._engine.logs(self._containers[node].id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
     # What the nodes say
 
