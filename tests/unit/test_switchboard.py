@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -11,12 +12,14 @@ from labctl.engine.client import Engine
 from labctl.errors import LabError
 from labctl.history.events import Ended
 from labctl.history.journal import Journal
-from labctl.progress import Silent
-from labctl.scenario import call_steps
-from labctl.scenario.call_steps import Switchboard
+from labctl.scenario.live_lab import LiveLab
+from labctl.scenario.steps import calls
+from labctl.scenario.switchboard import Switchboard
 from labctl.sip import phones as phones_module
+from labctl.sip.phones import Phones
+from labctl.sip.user_agent import MessageListener, UserAgent
 from labctl.timing import Deadline
-from tests.unit.phone_streams import CALLS, REFUSED, PhonesContainer, end, got, running_lab, sent
+from tests.unit.phone_streams import CALLS, LAB, REFUSED, PhonesContainer, end, got, running_lab, sent
 
 WARNED = '488 Not Acceptable Here (Warning: 304 n1 "no codec")'
 INVITED = (
@@ -26,22 +29,32 @@ INVITED = (
 ACCEPTED = (sent("SIP/2.0 200 OK", "7 INVITE", call="q"), got("ACK sip:bob@192.0.2.9 SIP/2.0", "7 ACK", call="q"))
 
 
-class Desk(Switchboard):
-    """The steps alone, without a cluster."""
+class Desk:
+    """The phones of a run, and the steps on them, without a cluster."""
 
     def __init__(self, container: PhonesContainer) -> None:
-        super().__init__(cast("Engine", container), running_lab(), Journal(), Silent())
-        self._open_phones()
+        def connect(on_message: MessageListener) -> Phones:
+            return Phones(cast("Engine", container), running_lab(), on_message)
 
-    def close(self) -> None:
-        """As at the end of a run."""
-        self._lose_calls()
-        self._close_phones()
+        self.journal = Journal()
+        self.phones = Switchboard(LAB, self.journal, (), connect, lambda _phone, _message: None)
+        self.phones.open()
+        self.live = cast("LiveLab", SimpleNamespace(phones=self.phones, journal=self.journal))
+
+    def register(self, phone: str) -> UserAgent:
+        """Switch a phone on, as the step does."""
+        self.phones.lines[phone] = self.phones.agents.switch_on(phone, 600_000)
+        return self.phones.lines[phone]
 
     @property
     def endings(self) -> list[tuple[bool, str]]:
         """How each call ended."""
         return [(event.ok, event.why) for event in self.journal.events if isinstance(event, Ended)]
+
+    def await_ending(self) -> None:
+        """Return when the caller's SIPp has ended."""
+        calling = self.phones.calls[0].calling
+        calling.wait_for(lambda: calling.ending is not None, "its end", Deadline(5))
 
 
 @pytest.fixture
@@ -49,7 +62,7 @@ def container(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     """Nobody waits long at the end; in between nothing but what happens ends a wait."""
     monkeypatch.setattr(phones_module, "LEAVE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(phones_module, "LATE_PACKETS_S", 0.01)
-    monkeypatch.setattr(call_steps, "ANSWER_S", 600.0)
+    monkeypatch.setattr(calls, "ANSWER_S", 600.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("locks")))
     return PhonesContainer()
 
@@ -58,55 +71,54 @@ def container(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 def desk(container: PhonesContainer) -> Iterator[Desk]:
     opened = Desk(container)
     yield opened
-    opened.close()
+    opened.phones.close()
 
 
 def test_a_call_that_is_refused_ends_its_step_at_once_with_the_status(desk: Desk, container: PhonesContainer) -> None:
     desk.register("bob")
     container.says["call"] = REFUSED
-    with pytest.raises(LabError, match=r"a call from alice: alice \(calls 102\) has ended: 488 Not Acceptable Here"):
-        desk.call("alice", "bob")
+    with pytest.raises(LabError, match="488 Not Acceptable Here"):
+        calls.call(desk.live, "alice", "bob")
     ((ok, why),) = desk.endings
     assert (ok, WARNED in why) == (False, True)
 
 
 def test_talk_ends_at_once_with_the_call(desk: Desk, container: PhonesContainer) -> None:
     container.says["call"] = REFUSED
-    desk.call("alice", "999")
-    with pytest.raises(LabError, match="the call is over: 488 Not Acceptable Here"):
-        desk.talk("alice")
+    calls.call(desk.live, "alice", "999")
+    with pytest.raises(LabError, match="488 Not Acceptable Here"):
+        calls.talk(desk.live, ("alice",))
 
 
 def test_a_call_that_its_node_refused_does_not_still_go_on_when_the_run_ends(
     desk: Desk, container: PhonesContainer
 ) -> None:
     container.says["call"] = REFUSED
-    desk.call("alice", "999")
-    desk._phones._signal.wait_until(lambda: desk._calls[0].calling.ending is not None, Deadline(5))
-    desk._lose_calls()
+    calls.call(desk.live, "alice", "999")
+    desk.await_ending()
+    desk.phones.close()
     assert desk.endings == [(False, WARNED)]
 
 
 def test_a_call_that_its_node_ended_in_good_order_is_over(desk: Desk, container: PhonesContainer) -> None:
     bye = got("BYE sip:alice@192.0.2.9 SIP/2.0", "9 BYE")
     container.says["call"] = (*CALLS, got("SIP/2.0 200 OK", "2 INVITE"), bye, end(0))
-    desk.call("alice", "700")
-    desk._phones._signal.wait_until(lambda: desk._calls[0].calling.ending is not None, Deadline(5))
-    desk._lose_calls()
+    calls.call(desk.live, "alice", "700")
+    desk.await_ending()
+    desk.phones.close()
     assert desk.endings == [(True, "")]
 
 
 def test_a_call_that_goes_on_when_the_run_ends_is_told_so(desk: Desk) -> None:
-    desk.call("alice", "*600")
-    desk._lose_calls()
+    calls.call(desk.live, "alice", "*600")
+    desk.phones.close()
     assert desk.endings == [(False, "it was still going on when the run ended")]
 
 
 def test_a_phone_answers_a_call_that_no_step_has_made(desk: Desk, container: PhonesContainer) -> None:
-    desk.register("bob")
+    line = desk.register("bob")
     (stream,) = container.agents
     stream.say(*INVITED)
-    line = desk._lines["bob"]
     line.wait_for(lambda: line.call_state == "ringing", "a call", Deadline(5))
     obey = stream.send
 
@@ -116,5 +128,5 @@ def test_a_phone_answers_a_call_that_no_step_has_made(desk: Desk, container: Pho
             stream.say(*ACCEPTED)
 
     stream.send = send  # type: ignore[method-assign]
-    desk.answer("bob")
+    calls.answer(desk.live, "bob")
     assert line.talking
