@@ -40,11 +40,10 @@ PACKET = "1700000000.5\t{source}\t{port}\t0\t0x1\t1\n"
 
 
 @pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nobody waits long for what does not come, and no lock is met outside of the test."""
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for what does not come."""
     monkeypatch.setattr(phones_module, "LEAVE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(phones_module, "LATE_PACKETS_S", 0.01)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("locks")))
 
 
 @pytest.fixture

@@ -58,12 +58,11 @@ class Desk:
 
 
 @pytest.fixture
-def container(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> PhonesContainer:
+def container(monkeypatch: pytest.MonkeyPatch) -> PhonesContainer:
     """Nobody waits long at the end; in between nothing but what happens ends a wait."""
     monkeypatch.setattr(phones_module, "LEAVE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(phones_module, "LATE_PACKETS_S", 0.01)
     monkeypatch.setattr(calls, "ANSWER_S", 600.0)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("locks")))
     return PhonesContainer()
 
 
