@@ -33,6 +33,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	sh .ci/shellcheck
 
 types: $(DEV)
 	$(BIN)/mypy

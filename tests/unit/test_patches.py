@@ -16,6 +16,7 @@ from tests.unit.labs import stack
 from tests.unit.test_images import CONTEXTS, changed
 
 FILE = "res/res_corosync.c"
+RENAMED = "diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n"
 HUNK = "@@ -1,2 +1,2 @@\n-old\n+new\n \n"
 
 
@@ -100,7 +101,11 @@ def test_a_patch_of_the_module_is_taken(text: str) -> None:
     [
         ("", ["fix.patch:1: no change to res/res_corosync.c is in it"]),
         ("no patch\n", ["fix.patch:1: no change to"]),
-        (HUNK, ["fix.patch:1: no change to"]),
+        (HUNK, ["fix.patch:1: no change to res/res_corosync.c can be read in it: Unexpected hunk found"]),
+        (
+            diff(hunk="@@ -1,9 +1,9 @@\n-old\n+new\n"),
+            ["fix.patch:1: no change to res/res_corosync.c can be read in it"],
+        ),
         (f"diff --git a/{FILE} b/{FILE}\nold mode 100644\nnew mode 100755\n", ["fix.patch:1: no change to"]),
         (f"*** a/{FILE}\n--- b/{FILE}\n***************\n*** 1 ****\n", ["fix.patch:1: no change to"]),
         (diff() + diff("main/other.c"), ["fix.patch:7: a/main/other.c is not compiled here, res/res_corosync.c"]),
@@ -109,7 +114,7 @@ def test_a_patch_of_the_module_is_taken(text: str) -> None:
         (diff("res/ares/a.h"), ["fix.patch:1: a/res/ares/a.h is not"]),
         (diff(folders=("", "")), ["fix.patch:1: res/res_corosync.c is without the folder in front"]),
         (
-            f"diff --git a/x b/y\nsimilarity index 100%\n{diff()}",
+            f"{RENAMED}diff --git a/{FILE} b/{FILE}\n{diff()}",
             ["fix.patch:1: a/x is not", "fix.patch:1: b/y is not"],
         ),
         ("diff --git a/x.bin b/x.bin\nGIT binary patch\n", ["fix.patch:1: a/x.bin is not"]),
