@@ -126,6 +126,21 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
     return _identified(engine, _references(stack, all_recipes), present)
 
 
+def prepare(engine: Engine, stack: Stack, progress: Progress) -> None:
+    """Make the container that asks for a stack's base system, where that is of a suite that has ended and it is not
+    there yet. Raises HostError."""
+    stack = for_kernel(engine, stack)
+    all_recipes = recipes(stack, Options())
+    if images.BUILDER in all_recipes and not engine.image_id(all_recipes[images.BUILDER].tag):
+        with locked("build"):
+            making = _Making(engine, stack, all_recipes, Options(), progress)
+            _make_all(making, _of_builder(_missing(all_recipes, Options(), engine.images())))
+
+
+def _of_builder(wanted: Iterable[Recipe]) -> list[Recipe]:
+    return [recipe for recipe in wanted if recipe.name in (images.BUILDER_BASE, images.BUILDER)]
+
+
 @dataclass(frozen=True)
 class _Making:
     """What every step of a build knows. `way`: how the system of a node comes about that comes at once."""
@@ -160,7 +175,7 @@ def _find_way(making: _Making, system: System, wanted: Iterable[Recipe]) -> Way:
     way, _ = mirror.from_image(system, mirror_option, insecure, take_image)
     if way:
         return way
-    _make_all(making, [recipe for recipe in wanted if recipe.name in (images.BUILDER_BASE, images.BUILDER)])
+    _make_all(making, _of_builder(wanted))
     builder = making.recipes[images.BUILDER].tag
     way, tried = systems.find_way(making.engine, builder, system, mirror_option, insecure, take_image)
     if not way:
