@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,42 @@ class Deadline:
         return self.left_s == 0.0
 
 
+class Patience:
+    """How long to wait for what takes longer on a busy machine: bounds grow by what the machine is seen to do.
+
+    For timings that only bound patience; what is measured and judged is never stretched. Safe between threads.
+    """
+
+    MOST = 4.0
+
+    def __init__(self) -> None:
+        self._factor = 1.0
+
+    def note(self, waiting: float, late: float) -> None:
+        """The machine was seen: tasks waited for a CPU for that part of the time (0 to 1, /proc/pressure/cpu), and
+        labctl's own thread was late for that part of it."""
+        waited = 1 + 2 * max(0.0, min(1.0, waiting))  # each CPU is wanted by two or three, as a rule
+        stood_still = 1 / (1 - max(0.0, min(0.9, late)))
+        self._factor = min(self.MOST, max(waited, stood_still))
+
+    @property
+    def factor(self) -> float:
+        """By how much a bound is stretched now: 1 on a machine that is not busy, MOST at the utmost."""
+        return self._factor
+
+    def stretch(self, timeout_s: float) -> float:
+        """A bound as it is now."""
+        return timeout_s * self._factor
+
+    def deadline(self, timeout_s: float) -> Deadline:
+        """A deadline by a bound as it is now."""
+        return Deadline(self.stretch(timeout_s))
+
+
+PATIENCE = Patience()
+"""Of this process: there is one machine. Whoever watches the machine feeds it (scenario/starvation.py)."""
+
+
 class Signal:
     """Wakes whoever waits, each time something happened. Safe between threads."""
 
@@ -41,10 +78,10 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            seen = self.count
+            before = self.count
             if ready():
                 return True
-            if not self.wait_beyond(seen, deadline):
+            if not self.wait_beyond(before, deadline):
                 return ready()
 
     @property
@@ -52,13 +89,28 @@ class Signal:
         """How often something has happened."""
         return self._count
 
-    def wait_beyond(self, seen: int, deadline: Deadline) -> bool:
-        """Return when more has happened than `seen`, or the deadline passes; which it was."""
+    def wait_beyond(self, count: int, deadline: Deadline) -> bool:
+        """Return when more has happened than `count`, or the deadline passes; which it was."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
+            return self._condition.wait_for(lambda: self._count != count, deadline.left_s)
+
+    def wait_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
+        """Return True when nothing has happened for `quiet_s` seconds from now on; False as soon as the deadline leaves
+        no time for that.
+        """
+        while deadline.left_s >= quiet_s:
+            if not self.wait_beyond(self.count, Deadline(quiet_s)):
+                return True
+        return False
 
 
-def share(values: Sequence[float], part: float) -> float:
-    """The value below which that part of all values lies: 0.5 for the median."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value below which that many percent (1 to 99) of all values lie, interpolated; 50 for the median.
+
+    Raises ValueError where there are no values.
+    """
+    if not values:
+        raise ValueError("no values, no percentile")
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
