@@ -79,10 +79,10 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            count = self.count
+            before = self.count
             if ready():
                 return True
-            if not self.wait_beyond(count, deadline):
+            if not self.wait_beyond(before, deadline):
                 return ready()
 
     @property
@@ -94,6 +94,15 @@ class Signal:
         """Return when more has happened than `count`, or the deadline passes; which it was."""
         with self._condition:
             return self._condition.wait_for(lambda: self._count != count, deadline.left_s)
+
+    def wait_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
+        """Return True when nothing has happened for `quiet_s` seconds from now on; False as soon as the deadline leaves
+        no time for that.
+        """
+        while deadline.left_s >= quiet_s:
+            if not self.wait_beyond(self.count, Deadline(quiet_s)):
+                return True
+        return False
 
 
 def utc(monotonic_s: float) -> str:
