@@ -79,10 +79,10 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            before = self.count
+            count = self.count
             if ready():
                 return True
-            if not self.wait_beyond(before, deadline):
+            if not self.wait_beyond(count, deadline):
                 return ready()
 
     @property

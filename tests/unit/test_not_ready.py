@@ -16,7 +16,7 @@ class FakeEngine:
     """An engine whose containers have logs."""
 
     def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
-        """Two lines of the one node that has said anything."""
+        """Two lines of the one node that has said anything; none of them tells of a daemon's start."""
         assert tail or since
         return "first\nsecond\n" if container == "id-n1" else ""
 
@@ -31,7 +31,7 @@ def test_every_reason_comes_before_any_log() -> None:
         "  n1: its ring has 1 of 3 members",
         "  n2: not fully booted",
         "  n3: its container does not run",
-        "  the log of n1 ends:",
+        "  the last that n1 logged:",
         "    first",
         "    second",
     ]

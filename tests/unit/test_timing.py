@@ -1,4 +1,4 @@
-"""Deadlines, signals and quiet."""
+"""Deadlines, signals and quiet; times as people and programs read them."""
 
 from __future__ import annotations
 
