@@ -10,7 +10,7 @@ from labctl.asterisk import output
 from labctl.asterisk.output import Message
 from labctl.checks import disturbance
 from labctl.cluster.connections import LAB_CONTEXT
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
@@ -44,7 +44,7 @@ class Recorder:
             state = output.extension_state(message["Status"])
             self._journal.write(Seen(self._journal.at_s(at_s), node, message["Exten"], state))
 
-    def node_logged(self, node: str, at_s: float, line: str, ring: Ring | None) -> None:
+    def node_logged(self, node: str, at_s: float, line: str, ring: Membership | None) -> None:
         """A line of a node's log, and its ring where the line changed that."""
         at_s = self._journal.at_s(at_s)
         if ring:

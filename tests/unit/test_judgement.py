@@ -30,7 +30,7 @@ from labctl.history.events import (
     Disturbed,
     Ended,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Heard,
@@ -350,7 +350,7 @@ TOLD: list[tuple[Event, str]] = [
     (Ring(1.0, "n1", ("n1", "n2"), True), "  ring of n1: n1,n2"),
     (Line(1.0, "n1", "[Jan  1 00:00:00] WARNING[1]: lost"), "  n1 logs WARNING[1]: lost"),
     (Line(1.0, "n1", "no date"), "  n1 logs no date"),
-    (Fault(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
+    (FaultBegan(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
     (Healed(1.0, "split"), "! healed: split"),
     (
         Disturbed(1.0, 2.4, "", "the machine was starved for 1.4 s", "labctl"),
@@ -405,7 +405,7 @@ def test_of_a_long_story_the_end_is_told() -> None:
 
 
 def test_a_story_does_not_depend_on_who_wrote_first() -> None:
-    events: list[Event] = [Fault(3.0, "split", "partition", ("n1",)), *lines(1, 2), Seen(4.0, "n1", "101", "Idle")]
+    events: list[Event] = [FaultBegan(3.0, "split", "partition", ("n1",)), *lines(1, 2), Seen(4.0, "n1", "101", "Idle")]
     shuffled = random.Random(1).sample(events, len(events))  # noqa: S311 - chance, not secrets
     assert story.tell(shuffled) == story.tell(events)
 

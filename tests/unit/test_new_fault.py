@@ -22,7 +22,7 @@ from labctl.faults import fault as faults
 from labctl.faults import packet_filter
 from labctl.faults.fault import Fault, FaultName, NodeName
 from labctl.faults.model import TOTEM, Pairs, Target
-from labctl.history.events import Fault as FaultEvent
+from labctl.history.events import FaultBegan
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab
 from labctl.scenario import reader
@@ -126,8 +126,8 @@ def test_history_has_it_and_what_it_excuses(tmp_path: Path) -> None:
     assert control.inflict("mute_totem", node="n2") == "mute-totem.1"
     assert control.faults.expected_rings() is None
     control.faults.heal("mute-totem.1")
-    assert control.events() == [("Fault", "mute-totem.1"), ("Healed", "mute-totem.1")]
-    (event,) = (event for event in control.journal.events if isinstance(event, FaultEvent))
+    assert control.events() == [("FaultBegan", "mute-totem.1"), ("Healed", "mute-totem.1")]
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultBegan))
     assert (event.what, event.nodes, event.uncalled) == ("Corosync of n2 is mute", ("n2",), ())
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.history.events import Event, Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
@@ -112,8 +112,8 @@ def test_a_log_line_that_tells_nothing_is_not_written() -> None:
 
 def test_a_ring_has_the_names_of_its_members() -> None:
     heard = Heard()
-    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 3", Ring(True, (1, 3)))
-    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[0]:", Ring(False, ()))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 3", Membership(True, (1, 3)))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[0]:", Membership(False, ()))
     assert heard.journal.events == [
         RingEvent(heard.at_s, "n1", ("n1", "n3"), True),
         RingEvent(heard.at_s, "n1", (), False),
@@ -122,13 +122,13 @@ def test_a_ring_has_the_names_of_its_members() -> None:
 
 def test_a_member_that_the_lab_does_not_know_has_no_name() -> None:
     heard = Heard()
-    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 9", Ring(True, (9, 1)))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 9", Membership(True, (9, 1)))
     assert heard.journal.events == [RingEvent(heard.at_s, "n1", ("n1",), True)]
 
 
 def test_a_line_that_changes_the_ring_and_tells_something_is_both() -> None:
     heard = Heard()
-    heard.recorder.node_logged("n1", AT_S, "[TOTEM ] A new membership (1.a) was formed", Ring(True, (1,)))
+    heard.recorder.node_logged("n1", AT_S, "[TOTEM ] A new membership (1.a) was formed", Membership(True, (1,)))
     assert heard.told() == [
         RingEvent(0.0, "n1", ("n1",), True),
         Line(0.0, "n1", "[TOTEM ] A new membership (1.a) was formed"),
