@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from labctl.errors import HostError
 from labctl.faults import packet_filter
 from labctl.faults.fault import Choices, Fault, FaultName, NodeName, RandomStep, Traffic, fault
-from labctl.faults.model import EVERY, INTERFACE, SIP, Pair, Pairs, Target
+from labctl.faults.model import EVERY, INTERFACE, SIP, TOTEM, Pair, Pairs, Target
 from labctl.yamlfile.document import wrong
 from labctl.yamlfile.duration import Duration
 
@@ -136,6 +136,10 @@ class Impair(Fault):
     def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
         """Loss on Totem or DUNDi alone is in no call's way."""
         return None if self.traffic in (EVERY, SIP) else ()
+
+    def unheard(self, target: Target) -> tuple[Pair, ...] | None:
+        """What may be lost, late or double."""
+        return super().unheard(target) if self.loss == 100 or self.traffic not in (EVERY, TOTEM) else None
 
     def holds(self, target: Target) -> tuple[str, ...]:
         """An interface has one queueing discipline, so a second fault would take the first one's place."""

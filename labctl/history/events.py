@@ -133,8 +133,10 @@ class Line:
 class Fault:
     """A fault is in force from now on; `nodes` are those it touches.
 
-    `unasked`: pairs of nodes, first who sends, between which no question of DUNDi's crosses. `uncalled`: those between
+    Pairs of nodes name first who sends. `unasked`: between which no question of DUNDi's crosses. `uncalled`: between
     which no call does; None where the nodes themselves are at fault, and with them every call that goes through one.
+    `unheard`: between which nothing of Corosync's crosses; None where the fault leaves that to chance, or where the
+    history does not tell. `absent`: the nodes whose Corosync does not run under it.
     """
 
     at_s: float
@@ -143,6 +145,8 @@ class Fault:
     nodes: tuple[str, ...]
     unasked: tuple[tuple[str, str], ...] = ()
     uncalled: tuple[tuple[str, str], ...] | None = None
+    unheard: tuple[tuple[str, str], ...] | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,16 @@ class FaultControl:
     def _put_in_force(self, fault: PreparedFault) -> None:
         unasked = tuple(sorted(fault.blocks(model.DUNDI))) if self._lab.sites else ()
         self._journal.write(
-            FaultEvent(self._journal.now_s(), fault.name, fault.what, fault.nodes, unasked, fault.uncalled)
+            FaultEvent(
+                self._journal.now_s(),
+                fault.name,
+                fault.what,
+                fault.nodes,
+                unasked=unasked,
+                uncalled=fault.uncalled,
+                unheard=fault.unheard,
+                absent=fault.absent,
+            )
         )
         self._faults[fault.name] = fault
         self.disturbed = True
