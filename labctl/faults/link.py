@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -24,9 +24,9 @@ _WRONGS = ("loss", "delay", "duplicate", "rate")
 class InterfaceDown(Fault):
     """Takes a node's interface down: other than in a partition, its own kernel knows."""
 
-    kind: ClassVar[str] = "iface_down"
-    about: ClassVar[str] = "Take a node's interface down: other than in a partition, its own kernel knows"
-    short: ClassVar[str] = "node"
+    kind = "iface_down"
+    about = "Take a node's interface down: other than in a partition, its own kernel knows"
+    short = "node"
 
     node: NodeName
     name: FaultName | None = None
@@ -70,8 +70,8 @@ class Impair(Fault):
             "dependentRequired": {"jitter": ["delay"]},
         }
     )
-    kind: ClassVar[str] = "impair"
-    about: ClassVar[str] = "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"
+    kind = "impair"
+    about = "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"
 
     node: NodeName
     loss: _Percent | None = None
