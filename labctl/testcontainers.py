@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
+from labctl.blueprint.owner import Owner
 from labctl.blueprint.secrets import Secrets
 from labctl.checks import rules
 from labctl.checks.finding import Limits, Verdict
@@ -198,16 +199,18 @@ class AsteriskCluster:
     def _bring_up(self, engine: Engine) -> Lab:
         lab, stack = find_lab(self._file, self._overrides)
         stack = stack.with_image(self._image)
+        owner = Owner.current("test")
+        labs.require_own(engine, lab.name, owner)
         was_there = lab.name in labs.names(engine)
         timeout_s = OLD_S if was_there else self._timeout_s
         try:
-            labs.up(engine, lab, stack, self._options, timeout_s, self._progress)
+            labs.up(engine, lab, stack, self._options, timeout_s, self._progress, owner=owner)
         except NotReady:
             if not was_there:
                 raise
             # One that cannot be mended, such as one with a module that is deaf for good.
             labs.down(engine, lab.name, self._progress)
-            labs.up(engine, lab, stack, self._options, self._timeout_s, self._progress)
+            labs.up(engine, lab, stack, self._options, self._timeout_s, self._progress, owner=owner)
         return lab
 
     def _finish_run(self, error: str) -> None:

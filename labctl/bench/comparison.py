@@ -76,6 +76,7 @@ def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say
 
     A variant whose images cannot be made has that in its cells, and the others go on.
     """
+    how = replace(how, owner="compare")
     table = Comparison(tuple(str(each) for each in plan.variants))
     for variant in plan.variants:
         try:
@@ -96,7 +97,9 @@ def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> 
     lab, stack = find_lab(None, Overrides(name=NAME, stack=variant.stack, via=variant.via))
     if "device_state" not in lab.share or not lab.devices:
         raise UsageError("the lab shares no device state", "share: [device_state], and devices: [mystate]")
-    with measurements.fresh_cluster(engine, lab, stack.with_image(plan.image), how.images, how.timeout_s) as cluster:
+    with measurements.fresh_cluster(
+        engine, lab, stack.with_image(plan.image), how.images, how.timeout_s, how.owner
+    ) as cluster:
         yield from _figures(engine, cluster, plan.changes)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labctl.asterisk.output import Message
+from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.cluster import lifecycle as labs
 from labctl.cluster.connections import LAB_CONTEXT, Cluster
 from labctl.engine.client import Engine
@@ -27,11 +28,17 @@ _SIZES = 'awk "/^(VmRSS|RssAnon)/ {print \\$2}" /proc/$(cat /etc/service/%s/supe
 
 
 @contextmanager
-def fresh_cluster(engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float) -> Iterator[Cluster]:
-    """Connections to a lab that nobody has used, proven ready; it is taken away, however this ends."""
-    labs.down(engine, lab.name, Silent())
+def fresh_cluster(
+    engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float, kind: OwnerKind = "bench"
+) -> Iterator[Cluster]:
+    """Connections to a lab that nobody has used, proven ready; it is taken away, however this ends.
+
+    Raises UsageError where a lab of that name is there that another than `kind` made.
+    """
+    owner = Owner.current(kind)
+    labs.clear_way(engine, lab.name, owner)
     try:
-        labs.up(engine, lab, stack, options, timeout_s, Silent())
+        labs.up(engine, lab, stack, options, timeout_s, Silent(), owner=owner)
         with Cluster(engine, labs.load(engine, lab.name)) as cluster:
             cluster.open()
             cluster.await_ready(Deadline(timeout_s))

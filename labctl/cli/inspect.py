@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.completion import complete_node, complete_phone
+from labctl.cli.completion import complete_node
 from labctl.cli.option_groups import Which
 from labctl.cli.options import (
-    Duration,
     condition_option,
     long_which_options,
     node_argument,
     output_option,
-    quiet_option,
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, progress, say, show, tables
+from labctl.cli.terminal import connect, console, show, tables
 from labctl.errors import LabError, UsageError
 
 if TYPE_CHECKING:
@@ -154,45 +152,6 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 
 
 @click.command()
-@click.argument("caller", shell_complete=complete_phone)
-@click.argument("callee", shell_complete=complete_phone)
-@which_options
-@click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
-@click.option("--talk/--no-talk", default=True, help="Audio, checked both ways; or signalling alone.")
-@timeout_option
-@quiet_option
-@output_option
-def call(
-    caller: str,
-    callee: str,
-    which: Which,
-    duration: float,
-    talk: bool,
-    timeout: float,
-    quiet: bool,
-    output: str,
-) -> None:
-    """Have one phone call another: real SIP, audio that is checked to arrive both ways.
-
-    Shows when each node learned the states of the called extension. Example: labctl call alice bob
-    """
-    from labctl.report import formats
-    from labctl.scenario import test_call
-
-    engine = connect()
-    running = which.load(engine)
-    callee = next((phone.name for phone in running.lab.phones if phone.extension == callee), callee)
-    wanted = test_call.Trial(caller, callee, duration, audio=talk)
-    placed = test_call.call(engine, running, wanted, timeout + duration, progress(quiet))
-    if output == "json":
-        click.echo(formats.as_json(placed))
-        return
-    show(tables().call(placed, [node.name for node in running.lab.nodes]))
-    if talk:
-        say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
-
-
-@click.command()
 @click.argument("node", required=False, shell_complete=complete_node)
 @long_which_options
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
@@ -293,4 +252,4 @@ def _follow(engine: Engine, containers: dict[str, str], tail: int | None) -> Non
             click.echo(line)
 
 
-COMMANDS = (ls, ps, state, wait, call, logs, cli, sh)
+COMMANDS = (ls, ps, state, wait, logs, cli, sh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 from types import TracebackType
 
 from labctl.asterisk import ami, dundi, output
@@ -340,12 +341,31 @@ class Cluster:
 
 
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
-    """When each node learned each state, counted from the first to tell of it; a state that comes again is another."""
-    turns: dict[str, int] = {}
-    first: dict[tuple[int, str], float] = {}
-    result = []
-    for node, at_s, state in sorted(history, key=lambda each: each[1]):
-        turn = turns[node] = turns.get(node, 0) + 1
-        start = first.setdefault((turn, state), at_s)
-        result.append((turn, Learned(state, node, round((at_s - start) * 1000, 2))))
-    return tuple(each for _, each in sorted(result, key=lambda pair: pair[0]))
+    """When each node learned each state, counted from the first to say it.
+
+    The node that has said most is the measure: what another has said is laid beside it so that the states fit, for a
+    node may not have heard of all.
+    """
+    by_node: dict[str, list[tuple[float, str]]] = {}
+    for node, at_s, state in sorted(history, key=lambda change: change[1]):
+        by_node.setdefault(node, []).append((at_s, state))
+    longest = max(by_node.values(), key=len, default=[])
+    turns: list[list[tuple[float, str, str]]] = [[] for _ in longest]
+    for node, changes in by_node.items():
+        matcher = SequenceMatcher(None, _states(longest), _states(changes), autojunk=False)
+        blocks = matcher.get_matching_blocks()
+        fits = {block.b + offset: block.a + offset for block in blocks for offset in range(block.size)}
+        for number, (at_s, state) in enumerate(changes):
+            if number in fits:
+                turns[fits[number]].append((at_s, node, state))
+            else:
+                turns.append([(at_s, node, state)])
+    return tuple(
+        Learned(state, node, round((at_s - min(turn)[0]) * 1000, 2), number)
+        for number, turn in enumerate(sorted(turns, key=min), start=1)
+        for at_s, node, state in sorted(turn)
+    )
+
+
+def _states(changes: list[tuple[float, str]]) -> list[str]:
+    return [state for _, state in changes]

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
 from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
@@ -37,7 +38,7 @@ WORTH_A_RETRY = ("unknown", "error")
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
     made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario that
-    came to no verdict is run again."""
+    came to no verdict is run again. `owner`: whose labs these are."""
 
     folder: Path
     timeout_s: float
@@ -46,6 +47,7 @@ class RunOptions:
     images: builder.Options = field(default_factory=builder.Options)
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
     retries: int = 0
+    owner: OwnerKind = "run"
 
 
 def run(
@@ -137,17 +139,18 @@ def run_many(
 def fresh_lab(
     engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress, folder: Path
 ) -> Iterator[Running]:
-    """A lab that nobody has used, proven ready; whatever had its name is taken away first, with its faults.
+    """A lab that nobody has used, proven ready; what an earlier run left of it is taken away first, with its faults.
 
-    Of a lab that does not come up the nodes' logs are in `folder` before it is taken away.
+    Of a lab that does not come up the nodes' logs are in `folder` before it is taken away. Raises UsageError where a
+    lab of that name is there that another made.
     """
-    lab = scenario.lab
-    labs.down(engine, lab.name, Silent())
+    lab, owner = scenario.lab, Owner.current(how.owner)
+    labs.clear_way(engine, lab.name, owner)
     try:
         try:
             with step(progress, f"up {lab.name}"):
                 timeout_s = PATIENCE.stretch(how.timeout_s)
-                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof)
+                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof, owner=owner)
         except LabctlError:
             run_folder.save_lab(engine, lab, folder)
             raise

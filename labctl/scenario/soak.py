@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.checks.judgement import Result
@@ -48,7 +49,7 @@ def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, pr
         stage.heal()
         stage.settle()
 
-    return runner.run(engine, scenario, how, progress, act)
+    return runner.run(engine, scenario, replace(how, owner="soak"), progress, act)
 
 
 def attempt(engine: Engine, stage: LiveLab, move: Move) -> str:

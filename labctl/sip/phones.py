@@ -19,15 +19,16 @@ from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import File, StartContainer
 from labctl.engine.client import Engine
+from labctl.engine.streams import ExecStream
 from labctl.errors import LabError
 from labctl.lock import claimed
 from labctl.names import ROLE_PHONES
 from labctl.paths import SCRIPTS
 from labctl.sip import kept_agents, load, sipp, tshark
 from labctl.sip.kept_agents import LINE, KeptAgent
-from labctl.sip.load import Load
+from labctl.sip.load import LoadResult
 from labctl.sip.rtp_listener import RtpListener
-from labctl.sip.sipp import Agent, Scenario
+from labctl.sip.sipp import Agent, SippScenario
 from labctl.sip.transcript import Ending
 from labctl.sip.user_agent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
 from labctl.timing import Deadline, Signal
@@ -72,6 +73,7 @@ class Phones:
         self._network = observation.networks[0]
         self._secrets = Secrets(self._network.seed)
         self._container = containers[0].id
+        self._runs = containers[0].state == "running"
         self._address = addresses.phones_address(self._network.subnet)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
@@ -106,15 +108,13 @@ class Phones:
 
     def _begin(self, audio: bool) -> None:
         self._engine.apply(StartContainer(self._container))  # nobody needed it until now
+        self._runs = True
         files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, _script("run-sipp")))
         self._engine.put_files(self._container, files)
         self._kept = self.kept()
         if audio:
             ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
-            command = tshark.command(self._address, ports)
-            self._rtp.start(
-                self._engine.open_stream(self._container, ["sh", "-c", _script("capture"), "capture", *command])
-            )
+            self._rtp.start(self._stream("capture", *tshark.command(self._address, ports)))
 
     def close(self) -> None:
         """Hang up, unsubscribe and unregister what still runs, within LEAVE_TIMEOUT_S; then kill what is left.
@@ -187,7 +187,9 @@ class Phones:
 
     def kept(self) -> tuple[KeptAgent, ...]:
         """The agents that were left on; also those that have ended since, until another agent has the port."""
-        listing = self._engine.run(self._container, ["bash", "-c", _script("list-kept"), "list", KEPT])
+        if not self._runs:
+            return ()
+        listing = self._engine.run(self._container, _run_script("list-kept", KEPT))
         phones = {phone.name for phone in self._lab.phones}
         return tuple(agent for agent in kept_agents.parse(listing.text) if agent.phone in phones)
 
@@ -202,22 +204,28 @@ class Phones:
             kept=True,
         )
         self._agents.append(agent)
-        folder = _folder(agent)
-        agent.start(self._engine.open_stream(self._container, ["bash", "-c", _script("attach-sipp"), "attach", folder]))
+        agent.start(self._stream("attach-sipp", _folder(agent)))
         agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", Deadline(ANSWER_TIMEOUT_S))
         return agent
+
+    def forget(self, name: str) -> None:
+        """Take away what is written down of a phone's agents that were left on. They must have ended."""
+        folders = [f"{KEPT}/{kept.port}" for kept in self.kept() if kept.phone == name]
+        if folders:
+            self._engine.run(self._container, ["rm", "-rf", *folders])
+        self._kept = tuple(kept for kept in self._kept if kept.phone != name)
 
     def line(self, name: str) -> UserAgent | None:
         """The agent by which a phone takes calls: one that was switched on here or left on; None if it is off."""
         for agent in self._agents:
-            if (agent.agent.name, agent.activity, agent.ending) == (name, LINE, None):
+            if agent.agent.name == name and agent.is_line and agent.ending is None:
                 return agent
         left_on = (kept for kept in self._kept if kept.running and kept.is_line and kept.phone == name)
         return next((self.attach(kept) for kept in left_on), None)
 
     # What phones do many times
 
-    def storm(self, name: str, rate: float, count: int) -> Load:
+    def storm(self, name: str, rate: float, count: int) -> LoadResult:
         """Register a phone `count` times at `rate` a second; it is on or off after it as it was before.
 
         Raises UsageError beyond the bounds of `sip/load.py`, LabError if SIPp does not do it.
@@ -231,7 +239,7 @@ class Phones:
             self._load(self._start(name, "unregisters"), sipp.storm(generator.agent, 0, port), rate, 1)
         return result
 
-    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> Load:
+    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> LoadResult:
         """Have a phone call an extension `count` times at `rate` a second, for `hold_ms` each and without audio.
 
         Who takes so many calls at once is switched on without audio, too. Raises as `storm` does.
@@ -241,7 +249,9 @@ class Phones:
         scenario = sipp.call(replace(generator.agent, audio=""), extension, hold_ms, LOAD_RING_MS)
         return self._load(generator, scenario, rate, count, hold_ms / 1000)
 
-    def _load(self, agent: UserAgent, scenario: Scenario, rate: float, count: int, hold_s: float = 0.0) -> Load:
+    def _load(
+        self, agent: UserAgent, scenario: SippScenario, rate: float, count: int, hold_s: float = 0.0
+    ) -> LoadResult:
         (path,) = self._put(agent, scenario)
         self._follow(agent, sipp.load_command(agent.agent, path, rate, count))
         try:
@@ -319,10 +329,10 @@ class Phones:
     def _index(self, name: str) -> int:
         return self._lab.phones.index(self._lab.phone(name))
 
-    def _run(self, agent: UserAgent, scenarios: tuple[Scenario, ...], once: bool) -> None:
+    def _run(self, agent: UserAgent, scenarios: tuple[SippScenario, ...], once: bool) -> None:
         self._follow(agent, sipp.command(agent.agent, self._put(agent, *scenarios), once))
 
-    def _put(self, agent: UserAgent, *scenarios: Scenario) -> tuple[str, ...]:
+    def _put(self, agent: UserAgent, *scenarios: SippScenario) -> tuple[str, ...]:
         paths = tuple(f"{FOLDER}/{agent.agent.port}-{scenario.name}.xml" for scenario in scenarios)
         files = [File(path, scenario.text) for path, scenario in zip(paths, scenarios, strict=True)]
         if agent.kept:
@@ -332,20 +342,27 @@ class Phones:
 
     def _follow(self, agent: UserAgent, command: list[str]) -> None:
         """Start SIPp, and follow what it says."""
+        if not agent.kept:
+            agent.start(self._stream("run-sipp", *command))
+            return
         folder = _folder(agent)
-        script, arguments = _script("run-sipp"), command
-        if agent.kept:
-            keep = ["bash", "-c", _script("keep-sipp"), "keep", folder, RUN_SCRIPT, *command]
-            output = self._engine.run(self._container, keep)
-            if output.code:
-                raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
-            script, arguments = _script("attach-sipp"), [folder]
-        agent.start(self._engine.open_stream(self._container, ["bash", "-c", script, "phone", *arguments]))
+        output = self._engine.run(self._container, _run_script("keep-sipp", folder, RUN_SCRIPT, *command))
+        if output.code:
+            raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
+        agent.start(self._stream("attach-sipp", folder))
+
+    def _stream(self, script: str, *arguments: str) -> ExecStream:
+        return self._engine.open_stream(self._container, _run_script(script, *arguments))
 
 
 def _folder(agent: UserAgent) -> str:
     """Where an agent that is kept has its files."""
     return f"{KEPT}/{agent.agent.port}"
+
+
+def _run_script(name: str, *arguments: str) -> list[str]:
+    """The command that runs a script of labctl/scripts in the container."""
+    return ["bash", "-c", _script(name), name, *arguments]
 
 
 def _script(name: str) -> str:

@@ -27,6 +27,7 @@ ENDINGS = {
 _REASONS = ("Warning", "Reason")
 """The headers that say why: RFC 3261, 20.43, and RFC 3326."""
 
+_USER = re.compile(r"sips?:([^@;>]+)@")
 _CHALLENGES = (401, 407)
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 
@@ -55,6 +56,12 @@ class SipMessage:
     def about(self) -> str:
         """The method that CSeq names: of a response, what it answers."""
         return self.header("CSeq").rpartition(" ")[2]
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end: whom a request goes to, or whom it came from. "" where that cannot be told."""
+        user = _USER.search(self.start if self.sent else self.header("From"))
+        return user[1] if user else ""
 
     @property
     def request_key(self) -> tuple[str, str]:
@@ -127,23 +134,33 @@ class Transcript:
 
     @property
     def call(self) -> str:
-        """The Call-ID of the last call, its own or one that came in; "" if there was none."""
-        invites = (message for message in reversed(self.messages) if message.method == "INVITE")
-        return next((message.header("Call-ID") for message in invites), "")
+        """The Call-ID of its call, its own or one that came in: of several the last that goes on, else the last.
+
+        "" if there was none.
+        """
+        invites = [message for message in list(self.messages) if message.method == "INVITE"]
+        calls = [*dict.fromkeys(message.header("Call-ID") for message in reversed(invites))]
+        return next((call for call in calls if not self._end_of(call)), next(iter(calls), ""))
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end of that call; "" if there was none."""
+        return next((message.peer for message in self._messages_of(self.call) if message.method == "INVITE"), "")
 
     @property
     def talking(self) -> bool:
         """Whether that call is answered and acknowledged, and goes on with nothing under way."""
-        messages = [message for message in self._call_messages() if message.about != "INFO"]
+        messages = [message for message in self._messages_of(self.call) if message.about != "INFO"]
         last = messages[-2:]
         return len(last) == 2 and last[1].method == "ACK" and self.call_state == TALKING
 
     @property
     def call_state(self) -> str:
         """How far that call is: CALLING, RINGING, TALKING or OVER; "" if there was none."""
-        if self.call_end:
+        call = self.call
+        if self._end_of(call):
             return OVER
-        messages = self._call_messages()
+        messages = self._messages_of(call)
         invite_statuses = [message.status for message in messages if message.about == "INVITE" and message.status]
         if any(200 <= status < 300 for status in invite_statuses):
             return TALKING
@@ -154,8 +171,11 @@ class Transcript:
     @property
     def call_end(self) -> str:
         """Why that call is over: the status that refused it, with its reasons, or who hung up; "" as it goes on."""
+        return self._end_of(self.call)
+
+    def _end_of(self, call: str) -> str:
         answered = False
-        for message in self._call_messages():
+        for message in self._messages_of(call):
             if message.method in ("BYE", "CANCEL"):
                 verb = "hung up" if message.method == "BYE" else "gave up"
                 reason = f" (Reason: {message.header('Reason')})" if message.header("Reason") else ""
@@ -167,9 +187,8 @@ class Transcript:
             answered = answered or 200 <= message.status < 300
         return ""
 
-    def _call_messages(self) -> list[SipMessage]:
-        call_id = self.call
-        return [message for message in list(self.messages) if call_id and message.header("Call-ID") == call_id]
+    def _messages_of(self, call: str) -> list[SipMessage]:
+        return [message for message in list(self.messages) if call and message.header("Call-ID") == call]
 
     # What it was told
 

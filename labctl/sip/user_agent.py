@@ -12,6 +12,7 @@ from dataclasses import replace
 from labctl.engine.streams import ExecStream
 from labctl.errors import LabctlError, LabError
 from labctl.sip import sipp, transcript
+from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
 from labctl.sip.transcript import Ending, SipMessage, Transcript
 from labctl.timing import Deadline, Signal
@@ -68,6 +69,11 @@ class UserAgent(Transcript):
 
     def __str__(self) -> str:
         return f"{self.agent.name} ({self.activity})"
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is the agent by which its phone takes calls."""
+        return self.activity == LINE
 
     def start(self, stream: ExecStream) -> None:
         """Follow the process that the stream leads to."""
@@ -137,11 +143,10 @@ class UserAgent(Transcript):
         self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._order_numbers)))
 
     def nudge_call(self, order: str = "") -> None:
-        """Have it answer or hang up the call that came in last. Raises LabError if none did."""
-        calls = self.received("INVITE")
-        if not calls:
+        """Have it answer or hang up the call that came in; of several the last. Raises LabError if none did."""
+        if not self.received("INVITE"):
             raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._order_numbers), order))
+        self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), order))
 
     def answer(self, deadline: Deadline) -> None:
         """Have it answer the call that rings there, whoever dialled; it talks when this returns.
@@ -164,8 +169,9 @@ class UserAgent(Transcript):
         if state in ("", transcript.OVER):
             raise LabError(f"{self} is in no call")
         if self.received("INVITE"):
+            call = self.call
             self.nudge_call(sipp.REJECT if state == transcript.RINGING else "")
-            self.wait_for(lambda: bool(self.call_end), "the end of its call", deadline)
+            self.wait_for(lambda: self.call != call or bool(self.call_end), "the end of its call", deadline)
         else:
             self.nudge()
             self.finish(deadline)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from labctl.blueprint.owner import Owner
 from labctl.blueprint.running_lab import Running
 from labctl.checks.finding import Limits
 from labctl.checks.judgement import Result
@@ -65,6 +66,11 @@ class Labs:
         self.done.append(f"down {name}")
         if name in self.down_errors and self.done.count(f"down {name}") > 1:
             raise self.down_errors[name]
+
+    def clear_way(self, engine: Engine, name: str, owner: Owner) -> None:
+        """Take away what an earlier run left; it was one of the same kind."""
+        assert owner.kind == "run"
+        self.down(engine, name, Silent())
 
     def load(self, _engine: Engine, name: str) -> Running:
         """The lab that is up."""

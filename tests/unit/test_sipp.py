@@ -115,7 +115,7 @@ def test_line_that_is_no_packet_is_none() -> None:
     [sipp.register(AGENT, 3600), sipp.line(AGENT, 100), sipp.call(AGENT, "102", 1000), sipp.watch(AGENT, "102", 3600)],
     ids=lambda scenario: scenario.name,
 )
-def test_scenario_jumps_only_to_labels_that_it_has(scenario: sipp.Scenario) -> None:
+def test_scenario_jumps_only_to_labels_that_it_has(scenario: sipp.SippScenario) -> None:
     root = ET.fromstring(scenario.text)  # noqa: S314 - our own
     labels = {each.attrib["id"] for each in root.iter("label")}
     jumps = {each.attrib[key] for each in root.iter() for key in ("next", "ontimeout") if key in each.attrib}

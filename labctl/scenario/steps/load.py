@@ -17,7 +17,7 @@ from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
     from labctl.scenario.live_lab import LiveLab
-    from labctl.sip.load import Load
+    from labctl.sip.load import LoadResult
 
 QUIET_S = 0.2
 """After a load nothing more is said of it when nothing is said for so long."""
@@ -63,7 +63,7 @@ def load(
     _write(live, f"load {caller} -> {callee}", result, began_s, ends)
 
 
-def _write(live: LiveLab, what: str, load: Load, began_s: float, phones: Sequence[Phone]) -> None:
+def _write(live: LiveLab, what: str, load: LoadResult, began_s: float, phones: Sequence[Phone]) -> None:
     """Write down what came of a load, when nothing is said of it any more."""
     live.await_quiet(QUIET_S, Deadline(QUIET_WITHIN_S))
     live.journal.write(
