@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from labctl.engine.actions import PauseContainer
 from labctl.engine.client import Engine
 from labctl.errors import LabError, UsageError
 from labctl.faults import injector, records, registry
@@ -228,6 +229,15 @@ def test_nothing_is_undone_behind_the_back_of_a_pause(nodes: SandboxNodes) -> No
     injector.heal(engine(nodes), "lab", "pause-n2").check()
     assert in_force(nodes) == ["split"]
     injector.heal(engine(nodes), "lab").check()
+    assert_untouched(nodes)
+
+
+def test_a_name_like_that_of_a_pause_hides_no_pause(nodes: SandboxNodes) -> None:
+    inflict(nodes, "cut", sender="n1", receiver="n3", name="pause-n2")
+    nodes.apply(PauseContainer("labctl-lab-n2"))
+    injector.heal(engine(nodes), "lab", "pause-n2")
+    assert [record.kind for record in injector.in_force(engine(nodes), "lab")] == ["cut"]
+    injector.heal(engine(nodes), "lab", "pause-n2").check()
     assert_untouched(nodes)
 
 
