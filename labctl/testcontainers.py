@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from labctl.blueprint.owner import Owner
 from labctl.blueprint.secrets import Secrets
-from labctl.checks import rules
+from labctl.checks import registry
 from labctl.checks.finding import Limits, Verdict
-from labctl.checks.rules import CHECKS
+from labctl.checks.registry import CHECKS
 from labctl.cluster import lifecycle as labs
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
@@ -303,7 +303,7 @@ class AsteriskCluster:
         ended = {event.call for event in journal.events if isinstance(event, Ended)}
         # What still goes on has time left: neither the run nor its calls are lost for want of an end.
         so_far = [event for event in journal.events if not isinstance(event, Called) or event.call in ended]
-        verdicts = rules.judge([*so_far, Over(journal.now_s())], Limits(delay_ms=delay_ms))
+        verdicts = registry.judge([*so_far, Over(journal.now_s())], Limits(delay_ms=delay_ms))
         return tuple(verdict for verdict in verdicts if verdict.check in (wanted or CHECKS))
 
     def must_hold(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> None:

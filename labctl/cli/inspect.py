@@ -1,4 +1,4 @@
-"""Verbs on a lab that is up: what it shows, and what it is asked."""
+"""Verbs that look at a lab that is up, or open a shell in it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ls(output: str) -> None:
     if output == "json":
         click.echo(formats.as_json(labs))
     else:
-        rows = [(each.name, each.stack or "-", f"{each.running}/{each.nodes}", each.subnet or "-") for each in labs]
+        rows = [(lab.name, lab.stack or "-", f"{lab.running}/{lab.nodes}", lab.subnet or "-") for lab in labs]
         show(tables().table("", ("LAB", "STACK", "NODES", "SUBNET"), rows))
 
 
@@ -160,14 +160,14 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
     """Show what the nodes say: Corosync and Asterisk as one."""
     engine = connect()
     running = which.load(engine)
-    nodes = [node] if node else [each.name for each in running.lab.nodes]
-    containers = {each: running.container(each).id for each in nodes}
+    names = [node] if node else [lab_node.name for lab_node in running.lab.nodes]
+    containers = {name: running.container(name).id for name in names}
     if follow:
         _follow(engine, containers, tail)
         return
-    for each, container in containers.items():
+    for name, container in containers.items():
         for line in engine.logs(container, tail=tail).splitlines():
-            click.echo(line if node else f"{each} | {line}")
+            click.echo(line if node else f"{name} | {line}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -180,9 +180,9 @@ def cli(node: str, command: tuple[str, ...], which: Which) -> None:
     Example: labctl cli n1 core show hints
     """
     if command:
-        said = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
+        output = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
         # Asterisk itself exits with 0 after a command that it does not know.
-        sys.exit(said.code or int(said.text.startswith("No such command")))
+        sys.exit(output.code or int(output.text.startswith("No such command")))
     elif not sys.stdin.isatty():
         # Asterisk's console runs at full load for ever when its input has ended.
         raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
@@ -245,8 +245,8 @@ def _follow(engine: Engine, containers: dict[str, str], tail: int | None) -> Non
         finally:
             lines.put(None)
 
-    for each in containers.items():
-        threading.Thread(target=read, args=each, daemon=True).start()
+    for name, container in containers.items():
+        threading.Thread(target=read, args=(name, container), daemon=True).start()
     for _ in containers:
         for line in iter(lines.get, None):
             click.echo(line)

@@ -100,13 +100,13 @@ def _opened(which: Which, *names: str) -> Iterator[tuple[Phones, Lab]]:
 @which_options
 @click.option("--answer-after", type=Duration(), help="Answer each call by itself after that time.")
 def on(names: tuple[str, ...], which: Which, answer_after: float | None) -> None:
-    """Switch phones on: each registers with its node, and rings until it is told to answer."""
+    """Switch phones on: each registers with its node, watches what the lab file says, and rings until it answers."""
     from labctl.sip import phone_control
 
     ring_ms = phone_control.UNTIL_ANSWERED_MS if answer_after is None else round(answer_after * 1000)
     with _opened(which, *names) as (phones, lab):
         for name in names:
-            new = phone_control.switch_on(phones, name, ring_ms)
+            new = phone_control.switch_on(phones, lab, name, ring_ms)
             say(f"{name} is {'on' if new else 'on already'}, registered with {lab.phone(name).node}")
 
 
@@ -167,10 +167,12 @@ def hangup(phone_name: str, which: Which) -> None:
 @which_options
 def watch(phone_name: str, extension: str, which: Which) -> None:
     """Have a phone watch an extension, as the lamp of a key does; labctl phone ls shows what it was told last."""
+    from labctl.sip import phone_control
+
     with _opened(which, phone_name) as (phones, lab):
         extensions = {phone.name: phone.extension for phone in lab.phones}
-        agent = phones.watch(phone_name, extensions.get(extension, extension), kept=True)
-        say(f"{agent}: {agent.dialog_states[-1]}")
+        state = phone_control.watch(phones, phone_name, extensions.get(extension, extension))
+        say(f"{phone_name} watches {extension}: {state}")
 
 
 @phone.command()

@@ -101,6 +101,16 @@ class Notified:
 
 
 @dataclass(frozen=True)
+class Watching:
+    """A phone has subscribed to the dialogs of an extension by now, or has `ended` that."""
+
+    at_s: float
+    phone: str
+    extension: str
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class Lamp:
     """A phone was told by NOTIFY what its mailbox holds (RFC 3842)."""
 
@@ -171,9 +181,13 @@ class Disturbed:
     source: str
 
 
+BY_ITSELF = "by itself"
+"""What `Gone` says where no step of the run ended it: it crashed."""
+
+
 @dataclass(frozen=True)
 class Gone:
-    """A node's Asterisk, or all of the node, is gone."""
+    """A node's Asterisk, or all of the node, is gone. `what` ended it: a fault's kind, or BY_ITSELF."""
 
     at_s: float
     node: str
@@ -288,6 +302,7 @@ Event = (
     | Did
     | Said
     | Seen
+    | Watching
     | Notified
     | Lamp
     | Ring
@@ -309,7 +324,7 @@ Event = (
 KINDS: Mapping[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
-        *(Began, Did, Said, Seen, Notified, Lamp, Ring, Line, Fault, Healed, Disturbed),
+        *(Began, Did, Said, Seen, Watching, Notified, Lamp, Ring, Line, Fault, Healed, Disturbed),
         *(Gone, Back, Called, Ended, Heard, Load, Asked, Looked, Over),
     )
 }

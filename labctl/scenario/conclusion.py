@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from labctl.checks import judgement, rules
+from labctl.checks import judgement, registry
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Attempt, Result, Terms
 from labctl.errors import LabctlError
@@ -29,6 +29,7 @@ def terms_of(scenario: Scenario) -> Terms:
         scenario.expect,
         scenario.known,
         scenario.lab.via,
+        explicit=scenario.explicit,
     )
 
 
@@ -62,11 +63,11 @@ def conclude(
 def judge_course(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]:
     """What each check says. Of a run whose course broke, all but `course` itself judge what was before that: what
     comes after it, such as calls that nobody hung up, is labctl's own tidying."""
-    verdicts = rules.judge(events, limits)
+    verdicts = registry.judge(events, limits)
     broke_s = broke_at_s(events)
     if broke_s is None:
         return verdicts
-    before = {each.check: each for each in rules.judge([event for event in events if event.at_s <= broke_s], limits)}
+    before = {each.check: each for each in registry.judge([event for event in events if event.at_s <= broke_s], limits)}
     return tuple(each if each.check == COURSE else before[each.check] for each in verdicts)
 
 

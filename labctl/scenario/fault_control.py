@@ -166,10 +166,10 @@ class FaultControl:
         unasked = tuple(sorted(fault.blocks(model.DUNDI))) if self._lab.sites else ()
         self._journal.write(
             FaultEvent(
-                self._journal.now_s(),
-                fault.name,
-                fault.what,
-                fault.nodes,
+                at_s=self._journal.now_s(),
+                fault=fault.name,
+                what=fault.what,
+                nodes=fault.nodes,
                 unasked=unasked,
                 uncalled=fault.uncalled,
                 unheard=fault.unheard,

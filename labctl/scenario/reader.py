@@ -30,7 +30,7 @@ from labctl.yamlfile.review import Review
 
 @dataclass(frozen=True)
 class Scenario:
-    """A whole scenario. `name` is its file's stem."""
+    """A whole scenario. `name` is its file's stem. `explicit`: whether the file itself says what it expects."""
 
     name: str
     title: str
@@ -43,6 +43,7 @@ class Scenario:
     steps: tuple[Step, ...]
     expect: tuple[str, ...]
     known: tuple[Known, ...]
+    explicit: bool = False
 
 
 def read(
@@ -141,10 +142,13 @@ def _check_judging(review: Review, known: tuple[KnownEntry, ...]) -> None:
     review.each_once("expect", ANY)
     wanted = review.all("expect", ANY) if "expect" in review.document.data else None
     review.known("expected check", review.values("known", ANY, "check"), wanted)
-    pairs = [(each.check, each.stack, each.via) for each in known]
-    for index, (check, of_stack, via) in enumerate(pairs):
-        if (check, of_stack, via) in pairs[:index]:
-            review.say(("known", index), f"`{check}` with stack `{shown(of_stack)}` is here twice", "each once")
+    keys = [
+        (entry.check, entry.stack, entry.via, entry.extension, entry.nodes, entry.step, entry.finding)
+        for entry in known
+    ]
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            review.say(("known", index), f"`{key[0]}` with stack `{shown(key[1])}` is here twice", "each once")
 
 
 def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple[Step, ...]) -> Scenario:
@@ -160,11 +164,23 @@ def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple
         steps=steps,
         expect=entry.expect,
         known=tuple(_known(each) for each in entry.known),
+        explicit="expect" in entry.model_fields_set,
     )
 
 
 def _known(entry: KnownEntry) -> Known:
-    return Known(entry.stack, entry.check, entry.reason, entry.always, entry.source, entry.via)
+    return Known(
+        stack=entry.stack,
+        check=entry.check,
+        reason=entry.reason,
+        always=entry.always,
+        source=entry.source,
+        via=entry.via,
+        extension=entry.extension,
+        nodes=entry.nodes,
+        step=entry.step,
+        finding=entry.finding,
+    )
 
 
 def schema() -> str:

@@ -15,6 +15,9 @@ from labctl.timing import Deadline
 RINGS_S = 10.0
 """How long a call may take to ring, and a phone to see what another did; it takes milliseconds."""
 
+KEYS = 8
+"""How many phones one watches by itself: each is a process."""
+
 UNTIL_ANSWERED_MS = 600_000
 LONGEST_TALK_MS = 3_600_000
 
@@ -30,26 +33,35 @@ class PhoneView:
     state: str
 
 
-def switch_on(phones: Phones, name: str, ring_ms: int = UNTIL_ANSWERED_MS) -> bool:
-    """Switch a phone on, to stay on; it rings for `ring_ms`, or until it is told to answer. False if it was on.
+def switch_on(phones: Phones, lab: Lab, name: str, ring_ms: int = UNTIL_ANSWERED_MS) -> bool:
+    """Switch a phone on, to stay on; it rings for `ring_ms`, or until it is ordered to answer. False if it was on.
 
-    Raises LabError.
+    It watches what the lab file says that it watches, up to KEYS. Raises LabError.
     """
     if phones.line(name):
         return False
     phones.switch_on(name, ring_ms, kept=True)
+    for watched in lab.phone(name).watches[:KEYS]:
+        watch(phones, name, lab.phone(watched).extension)
     return True
+
+
+def watch(phones: Phones, name: str, extension: str) -> str:
+    """Have a phone watch an extension until it is off, once; what it was told of it last. Raises LabError."""
+    running = [kept for kept in phones.kept() if kept.running and kept.phone == name]
+    kept = next((kept for kept in running if kept.activity == f"watches {extension}"), None)
+    watcher = phones.attach(kept) if kept else phones.watch(name, extension, kept=True)
+    return (watcher.dialog_states or [""])[-1]
 
 
 def switch_off(phones: Phones, name: str) -> bool:
     """End all that a phone does, in an orderly way where its node answers. False if it was off."""
     agents = [phones.attach(kept) for kept in phones.kept() if kept.phone == name and kept.running]
-    for agent in sorted(agents, key=lambda agent: agent.is_line):  # its calls and watches first
-        with suppress(LabError):
-            if agent.call_state not in ("", OVER):
+    for agent in agents:
+        if agent.call_state not in ("", OVER):
+            with suppress(LabError):
                 agent.hang_up(Deadline(RINGS_S))
-            phones.switch_off(agent)
-        agent.kill()
+    phones.end(agents)
     phones.forget(name)
     return bool(agents)
 

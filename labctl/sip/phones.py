@@ -43,7 +43,11 @@ FIRST_MEDIA_PORT = 20000
 PORTS_A_PHONE = 100
 AGENTS_A_PHONE = 10
 MEDIA_PORTS_AN_AGENT = 10
-"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each."""
+"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each. Beside them it has
+agents without media, for what it watches."""
+
+WITH_MEDIA = range(AGENTS_A_PHONE)
+WITHOUT_MEDIA = range(AGENTS_A_PHONE, PORTS_A_PHONE)
 
 LEAVE_TIMEOUT_S = 1.5
 KILL_TIMEOUT_S = 2.0
@@ -78,7 +82,7 @@ class Phones:
         self._signal = Signal()
         self._agents: list[UserAgent] = []
         self._kept: tuple[KeptAgent, ...] = ()
-        self._begun: dict[str, int] = {}
+        self._begun: dict[tuple[str, range], int] = {}
         self._on_message = on_message
         self._rtp = RtpListener(self._signal)
         self._claim = ExitStack()
@@ -126,9 +130,11 @@ class Phones:
             stack.callback(self._rtp.close)
             for agent in self._agents:
                 stack.callback(agent.close)
-            self._leave([agent for agent in self._agents if agent.ending is None and not agent.kept])
+            self.end([agent for agent in self._agents if not agent.kept])
 
-    def _leave(self, running: list[UserAgent]) -> None:
+    def end(self, agents: list[UserAgent]) -> None:
+        """Hang up, unsubscribe and unregister agents, within LEAVE_TIMEOUT_S; then kill what is left of them."""
+        running = [agent for agent in agents if agent.runs]
         for agent in running:
             agent.drain()
             agent.nudge()
@@ -177,7 +183,7 @@ class Phones:
 
     def watch(self, name: str, extension: str, kept: bool = False) -> UserAgent:
         """Have a phone watch an extension's dialogs until a nudge; it has its first NOTIFY when this returns."""
-        watcher = self._start(name, f"watches {extension}", kept=kept)
+        watcher = self._start(name, f"watches {extension}", kept=kept, slots=WITHOUT_MEDIA)
         self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
         watcher.await_accepted("SUBSCRIBE", "subscribed")
         watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
@@ -218,7 +224,7 @@ class Phones:
     def line(self, name: str) -> UserAgent | None:
         """The agent by which a phone takes calls: one that was switched on here or left on; None if it is off."""
         for agent in self._agents:
-            if agent.agent.name == name and agent.is_line and agent.ending is None:
+            if agent.agent.name == name and agent.is_line and agent.runs:
                 return agent
         left_on = (kept for kept in self._kept if kept.running and kept.is_line and kept.phone == name)
         return next((self.attach(kept) for kept in left_on), None)
@@ -295,17 +301,19 @@ class Phones:
 
     # How
 
-    def _start(self, name: str, activity: str, password: str | None = None, kept: bool = False) -> UserAgent:
+    def _start(
+        self, name: str, activity: str, password: str | None = None, kept: bool = False, slots: range = WITH_MEDIA
+    ) -> UserAgent:
         """An agent of the phone with ports that no other has now. Raises LabError if there are none left."""
         first = FIRST_SIP_PORT + PORTS_A_PHONE * self._index(name)
-        used = {agent.agent.port for agent in self._agents if agent.ending is None}
+        used = {agent.agent.port for agent in self._agents if agent.runs}
         used |= {left_on.port for left_on in self._kept if left_on.running}
-        begun = self._begun.get(name, 0)
-        slots = [(begun + offset) % AGENTS_A_PHONE for offset in range(AGENTS_A_PHONE)]
-        slot = next((slot for slot in slots if first + slot not in used), None)
+        begun = self._begun.get((name, slots), 0)
+        in_turn = [slots[(begun + offset) % len(slots)] for offset in range(len(slots))]
+        slot = next((slot for slot in in_turn if first + slot not in used), None)
         if slot is None:
-            raise LabError(f"{name}: {AGENTS_A_PHONE} agents at a time are all that a phone has ports for")
-        self._begun[name] = slot + 1
+            raise LabError(f"{name}: {len(slots)} agents at a time are all that a phone has ports for")
+        self._begun[name, slots] = slots.index(slot) + 1
         agent = self._agent(name, first + slot, password)
         user_agent = UserAgent(agent, activity, self._signal, len(self._rtp.packets), self._on_message, kept)
         self._agents.append(user_agent)
@@ -313,8 +321,8 @@ class Phones:
 
     def _agent(self, name: str, port: int, password: str | None = None, token: str = "") -> Agent:
         phone = self._lab.phone(name)
-        offset = port - FIRST_SIP_PORT - PORTS_A_PHONE * self._index(name)
-        media = FIRST_MEDIA_PORT + PORTS_A_PHONE * self._index(name) + MEDIA_PORTS_AN_AGENT * offset
+        slot = min(port - FIRST_SIP_PORT - PORTS_A_PHONE * self._index(name), WITH_MEDIA[-1])
+        media = FIRST_MEDIA_PORT + PORTS_A_PHONE * self._index(name) + MEDIA_PORTS_AN_AGENT * slot
         agent = Agent(
             name=name,
             password=self._secrets.sip(name) if password is None else password,

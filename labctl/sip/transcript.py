@@ -86,6 +86,8 @@ class Transcript:
         self.messages: list[SipMessage] = []
         self._transactions: set[tuple[str, str]] = set()
         self._signed: set[tuple[str, str]] = set()
+        self._dialogs: dict[str, list[SipMessage]] = {}
+        self._calls: list[str] = []
 
     def add(self, message: SipMessage) -> bool:
         """Whether a message is new. A request that came in before is not: it comes again where its answer was lost,
@@ -98,6 +100,10 @@ class Transcript:
         if message.sent and any(message.header(name) for name in _CREDENTIALS):
             self._signed.add(message.request_key)
         self.messages.append(message)
+        call_id = message.header("Call-ID")
+        self._dialogs.setdefault(call_id, []).append(message)
+        if message.method == "INVITE" and self._calls[-1:] != [call_id]:
+            self._calls.append(call_id)
         return True
 
     def received(self, method: str) -> list[SipMessage]:
@@ -138,8 +144,7 @@ class Transcript:
 
         "" if there was none.
         """
-        invites = [message for message in list(self.messages) if message.method == "INVITE"]
-        calls = [*dict.fromkeys(message.header("Call-ID") for message in reversed(invites))]
+        calls = self._calls[::-1]
         return next((call for call in calls if not self._end_of(call)), next(iter(calls), ""))
 
     @property
@@ -188,7 +193,7 @@ class Transcript:
         return ""
 
     def _messages_of(self, call: str) -> list[SipMessage]:
-        return [message for message in list(self.messages) if call and message.header("Call-ID") == call]
+        return list(self._dialogs.get(call, ())) if call else []
 
     # What it was told
 

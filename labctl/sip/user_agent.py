@@ -75,6 +75,11 @@ class UserAgent(Transcript):
         """Whether it is the agent by which its phone takes calls."""
         return self.activity == LINE
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process was started, and has not ended."""
+        return self._stream is not None and self.ending is None
+
     def start(self, stream: ExecStream) -> None:
         """Follow the process that the stream leads to."""
         self._stream = stream
@@ -213,7 +218,7 @@ class UserAgent(Transcript):
         self._order("kill\n")
 
     def _order(self, text: str) -> None:
-        if self._stream and self.ending is None:
+        if self._stream and self.runs:
             with suppress(OSError):  # it has ended just now
                 self._stream.send(text.encode())
 

@@ -66,6 +66,14 @@ class Build(Strict):
         default=False,
         description="The whole node comes with its base system: the suite's own apt cannot check signatures any more",
     )
+    needs_vsyscall: bool = Field(
+        default=False,
+        description="Its 64-bit programs are of before glibc 2.14: where the kernel has no vsyscall page they crash, "
+        "and the node is i386",
+    )
+    architecture: Text | None = Field(
+        default=None, description="Debian's name of the node's architecture; the engine's own by default"
+    )
     keyring: Text | None = Field(
         default=None, description="Debian's keyring that its signatures are checked with; the tools' own by default"
     )

@@ -38,6 +38,13 @@ REFUSED = (
     got("SIP/2.0 488 Not Acceptable Here", "2 INVITE", 'Warning: 304 n1 "no codec"'),
     end(1),
 )
+BODY = '<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info"/>'
+WATCHES = (
+    sent("SUBSCRIBE sip:102@n1 SIP/2.0", "2 SUBSCRIBE", SIGNED, call="w"),
+    got("SIP/2.0 200 OK", "2 SUBSCRIBE", call="w"),
+    got("NOTIFY sip:alice@192.0.2.9 SIP/2.0", "1 NOTIFY", "Event: dialog", call="w", body=BODY),
+)
+LAB = lab("name: lab\nnodes: 3\nphones: 3\n")
 PACKET = "1700000000.5\t{source}\t{port}\t0\t0x1\t1\n"
 
 
@@ -129,7 +136,7 @@ def container() -> PhonesContainer:
 def made(container: PhonesContainer, state: str = "running") -> Phones:
     here = Container(CONTAINER, "labctl-lab-phones", "lab", ROLE_PHONES, "phones", state, "hash")
     seen = Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),), (here,))
-    return Phones(cast("Engine", container), Running(lab("name: lab\nnodes: 3\nphones: 3\n"), stack(), seen))
+    return Phones(cast("Engine", container), Running(LAB, stack(), seen))
 
 
 @pytest.fixture
@@ -191,6 +198,21 @@ def test_closing_ends_what_runs_and_closes_every_stream(container: PhonesContain
     assert all(stream.closed for stream in container.streams)
     assert (alice.ending is not None, call.ending is not None) == (True, True)
     assert all("drain" in stream.orders for stream in container.agents)
+
+
+def test_an_agent_that_could_not_be_started_is_not_waited_for(
+    container: PhonesContainer, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_container: str, _command: list[str]) -> Sipp:
+        raise HostError("no Docker")
+
+    monkeypatch.setattr(phones_module, "KILL_TIMEOUT_S", 600.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(container, "open_stream", fail)
+        with pytest.raises(HostError):
+            phones.call("alice", "102")
+    assert phones.call("alice", "102").agent.port == 6001  # the port is free, and comes in its turn
+    phones.close()
 
 
 def test_a_stream_that_cannot_be_closed_keeps_no_other_open(
@@ -309,9 +331,25 @@ def test_a_listing_with_other_lines_is_read_all_the_same() -> None:
 
 
 def test_by_hand_a_phone_is_switched_on_once(container: PhonesContainer, phones: Phones) -> None:
-    container.says["attach"] = REGISTERED
-    assert phone_control.switch_on(phones, "alice")
-    assert not phone_control.switch_on(phones, "alice")
+    container.says |= {"6000": REGISTERED, "6010": WATCHES, "6011": WATCHES}
+    assert phone_control.switch_on(phones, LAB, "alice")
+    assert not phone_control.switch_on(phones, LAB, "alice")
+
+
+def test_by_hand_a_phone_watches_what_the_lab_file_says(container: PhonesContainer, phones: Phones) -> None:
+    container.says |= {"6000": REGISTERED, "6010": WATCHES, "6011": WATCHES}
+    phone_control.switch_on(phones, LAB, "alice")
+    agents = [text for path, text in container.files.items() if path.endswith("/agent")]
+    activities = [agent.activity for agent in kept_agents.parse("\n".join(f"on 0 {text}" for text in agents))]
+    assert activities == ["phone", "watches 102", "watches 103"]
+
+
+def test_by_hand_what_is_watched_already_is_not_watched_again(container: PhonesContainer) -> None:
+    container.listing = left_on(("alice", "watches 102", 6010), size=1)
+    container.says["attach"] = WATCHES
+    with made(container) as phones:
+        assert phone_control.watch(phones, "alice", "102") == "terminated"
+    assert not [command for command in container.ran if command[3] == "keep-sipp"]
 
 
 def test_by_hand_a_call_rings_or_is_refused_at_once(container: PhonesContainer, phones: Phones) -> None:
@@ -333,7 +371,7 @@ def test_by_hand_what_is_on_is_shown_with_what_it_does(container: PhonesContaine
     container.listing = left_on(("alice", "phone", 6000), ("alice", "calls 102", 6001))
     container.says["attach"] = CALLS
     with made(container) as phones:
-        rows = phone_control.views(phones, lab("name: lab\nnodes: 3\nphones: 3\n"))
+        rows = phone_control.views(phones, LAB)
     assert [(row.phone, row.node, row.extension, row.activity) for row in rows] == [
         ("alice", "n1", "101", "phone"),
         ("alice", "n1", "101", "calls 102"),

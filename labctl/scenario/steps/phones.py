@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.errors import UsageError
+from labctl.errors import LabError, UsageError
+from labctl.history.events import Watching
 from labctl.scenario.argument_types import Extension, PhoneName, PhoneNames, PhonesInUse
 from labctl.scenario.step_registry import step
 from labctl.timing import Deadline
@@ -42,7 +43,13 @@ def watch(live: LiveLab, phone: PhoneName, extension: Extension) -> None:
 
     By SUBSCRIBE to its dialogs (RFC 4235).
     """
-    live.phones.watchers[phone, extension] = live.phones.agents.watch(phone, extension)
+    journal = live.journal
+    journal.write(Watching(journal.now_s(), phone, extension))
+    try:
+        live.phones.watchers[phone, extension] = live.phones.agents.watch(phone, extension)
+    except LabError:
+        journal.write(Watching(journal.now_s(), phone, extension, ended=True))
+        raise
 
 
 @step(short="phone")
@@ -53,5 +60,6 @@ def unwatch(live: LiveLab, phone: PhoneName) -> None:
         raise UsageError(f"{phone} watches nothing", "watch comes first")
     for key in subscriptions:
         watcher = live.phones.watchers.pop(key)
+        live.journal.write(Watching(live.journal.now_s(), *key, ended=True))
         watcher.nudge()
         watcher.finish(Deadline(UNSUBSCRIBE_S))
