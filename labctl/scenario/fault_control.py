@@ -171,7 +171,7 @@ class FaultControl:
                 nodes=fault.nodes,
                 unasked=unasked,
                 uncalled=fault.uncalled,
-                unheard=None if fault.by_chance else tuple(sorted(fault.blocks(model.TOTEM))),
+                unheard=fault.unheard,
                 absent=fault.absent,
             )
         )

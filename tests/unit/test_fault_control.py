@@ -103,6 +103,31 @@ def test_history_has_what_calls_were_in_the_way_of_a_fault(
     assert (event.fault, event.uncalled, event.unasked) == (name, uncalled, ())
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments", "unheard", "absent"),
+    [
+        ("partition", {"groups": [["n1", "n2"], ["n3"]], "traffic": "totem"}, BOTH_WAYS, ()),
+        ("partition", {"groups": [["n1", "n2"], ["n3"]], "traffic": "sip"}, (), ()),
+        ("iface_down", {"node": "n3"}, BOTH_WAYS, ()),
+        ("impair", {"node": "n1", "loss": 5}, None, ()),
+        ("impair", {"node": "n1", "loss": 5, "traffic": "totem"}, None, ()),
+        ("impair", {"node": "n1", "loss": 5, "traffic": "sip"}, (), ()),
+        ("impair", {"node": "n1", "loss": 100}, (("n1", "n2"), ("n1", "n3")), ()),
+        ("impair", {"node": "n1", "loss": 100, "traffic": "totem"}, (("n2", "n1"), ("n3", "n1")), ()),
+        ("pause", {"node": "n1"}, (), ("n1",)),
+        ("stop", {"node": "n1", "service": "corosync"}, (), ("n1",)),
+        ("kill", {"node": "n1", "service": "asterisk"}, (), ()),
+    ],
+    ids=str,
+)
+def test_history_has_whose_corosync_hears_whom(
+    kind: str, arguments: dict[str, Any], unheard: Any, absent: tuple[str, ...], control: Control
+) -> None:
+    control.inflict(kind, **arguments)
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultEvent))
+    assert (event.unheard, event.absent) == (unheard, absent)
+
+
 def test_where_asterisk_follows_corosync_that_takes_calls_with_it(tmp_path: Path) -> None:
     control = Control(tmp_path, "name: lab\nfollows_corosync: yes\n")
     control.inflict("stop", node="n1", service="corosync")

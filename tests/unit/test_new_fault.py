@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import cast
 
 import jsonschema
 import pytest
@@ -37,9 +37,9 @@ from tests.unit.test_fault_control import Control
 class MuteTotem(Fault):
     """Corosync's port of a node is closed for what goes out, and for nothing else."""
 
-    kind: ClassVar[str] = "mute_totem"
-    about: ClassVar[str] = "Close Corosync's port of a node for what it sends"
-    short: ClassVar[str] = "node"
+    kind = "mute_totem"
+    about = "Close Corosync's port of a node for what it sends"
+    short = "node"
     node: NodeName
     name: FaultName | None = None
 
