@@ -21,5 +21,5 @@ def _own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Who uses labctl beside the tests, or runs them a second time, holds other locks."""
     folder: Path = tmp_path_factory.mktemp("locks")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lock, "_folder", lambda: folder)
+        patch.setattr(lock, "_home", lambda: folder)
         yield
