@@ -32,8 +32,8 @@ class Inspector:
     def look(self, nodes: Sequence[str], lamps: dict[str, tuple[int, int]]) -> Looked:
         """All that these nodes say, with what phones were told of their mailboxes.
 
-        It is of one moment: where a ring changes meanwhile, all is asked again. What a node does not answer, asked
-        again and again, is left out.
+        It is of one moment: where a ring changes meanwhile, all is asked again. A node whose tool prints nothing is
+        asked again too (node_tools.ask_tools); what it does not answer at all is left out.
         """
         for _ in range(TRIES):
             before = self._known_rings(nodes)
@@ -52,13 +52,13 @@ class Inspector:
         return Looked(
             at_s=self._journal.now_s(),
             states={node: {row.extension: row.states[node] for row in rows if node in row.states} for node in nodes},
-            rings={node: self._ring(node, tools.ring) for node, tools in answers.items() if tools.ring is not None},
+            rings={node: self._ring(node, answer.ring) for node, answer in answers.items() if answer.ring is not None},
             members={
-                node: self._rings.names(int(number) for number in tools.members)
-                for node, tools in answers.items()
-                if tools.members is not None
+                node: self._rings.names(int(member) for member in answer.members)
+                for node, answer in answers.items()
+                if answer.members is not None
             },
-            hints={node: dict(tools.hints) for node, tools in answers.items() if tools.hints is not None},
+            hints={node: dict(answer.hints) for node, answer in answers.items() if answer.hints is not None},
             kept=self.kept(nodes),
             lamps=lamps,
         )

@@ -89,8 +89,8 @@ class Recorder:
     def _notified(self, phone: str, message: SipMessage, at_s: float) -> None:
         event = message.header("Event").partition(";")[0]
         if event == "message-summary" and message.body:
-            told = transcript.message_summary(message.body)
-            self._journal.write(Lamp(at_s, phone, told.new, told.old))
+            summary = transcript.message_summary(message.body)
+            self._journal.write(Lamp(at_s, phone, summary.new, summary.old))
         elif event == "dialog" and message.body:
             watched = re.search(r"sip:([^@>]+)@", message.header("From"))
             extension = watched[1] if watched else ""
