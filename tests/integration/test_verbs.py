@@ -388,7 +388,7 @@ def test_a_lab_of_a_later_labctl_is_told_apart_and_taken_away(name: str, engine:
 def test_run_takes_no_lab_away_that_a_user_made(name: str, engine: Engine, tmp_path: Path) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
     before = identities(engine, name)
-    refused = labctl("run", "first-call", "--name", name, "--folder", str(tmp_path))
+    refused = labctl("run", "partition-heal", "--name", name, "--folder", str(tmp_path))
     assert refused.code == 2, refused.err
     assert f"labctl down --name {name}" in refused.err
     assert identities(engine, name) == before
