@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
+# How many processes run the tests on real nodes: a lab mostly waits.
+JOBS   ?= 3
+KILLS   ?= 200
+MINUTES ?= 120
 DEV    := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down down-all test check lint types unit bench compose machine python clean
+.PHONY: help up down down-all check test bench endurance compose clean machine lint types unit python
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: machine $(STAMP) ## from nothing to a proven three-node cluster
 	$(BIN)/labctl up
@@ -20,15 +24,15 @@ down: $(STAMP) ## take away the lab that `make up` made
 down-all: $(STAMP) ## take every lab on this engine away, whoever made it
 	$(BIN)/labctl down --all
 
+check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types unit
+
 test: $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes
 	@sh .ci/machine test
 	$(MAKE) check
 	@sh .ci/compose || echo 'compose: it could not be installed; what needs it is not tested' >&2
 	$(BIN)/labctl build --quiet > /dev/null
-	$(BIN)/pytest tests/integration tests/e2e
-
-check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types unit
+	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadgroup --durations 15
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -43,6 +47,9 @@ unit: $(DEV)
 
 bench: machine $(DEV) ## measure: start, propagation, memory
 	$(BIN)/python -m tests.bench
+
+endurance: machine $(DEV) ## hours: labctl ended KILLS times by SIGKILL, then MINUTES of random faults
+	$(BIN)/python -m tests.endurance --kills $(KILLS) --minutes $(MINUTES)
 
 compose: $(STAMP) ## write compose/ anew from the shipped labs
 	for lab in labctl/labs/*.yaml; do $(BIN)/labctl export --file $$(basename $$lab .yaml) > compose/$$(basename $$lab); done

@@ -120,6 +120,14 @@ class Lab:
         """The phone of that name. Raises KeyError."""
         return {phone.name: phone for phone in self.phones}[name]
 
+    def phone_at(self, dialed: str) -> Phone | None:
+        """The phone of that name or extension; None for any other number."""
+        return next((phone for phone in self.phones if dialed in (phone.name, phone.extension)), None)
+
+    def mailbox(self, number: str) -> Mailbox:
+        """The mailbox of that number. Raises KeyError."""
+        return {mailbox.number: mailbox for mailbox in self.mailboxes}[number]
+
     def phones_on(self, node: Node) -> tuple[Phone, ...]:
         """The phones that register with the node."""
         return tuple(phone for phone in self.phones if phone.node == node.name)

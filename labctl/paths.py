@@ -1,4 +1,4 @@
-"""Where the files lie that come with labctl: labs, scenarios, templates, and what images are built from."""
+"""Where the files lie that come with labctl: labs, scenarios, templates, scripts, and what images are built from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ PACKAGE = Path(__file__).parent
 LABS = PACKAGE / "labs"
 SCENARIOS = PACKAGE / "scenarios"
 TEMPLATES = PACKAGE / "templates"
+SCRIPTS = PACKAGE / "scripts"
 
 
 def images_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,42 @@ class Deadline:
     def passed(self) -> bool:
         """Whether none are left."""
         return self.left_s == 0.0
+
+
+class Patience:
+    """How long to wait for what takes longer on a busy machine: bounds grow by what the machine is seen to do.
+
+    For timings that only bound patience; what is measured and judged is never stretched. Safe between threads.
+    """
+
+    MOST = 4.0
+
+    def __init__(self) -> None:
+        self._factor = 1.0
+
+    def note(self, waiting: float, late: float) -> None:
+        """The machine was seen: tasks waited for a CPU for that part of the time (0 to 1, /proc/pressure/cpu), and
+        labctl's own thread was late for that part of it."""
+        waited = 1 + 2 * max(0.0, min(1.0, waiting))  # each CPU is wanted by two or three, as a rule
+        stood_still = 1 / (1 - max(0.0, min(0.9, late)))
+        self._factor = min(self.MOST, max(waited, stood_still))
+
+    @property
+    def factor(self) -> float:
+        """By how much a bound is stretched now: 1 on a machine that is not busy, MOST at the utmost."""
+        return self._factor
+
+    def stretch(self, timeout_s: float) -> float:
+        """A bound as it is now."""
+        return timeout_s * self._factor
+
+    def deadline(self, timeout_s: float) -> Deadline:
+        """A deadline by a bound as it is now."""
+        return Deadline(self.stretch(timeout_s))
+
+
+PATIENCE = Patience()
+"""Of this process: there is one machine. Whoever watches the machine feeds it (scenario/starvation.py)."""
 
 
 class Signal:
@@ -58,7 +95,13 @@ class Signal:
             return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
 
 
-def share(values: Sequence[float], part: float) -> float:
-    """The value below which that part of all values lies: 0.5 for the median."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value below which that many percent (1 to 99) of all values lie, interpolated; 50 for the median.
+
+    Raises ValueError where there are no values.
+    """
+    if not values:
+        raise ValueError("no values, no percentile")
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

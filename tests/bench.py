@@ -120,7 +120,7 @@ def propagation(engine: Engine, changes: int) -> list[Row]:
 
 def spread(values: list[float]) -> tuple[str, str]:
     """p50, and p99 with the largest."""
-    p50, p99 = (timing.share(values, part) for part in (0.5, 0.99))
+    p50, p99 = (timing.percentile(values, percent) for percent in (50, 99))
     return f"p50 {p50:.2f} ms", f"p99 {p99:.2f} ms, max {max(values):.2f} ms, n = {len(values)}"
 
 

@@ -17,7 +17,7 @@ from labctl.progress import Progress, Silent, step
 from labctl.scenario import runner
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
-from labctl.timing import share
+from labctl.timing import percentile
 
 REST_S = 3.0
 """For how long what goes over the wire is counted while nothing changes."""
@@ -85,7 +85,7 @@ def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say
                     table.put(what, variant, cell)
             found = _found(table, variant, plan)
             for result in runner.run_many(engine, found, how, plan.jobs, partial(_begin, variant, say)):
-                table.results.append(result)
+                table.results.append(replace(result, scenario=f"{result.scenario} ({variant})"))
                 table.put(result.scenario, variant, outcome(result))
         except HostError:
             table.put("images", variant, Cell("none", f"labctl build --stack {variant.stack} says why"))
@@ -114,8 +114,11 @@ def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[s
     after = measurements.sent(engine, lab)
     away = sorted(each for node, mine in delays.items() if node != lab.nodes[0].name for each in mine)
     idle_s = after.at_s - rest.at_s
-    yield "delay p50", Cell(f"{share(away, 0.5):.1f} ms")
-    yield "delay p99", Cell(f"{share(away, 0.99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere")
+    yield "delay p50", Cell(f"{percentile(away, 50):.1f} ms")
+    yield (
+        "delay p99",
+        Cell(f"{percentile(away, 99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere"),
+    )
     yield "packets a change", Cell(f"{max(0.0, after.packets - rest.packets - packets_s * idle_s) / changes:.1f}")
     yield "bytes a change", Cell(f"{max(0.0, after.bytes - rest.bytes - bytes_s * idle_s) / changes:.0f}")
     yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
@@ -142,9 +145,11 @@ def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> 
 
 def outcome(result: Result) -> Cell:
     """What a run came to in a word, whatever was expected of it; and `!` where that was something else."""
-    broken = [each for each in result.judged if each.verdict.outcome in ("failed", "unknown")]
+    if result.lab_error:
+        return Cell("error !", result.lab_error.splitlines()[0])
+    broken = [judged for judged in result.judged if judged.verdict.outcome in ("failed", "unknown")]
     mark = "" if result.standing in ("passed", "known", "nothing") else " !"
     if not broken:
         return Cell(f"holds{mark}")
-    words = ", ".join(each.verdict.check for each in broken)
-    return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(each.reason for each in broken if each.reason)))
+    words = ", ".join(judged.verdict.check for judged in broken)
+    return Cell(f"{words}{mark}", "; ".join(dict.fromkeys(judged.reason for judged in broken if judged.reason)))

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from labctl.blueprint.drawing import Blueprint
-from labctl.engine.actions import ContainerSpec, File
+from labctl.engine.actions import NO_ROUTER, ContainerSpec, File
 from labctl.images.recipes import Recipe, ground, run_by_labs
 
 HEADER = """\
@@ -63,10 +63,11 @@ def _document(drawn: Blueprint, recipes: Mapping[str, Recipe]) -> dict[str, Any]
         for file in container.files:
             configs[names[container.hostname, file.path]] = {"content": _literal(file.text)}
     gateway = str(ipaddress.ip_network(drawn.subnet)[1])
+    isolation = {"internal": True} if drawn.internal else {"driver_opts": dict(NO_ROUTER)}
     return {
         "name": drawn.network,
         "services": services,
-        "networks": {"lab": {"internal": True, "ipam": {"config": [{"subnet": drawn.subnet, "gateway": gateway}]}}},
+        "networks": {"lab": {**isolation, "ipam": {"config": [{"subnet": drawn.subnet, "gateway": gateway}]}}},
         "configs": configs,
     }
 

@@ -37,6 +37,9 @@ from labctl.stack.model import Extra, Stack
 SHM_BYTES = 256 << 20
 """Corosync's IPC buffers lie in /dev/shm; Docker's own 64 MiB are too tight for many clients."""
 
+MULTICAST_TRANSPORT = "udp"
+"""corosync.conf(5), totem, transport: the one that sends by multicast; udpu and knet send to each member."""
+
 ASTERISK_GROUP = "asterisk"
 """The group that Asterisk runs as in a node (images/README.md, Users)."""
 
@@ -48,13 +51,14 @@ _SECRET = re.compile(r"corosync/authkey|asterisk/keys/.*\.key")
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A lab as Docker is to hold it."""
+    """A lab as Docker is to hold it. `internal` as in CreateNetwork."""
 
     lab: Lab
     network: str
     subnet: str
     labels: tuple[tuple[str, str], ...]
     containers: tuple[ContainerSpec, ...]
+    internal: bool = True
 
 
 def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str, request: Request | None = None) -> Blueprint:
@@ -67,7 +71,16 @@ def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str, request
     nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
     labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
     phones = _phones(lab, stack, images, subnet, record.dump(lab, stack, request or Request.of(lab)))
-    return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones))
+    return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones), internal=not needs_multicast(lab))
+
+
+def needs_multicast(lab: Lab) -> bool:
+    """Whether the nodes find each other by multicast.
+
+    Docker drops that on an internal network: all that is addressed elsewhere than to its subnet is dropped, and on
+    hosts where bridged packets go through iptables (net.bridge.bridge-nf-call-iptables), the bridge does not pass it.
+    """
+    return lab.rings and lab.totem.transport == MULTICAST_TRANSPORT
 
 
 def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) -> tuple[File, ...]:

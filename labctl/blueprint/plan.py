@@ -21,17 +21,21 @@ from labctl.names import LABEL_CONFIG
 def up(wanted: Blueprint, observation: Observation) -> Plan:
     """The steps that make what is there into what is wanted; none where it is so already.
 
-    A network on other addresses is replaced, and with it every container. Several networks of one name
-    (Docker allows that, and an interrupted `up` could leave them) are replaced by one.
+    A network on other addresses, or one that does not pass what the lab needs, is replaced, and with it every
+    container. Several networks of one name (Docker allows that, and an interrupted `up` could leave them) are replaced
+    by one.
     """
     networks, containers = observation.networks, observation.containers
-    fits = len(networks) == 1 and networks[0].subnet == wanted.subnet
+    as_wanted = [
+        network for network in networks if (network.subnet, network.internal) == (wanted.subnet, wanted.internal)
+    ]
+    fits = len(networks) == len(as_wanted) == 1
     names = {spec.name for spec in wanted.containers}
     kept = {container.name: container for container in containers if fits and container.name in names}
     removals = tuple(_removal(container) for container in containers if container.name not in kept)
     network_chain: tuple[Chain, ...] = ()
     if not fits:
-        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels)
+        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels, wanted.internal)
         network_chain = ((*(RemoveNetwork(network.name, network.id) for network in networks), create),)
     container_chains = tuple(_mend(spec, kept.get(spec.name)) for spec in wanted.containers)
     return _stages(removals, network_chain, tuple(chain for chain in container_chains if chain))

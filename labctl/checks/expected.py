@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
 from labctl.asterisk.device_state import aggregate, hint
-from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Looked, Said
+from labctl.checks.fault_reach import Reach, reach
+from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Looked, Ring, Said
 
 EITHER = frozenset({"Idle", "Unavailable"})
 """What a node says by itself of a Custom device that nobody speaks for."""
@@ -15,65 +16,95 @@ EITHER = frozenset({"Idle", "Unavailable"})
 Group = tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Word:
+    """What a node said of a device, and which others surely did not hear it."""
+
+    state: str
+    deaf: frozenset[str]
+
+
 @dataclass
 class Replay:
-    """What is the case after the events so far. `said`: device -> node -> the last it said.
+    """What is the case after the events so far.
 
-    `lately`: device -> node -> its last word while nothing was broken, and all since: who departed may have been heard
-    to say any of them.
+    `last_words`: device -> node -> the last it said. `rings`: node -> its members, as Corosync told them since
+    anything was mended last.
     """
 
     began: Began
-    said: dict[str, dict[str, str]] = field(default_factory=dict)
-    lately: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    last_words: dict[str, dict[str, Said]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    unasked: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
-    uncalled: dict[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
+    faults: dict[str, Reach] = field(default_factory=dict)
+    rings: dict[str, frozenset[str]] = field(default_factory=dict)
     broken_until_s: float = float("-inf")
+    _audible: dict[str, dict[str, list[_Word]]] = field(default_factory=dict)
+    """Device -> node -> its last word while nothing was wrong with it, and all since: who departed may have been heard
+    to say any of them."""
+    _left_s: dict[str, float] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         """Go one event further."""
         match event:
-            case Said(node=node, device=device, state=state):
-                self.said.setdefault(device, {})[node] = state
-                words = self.lately.setdefault(device, {}).setdefault(node, [])
-                words[:] = [*(word for word in words if word != state), state]
-                self._forget()
-            case Gone(node=node):
+            case Said():
+                self._say(event)
+            case Gone(node=node, at_s=at_s):
                 self.gone.add(node)
+                self._left_s[node] = at_s
             case Back(node=node, at_s=at_s):
                 self.gone.discard(node)
-                self.broken_until_s = at_s
-                self._forget()
-            case Fault(fault=fault, nodes=nodes, unasked=unasked, uncalled=uncalled):
-                self.faults[fault] = nodes
-                self.uncalled[fault] = uncalled
-                self.unasked[fault] = frozenset(unasked)
-            case Healed(fault=fault, at_s=at_s):
-                self.faults.pop(fault, None)
-                self.unasked.pop(fault, None)
-                self.uncalled.pop(fault, None)
-                self.broken_until_s = at_s
-                self._forget()
+                self._mended(at_s)
+            case Fault(fault=name, nodes=nodes, at_s=at_s):
+                self.faults[name] = reach(event, self.began.nodes)
+                self._left_s |= dict.fromkeys(nodes, at_s)
+            case Healed(fault=name, at_s=at_s):
+                self.faults.pop(name, None)
+                self._mended(at_s)
+            case Ring(node=node, members=members):
+                self.rings[node] = frozenset(members)
+            case Looked(rings=rings):
+                self.rings |= {node: frozenset(members) for node, members in rings.items() if members}
             case _:
                 pass
 
+    def _mended(self, at_s: float) -> None:
+        """Something is whole again: rings merge, and until they are told anew nobody knows them."""
+        self.broken_until_s = at_s
+        self.rings.clear()
+        self._forget()
+
+    def _say(self, word: Said) -> None:
+        self.last_words.setdefault(word.device, {})[word.node] = word
+        words = self._audible.setdefault(word.device, {}).setdefault(word.node, [])
+        deaf = frozenset(node for node in self.began.nodes if node != word.node and not self._hears(node, word.node))
+        anew = _Word(word.state, deaf)
+        words[:] = [*(older for older in words if older != anew), anew]
+        self._forget()
+
+    def _hears(self, listener: str, speaker: str) -> bool:
+        """Whether what a node's Corosync sends may reach another's."""
+        blocked = any((speaker, listener) in (fault.unheard or ()) for fault in self.faults.values())
+        return not blocked and speaker in self.rings.get(listener, {speaker})
+
     def _forget(self) -> None:
-        """While nothing is broken a node's last word takes the place of those before it."""
-        if not self.faults and not self.gone:
-            for spoken in self.lately.values():
-                for words in spoken.values():
-                    del words[:-1]
+        """While nothing is wrong with a node its last word takes the place of those before it, and all may hear it."""
+        for speakers in self._audible.values():
+            for node, words in speakers.items():
+                if not self.hurts(node):
+                    words[:] = [_Word(word.state, frozenset()) for word in words[-1:]]
+
+    def hurts(self, node: str) -> bool:
+        """Whether the node is gone, or a fault that is in force touches it."""
+        return node in self.gone or any(node in fault.nodes for fault in self.faults.values())
 
     def breaks_calls(self, nodes: Iterable[str]) -> bool:
         """Whether a call through these nodes may be lost now: one of them is gone or at fault, or two are cut apart."""
         through = set(nodes)
-        cut = [pair for pairs in self.uncalled.values() for pair in pairs or ()]
-        at_fault = (touched for fault, touched in self.faults.items() if self.uncalled.get(fault) is None)
+        cut = [pair for fault in self.faults.values() for pair in fault.uncalled or ()]
+        at_fault = (fault.nodes for fault in self.faults.values() if fault.uncalled is None)
         return bool(
             through & self.gone
-            or any(through & {*touched} for touched in at_fault)
+            or any(through & touched for touched in at_fault)
             or any({*pair} <= through for pair in cut)
         )
 
@@ -81,39 +112,95 @@ class Replay:
         """Whether nothing is broken, and has not been for `settle_s`."""
         return not self.faults and not self.gone and at_s >= self.broken_until_s + settle_s
 
-    def right(self, device: str, group: Iterable[str]) -> frozenset[str]:
-        """What each node of a group may say of a device: the aggregate of what those of it that live said last."""
-        said = self.said.get(device, {})
-        words = [said[node] for node in group if node in said and node not in self.gone]
-        if words:
-            return frozenset({hint(aggregate(words))})
+    def cluster(self, node: str) -> tuple[str, ...]:
+        """The nodes of a node's own cluster: of its site, where there are sites."""
+        return next((nodes for nodes in self.began.clusters if node in nodes), (node,))
+
+    def right(self, device: str, group: Iterable[str], silent: Collection[str] = ()) -> frozenset[str]:
+        """What each node of a group may say of a device: the aggregate of what those of it that live said last.
+
+        `silent`: members of its ring that could not be asked, of which nobody knows whether they still count.
+        """
+        living = [node for node in group if node not in self.gone]
+        return self._right(device, living) | (self._right(device, [*living, *silent]) if silent else frozenset())
+
+    def _right(self, device: str, living: Iterable[str]) -> frozenset[str]:
+        by_node = self.last_words.get(device, {})
+        states = [by_node[node].state for node in living if node in by_node]
+        if states:
+            return frozenset({hint(aggregate(states))})
         return frozenset({hint("INVALID")}) if device in self.began.homes else EITHER
 
-    def ghosts(self, device: str, group: Iterable[str]) -> frozenset[str]:
+    def departed(self, device: str, group: Group, silent: Collection[str] = ()) -> dict[str, list[str]]:
+        """Of the group's cluster, who spoke of a device and left: the words of each that the group may have heard."""
+        present = {*silent, *(node for node in group if node not in self.gone)}
+        around = {other for node in group for other in self.cluster(node)} - present
+        audible = {
+            node: [*dict.fromkeys(word.state for word in words if not word.deaf >= {*group} - {node})]
+            for node, words in self._audible.get(device, {}).items()
+            if node in around
+        }
+        return {node: states for node, states in audible.items() if states}
+
+    def ghosts(self, device: str, group: Group, silent: Collection[str] = ()) -> frozenset[str]:
         """What a node of the group might say that has not forgotten some of those who departed.
 
         No more than two of their words ever matter: the most, or the two that come to RINGINUSE.
         """
-        said = self.said.get(device, {})
-        present = [node for node in group if node not in self.gone]
-        words = [said[node] for node in present if node in said]
-        departed = [self.lately[device][node] for node in said if node not in present]
-        alone = [(word,) for spoken in departed for word in spoken]
+        by_node = self.last_words.get(device, {})
+        present = [by_node[node].state for node in group if node in by_node and node not in self.gone]
+        departed = list(self.departed(device, group, silent).values())
+        alone = [(state,) for states in departed for state in states]
         pairs = [pair for one, other in combinations(departed, 2) for pair in product(one, other)]
-        return frozenset(hint(aggregate([*words, *each])) for each in [*alone, *pairs])
+        return frozenset(hint(aggregate([*present, *left])) for left in [*alone, *pairs])
+
+    def spoke_since(self, device: str, group: Iterable[str], departed: Iterable[str]) -> Said | None:
+        """The last word that one of a group said of a device after all of these had left; None where nobody did."""
+        by_node = self.last_words.get(device, {})
+        left_s = max((self._left_s.get(node, float("-inf")) for node in departed), default=float("-inf"))
+        words = [by_node[node] for node in group if node in by_node and by_node[node].at_s > left_s]
+        return max(words, key=lambda word: word.at_s, default=None)
 
 
-def groups(looked: Looked) -> list[Group]:
-    """The nodes that are connected: each has the same members in its ring, itself among them."""
-    found: dict[frozenset[str], list[str]] = {}
+def groups(looked: Looked, unanswered: Collection[str] = ()) -> list[Group]:
+    """The nodes that are connected: each has the same members in its ring, itself among them.
+
+    `unanswered` are those whose Corosync told nothing though they have not left: they are in no group.
+    """
+    connected: dict[frozenset[str], list[str]] = {}
     alone: list[Group] = []
-    for node in looked.states:
+    asked = [node for node in looked.states if node not in unanswered]
+    for node in asked:
         ring = frozenset(looked.rings.get(node, ()))
-        mutual = node in ring and all(
-            frozenset(looked.rings.get(other, ())) == ring for other in ring if other in looked.states
-        )
-        if mutual:
-            found.setdefault(ring, []).append(node)
+        if node in ring and all(frozenset(looked.rings.get(other, ())) == ring for other in ring if other in asked):
+            connected.setdefault(ring, []).append(node)
         else:
             alone.append((node,))
-    return [*(tuple(each) for each in found.values()), *alone]
+    return [*(tuple(nodes) for nodes in connected.values()), *alone]
+
+
+def unanswered_rings(looked: Looked, replay: Replay) -> tuple[str, ...]:
+    """The nodes that were looked at and whose Corosync told nothing, though nothing says that they left their ring.
+
+    No answer is none: it is evidence that a node left only where a fault keeps its Corosync down or its interface, or
+    where no other of its cluster has it as a member.
+    """
+    return tuple(
+        node
+        for node in looked.states
+        if not looked.rings.get(node) and node not in replay.gone and not _has_left(node, looked, replay)
+    )
+
+
+def _has_left(node: str, looked: Looked, replay: Replay) -> bool:
+    kept_away = any(
+        node in fault.absent or (fault.unheard is None and node in fault.nodes) for fault in replay.faults.values()
+    )
+    others = [looked.rings[other] for other in replay.cluster(node) if other != node and looked.rings.get(other)]
+    return kept_away or bool(others and all(node not in members for members in others))
+
+
+def silent_members(looked: Looked, group: Group, unanswered: Collection[str], gone: Collection[str]) -> tuple[str, ...]:
+    """The members of a group's ring that live but could not be asked."""
+    members = looked.rings.get(group[0], ()) if group[0] in looked.rings.get(group[0], ()) else ()
+    return tuple(node for node in members if node not in gone and (node not in looked.states or node in unanswered))

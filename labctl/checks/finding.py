@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Outcome = Literal["passed", "failed", "unknown", "nothing"]
@@ -20,27 +20,55 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, in a sentence; the log lines that may explain it."""
+    """One thing that is wrong, in a sentence; the log lines that may explain it.
+
+    `doubt`: why it is no failure of the cluster's, but could not be judged; "" where it is one. `extension` and `step`
+    (its number, from 1) where it is of one. What is wrong came about between `since_s` and `at_s`, in seconds of the
+    history; `since_s` is None where that is one moment.
+    """
 
     text: str
     at_s: float
     nodes: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()
+    extension: str = ""
+    doubt: str = ""
+    step: int = 0
+    since_s: float | None = None
+
+    def doubted(self, doubt: str) -> Finding:
+        """The same, as something that cannot be judged for a reason; itself where there is none, or one already."""
+        if not doubt or self.doubt:
+            return self
+        return replace(self, text=f"{self.text}; not judged: {doubt}", doubt=doubt)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one check says of a history."""
+    """What one check says of a history. `remark`: what it left out, and why."""
 
     check: str
     outcome: Outcome
     findings: tuple[Finding, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    remark: str = ""
 
 
 def verdict(
-    check: str, findings: Sequence[Finding], judged: float, figures: Mapping[str, float] | None = None
+    check: str,
+    findings: Sequence[Finding],
+    judged: float,
+    figures: Mapping[str, float] | None = None,
+    remark: str = "",
 ) -> Verdict:
-    """The verdict: failed if anything was found, else passed if anything was judged."""
-    outcome: Outcome = "failed" if findings else "passed" if judged else "nothing"
-    return Verdict(check, outcome, tuple(findings), figures or {})
+    """The verdict of a check that compared `judged` things: the worst of its findings, else whether it judged any."""
+    return Verdict(check, outcome(findings, judged), tuple(findings), figures or {}, remark)
+
+
+def outcome(findings: Sequence[Finding], judged: float) -> Outcome:
+    """Failed if anything is wrong, unknown if anything could not be judged, else passed if anything was."""
+    if any(not finding.doubt for finding in findings):
+        return "failed"
+    if findings:
+        return "unknown"
+    return "passed" if judged else "nothing"

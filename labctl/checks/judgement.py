@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from labctl.checks.finding import Verdict
+from labctl.checks.finding import Finding, Verdict
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile, Problem
 
@@ -16,12 +16,24 @@ Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]
 """Of a check: `known` failed as it is known to, `fixed` did not although it was seen to fail every time, `unknown`
 could not be judged, `nothing` had nothing to judge."""
 
+RunStanding = Standing | Literal["error"]
+"""Of a run: the worst of its checks, or `error`: it had no lab from its begin to its end."""
+CHECKS_OF_0_1 = (
+    *("agreement", "truth", "no_ghosts", "bounded_delay", "no_flapping", "lamps"),
+    *("calls", "routes", "remote_state", "views", "course"),
+)
+"""What labctl 0.1 expected of every scenario that did not say what it expects."""
+
 WORST_FIRST: tuple[Standing, ...] = ("failed", "unknown", "fixed", "known", "passed", "nothing")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a run is judged by: kept beside its history, so that it can be judged again without its scenario."""
+    """What a run is judged by: kept beside its history, so that it can be judged again without its scenario.
+
+    `explicit`: whether the scenario itself says what it expects, so that each of those checks has to judge something.
+    None in what labctl 0.1 wrote, where all checks were expected unless the scenario said otherwise.
+    """
 
     scenario: str
     title: str
@@ -30,6 +42,12 @@ class Terms:
     expect: tuple[str, ...]
     known: tuple[Known, ...] = ()
     via: str = "corosync"
+    explicit: bool | None = None
+
+    @property
+    def must_judge(self) -> bool:
+        """Whether a check that has nothing to judge leaves the run unknown."""
+        return not {*CHECKS_OF_0_1} <= {*self.expect} if self.explicit is None else self.explicit
 
 
 @dataclass(frozen=True)
@@ -42,8 +60,22 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A run of a scenario that came to no verdict, so that it was run again; `why`, in a line."""
+
+    standing: RunStanding
+    why: str
+    seconds: float
+    folder: str
+
+
+@dataclass(frozen=True)
 class Result:
-    """A scenario that was run once. `folder` holds its history and logs; `story` what happened, in lines."""
+    """A scenario that was run. `folder` holds its history and logs; `story` what happened, in lines.
+
+    `error` is what ended its steps early. `lab_error` says why its lab did not come up or could not be taken away, and
+    `exit_code` is that error's. `earlier` are the runs before this one that came to no verdict.
+    """
 
     scenario: str
     title: str
@@ -53,26 +85,60 @@ class Result:
     error: str = ""
     folder: str = ""
     story: tuple[str, ...] = ()
+    lab_error: str = ""
+    exit_code: int = 0
+    earlier: tuple[Attempt, ...] = ()
 
     @property
-    def standing(self) -> Standing:
-        """The worst of its checks."""
-        standings = {each.standing for each in self.judged}
+    def standing(self) -> RunStanding:
+        """The worst of its checks; that it had no lab to the end goes before all but a failure."""
+        standings = {judged.standing for judged in self.judged}
+        if self.lab_error and "failed" not in standings:
+            return "error"
         return next((each for each in WORST_FIRST if each in standings), "unknown")
 
 
 def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:
     """Each verdict that was asked for, against what is known of the stack."""
-    known = {each.check: each for each in terms.known if each.stack == terms.stack and each.via in (terms.via, "any")}
-    return tuple(_judge(verdict, known.get(verdict.check)) for verdict in verdicts if verdict.check in terms.expect)
+    return tuple(_judge(verdict, terms) for verdict in verdicts if verdict.check in terms.expect)
 
 
-def _judge(verdict: Verdict, known: Known | None) -> Judged:
-    if known and verdict.outcome == "failed":
-        return Judged(verdict, "known", known.reason)
-    if known and known.always and known.source != "read" and verdict.outcome == "passed":
-        return Judged(verdict, "fixed", known.reason)
+def _judge(verdict: Verdict, terms: Terms) -> Judged:
+    known = [
+        entry
+        for entry in terms.known
+        if (entry.stack, entry.check) == (terms.stack, verdict.check) and entry.via in (terms.via, "any")
+    ]
+    if verdict.outcome == "nothing" and terms.must_judge:
+        return _nothing_judged(verdict)
+    if verdict.outcome == "failed":
+        return _failed(verdict, known)
+    mended = [entry.reason for entry in known if entry.always and entry.source != "read"]
+    if mended and verdict.outcome == "passed":
+        return Judged(verdict, "fixed", _all_of(mended))
     return Judged(verdict, verdict.outcome)
+
+
+def _failed(verdict: Verdict, known: Sequence[Known]) -> Judged:
+    """A failure that is known where every finding is; else those that are news come first."""
+    failures = [finding for finding in verdict.findings if not finding.doubt]
+    news = [finding for finding in failures if not any(entry.matches(finding) for entry in known)]
+    if news or not known:
+        others = [finding for finding in verdict.findings if finding not in news]
+        return Judged(replace(verdict, findings=(*news, *others)), "failed")
+    reasons = [entry.reason for entry in known if any(entry.matches(finding) for finding in failures)]
+    return Judged(verdict, "known", _all_of(reasons or [entry.reason for entry in known]))
+
+
+def _nothing_judged(verdict: Verdict) -> Judged:
+    why = f" ({verdict.remark})" if verdict.remark else ""
+    text = f"the scenario expects `{verdict.check}`, but nothing that happened is judged by it{why}"
+    unjudged = Finding(text, 0.0, doubt="it had nothing to judge")
+    return Judged(replace(verdict, outcome="unknown", findings=(unjudged,)), "unknown")
+
+
+def _all_of(reasons: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def parse_terms(text: str, source: str) -> Terms:

@@ -17,23 +17,42 @@ EARLY_S = 0.05
 
 @dataclass
 class Change:
-    """By a node's word the right state of an extension changed; when each node told of the new one."""
+    """By a node's word the right state of an extension changed; when each node told of the new one.
+
+    `judged`: whether nothing was broken; `plain`: whether it is another state by any reading.
+    """
 
     said: Said
     extension: str
     new: str
     judged: bool
+    plain: bool
     nodes: tuple[str, ...]
     until_s: float = float("inf")
     told_s: dict[str, float] = field(default_factory=dict)
     flaps: list[Seen] = field(default_factory=list)
 
 
-def changes(events: Sequence[Event], limits: Limits) -> list[Change]:
-    """Every change in every cluster, in order: what one says another is not told."""
+@dataclass(frozen=True)
+class Changes:
+    """Every change while nothing was broken, in order; and how many others there were, which are not judged."""
+
+    judged: tuple[Change, ...]
+    left_out: int
+
+    def remark(self, limits: Limits) -> str:
+        """What was left out, in words."""
+        if not self.left_out:
+            return ""
+        return f"{self.left_out} not judged: something was broken, or had been within {limits.settle_s:g} s"
+
+
+def changes(events: Sequence[Event], limits: Limits) -> Changes:
+    """Every change in every cluster: what one says another is not told."""
     clusters = beginning(events).clusters
-    found = [change for nodes in clusters for change in _Changes(events, limits, nodes).found]
-    return sorted(found, key=lambda change: change.said.at_s)
+    plain = [change for nodes in clusters for change in _Changes(events, limits, nodes).all if change.plain]
+    judged = sorted((change for change in plain if change.judged), key=lambda change: change.said.at_s)
+    return Changes(tuple(judged), len(plain) - len(judged))
 
 
 class _Changes:
@@ -46,14 +65,14 @@ class _Changes:
         self._replay = Replay(self._began)
         self._loads = [event for event in events if isinstance(event, Load)]
         self._all: dict[str, list[Change]] = {extension: [] for extension in self._began.extensions}
-        told: dict[tuple[str, str], list[Seen]] = {}
+        by_place: dict[tuple[str, str], list[Seen]] = {}
         for event in events:
             if isinstance(event, Said | Seen) and event.node not in nodes:
                 continue
             if isinstance(event, Said):
-                self._said(event, limits)
+                self._say(event, limits)
             elif isinstance(event, Seen):
-                told.setdefault((event.extension, event.node), []).append(event)
+                by_place.setdefault((event.extension, event.node), []).append(event)
             else:
                 self._replay.take(event)
                 if isinstance(event, Fault | Gone | Over):
@@ -62,11 +81,10 @@ class _Changes:
         for extension, changes in self._all.items():
             at_first = Replay(self._began).right(self._began.extensions[extension], ())
             for node in nodes:
-                _follow(changes, node, told.get((extension, node), []), at_first, limits.delay_ms / 1000)
-        found = [change for changes in self._all.values() for change in changes if change.judged]
-        self.found = sorted(found, key=lambda change: change.said.at_s)
+                _follow(changes, node, by_place.get((extension, node), []), at_first, limits.delay_ms / 1000)
+        self.all = [change for changes in self._all.values() for change in changes]
 
-    def _said(self, said: Said, limits: Limits) -> None:
+    def _say(self, said: Said, limits: Limits) -> None:
         before = self._replay.right(said.device, self._nodes)
         self._replay.take(said)
         after = self._replay.right(said.device, self._nodes)
@@ -75,8 +93,9 @@ class _Changes:
             return
         self._close([extension], said.at_s)
         if not any(load.began_s <= said.at_s <= load.at_s for load in self._loads_of(extension)):
-            judged = before.isdisjoint(after) and self._replay.whole(said.at_s, limits.settle_s)
-            self._all[extension].append(Change(said, extension, next(iter(after)), judged, self._nodes))
+            judged = self._replay.whole(said.at_s, limits.settle_s)
+            plain = before.isdisjoint(after)
+            self._all[extension].append(Change(said, extension, next(iter(after)), judged, plain, self._nodes))
 
     def _loads_of(self, extension: str) -> list[Load]:
         """What changed the state of an extension too often to follow."""
@@ -91,40 +110,40 @@ class _Changes:
 
 
 def _follow(
-    changes: Sequence[Change], node: str, seens: Sequence[Seen], at_first: frozenset[str], bound_s: float
+    changes: Sequence[Change], node: str, tellings: Sequence[Seen], at_first: frozenset[str], bound_s: float
 ) -> None:
     """What a node told of an extension, beside the changes: since when it told of each, and what else it told then.
 
     What was said before may still arrive; who told the same before that has then not told of the newer change. Who
     has told nothing yet is as it was at first.
     """
-    sources = _sources(changes, seens, bound_s)
+    sources = _sources(changes, tellings, bound_s)
     for number, change in enumerate(changes):
         since_s: float | None = None
-        first = max(0, bisect_left(seens, change.said.at_s, key=lambda seen: seen.at_s) - 1)
-        for seen, source in islice(zip(seens, sources, strict=True), first, None):
-            if seen.at_s > change.until_s or source > number:
+        first = max(0, bisect_left(tellings, change.said.at_s, key=lambda event: event.at_s) - 1)
+        for event, source in islice(zip(tellings, sources, strict=True), first, None):
+            if event.at_s > change.until_s or source > number:
                 break
-            if seen.state == change.new:
-                since_s = seen.at_s if since_s is None else since_s
+            if event.state == change.new:
+                since_s = event.at_s if since_s is None else since_s
             elif source >= 0:
                 since_s = None
             elif since_s is not None:
-                change.flaps.append(seen)
-        if change.new in at_first and all(seen.at_s > change.until_s for seen in seens[:1]):
+                change.flaps.append(event)
+        if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
             since_s = change.said.at_s
         if since_s is not None:
             change.told_s[node] = since_s
 
 
-def _sources(changes: Sequence[Change], seens: Sequence[Seen], bound_s: float) -> list[int]:
+def _sources(changes: Sequence[Change], tellings: Sequence[Seen], bound_s: float) -> list[int]:
     """For each thing that a node told the number of the change that it may come from: the first that is not before
     that of what it told before it. -1 where there is none."""
-    found: list[int] = []
+    numbers: list[int] = []
     first = 0
-    for seen in seens:
-        first = max(first, bisect_left(changes, seen.at_s - bound_s, key=lambda change: change.until_s))
-        end = bisect_right(changes, seen.at_s + EARLY_S, key=lambda change: change.said.at_s)
-        found.append(next((number for number in range(first, end) if changes[number].new == seen.state), -1))
-        first = max(first, found[-1])
-    return found
+    for event in tellings:
+        first = max(first, bisect_left(changes, event.at_s - bound_s, key=lambda change: change.until_s))
+        end = bisect_right(changes, event.at_s + EARLY_S, key=lambda change: change.said.at_s)
+        numbers.append(next((number for number in range(first, end) if changes[number].new == event.state), -1))
+        first = max(first, numbers[-1])
+    return numbers

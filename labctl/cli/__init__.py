@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from labctl import __version__
-from labctl.cli import compare, faults, inspect, lifecycle, scenarios, tools
+from labctl.cli import compare, faults, inspect, lifecycle, phones, scenarios, tools
 from labctl.cli.terminal import say
 from labctl.errors import LabctlError
 
@@ -72,6 +72,7 @@ def command_line() -> None:
 for _command in (
     *lifecycle.COMMANDS,
     *inspect.COMMANDS,
+    *phones.COMMANDS,
     *scenarios.COMMANDS,
     *faults.COMMANDS,
     *compare.COMMANDS,

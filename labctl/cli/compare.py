@@ -11,7 +11,16 @@ import click
 from labctl.cli import terminal
 from labctl.cli.completion import complete_scenario, complete_stack
 from labctl.cli.option_groups import Conduct, Making
-from labctl.cli.options import build_options, folder_option, gathered, output_option, quiet_option, timeout_option
+from labctl.cli.options import (
+    build_options,
+    folder_option,
+    gathered,
+    junit_option,
+    output_option,
+    quiet_option,
+    timeout_option,
+)
+from labctl.cli.scenarios import write_junit
 from labctl.errors import UsageError
 from labctl.lab import CARRIERS, Carrier
 
@@ -33,6 +42,7 @@ stacks_option = click.option(
 @build_options
 @timeout_option
 @folder_option("For run folders.")
+@junit_option
 @quiet_option
 @output_option
 @gathered("how", Conduct)
@@ -48,25 +58,28 @@ def compare(
 
     How long a change is on its way, what goes over the wire for it, and what each scenario comes to: `holds`, or the
     checks that do not, with `!` where that was not expected. Without SCENARIOS all that are about one cluster.
+    Exit codes are those of `labctl run`.
 
     Example: labctl compare partition-heal late-join
     """
     from labctl.bench import comparison
     from labctl.labfile.entries import DEFAULT_STACK
     from labctl.report import formats
+    from labctl.report.acceptance import Acceptance
     from labctl.scenario.loader import find_scenario, shipped_scenarios
 
     variants = _variants(stacks or (DEFAULT_STACK,), via)
     shipped = [name for name in shipped_scenarios() if not find_scenario(name, comparison.UNCHANGED).lab.sites]
     plan = comparison.Plan(variants, scenarios or tuple(shipped), find_scenario, changes, image=making.image)
     options, progress = how.options(making), terminal.progress(how.quiet)
-    found = comparison.compare(terminal.connect(), plan, options, progress, _saying(how.quiet))
+    table = comparison.compare(terminal.connect(), plan, options, progress, _saying(how.quiet))
+    acceptance = Acceptance(hopeful=bool(making.patch))
+    write_junit(how.junit, table.results, acceptance)
     if how.output == "json":
-        click.echo(formats.as_json({"variants": found.variants, "rows": found.rows}))
+        click.echo(formats.as_json({"variants": table.variants, "rows": table.rows}))
     else:
-        _show(found)
-    if any(result.standing in ("failed", "unknown") for result in found.results):
-        sys.exit(1)
+        _show(table)
+    sys.exit(acceptance.exit_code(table.results))
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:
@@ -78,23 +91,25 @@ def _variants(stacks: tuple[str, ...], via: tuple[Carrier, ...]) -> tuple[Varian
     from labctl.bench.comparison import Variant
 
     able = {stack: terminal.find_stack(stack).carriers for stack in stacks}
-    found = tuple(Variant(stack, each) for stack in stacks for each in (via or CARRIERS) if each in able[stack])
-    if not found:
+    variants = tuple(
+        Variant(stack, carrier) for stack in stacks for carrier in (via or CARRIERS) if carrier in able[stack]
+    )
+    if not variants:
         raise UsageError(f"no stack of {', '.join(stacks)} has {', '.join(via)}", "labctl stacks lists what they hold")
-    return found
+    return variants
 
 
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     """The table, and beneath it every remark, once, with what it is about."""
     rows = []
     remarks: dict[tuple[str, str], list[str]] = {}
-    for what, cells in found.rows.items():
-        shown = [cells[each].outcome if each in cells else "" for each in found.variants]
+    for what, cells in comparison.rows.items():
+        shown = [cells[variant].outcome if variant in cells else "" for variant in comparison.variants]
         rows.append((what, *shown))
         for variant, cell in cells.items():
             if cell.remark:
                 remarks.setdefault((variant, cell.remark), []).append(what)
-    terminal.show(terminal.tables().table("", ("", *found.variants), rows))
+    terminal.show(terminal.tables().table("", ("", *comparison.variants), rows))
     for (variant, remark), about in remarks.items():
         click.echo(f"{variant}, {', '.join(about)}: {remark}")
 
@@ -121,25 +136,25 @@ def footprint(stacks: tuple[str, ...], making: Making, timeout: float, quiet: bo
 
     engine = terminal.connect()
     options, say = making.options(), _saying(quiet)
-    found = [
+    footprints = [
         row
         for stack in stacks or shipped_stacks()
         for row in weighing.measure_stack(engine, stack, options, timeout, say, making.image)
     ]
     if output == "json":
-        click.echo(formats.as_json(found))
+        click.echo(formats.as_json(footprints))
     else:
         columns = ("STACK", "LOADED", "MODULES", "ASTERISK", "OF THAT ANONYMOUS", "COROSYNC", "")
-        terminal.show(terminal.tables().table("", columns, [_row(each) for each in found]))
+        terminal.show(terminal.tables().table("", columns, [_row(footprint) for footprint in footprints]))
 
 
-def _row(found: Footprint) -> tuple[str, ...]:
+def _row(footprint: Footprint) -> tuple[str, ...]:
     def size(memory: Memory | None, *, anonymous: bool = False) -> str:
         return f"{memory.anonymous_mb if anonymous else memory.resident_mb:.1f} MB" if memory else "-"
 
-    modules = "-" if found.modules is None else str(found.modules)
-    sizes = size(found.asterisk), size(found.asterisk, anonymous=True), size(found.corosync)
-    return (found.stack, found.loaded, modules, *sizes, found.remark)
+    modules = "-" if footprint.modules is None else str(footprint.modules)
+    sizes = size(footprint.asterisk), size(footprint.asterisk, anonymous=True), size(footprint.corosync)
+    return (footprint.stack, footprint.loaded, modules, *sizes, footprint.remark)
 
 
 COMMANDS = (compare, bench)

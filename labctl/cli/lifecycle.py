@@ -86,11 +86,13 @@ def up(
         show(tables().ps(report.nodes, lab))
     else:
         say(f"{lab.name}: nothing to change")
+    for problem in report.config_problems:
+        say(str(problem))
     say(f"{lab.name}: {formats.proof(report.crossings, report.routes)}")
 
 
 def _as_data(report: UpReport) -> dict[str, Any]:
-    data = {key: getattr(report, key) for key in ("nodes", "crossings", "routes")}
+    data = {key: getattr(report, key) for key in ("nodes", "crossings", "routes", "config_problems")}
     return {"lab": report.lab.name, "changed": [str(action) for action in report.done], **data}
 
 

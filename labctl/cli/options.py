@@ -162,10 +162,13 @@ build_options = together(
     ),
     gathered("making", Making),
 )
+junit_option = click.option(
+    "--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, whole after each scenario."
+)
 run_options = together(
     seed_option,
     folder_option("Where run folders go."),
-    click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, as it goes."),
+    junit_option,
     click.option("--keep-lab", is_flag=True, help="Leave the lab up afterwards, its faults healed."),
     quiet_option,
     output_option,

@@ -33,11 +33,10 @@ if TYPE_CHECKING:
     from labctl.checks.judgement import Result
     from labctl.checks.known import Known
     from labctl.progress import Progress
+    from labctl.report.acceptance import Acceptance
     from labctl.scenario.reader import Scenario
     from labctl.scenario.runner import RunOptions
 
-EXIT_FAILED = 1
-EXIT_UNKNOWN = 5
 MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 """What is said beside a failure that was not seen in runs."""
 
@@ -56,6 +55,12 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 @click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
 @click.option("--shuffle", is_flag=True, help="In random order.")
 @click.option("--strict", is_flag=True, help="What is known to fail is a failure too.")
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=0,
+    help="How often a scenario that came to no verdict is run again; both runs are told of.",
+)
 @run_options
 def run(
     scenarios: tuple[str, ...],
@@ -66,12 +71,15 @@ def run(
     jobs: int | None,
     shuffle: bool,
     strict: bool,
+    retries: int,
     how: Conduct,
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
 
-    A scenario is a file or a shipped name (labctl scenarios). Exit code: 0 as expected, 1 a check failed, or one
-    that is known to fail did not (with --patch that is what is hoped for), 5 nothing could be judged.
+    A scenario is a file or a shipped name (labctl scenarios). One whose lab does not come up is an error, with the
+    nodes' logs in its folder, and the others run on. Exit code: 0 as expected; 1 a check failed, a lab did not come
+    up, or a check that is known to fail did not (with --patch that is what is hoped for); 4 Docker or this machine
+    could not make a lab; 2 a patch does not fit; 5 something could not be judged.
 
     Examples:
 
@@ -80,32 +88,35 @@ def run(
         labctl run --all --junit report.xml
         labctl run partition-heal --patch fix.patch
     """
+    from labctl.report.acceptance import Acceptance
     from labctl.scenario.loader import shipped_scenarios
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
     files = scenarios or shipped_scenarios()
-    found = [_on(making.image, each) for each in _found(files, flags, every=every)] * repeat
+    chosen = [_on(making.image, scenario) for scenario in _find(files, flags, every=every)] * repeat
     if shuffle:
-        random.Random(how.seed).shuffle(found)  # noqa: S311 - chance, not secrets
+        random.Random(how.seed).shuffle(chosen)  # noqa: S311 - chance, not secrets
         terminal.say(f"seed {how.seed}")
-    results = _run_all(found, how.options(making), how, jobs or min(2, len(found)))
-    _conclude(results, how.output, strict=strict, hopeful=bool(making.patch))
+    acceptance = Acceptance(strict, hopeful=bool(making.patch))
+    options = replace(how.options(making), retries=retries)
+    results = _run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance)
+    _conclude(results, how.output, acceptance)
 
 
-def _found(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
+def _find(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
     """The scenarios of some files; of `every` one those that make sense by another way than their own."""
     from labctl.scenario.loader import find_scenario
 
-    found = []
+    scenarios = []
     for file in files:
         try:
-            found.append(find_scenario(file, flags))
+            scenarios.append(find_scenario(file, flags))
         except InvalidFile as error:
             if not (every and flags.via):
                 raise
             terminal.say(f"{file}: left out: {error.first}")
-    return found
+    return scenarios
 
 
 def _on(image: str | None, scenario: Scenario) -> Scenario:
@@ -113,7 +124,9 @@ def _on(image: str | None, scenario: Scenario) -> Scenario:
     return replace(scenario, stack=scenario.stack.with_image(image))
 
 
-def _run_all(scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int) -> list[Result]:
+def _run_all(
+    scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int, acceptance: Acceptance
+) -> list[Result]:
     """Run them, and show each as it ends: a report for CI is whole at any time."""
     from labctl.progress import Named
     from labctl.scenario import runner
@@ -127,21 +140,30 @@ def _run_all(scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs:
         return progress if jobs == 1 else Named(scenario.name, progress)
 
     for result in runner.run_many(terminal.connect(), scenarios, options, jobs, begin):
-        results.append(result)
+        results.append(acceptance.applied(result))
         if jobs > 1 and how.output != "json":
             click.echo(f"{result.scenario}:")
-        _tell(results, how)
+        _tell(results, how, acceptance)
     return results
 
 
-def _tell(results: list[Result], how: Conduct) -> None:
+def _tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
     """Write down all results so far, and show the last."""
-    from labctl.report import junit
-
-    if how.junit:
-        _write(how.junit, junit.render(results))
+    write_junit(how.junit, results, acceptance)
     if how.output != "json":
         _show(results[-1])
+
+
+def write_junit(path: Path | None, results: list[Result], acceptance: Acceptance) -> None:
+    """Write results as JUnit XML, where that is asked for. Raises UsageError."""
+    from labctl.report import junit
+
+    if path is None:
+        return
+    try:
+        path.write_text(junit.render(results, acceptance), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "can you write there?") from None
 
 
 def _show(result: Result) -> None:
@@ -157,33 +179,19 @@ def _explanation(result: Result) -> Iterable[str]:
     from labctl.report import verdict_tables
 
     yield from verdict_tables.findings(result)
-    if result.standing in ("failed", "unknown"):
+    if result.standing in ("failed", "unknown", "error") and result.story:
         yield from ("what happened:", *(f"  {line}" for line in result.story))
     yield f"{result.scenario}: {result.standing}, in {result.seconds:.1f} s; all of it is in {result.folder}"
 
 
-def _conclude(results: list[Result], output: str, *, strict: bool = False, hopeful: bool = False) -> None:
+def _conclude(results: list[Result], output: str, acceptance: Acceptance) -> None:
     from labctl.report import formats, verdict_tables
 
     if output == "json":
-        click.echo(formats.as_json([vars(each) | {"standing": each.standing} for each in results]))
+        click.echo(formats.as_json([vars(result) | {"standing": result.standing} for result in results]))
     elif len(results) > 1:
         terminal.show(verdict_tables.overview(results))
-    standings = {each.standing for each in results}
-    bad = {"failed", *(["known"] if strict else []), *([] if hopeful else ["fixed"])}
-    # "fixed" may stand behind "known" in one result: each check counts.
-    checks = {each.standing for result in results for each in result.judged} | standings
-    if checks & bad:
-        sys.exit(EXIT_FAILED)
-    if "unknown" in checks:
-        sys.exit(EXIT_UNKNOWN)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "can you write there?") from None
+    sys.exit(acceptance.exit_code(results))
 
 
 @click.command()
@@ -205,30 +213,31 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
         text = scenario_text(name)
         click.echo(formats.as_json({"name": name, "text": text}) if output == "json" else text, nl=output == "json")
         return
-    found = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
+    shipped = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
     if output == "json":
         keys = ("name", "title", "about", "known")
-        click.echo(formats.as_json([{key: getattr(each, key) for key in keys} for each in found]))
+        click.echo(formats.as_json([{key: getattr(scenario, key) for key in keys} for scenario in shipped]))
         return
-    known = {each.name: ", ".join(map(_known, each.known)) for each in found}
-    rows = [(each.name, each.title, known[each.name] or "-") for each in found]
+    rows = [(scenario.name, scenario.title, ", ".join(map(_known, scenario.known)) or "-") for scenario in shipped]
     terminal.show(terminal.tables().table("", ("SCENARIO", "WHAT", "KNOWN TO FAIL"), rows))
 
 
 def _show_steps(output: str) -> None:
     from labctl.report import formats
-    from labctl.scenario.step_arguments import VERBS
+    from labctl.scenario.steps import STEPS
 
     if output == "json":
-        rows = [{"step": verb, "takes": each.takes, "about": each.about} for verb, each in VERBS.items()]
+        rows = [{"step": name, "takes": verb.takes, "about": verb.about} for name, verb in STEPS.items()]
         click.echo(formats.as_json(rows))
         return
-    shown = [(verb, each.takes, each.about) for verb, each in VERBS.items()]
+    shown = [(name, verb.takes, verb.about) for name, verb in STEPS.items()]
     terminal.show(terminal.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
 
 
 def _known(known: Known) -> str:
-    return f"{known.check} on {known.stack}{MARKS.get(known.source, '')}"
+    """Such as `agreement on 22 by corosync (unproven)`."""
+    carrier = "any carrier" if known.via == "any" else known.via
+    return f"{known.check} on {known.stack} by {carrier}{MARKS.get(known.source, '')}"
 
 
 @click.command()
@@ -236,12 +245,13 @@ def _known(known: Known) -> str:
 @output_option
 def check(folder: Path, output: str) -> None:
     """Judge an old run again, by its FOLDER: needs no lab and no Docker."""
-    from labctl.scenario import runner
+    from labctl.report.acceptance import Acceptance
+    from labctl.scenario import conclusion
 
-    result = runner.check(folder)
+    result = conclusion.check(folder)
     if output != "json":
         _show(result)
-    _conclude([result], output)
+    _conclude([result], output, Acceptance())
 
 
 @click.command()
@@ -262,16 +272,19 @@ def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how
     Example: labctl soak --minutes 5 --seed 7
     """
     from labctl.report import verdict_tables
-    from labctl.scenario import runner
+    from labctl.report.acceptance import Acceptance
+    from labctl.scenario import run_folder
     from labctl.scenario import soak as soaking
 
     scenario = _on(making.image, soaking.find(file, flags))
     engine = terminal.connect()
     terminal.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
     result = soaking.soak(engine, scenario, how.options(making), minutes, terminal.progress(how.quiet))
-    terminal.say(verdict_tables.tally(runner.events(Path(result.folder))))
-    _tell([result], how)
-    _conclude([result], how.output, hopeful=bool(making.patch))
+    if result.story:
+        terminal.say(verdict_tables.tally(run_folder.read_events(Path(result.folder))))
+    acceptance = Acceptance(hopeful=bool(making.patch))
+    _tell([result], how, acceptance)
+    _conclude([result], how.output, acceptance)
 
 
 COMMANDS = (run, scenarios, check, soak)

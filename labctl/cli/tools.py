@@ -105,7 +105,7 @@ def stacks(output: str) -> None:
     if output == "json":
         click.echo(formats.as_json(found))
         return
-    rows = [(each.name, each.title, "yes" if each.proven else "not yet", each.images, each.how) for each in found]
+    rows = [(each.name, each.title, each.proof or "not yet", each.images, each.how) for each in found]
     show(tables().table("", ("STACK", "WHAT", "PROVEN", "IMAGES", "HOW"), rows))
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 from types import TracebackType
 
 from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.output import Message
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
+from labctl.cluster import config_problems
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.cluster.node_tools import numbered
 from labctl.cluster.views import UNKNOWN, Learned, NodeView, StateRow
@@ -175,7 +178,7 @@ class Cluster:
         if self._lacks(node):
             self._logs.follow(node.name, self._containers[node.name].id)
         while lacks := self._lacks_now(node, deadline):
-            if mend and self._stack.lost_ring and self._stack.lost_ring in lacks[0]:
+            if mend and self._stack.has_lost_ring(lacks[0]):
                 mend(node.name)
                 return self._await_node(node, deadline, None)
             if deadline.passed or self._has_ended(node.name):
@@ -202,13 +205,18 @@ class Cluster:
             return [f"its ring has {len(ring.members)} of {expected} members"]
         if not ring.quorate:
             return ["its ring is not quorate"]
-        if not self.lab.share:
-            return []
+        return self._module_lacks(node.name, expected) if self.lab.share else []
+
+    def _module_lacks(self, node: str, expected: int) -> list[str]:
         try:
-            seen = self._module_members(node.name)
+            answer = self._module_answer(node)
         except LabError as error:
-            return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node.name}: ')}"]
-        return [f"{self._stack.cluster_module} sees {len(seen)} of {expected} members"] if len(seen) != expected else []
+            return [f"`{self._stack.members_command}` fails: {error.message.removeprefix(f'{node}: ')}"]
+        members = output.parse_members(answer)
+        if len(members) == expected:
+            return []
+        lost = not members and self._stack.has_lost_ring(answer)
+        return [answer if lost else f"{self._stack.cluster_module} sees {len(members)} of {expected} members"]
 
     def _told_ring(self, node: str) -> Ring:
         """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
@@ -223,10 +231,13 @@ class Cluster:
         return membership.parse_ring(done.text, self._numbers)
 
     def _module_members(self, node: str) -> tuple[str, ...]:
-        """The ids that the node's cluster module sees, in whichever of the stack's words it knows."""
+        """The ids that the node's cluster module sees."""
+        return output.parse_members(self._module_answer(node))
+
+    def _module_answer(self, node: str) -> str:
+        """What the node's cluster module answers when asked for its members, in whichever of the stack's words."""
         commands = filter(None, (self._stack.members_command, self._stack.other_members_command))
-        said = "\n".join(self.connection(node).command(each) for each in commands)
-        return output.parse_members(said)
+        return "\n".join(self.connection(node).command(command) for command in commands)
 
     def _has_ended(self, node: str) -> bool:
         seen = {each.node: each.state for each in self._engine.observe(self.lab.name).containers}
@@ -240,7 +251,15 @@ class Cluster:
             if node in self._containers:
                 tail = self._engine.logs(self._containers[node].id, tail=LOG_TAIL)
                 lines += [f"    {line}" for line in tail.splitlines()]
+                lines += [f"  {problem}" for problem in self.config_problems(node)]
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        if not config_problems.added_files(self.lab, node):
+            return []
+        log = self._engine.logs(self._containers[node].id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
     # What the nodes say
 
@@ -332,12 +351,31 @@ class Cluster:
 
 
 def learned(history: list[tuple[str, float, str]]) -> tuple[Learned, ...]:
-    """When each node learned each state, counted from the first to tell of it; a state that comes again is another."""
-    turns: dict[str, int] = {}
-    first: dict[tuple[int, str], float] = {}
-    result = []
-    for node, at_s, state in sorted(history, key=lambda each: each[1]):
-        turn = turns[node] = turns.get(node, 0) + 1
-        start = first.setdefault((turn, state), at_s)
-        result.append((turn, Learned(state, node, round((at_s - start) * 1000, 2))))
-    return tuple(each for _, each in sorted(result, key=lambda pair: pair[0]))
+    """When each node learned each state, counted from the first to say it.
+
+    The node that has said most is the measure: what another has said is laid beside it so that the states fit, for a
+    node may not have heard of all.
+    """
+    by_node: dict[str, list[tuple[float, str]]] = {}
+    for node, at_s, state in sorted(history, key=lambda change: change[1]):
+        by_node.setdefault(node, []).append((at_s, state))
+    longest = max(by_node.values(), key=len, default=[])
+    turns: list[list[tuple[float, str, str]]] = [[] for _ in longest]
+    for node, changes in by_node.items():
+        matcher = SequenceMatcher(None, _states(longest), _states(changes), autojunk=False)
+        blocks = matcher.get_matching_blocks()
+        fits = {block.b + offset: block.a + offset for block in blocks for offset in range(block.size)}
+        for number, (at_s, state) in enumerate(changes):
+            if number in fits:
+                turns[fits[number]].append((at_s, node, state))
+            else:
+                turns.append([(at_s, node, state)])
+    return tuple(
+        Learned(state, node, round((at_s - min(turn)[0]) * 1000, 2), number)
+        for number, turn in enumerate(sorted(turns, key=min), start=1)
+        for at_s, node, state in sorted(turn)
+    )
+
+
+def _states(changes: list[tuple[float, str]]) -> list[str]:
+    return [state for _, state in changes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,6 +12,7 @@ from labctl.blueprint.drawing import Blueprint
 from labctl.blueprint.owner import USER_KIND, Owner
 from labctl.blueprint.record import Request
 from labctl.blueprint.running_lab import Running
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
 from labctl.cluster.inventory import (
     Summary,
@@ -26,7 +27,7 @@ from labctl.cluster.inventory import (
 from labctl.cluster.lab_lock import lab_lock
 from labctl.cluster.proof import Proof
 from labctl.cluster.views import Crossing, NodeView, Route
-from labctl.engine.actions import Plan, Step, flatten
+from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
 from labctl.engine.networks import SubnetTaken
 from labctl.engine.observation import Observation
@@ -35,7 +36,7 @@ from labctl.faults import injector
 from labctl.images import builder
 from labctl.images.recipes import Images, Recipe
 from labctl.lab import Lab
-from labctl.names import check_lab_name
+from labctl.names import check_lab_name, container_name
 from labctl.progress import Progress, Silent, step
 from labctl.stack.model import Stack
 from labctl.timing import Deadline
@@ -83,6 +84,7 @@ class UpReport:
     nodes: tuple[NodeView, ...]
     crossings: tuple[Crossing, ...]
     routes: tuple[Route, ...] = ()
+    config_problems: tuple[ConfigProblem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,14 @@ def _settle(
     with step(progress, "wait for Asterisk, the ring and the cluster module"):
         cluster.await_ready(deadline, None if lab.follows_corosync else mend)
     crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
-    return UpReport(lab, tuple(steps), tuple(cluster.views()), tuple(crossings), tuple(routes))
+    problems = tuple(problem for node in _begun(cluster, steps) for problem in cluster.config_problems(node))
+    return UpReport(lab, tuple(steps), tuple(cluster.views()), tuple(crossings), tuple(routes), problems)
+
+
+def _begun(cluster: Cluster, steps: Iterable[Step]) -> list[str]:
+    """The nodes that were started by these steps: what others have logged was told before."""
+    started = {step.name for step in steps if isinstance(step, StartContainer)}
+    return [node.name for node in cluster.lab.nodes if container_name(cluster.lab.name, node.name) in started]
 
 
 def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[list[Crossing], list[Route]]:

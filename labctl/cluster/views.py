@@ -73,11 +73,15 @@ class SiteState:
 
 @dataclass(frozen=True)
 class Learned:
-    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first."""
+    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first.
+
+    `turn` numbers the changes of the extension: what the nodes learned of one change has one number.
+    """
 
     state: str
     node: str
     after_ms: float
+    turn: int = 0
 
 
 @dataclass(frozen=True)

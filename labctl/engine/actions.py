@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+NO_ROUTER = {
+    "com.docker.network.bridge.enable_ip_masquerade": "false",
+    "com.docker.network.bridge.inhibit_ipv4": "true",
+}
+"""Options of a bridge network that keep in it what is in it, where Docker's filter does not: the bridge has no address
+(the default route of its containers leads to one that nobody has), and addresses are not translated
+(docs.docker.com/engine/network/drivers/bridge, options)."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -42,11 +50,16 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class CreateNetwork:
-    """Make a bridge network."""
+    """Make a bridge network that nothing leaves.
+
+    `internal`: by Docker's own filter, which lets no multicast pass, not even within the network. Where that is
+    False, the network has no router instead: its bridge has no address, and addresses are not translated.
+    """
 
     name: str
     subnet: str
     labels: tuple[tuple[str, str], ...]
+    internal: bool = True
 
     def __str__(self) -> str:
         return f"create network {self.name} {self.subnet}"

@@ -8,7 +8,7 @@ from docker import errors as docker_errors
 from docker.types import IPAMConfig, IPAMPool
 
 from labctl.engine.access import Access, translated
-from labctl.engine.actions import CreateNetwork, RemoveNetwork
+from labctl.engine.actions import NO_ROUTER, CreateNetwork, RemoveNetwork
 from labctl.errors import HostError, LabctlError
 
 
@@ -34,7 +34,14 @@ class Networks:
         ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
         try:
             # Internal: nothing of a lab reaches the outside, and nothing outside reaches the lab.
-            self._api.create_network(step.name, "bridge", ipam=ipam, labels=dict(step.labels), internal=True)
+            self._api.create_network(
+                step.name,
+                "bridge",
+                ipam=ipam,
+                labels=dict(step.labels),
+                internal=step.internal,
+                options=None if step.internal else NO_ROUTER,
+            )
         except docker_errors.APIError as error:
             if "overlap" in str(error.explanation):
                 raise SubnetTaken(f"{step.subnet} is taken: {error.explanation}") from None

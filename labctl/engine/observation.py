@@ -23,7 +23,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Network:
-    """A lab's network. `seed` is what the lab's secrets are made from.
+    """A lab's network. `seed` is what the lab's secrets are made from; `internal` as in CreateNetwork.
 
     `owner` is the verb that made the lab, `process` the process that did (labctl.blueprint.owner); "" in labs of 0.1.
     `created` is the engine's time in ISO 8601.
@@ -34,6 +34,7 @@ class Network:
     lab: str
     subnet: str
     seed: str
+    internal: bool = True
     owner: str = ""
     process: str = ""
     created: str = ""

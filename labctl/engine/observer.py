@@ -65,6 +65,7 @@ def _network(raw: Any) -> Network:
         lab=labels.get(names.LABEL_LAB, ""),
         subnet=labels.get(names.LABEL_SUBNET, ""),
         seed=labels.get(names.LABEL_SEED, ""),
+        internal=bool(raw.get("Internal")),
         owner=labels.get(names.LABEL_OWNER, ""),
         process=labels.get(names.LABEL_PROCESS, ""),
         created=raw.get("Created", ""),

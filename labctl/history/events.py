@@ -101,6 +101,16 @@ class Notified:
 
 
 @dataclass(frozen=True)
+class Watching:
+    """A phone has subscribed to the dialogs of an extension by now, or has `ended` that."""
+
+    at_s: float
+    phone: str
+    extension: str
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class Lamp:
     """A phone was told by NOTIFY what its mailbox holds (RFC 3842)."""
 
@@ -133,8 +143,10 @@ class Line:
 class Fault:
     """A fault is in force from now on; `nodes` are those it touches.
 
-    `unasked`: pairs of nodes, first who sends, between which no question of DUNDi's crosses. `uncalled`: those between
+    Pairs of nodes name first who sends. `unasked`: between which no question of DUNDi's crosses. `uncalled`: between
     which no call does; None where the nodes themselves are at fault, and with them every call that goes through one.
+    `unheard`: between which nothing of Corosync's crosses; None where the fault leaves that to chance, or where the
+    history does not tell. `absent`: the nodes whose Corosync does not run under it.
     """
 
     at_s: float
@@ -143,6 +155,8 @@ class Fault:
     nodes: tuple[str, ...]
     unasked: tuple[tuple[str, str], ...] = ()
     uncalled: tuple[tuple[str, str], ...] | None = None
+    unheard: tuple[tuple[str, str], ...] | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,8 +168,26 @@ class Healed:
 
 
 @dataclass(frozen=True)
+class Disturbed:
+    """The machine kept a node from its work, or may have, from `at_s` until `until_s`; `node` is "" if it was all.
+
+    `what`: in words, as "the machine was starved for 1.4 s". `source`: the witness, as "corosync.log".
+    """
+
+    at_s: float
+    until_s: float
+    node: str
+    what: str
+    source: str
+
+
+BY_ITSELF = "by itself"
+"""What `Gone` says where no step of the run ended it: it crashed."""
+
+
+@dataclass(frozen=True)
 class Gone:
-    """A node's Asterisk, or all of the node, is gone."""
+    """A node's Asterisk, or all of the node, is gone. `what` ended it: a fault's kind, or BY_ITSELF."""
 
     at_s: float
     node: str
@@ -270,12 +302,14 @@ Event = (
     | Did
     | Said
     | Seen
+    | Watching
     | Notified
     | Lamp
     | Ring
     | Line
     | Fault
     | Healed
+    | Disturbed
     | Gone
     | Back
     | Called
@@ -290,7 +324,7 @@ Event = (
 KINDS: Mapping[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (
-        *(Began, Did, Said, Seen, Notified, Lamp, Ring, Line, Fault, Healed),
+        *(Began, Did, Said, Seen, Watching, Notified, Lamp, Ring, Line, Fault, Healed, Disturbed),
         *(Gone, Back, Called, Ended, Heard, Load, Asked, Looked, Over),
     )
 }

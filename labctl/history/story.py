@@ -9,6 +9,7 @@ from labctl.history.events import (
     Back,
     Called,
     Did,
+    Disturbed,
     Ended,
     Event,
     Fault,
@@ -24,6 +25,7 @@ from labctl.history.events import (
     Ring,
     Said,
     Seen,
+    Watching,
 )
 
 LINES = 60
@@ -34,14 +36,18 @@ def tell(events: Iterable[Event], last: int = LINES) -> list[str]:
     """The story in lines, the last so many of them; of log lines that come in a row the first few are told."""
     lines: list[str] = []
     quoted = 0
-    for event in sorted(events, key=lambda each: each.began_s if isinstance(each, Did) else each.at_s):
+    for event in sorted(events, key=_when):
         quoted = quoted + 1 if isinstance(event, Line) else 0
         text = _text(event) if quoted <= LOG_LINES_AT_ONCE else ""
         if text:
-            at_s = event.began_s if isinstance(event, Did) else event.at_s
-            lines.append(f"{at_s:9.3f} s  {text}")
+            lines.append(f"{_when(event):9.3f} s  {text}")
     left_out = len(lines) - last
     return [f"({left_out} lines before)", *lines[-last:]] if left_out > 0 else lines
+
+
+def _when(event: Event) -> float:
+    """Where an event stands in the story: a step where it began."""
+    return event.began_s if isinstance(event, Did) else event.at_s
 
 
 def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kinds
@@ -54,13 +60,15 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  {node} says {extension} {state}"
         case Notified(phone=phone, extension=extension, state=state):
             return f"  {phone} is told {extension} {state}"
+        case Watching(phone=phone, extension=extension, ended=ended):
+            return f"  {phone} watches {extension}" + (" no longer" if ended else "")
         case Lamp(phone=phone, new=new, old=old):
             return f"  {phone} is told of {new} new and {old} old messages"
         case Ring(node=node, members=members, quorate=quorate):
             return f"  ring of {node}: {','.join(members) or 'nobody'}{'' if quorate else ', not quorate'}"
         case Line(node=node, text=text):
             return f"  {node} logs {_plain(text)}"
-        case Fault() | Healed() | Gone() | Back():
+        case Fault() | Healed() | Disturbed() | Gone() | Back():
             return f"! {_went_wrong(event)}"
         case Called(call=call):
             return f"  call {call} begins"
@@ -71,8 +79,8 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
         case Load(what=what, done=done, asked=asked, failed=failed):
             return f"  {what}: {done} of {asked} done, {failed} failed"
         case Asked(node=node, number=number, answers=answers, by=by):
-            told = ", ".join(answers) or "nothing"
-            return f"  {node} asks for {number} and is told {told}" + (f" by {', '.join(by)}" if by else "")
+            answer = ", ".join(answers) or "nothing"
+            return f"  {node} asks for {number} and is told {answer}" + (f" by {', '.join(by)}" if by else "")
         case Looked():
             return f"  look: {_differences(event)}"
         case Over(error=error):
@@ -81,8 +89,10 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return ""
 
 
-def _went_wrong(event: Fault | Healed | Gone | Back) -> str:
+def _went_wrong(event: Fault | Healed | Disturbed | Gone | Back) -> str:
     match event:
+        case Disturbed(node=node, what=what, source=source):
+            return f"{node or 'the machine'} was disturbed: {what} (by {source})"
         case Fault(what=what):
             return what
         case Healed(fault=fault):
@@ -98,9 +108,9 @@ def _differences(looked: Looked) -> str:
     extensions = dict.fromkeys(extension for states in looked.states.values() for extension in states)
     parts = []
     for extension in extensions:
-        said = {node: states[extension] for node, states in looked.states.items() if extension in states}
-        if len(set(said.values())) > 1:
-            parts.append(f"{extension} is " + ", ".join(f"{state} on {node}" for node, state in said.items()))
+        by_node = {node: states[extension] for node, states in looked.states.items() if extension in states}
+        if len(set(by_node.values())) > 1:
+            parts.append(f"{extension} is " + ", ".join(f"{state} on {node}" for node, state in by_node.items()))
     return "; ".join(parts) or "all nodes that answer agree"
 
 

@@ -103,14 +103,13 @@ def _state(said: str) -> Text:
 
 
 def call(placed: Call, nodes: Sequence[str]) -> Table:
-    """`labctl call`: each state of the callee's extension, and when each node learned it."""
-    rows: list[tuple[str, dict[str, str]]] = []
-    for each in placed.learned:
-        if not rows or rows[-1][0] != each.state or each.node in rows[-1][1]:
-            rows.append((each.state, {}))
-        rows[-1][1][each.node] = "first" if each.after_ms == 0 else f"+{each.after_ms:.1f} ms"
+    """`labctl call`: each state of the callee's extension, and when each node learned it; `-` where it did not."""
+    rows: dict[tuple[int, str], dict[str, str]] = {}
+    for change in placed.learned:
+        cells = rows.setdefault((change.turn, change.state), {})
+        cells[change.node] = "first" if change.after_ms == 0 else f"+{change.after_ms:.1f} ms"
     return table(
         "",
         (f"{placed.extension} IS", *nodes),
-        [(_state(state), *(seen.get(node, "-") for node in nodes)) for state, seen in rows],
+        [(_state(state), *(cells.get(node, "-") for node in nodes)) for (_, state), cells in rows.items()],
     )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from labctl.checks.judgement import Judged, Result
+from labctl.checks.judgement import Judged, Result, RunStanding
 from labctl.history.events import Did, Event
 from labctl.report.tables import table
 
-STYLES = {
+STYLES: dict[RunStanding, str] = {
     "passed": "green",
     "failed": "bold red",
+    "error": "bold red",
     "known": "yellow",
     "fixed": "bold magenta",
     "unknown": "bold yellow",
@@ -25,16 +26,27 @@ QUOTES = 4
 
 
 def checks(result: Result) -> Table:
-    """What each check says of a run, in a word."""
-    rows = [(each.verdict.check, Text(each.standing, STYLES[each.standing]), _remark(each)) for each in result.judged]
+    """What each check says of a run, in a word; first that there was no lab to the end, where that is so."""
+    rows = [
+        (judged.verdict.check, Text(judged.standing, STYLES[judged.standing]), _remark(judged))
+        for judged in result.judged
+    ]
+    if result.lab_error:
+        rows.insert(0, ("lab", Text("error", STYLES["error"]), result.lab_error.splitlines()[0]))
     return table("", ("CHECK", "VERDICT", ""), rows)
 
 
 def overview(results: Sequence[Result]) -> Table:
     """A line for each scenario that was run."""
     rows = [
-        (each.scenario, each.stack, Text(each.standing, STYLES[each.standing]), f"{each.seconds:.1f} s", _broken(each))
-        for each in results
+        (
+            result.scenario,
+            result.stack,
+            Text(result.standing, STYLES[result.standing]),
+            f"{result.seconds:.1f} s",
+            _summary(result),
+        )
+        for result in results
     ]
     return table("", ("SCENARIO", "STACK", "VERDICT", "TOOK", ""), rows)
 
@@ -49,18 +61,28 @@ def tally(events: Iterable[Event]) -> str:
 
 def findings(result: Result) -> list[str]:
     """What was found wrong, with the log lines that explain it, in lines."""
-    lines: list[str] = []
-    for each in result.judged:
-        if each.standing in ("passed", "nothing"):
-            continue
-        lines.append(f"{each.verdict.check}: {each.standing}" + (f" ({each.reason})" if each.reason else ""))
-        found = each.verdict.findings
-        for finding in found[:FINDINGS]:
-            lines.append(f"  {finding.text}")
-            lines += [f"    | {quote}" for quote in finding.quotes[:QUOTES]]
-        if len(found) > FINDINGS:
-            lines.append(f"  and {len(found) - FINDINGS} more, in {result.folder}")
+    lines = [*_attempts(result)]
+    if result.lab_error:
+        lines += ["lab: error", *(f"  {line}" for line in result.lab_error.splitlines())]
+    for judged in result.judged:
+        if judged.standing not in ("passed", "nothing"):
+            lines += _explained(judged, result.folder)
     return lines
+
+
+def _attempts(result: Result) -> Iterator[str]:
+    for number, attempt in enumerate(result.earlier, 1):
+        yield f"attempt {number}: {attempt.standing}, and so run again: {attempt.why} (in {attempt.folder})"
+
+
+def _explained(judged: Judged, folder: str) -> Iterator[str]:
+    yield f"{judged.verdict.check}: {judged.standing}" + (f" ({judged.reason})" if judged.reason else "")
+    all_findings = judged.verdict.findings
+    for finding in all_findings[:FINDINGS]:
+        yield f"  {finding.text}"
+        yield from (f"    | {quote}" for quote in finding.quotes[:QUOTES])
+    if len(all_findings) > FINDINGS:
+        yield f"  and {len(all_findings) - FINDINGS} more, in {folder}"
 
 
 def _remark(judged: Judged) -> str:
@@ -73,8 +95,16 @@ def _remark(judged: Judged) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in list(figures.items())[:4])
 
 
-def _broken(result: Result) -> str:
+def _summary(result: Result) -> str:
+    """What does not hold, or else what ended the run; and how often it was run in vain."""
     words = [
-        f"{each.verdict.check} {each.standing}" for each in result.judged if each.standing not in ("passed", "nothing")
+        f"{judged.verdict.check} {judged.standing}"
+        for judged in result.judged
+        if judged.standing not in ("passed", "nothing")
     ]
-    return result.error if result.error and not words else ", ".join(words)
+    if result.lab_error:
+        words.insert(0, result.lab_error.splitlines()[0])
+    elif result.error and not words:
+        words = [result.error]
+    words += [f"{attempt.standing} at first: {attempt.why}" for attempt in result.earlier]
+    return ", ".join(words)

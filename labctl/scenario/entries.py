@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SkipValidation
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation
 
+from labctl.checks import registry
 from labctl.checks.known import Source
 from labctl.lab import Carrier
 from labctl.labfile.entries import LabFile, StackName
 from labctl.labfile.loader import DEFAULT_LAB
-from labctl.scenario.step_arguments import Duration
 from labctl.yamlfile.document import Form, Strict, Text, wrong
+from labctl.yamlfile.duration import Duration
 
 MAX_STEPS = 1000
 
-Check = Literal[
-    "agreement",
-    "truth",
-    "no_ghosts",
-    "bounded_delay",
-    "no_flapping",
-    "lamps",
-    "calls",
-    "routes",
-    "remote_state",
-    "views",
-    "course",
-]
-CHECKS: tuple[Check, ...] = get_args(Check)
-"""What a run is judged by."""
+CHECKS: tuple[str, ...] = tuple(registry.CHECKS)
+"""What a run is judged by: the names of all checks."""
+
+if TYPE_CHECKING:
+    Check = str
+else:
+    Check = Literal[CHECKS]
 
 
 def _check_lab(value: object) -> object:
     if not isinstance(value, str | dict):
         raise wrong("a lab's name, its path, or a mapping is wanted")
     return value
+
+
+def _check_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise wrong("not a regular expression: {why}", why=str(error), fix="Python's syntax (re)") from None
+    return text
 
 
 _Line = Annotated[Text, Form("line of text", r"^\S(.{0,198}\S)?$", "some text, 200 characters at most")]
@@ -48,7 +50,7 @@ class LimitsEntry(Strict):
 
 
 class KnownEntry(Strict):
-    """What is known to fail."""
+    """What is known to fail. Without the last four any finding of the check is what is known; name what fails."""
 
     stack: StackName = Field(description="The stack with which it fails")
     check: Check
@@ -57,6 +59,12 @@ class KnownEntry(Strict):
     always: bool = Field(default=True, description="false: it fails sometimes")
     source: Source = Field(
         default="run", description="How it is known: seen in runs, measured by hand, or read in the code (unproven)"
+    )
+    extension: str = Field(default="", description="Only what is wrong of this extension, or of `*` and a mailbox")
+    nodes: tuple[str, ...] = Field(default=(), description="Only what is wrong on no other nodes than these")
+    step: int = Field(default=0, ge=0, description="Only what is wrong at this step, by its number from 1")
+    finding: Annotated[str, AfterValidator(_check_pattern)] = Field(
+        default="", description="Only findings whose text, or a log line of them, matches this regular expression"
     )
 
 

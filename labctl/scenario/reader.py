@@ -16,11 +16,13 @@ from labctl.errors import InvalidFile, UsageError
 from labctl.lab import Lab, Overrides
 from labctl.labfile.loader import DEFAULT_LAB
 from labctl.labfile.reader import resolve
-from labctl.scenario import step_arguments
+from labctl.scenario import step_form
 from labctl.scenario.entries import KnownEntry, ScenarioFile
-from labctl.scenario.step_arguments import VERBS, Step, long_form
+from labctl.scenario.step_form import long_form
 from labctl.scenario.step_order import rehearse
 from labctl.scenario.step_parsing import understand
+from labctl.scenario.step_registry import Step
+from labctl.scenario.steps import STEPS
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import ANY, Document, Path, json_schema, parse, shown
 from labctl.yamlfile.review import Review
@@ -28,7 +30,7 @@ from labctl.yamlfile.review import Review
 
 @dataclass(frozen=True)
 class Scenario:
-    """A whole scenario. `name` is its file's stem."""
+    """A whole scenario. `name` is its file's stem. `explicit`: whether the file itself says what it expects."""
 
     name: str
     title: str
@@ -41,6 +43,7 @@ class Scenario:
     steps: tuple[Step, ...]
     expect: tuple[str, ...]
     known: tuple[Known, ...]
+    explicit: bool = False
 
 
 def read(
@@ -61,7 +64,7 @@ def read(
     entry = review.fit(ScenarioFile)
     found, refused = _find_lab(review, find_lab, find_stack, flags)
     drafts = understand(review, found[0] if found else None)
-    rehearse(review, drafts, found[0] if found else None)
+    rehearse(review, drafts)
     _check_judging(review, entry.known if entry else ())
     review.settle(refused)
     assert entry
@@ -81,8 +84,8 @@ def _written_out(document: Document) -> Document:
         return document
 
     def moved(path: Path) -> Path:
-        if path[:1] == ("steps",) and len(path) > 3 and isinstance(path[3], int) and path[2] in VERBS:
-            return (*path[:3], VERBS[str(path[2])].short, *path[3:])
+        if path[:1] == ("steps",) and len(path) > 3 and isinstance(path[3], int) and path[2] in STEPS:
+            return (*path[:3], STEPS[str(path[2])].short, *path[3:])
         return path
 
     return replace(
@@ -139,10 +142,13 @@ def _check_judging(review: Review, known: tuple[KnownEntry, ...]) -> None:
     review.each_once("expect", ANY)
     wanted = review.all("expect", ANY) if "expect" in review.document.data else None
     review.known("expected check", review.values("known", ANY, "check"), wanted)
-    pairs = [(each.check, each.stack, each.via) for each in known]
-    for index, (check, of_stack, via) in enumerate(pairs):
-        if (check, of_stack, via) in pairs[:index]:
-            review.say(("known", index), f"`{check}` with stack `{shown(of_stack)}` is here twice", "each once")
+    keys = [
+        (entry.check, entry.stack, entry.via, entry.extension, entry.nodes, entry.step, entry.finding)
+        for entry in known
+    ]
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            review.say(("known", index), f"`{key[0]}` with stack `{shown(key[1])}` is here twice", "each once")
 
 
 def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple[Step, ...]) -> Scenario:
@@ -158,15 +164,27 @@ def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple
         steps=steps,
         expect=entry.expect,
         known=tuple(_known(each) for each in entry.known),
+        explicit="expect" in entry.model_fields_set,
     )
 
 
 def _known(entry: KnownEntry) -> Known:
-    return Known(entry.stack, entry.check, entry.reason, entry.always, entry.source, entry.via)
+    return Known(
+        stack=entry.stack,
+        check=entry.check,
+        reason=entry.reason,
+        always=entry.always,
+        source=entry.source,
+        via=entry.via,
+        extension=entry.extension,
+        nodes=entry.nodes,
+        step=entry.step,
+        finding=entry.finding,
+    )
 
 
 def schema() -> str:
     """The JSON Schema of the scenario file, for editors."""
     document = ScenarioFile.model_json_schema()
-    document["properties"]["steps"]["items"] = step_arguments.schema()
+    document["properties"]["steps"]["items"] = step_form.schema()
     return json_schema(document)

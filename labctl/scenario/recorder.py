@@ -14,8 +14,9 @@ from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
 from labctl.lab import Lab
+from labctl.scenario import disturbances
 from labctl.sip import transcript
-from labctl.sip.phone_state import PhoneLine
+from labctl.sip.phone_state import PhoneLines
 from labctl.sip.transcript import SipMessage
 from labctl.stack.model import Stack
 
@@ -28,7 +29,7 @@ class Recorder:
         self._lab = lab
         self._stack = stack
         self._names = {node.nodeid: node.name for node in lab.nodes}
-        self._lines = {phone.name: PhoneLine() for phone in lab.phones}
+        self._lines = PhoneLines(lab, stack.sip_channel)
         self._said: dict[str, str] = {}
         self._lag_s = math.inf
         self._lock = threading.Lock()
@@ -49,24 +50,26 @@ class Recorder:
         if ring:
             members = tuple(self._names[member] for member in ring.members if member in self._names)
             self._journal.write(RingEvent(at_s, node, members, ring.quorate))
-        if any(word in line for word in self._stack.telling_lines):
+        if any(word in line for word in self._stack.telling_lines) or disturbances.tells(line):
             self._journal.write(Line(at_s, node, line))
 
     def phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received."""
         with self._lock:
             at_s = self._when(message)
-            self._tell(phone, self._lines[phone].feed(message), at_s)
+            for name, state in self._lines.feed(phone, message).items():
+                self._tell(name, state, at_s)
         if message.method == "NOTIFY" and not message.sent:
             self._notified(phone, message, at_s)
 
     def node_lost_calls(self, node: str) -> None:
         """The node's Asterisk has gone, and with it the calls of its phones."""
         with self._lock:
-            for phone in self._lab.phones_on(self._lab.node(node)):
-                self._lines[phone.name].drop_calls()
-                if phone.name in self._said:
-                    self._tell(phone.name, self._lines[phone.name].state, self._journal.now_s())
+            names = [phone.name for phone in self._lab.phones_on(self._lab.node(node))]
+            self._lines.drop_calls(names)
+            for name in names:
+                if name in self._said:
+                    self._tell(name, self._lines.state(name), self._journal.now_s())
 
     def _when(self, message: SipMessage) -> float:
         """When a phone's message was sent or received, by the phones' own clock.

@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
-from labctl.checks import judgement, rules
-from labctl.checks.finding import Limits
-from labctl.checks.judgement import Result, Terms
+from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
 from labctl.engine.client import Engine
-from labctl.errors import HostError, LabctlError, LabError, UsageError
-from labctl.history import events as history
-from labctl.history import story
-from labctl.history.events import Event
+from labctl.errors import HostError, LabctlError, LabError
+from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
-from labctl.labfile import writer
 from labctl.lock import locked
 from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
-from labctl.scenario.live_lab import Stage
+from labctl.scenario import run_folder
+from labctl.scenario.assembly import live_lab
+from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
+from labctl.scenario.disturbances import told_by_logs
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
+from labctl.scenario.starvation import StarvationWatch
+from labctl.timing import PATIENCE
 
-HISTORY = "history.jsonl"
-TERMS = "terms.json"
-VERDICT = "verdict.json"
-LAB = "lab.yaml"
-LATEST = "latest"
+WORTH_A_RETRY = ("unknown", "error")
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
-    made. `stop`, once it is set, ends what is under way before its next step. `owner`: whose labs these are."""
+    made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario that
+    came to no verdict is run again. `owner`: whose labs these are."""
 
     folder: Path
     timeout_s: float
@@ -50,6 +46,7 @@ class RunOptions:
     seed: int | None = None
     images: builder.Options = field(default_factory=builder.Options)
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
+    retries: int = 0
     owner: OwnerKind = "run"
 
 
@@ -58,26 +55,53 @@ def run(
     scenario: Scenario,
     how: RunOptions,
     progress: Progress,
-    act: Callable[[Stage], None] | None = None,
+    act: Callable[[LiveLab], None] | None = None,
 ) -> Result:
     """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
 
-    `act` is what is done on the stage, in place of the scenario's steps.
+    `act` is what is done on the stage, in place of the scenario's steps. A lab that does not come up, or an engine that
+    is gone, is a result too; only a folder that cannot be made raises UsageError.
     """
-    folder = _new_folder(how.folder, scenario.name)
+    folder = run_folder.create(how.folder, scenario.name)
     terms = terms_of(scenario)
-    (folder / TERMS).write_text(json.dumps(asdict(terms), indent=2), "utf-8")
+    run_folder.write_terms(folder, terms)
     began_s = time.monotonic()
-    with fresh_lab(engine, scenario, how, progress) as running:
-        journal = Journal(folder / HISTORY)
-        try:
-            stage = Stage(engine, running, journal, progress)
-            perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
-        finally:
-            journal.close()
-            save_logs(engine, running, folder)
-    result = conclude(journal.events, terms, time.monotonic() - began_s, folder)
-    (folder / VERDICT).write_text(json.dumps(asdict(result), indent=2), "utf-8")
+    events: list[Event] = []
+    lab_error: LabctlError | None = None
+    try:
+        with StarvationWatch() as watch, fresh_lab(engine, scenario, how, progress, folder) as running:
+            journal = Journal(folder / run_folder.HISTORY)
+            events = journal.events
+            try:
+                watch.tell(journal, {node.node: node.id for node in running.seen.containers if node.role == ROLE_NODE})
+                stage = live_lab(engine, running, journal, progress)
+                perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
+            except LabctlError as error:
+                journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
+                raise
+            finally:
+                for disturbance in tuple(told_by_logs(events)):
+                    journal.write(disturbance)
+                journal.close()
+                run_folder.save_lab(engine, running.lab, folder)
+    except LabctlError as error:
+        lab_error = error
+    result = conclude(events, terms, time.monotonic() - began_s, folder, lab_error)
+    run_folder.write_result(folder, result)
+    return result
+
+
+def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Result:
+    """Run a scenario, and again where it came to no verdict, `how.retries` times at most; the last result tells of
+    those before it."""
+    result = run(engine, scenario, how, progress)
+    for _ in range(how.retries):
+        if result.standing not in WORTH_A_RETRY or how.stop.is_set():
+            break
+        earlier = (*result.earlier, attempt(result))
+        with step(progress, f"again: {scenario.name}, since {earlier[-1].why}"):
+            result = replace(run(engine, scenario, how, progress), earlier=earlier)
+        run_folder.write_result(Path(result.folder), result)
     return result
 
 
@@ -96,13 +120,13 @@ def run_many(
 
     def one(scenario: Scenario) -> Result:
         with locked(f"run-{scenario.lab.name}"):  # the same lab, as by --repeat, one after the other
-            return run(engine, scenario, how, begin(scenario))
+            return run_to_a_verdict(engine, scenario, how, begin(scenario))
 
     if jobs == 1:
         yield from map(one, scenarios)
         return
     with ThreadPoolExecutor(max_workers=jobs) as pool, ExitStack() as broken_off:
-        under_way = [pool.submit(one, each) for each in scenarios]
+        under_way = [pool.submit(one, scenario) for scenario in scenarios]
         for future in under_way:
             broken_off.callback(future.cancel)
         broken_off.callback(how.stop.set)
@@ -111,126 +135,62 @@ def run_many(
         broken_off.pop_all()
 
 
-def terms_of(scenario: Scenario) -> Terms:
-    """What a run of the scenario is judged by."""
-    return Terms(
-        scenario.name,
-        scenario.title,
-        scenario.stack.name,
-        scenario.limits.delay_ms,
-        scenario.expect,
-        scenario.known,
-        scenario.lab.via,
-    )
-
-
-def check(folder: Path) -> Result:
-    """Judge an old run again, by its folder. Raises UsageError, InvalidFile."""
-    found = events(folder)
-    terms = judgement.parse_terms(_read(folder / TERMS), str(folder / TERMS))
-    return conclude(found, terms, found[-1].at_s, folder)
-
-
-def events(folder: Path) -> tuple[Event, ...]:
-    """The history of a run, by its folder. Raises UsageError, InvalidFile."""
-    return history.parse(_read(folder / HISTORY), str(folder / HISTORY))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: {error.strerror}", "is it the folder of a run? labctl run says where it is"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})", "labctl run writes such files") from None
-
-
 @contextmanager
-def fresh_lab(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Iterator[Running]:
+def fresh_lab(
+    engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress, folder: Path
+) -> Iterator[Running]:
     """A lab that nobody has used, proven ready; what an earlier run left of it is taken away first, with its faults.
 
-    Raises UsageError where a lab of that name is there that another made.
+    Of a lab that does not come up the nodes' logs are in `folder` before it is taken away. Raises UsageError where a
+    lab of that name is there that another made.
     """
     lab, owner = scenario.lab, Owner.current(how.owner)
     labs.clear_way(engine, lab.name, owner)
     try:
-        with step(progress, f"up {lab.name}"):
-            labs.up(engine, lab, scenario.stack, how.images, how.timeout_s, Silent(), proof=scenario.proof, owner=owner)
+        try:
+            with step(progress, f"up {lab.name}"):
+                timeout_s = PATIENCE.stretch(how.timeout_s)
+                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof, owner=owner)
+        except LabctlError:
+            run_folder.save_lab(engine, lab, folder)
+            raise
         yield labs.load(engine, lab.name)
     finally:
         if not how.keep_lab:
             labs.down(engine, lab.name, Silent())
 
 
-def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[Stage], None]) -> None:
-    """Do it all, and undo what is in force. What goes wrong is in the journal, not raised."""
+def perform(stage: LiveLab, scenario: Scenario, seed: int | None, act: Callable[[LiveLab], None]) -> None:
+    """Do it all, and undo what is in force. What goes wrong on the lab is in the journal, not raised.
+
+    Raises HostError where the engine is gone so that nothing could be undone.
+    """
     error = ""
     stage.open(scenario.name, seed)
     try:
         _require(stage, scenario.requires)
         act(stage)
     except HostError as raised:
-        error = f"unknown: {raised.message}"
+        error = f"{UNKNOWN}{raised.message}"
     except LabctlError as raised:
         error = raised.message
     finally:
-        stage.close(error)
+        with suppress(LabError):  # a fault that could not be undone: the end of the journal tells of it
+            stage.close(error)
 
 
-def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
+def do_steps(stage: LiveLab, scenario: Scenario, how: RunOptions) -> None:
     """Every step of the scenario; at the end the lab is settled, and looked at."""
-    for each in scenario.steps:
+    for planned in scenario.steps:
         if how.stop.is_set():
             raise LabError("it was interrupted")
-        getattr(stage, each.verb)(**each.arguments)
+        getattr(stage, planned.verb)(**planned.arguments)
     if scenario.steps[-1].verb != "settle":
         stage.settle()
 
 
-def conclude(events: Sequence[Event], terms: Terms, seconds: float, folder: Path) -> Result:
-    """The verdict on a history."""
-    verdicts = rules.judge(events, Limits(delay_ms=terms.delay_ms))
-    error = next((each.error for each in events if isinstance(each, history.Over)), "the run did not end")
-    return Result(
-        terms.scenario,
-        terms.title,
-        terms.stack,
-        round(seconds, 3),
-        judgement.judge(verdicts, terms),
-        error,
-        str(folder),
-        tuple(story.tell(events)),
-    )
-
-
-def save_logs(engine: Engine, running: Running, folder: Path) -> None:
-    """Each node's log, and the lab as it was, beside the history."""
-    (folder / LAB).write_text(writer.to_yaml(running.lab), "utf-8")
-    for container in engine.observe(running.lab.name).containers:
-        if container.role == ROLE_NODE:
-            (folder / f"{container.node}.log").write_text(engine.logs(container.id), "utf-8")
-
-
-def _require(stage: Stage, abilities: Sequence[str]) -> None:
+def _require(stage: LiveLab, abilities: Sequence[str]) -> None:
     """Raise HostError for what a scenario wants and this kernel cannot do."""
     lacking = sorted(set(abilities) - stage.abilities) if abilities else []
     if lacking:
         raise HostError(f"this kernel has no {', '.join(lacking)}", "labctl doctor tells more")
-
-
-def _new_folder(parent: Path, scenario: str) -> Path:
-    """A folder of this run's own, by scenario and time; `latest` leads to it."""
-    stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    names = (f"{scenario}-{stamp}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
-    try:
-        with locked("run-folders"):
-            folder = next(path for name in names if not (path := parent / name).exists())
-            folder.mkdir(parents=True)
-            latest = parent / LATEST
-            latest.unlink(missing_ok=True)
-            latest.symlink_to(folder.name)
-    except OSError as error:
-        raise UsageError(f"{parent}: {error.strerror}", "--folder names another place for the run") from None
-    return folder

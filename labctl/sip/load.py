@@ -18,12 +18,18 @@ KEEPS_UP = 0.9
 START_S = 0.05
 """What SIPp may take to begin, and the grain of its clock; nothing, unless a load is over in a moment."""
 
+_WHOLE = 10.0
+"""Rates below are told with a fraction."""
+
+_ONE_BEHIND = 2.0
+"""Fewer than two that are due and not begun are one, which the next moment may begin."""
+
 _TIMES = re.compile(r"^(\d+)m([\d.]+)s (\d+)m([\d.]+)s$", re.MULTILINE)
 _CAUSES = re.compile(r"Failed(\w+)\(C\)")
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadResult:
     """How many transactions or calls were asked for and how they went, in `seconds` from the first to the last.
 
     `rate` is at how many a second they were begun. `causes` counts the failures by SIPp's own words for them.
@@ -51,7 +57,9 @@ class Load:
 
     def __str__(self) -> str:
         failed = ", ".join(f"{count} {cause}" for cause, count in self.causes)
-        return f"{self.done} of {self.asked} at {self.rate:.0f}/s" + (f" ({failed})" if failed else "")
+        return f"{self.done} of {self.asked} at {self.rate:{'.0f' if self.rate >= _WHOLE else '.2g'}}/s" + (
+            f" ({failed})" if failed else ""
+        )
 
 
 def check(rate: float, count: int, hold_ms: int = 0) -> None:
@@ -64,27 +72,24 @@ def check(rate: float, count: int, hold_ms: int = 0) -> None:
         raise UsageError(f"no calls of {hold_ms} ms", f"0 to {LONGEST_HOLD_MS}")
 
 
-def read(said: str, asked: int, rate: float) -> Load:
+def read(output: str, asked: int, rate: float) -> LoadResult:
     """What SIPp's statistics and the shell's times(1p) tell of a load. Raises ValueError if there are none."""
-    lines = said.strip().splitlines()
-    rows = [
-        row
-        for row in csv.DictReader((each for each in lines if ";" in each), delimiter=";")
-        if None not in row.values()
-    ]
+    lines = output.strip().splitlines()
+    table = csv.DictReader((line for line in lines if ";" in line), delimiter=";")
+    rows = [row for row in table if None not in row.values()]
     if not rows:
         raise ValueError("no statistics of SIPp's")
     last = rows[-1]
-    causes = {found[1]: int(last[key]) for key in last if key and (found := _CAUSES.fullmatch(key))}
-    return Load(
+    causes = {cause[1]: int(last[key]) for key in last if key and (cause := _CAUSES.fullmatch(key))}
+    return LoadResult(
         asked=asked,
         done=int(last["SuccessfulCall(C)"]),
         failed=int(last["FailedCall(C)"]),
         rate_asked=rate,
-        rate=min(rate, _rate(rows, asked)),
+        rate=_rate(rows, asked, rate),
         retransmissions=int(last["Retransmissions(C)"]),
         seconds=round(_at_s(last), 3),
-        cpu_s=_cpu_s(said),
+        cpu_s=_cpu_s(output),
         causes=tuple((cause, count) for cause, count in causes.items() if count and cause != "Call"),
     )
 
@@ -95,17 +100,25 @@ def _at_s(row: dict[str, str]) -> float:
     return now - start
 
 
-def _rate(rows: list[dict[str, str]], asked: int) -> float:
-    """How many a second were begun: by the last row in which some are still to come, for what follows is the end of
-    the last ones; of a load too short for such a row by the first that has all."""
+def _rate(rows: list[dict[str, str]], asked: int, rate_asked: float) -> float:
+    """How many a second were begun, at most what was asked for.
+
+    It is told by the last row in which some are still to come, for what follows is the end of the last ones; of a load
+    too short for such a row by the first that has all. The next one may be about to begin when a row is written: who
+    is behind by that one alone is as fast as was asked.
+    """
     begun = [(int(row["TotalCallCreated"]), _at_s(row)) for row in rows]
-    during = [each for each in begun if 0 < each[0] < asked]
-    count, at_s = during[-1] if during else next((each for each in begun if each[0]), begun[-1])
-    return round(count / max(at_s - START_S, 0.001), 1)
+    unfinished = [(count, at_s) for count, at_s in begun if 0 < count < asked]
+    first_that_has_any = next(((count, at_s) for count, at_s in begun if count), begun[-1])
+    count, at_s = unfinished[-1] if unfinished else first_that_has_any
+    lasted_s = max(at_s - START_S, 0.001)
+    if count and lasted_s * rate_asked - count < _ONE_BEHIND:
+        return rate_asked
+    return min(rate_asked, round(count / lasted_s, 1))
 
 
-def _cpu_s(said: str) -> float:
+def _cpu_s(output: str) -> float:
     """The time that the processor gave SIPp: the second line of times(1p) is of a shell's children."""
-    found = _TIMES.findall(said)
-    minutes, seconds, more_minutes, more_seconds = found[-1] if found else ("0", "0", "0", "0")
+    times = _TIMES.findall(output)
+    minutes, seconds, more_minutes, more_seconds = times[-1] if times else ("0", "0", "0", "0")
     return round(60 * (int(minutes) + int(more_minutes)) + float(seconds) + float(more_seconds), 3)

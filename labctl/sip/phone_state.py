@@ -1,28 +1,48 @@
-"""A phone's line, as its own SIP messages tell it: the device state that its node should have of it. Pure."""
+"""The device states that nodes should have of phones, as the phones' own SIP messages tell them. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from labctl.asterisk import device_state
+from labctl.lab import Lab
 from labctl.sip.transcript import SipMessage
 
 UNREGISTERED, FREE, RINGING, TALKING, HOLDING = "UNAVAILABLE", "NOT_INUSE", "RINGING", "INUSE", "ONHOLD"
 
+CHAN_SIP = "SIP"
+"""The channel driver of Asterisk before chan_pjsip."""
+
 
 @dataclass
 class _Call:
-    """One call of a phone's. `answered` if it was, so that a refusal is of a change to it, and not of the call."""
+    """One call of a phone's.
 
-    state: str
+    `peer` is the extension at the other end. `answered` tells a refusal of a change to the call from one of the call
+    itself. `offers_hold` is whether the phone last asked for the other end to be on hold, `holds` whether that was
+    agreed to; `held` whether the other end has put this one on hold.
+    """
+
+    peer: str = ""
+    state: str = ""
     answered: bool = False
-    holding: bool = False
+    offers_hold: bool = False
+    holds: bool = False
+    held: bool = False
 
 
 class PhoneLine:
-    """Follows what a phone sends and receives: registration and calls."""
+    """Follows what one phone sends and receives: registration and calls.
 
-    def __init__(self) -> None:
+    `channel` is the channel driver of its node. By chan_sip (sip_devicestate, channels/chan_sip.c, 1.6.2 and 1.8) a
+    phone without an address is unavailable, in a call or not; and one that has put another on hold is on hold itself,
+    whatever else it does. By chan_pjsip it is the phone that is held that is on hold (chan_pjsip_indicate, 22), so that
+    its own messages do not tell: `hold` does.
+    """
+
+    def __init__(self, channel: str = "PJSIP") -> None:
+        self._channel = channel
         self._registered = False
         self._expires = ""
         self._calls: dict[str, _Call] = {}
@@ -30,13 +50,30 @@ class PhoneLine:
     @property
     def state(self) -> str:
         """The device state: of its calls together, else whether it is registered."""
-        if self._calls:
-            return device_state.aggregate(call.state for call in self._calls.values())
+        calls = [call for call in self._calls.values() if call.state]
+        if self._channel == CHAN_SIP:
+            if not self._registered:
+                return UNREGISTERED
+            if any(call.holds for call in calls):
+                return HOLDING
+        if calls:
+            return device_state.aggregate(HOLDING if call.held else call.state for call in calls)
         return FREE if self._registered else UNREGISTERED
 
     def drop_calls(self) -> None:
         """Its node is gone, and with it every call."""
         self._calls.clear()
+
+    def holds(self, message: SipMessage) -> tuple[str, bool]:
+        """The extension at the other end of the call that a message belongs to, and whether the phone holds it."""
+        call = self._calls.get(message.header("Call-ID"), _Call())
+        return call.peer, call.holds
+
+    def hold(self, peer: str, held: bool) -> None:
+        """The extension at the other end of a call has put this phone on hold, or taken it off."""
+        for call in self._calls.values():
+            if call.peer == peer and call.answered:
+                call.held = held
 
     def feed(self, message: SipMessage) -> str:
         """The state after a message that the phone sent or received."""
@@ -54,20 +91,55 @@ class PhoneLine:
         elif 200 <= message.status < 300:
             self._registered = self._expires != "0"
 
-    def _invite(self, name: str, message: SipMessage) -> None:
-        call = self._calls.get(name)
+    def _invite(self, call_id: str, message: SipMessage) -> None:
+        call = self._calls.setdefault(call_id, _Call())
         if message.method:
-            if message.sent and call:  # a re-INVITE, RFC 6337, 5.3
-                call.holding = "a=sendonly" in message.body
+            call.peer = call.peer or message.peer
+            if message.sent and call.answered:  # a re-INVITE, RFC 6337, 5.3
+                call.offers_hold = "a=sendonly" in message.body
         elif message.status >= 300:
-            if message.status not in (401, 407) and call and not call.answered:
-                del self._calls[name]
+            if message.status not in (401, 407) and not call.answered:
+                del self._calls[call_id]
         elif message.status >= 200:
-            call = self._calls.setdefault(name, _Call(TALKING))
-            call.answered, call.state = True, HOLDING if call.holding else TALKING
+            call.answered, call.state, call.holds = True, TALKING, call.offers_hold
         elif message.sent:
             if message.status == 180:
-                self._calls[name] = _Call(RINGING)
-        elif message.status > 100:
+                call.state = RINGING
+        elif message.status > 100 and not call.state:
             # A node tells of a caller once the call rings or is answered: with 100 alone nothing is known of it.
-            self._calls.setdefault(name, _Call(TALKING))
+            call.state = TALKING
+
+
+class PhoneLines:
+    """Follows all phones of a lab: what one does to a call can change the state of the one at the other end."""
+
+    def __init__(self, lab: Lab, channel: str) -> None:
+        self._lab = lab
+        self._channel = channel
+        self._lines = {phone.name: PhoneLine(channel) for phone in lab.phones}
+
+    def state(self, phone: str) -> str:
+        """The device state of a phone."""
+        return self._lines[phone].state
+
+    def feed(self, phone: str, message: SipMessage) -> dict[str, str]:
+        """The states, by phone, of those that a message of a phone can have changed: its own first."""
+        states = {phone: self._lines[phone].feed(message)}
+        if self._channel != CHAN_SIP and message.about == "INVITE" and 200 <= message.status < 300:
+            peer, holds = self._lines[phone].holds(message)
+            for other in self._others_on_its_node(phone, peer):
+                self._lines[other].hold(self._lab.phone(phone).extension, holds)
+                states[other] = self._lines[other].state
+        return states
+
+    def drop_calls(self, phones: Iterable[str]) -> None:
+        """Their node is gone, and with it every call."""
+        for phone in phones:
+            self._lines[phone].drop_calls()
+
+    def _others_on_its_node(self, phone: str, extension: str) -> list[str]:
+        """The phone of an extension, if it is on the same node as another: a hold is not passed on to other nodes, for
+        which a node plays music itself (`moh_passthrough`, pjsip.conf)."""
+        node = self._lab.phone(phone).node
+        others = [other for other in self._lab.phones if other.extension == extension and other.name != phone]
+        return [other.name for other in others if other.node == node]

@@ -1,7 +1,10 @@
 """The phones of a lab: real SIP user agents, as SIPp processes in the phones' container.
 
-Every phone has SIP and media ports of its own on the container's one address, so what arrives is told apart
-by port. Media goes through the nodes (`direct_media = no`): what a phone hears comes from its node's address.
+Most end with the Phones that began them. One that is kept goes on in the container until it is switched off; whoever
+opens the phones later finds it there, and can go on with it.
+
+Every phone has SIP and media ports of its own on the container's one address, so that what arrives is told apart by
+port. Media goes through the nodes (`direct_media = no`): what a phone hears comes from its node's address.
 """
 
 from __future__ import annotations
@@ -16,26 +19,35 @@ from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import File, StartContainer
 from labctl.engine.client import Engine
+from labctl.engine.streams import ExecStream
 from labctl.errors import LabError
 from labctl.lock import claimed
 from labctl.names import ROLE_PHONES
-from labctl.sip import load, sipp, tshark
-from labctl.sip.load import Load
-from labctl.sip.rtp_listener import Ear
-from labctl.sip.sipp import Agent, Scenario
+from labctl.paths import SCRIPTS
+from labctl.sip import kept_agents, load, sipp, tshark
+from labctl.sip.kept_agents import LINE, KeptAgent
+from labctl.sip.load import LoadResult
+from labctl.sip.rtp_listener import RtpListener
+from labctl.sip.sipp import Agent, SippScenario
 from labctl.sip.transcript import Ending
 from labctl.sip.user_agent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
 from labctl.timing import Deadline, Signal
 
 FOLDER = "/tmp/labctl"  # noqa: S108 - in the phones' container, which has one user
 TONE = f"{FOLDER}/tone.ulaw"
+KEPT = f"{FOLDER}/kept"
+RUN_SCRIPT = f"{FOLDER}/run-sipp.sh"
 
 FIRST_SIP_PORT = 6000
 FIRST_MEDIA_PORT = 20000
 PORTS_A_PHONE = 100
 AGENTS_A_PHONE = 10
 MEDIA_PORTS_AN_AGENT = 10
-"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each."""
+"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each. Beside them it has
+agents without media, for what it watches."""
+
+WITH_MEDIA = range(AGENTS_A_PHONE)
+WITHOUT_MEDIA = range(AGENTS_A_PHONE, PORTS_A_PHONE)
 
 LEAVE_TIMEOUT_S = 1.5
 KILL_TIMEOUT_S = 2.0
@@ -45,30 +57,34 @@ LOAD_ENDS_S = 30.0
 
 EXPIRES_S = 3600
 TALK_MS = 60_000
-_LINE = "phone"
+LATE_PACKETS_S = 1.0
+"""How long packets of a call that is over may take to be seen: tshark hands them out in batches."""
 
 
 class Phones:
-    """The phones of a lab that runs. Use it as a context manager: leaving it switches every phone off."""
+    """The phones of a lab that runs. Use it as a context manager: leaving it switches off every phone it switched on,
+    but those that are kept."""
 
     def __init__(
         self, engine: Engine, running: Running, on_message: MessageListener = lambda _name, _message: None
     ) -> None:
-        lab, seen = running.lab, running.seen
-        containers = [each for each in seen.containers if each.role == ROLE_PHONES]
-        if not containers or not seen.networks:
+        lab, observation = running.lab, running.seen
+        containers = [container for container in observation.containers if container.role == ROLE_PHONES]
+        if not containers or not observation.networks:
             raise LabError(f"the phones' container of {lab.name} is gone", f"labctl up --name {lab.name} mends it")
         self._engine = engine
         self._lab = lab
-        self._network = seen.networks[0]
+        self._network = observation.networks[0]
         self._secrets = Secrets(self._network.seed)
         self._container = containers[0].id
+        self._runs = containers[0].state == "running"
         self._address = addresses.phones_address(self._network.subnet)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
-        self._begun: dict[str, int] = {}
+        self._kept: tuple[KeptAgent, ...] = ()
+        self._begun: dict[tuple[str, range], int] = {}
         self._on_message = on_message
-        self._ear = Ear(self._signal)
+        self._rtp = RtpListener(self._signal)
         self._claim = ExitStack()
 
     def __enter__(self) -> Phones:
@@ -80,51 +96,67 @@ class Phones:
     ) -> None:
         self.close()
 
-    def open(self) -> None:
-        """Put the tone in place and begin to listen on every phone's media ports, which takes about 0.6 s;
-        it goes on meanwhile, and only `await_heard` waits for it.
+    def open(self, audio: bool = True) -> None:
+        """Put the tone in place, look for phones that were left on, and begin to listen on every media port.
 
-        Raises LabError if somebody else on this machine has them: two would use the same ports.
+        Listening takes about 0.6 s to begin; that goes on meanwhile, and only `await_heard` waits for it. Without
+        `audio` nothing is listened to. Raises LabError if somebody else on this machine has the phones: two would use
+        the same ports.
         """
-        with ExitStack() as mine:
-            if not mine.enter_context(claimed(f"phones-{self._lab.name}")):
+        with ExitStack() as stack:
+            if not stack.enter_context(claimed(f"phones-{self._lab.name}")):
                 hint = "wait until that has ended, or bring up a lab of another name (-n)"
                 raise LabError(f"the phones of {self._lab.name} are in use by another labctl", hint)
-            self._begin()
-            self._claim = mine.pop_all()
+            self._begin(audio)
+            self._claim = stack.pop_all()
 
-    def _begin(self) -> None:
+    def _begin(self, audio: bool) -> None:
         self._engine.apply(StartContainer(self._container))  # nobody needed it until now
-        self._engine.put_files(self._container, (File(TONE, sipp.tone()),))
-        ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
-        shell = ["sh", "-c", tshark.RUNNER, "capture", *tshark.command(self._address, ports)]
-        self._ear.start(self._engine.open_stream(self._container, shell))
+        self._runs = True
+        files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, _script("run-sipp")))
+        self._engine.put_files(self._container, files)
+        self._kept = self.kept()
+        if audio:
+            ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
+            self._rtp.start(self._stream("capture", *tshark.command(self._address, ports)))
 
     def close(self) -> None:
-        """Hang up, unsubscribe and unregister what still runs, within LEAVE_TIMEOUT_S; then kill what is left."""
-        running = [each for each in self._agents if each.ending is None]
+        """Hang up, unsubscribe and unregister what still runs, within LEAVE_TIMEOUT_S; then kill what is left.
+
+        Agents that are kept go on. Whatever fails, the rest is closed all the same.
+        """
+        with ExitStack() as stack:
+            stack.callback(self._claim.close)
+            stack.callback(self._rtp.close)
+            for agent in self._agents:
+                stack.callback(agent.close)
+            self.end([agent for agent in self._agents if not agent.kept])
+
+    def end(self, agents: list[UserAgent]) -> None:
+        """Hang up, unsubscribe and unregister agents, within LEAVE_TIMEOUT_S; then kill what is left of them."""
+        running = [agent for agent in agents if agent.runs]
         for agent in running:
             agent.drain()
             agent.nudge()
-        deadline = Deadline(LEAVE_TIMEOUT_S)
-        self._signal.wait_until(lambda: all(each.ending for each in running), deadline)
+        self._signal.wait_until(lambda: all(agent.ending for agent in running), Deadline(LEAVE_TIMEOUT_S))
         for agent in running:
             agent.kill()
-        self._signal.wait_until(lambda: all(each.ending for each in running), Deadline(KILL_TIMEOUT_S))
-        for agent in self._agents:
-            agent.close()
-        self._ear.close()
-        self._claim.close()
+        self._signal.wait_until(lambda: all(agent.ending for agent in running), Deadline(KILL_TIMEOUT_S))
 
     # What a phone does
 
-    def switch_on(self, name: str, ring_ms: int = 0, password: str | None = None, audio: bool = True) -> UserAgent:
+    def switch_on(
+        self, name: str, ring_ms: int = 0, password: str | None = None, audio: bool = True, kept: bool = False
+    ) -> UserAgent:
         """Start a phone that takes calls after `ring_ms`; it is registered when this returns.
 
-        It takes as many calls at once as its media ports are for, and any number without `audio`. Raises LabError
-        if its node refuses it (as with a wrong `password`) or does not answer.
+        It takes as many calls at once as its media ports are for, and any number without `audio`. One that is `kept`
+        stays on. Raises LabError if it is on already, if its node refuses it (as with a wrong `password`) or does not
+        answer.
         """
-        phone = self._start(name, _LINE, password)
+        if self.line(name):
+            raise LabError(f"{name} is on already", f"labctl phone off {name}")
+        phone = self._start(name, LINE, password, kept)
         agent = phone.agent if audio else replace(phone.agent, audio="")
         self._run(phone, (sipp.register(agent, EXPIRES_S), sipp.line(agent, ring_ms)), once=False)
         phone.await_accepted("REGISTER", "registered")
@@ -136,59 +168,101 @@ class Phones:
         phone.nudge()
         return phone.finish(Deadline(timeout_s))
 
-    def call(self, name: str, extension: str, talk_ms: int = TALK_MS, audio: bool = True) -> UserAgent:
+    def call(
+        self, name: str, extension: str, talk_ms: int = TALK_MS, audio: bool = True, kept: bool = False
+    ) -> UserAgent:
         """Have a phone call an extension; its node has answered the signed INVITE, if only with 100, when this returns.
 
         It says nothing without `audio`. It hangs up after `talk_ms` of talk, or a nudge; `finish` waits for its end.
         """
-        caller = self._start(name, f"calls {extension}")
+        caller = self._start(name, f"calls {extension}", kept=kept)
         agent = caller.agent if audio else replace(caller.agent, audio="")
         self._run(caller, (sipp.call(agent, extension, talk_ms),), once=True)
-        caller.wait_for(lambda: len(caller.responses("INVITE")) > 1, "an answer", Deadline(ANSWER_TIMEOUT_S))
+        caller.wait_for(lambda: caller.is_worked_on("INVITE"), "an answer", Deadline(ANSWER_TIMEOUT_S))
         return caller
 
-    def watch(self, name: str, extension: str) -> UserAgent:
+    def watch(self, name: str, extension: str, kept: bool = False) -> UserAgent:
         """Have a phone watch an extension's dialogs until a nudge; it has its first NOTIFY when this returns."""
-        watcher = self._start(name, f"watches {extension}")
+        watcher = self._start(name, f"watches {extension}", kept=kept, slots=WITHOUT_MEDIA)
         self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
         watcher.await_accepted("SUBSCRIBE", "subscribed")
         watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
         return watcher
 
+    # Phones that were left on
+
+    def kept(self) -> tuple[KeptAgent, ...]:
+        """The agents that were left on; also those that have ended since, until another agent has the port."""
+        if not self._runs:
+            return ()
+        listing = self._engine.run(self._container, _run_script("list-kept", KEPT))
+        phones = {phone.name for phone in self._lab.phones}
+        return tuple(agent for agent in kept_agents.parse(listing.text) if agent.phone in phones)
+
+    def attach(self, kept: KeptAgent) -> UserAgent:
+        """Go on with an agent that was left on; all that it has said so far is read when this returns."""
+        agent = UserAgent(
+            self._agent(kept.phone, kept.port, token=kept.token),
+            kept.activity,
+            self._signal,
+            len(self._rtp.packets),
+            self._on_message,
+            kept=True,
+        )
+        self._agents.append(agent)
+        agent.start(self._stream("attach-sipp", _folder(agent)))
+        agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", Deadline(ANSWER_TIMEOUT_S))
+        return agent
+
+    def forget(self, name: str) -> None:
+        """Take away what is written down of a phone's agents that were left on. They must have ended."""
+        folders = [f"{KEPT}/{kept.port}" for kept in self.kept() if kept.phone == name]
+        if folders:
+            self._engine.run(self._container, ["rm", "-rf", *folders])
+        self._kept = tuple(kept for kept in self._kept if kept.phone != name)
+
+    def line(self, name: str) -> UserAgent | None:
+        """The agent by which a phone takes calls: one that was switched on here or left on; None if it is off."""
+        for agent in self._agents:
+            if agent.agent.name == name and agent.is_line and agent.runs:
+                return agent
+        left_on = (kept for kept in self._kept if kept.running and kept.is_line and kept.phone == name)
+        return next((self.attach(kept) for kept in left_on), None)
+
     # What phones do many times
 
-    def storm(self, name: str, rate: float, count: int) -> Load:
+    def storm(self, name: str, rate: float, count: int) -> LoadResult:
         """Register a phone `count` times at `rate` a second; it is on or off after it as it was before.
 
-        Raises UsageError beyond the bounds of `labctl.load`, LabError if SIPp does not do it.
+        Raises UsageError beyond the bounds of `sip/load.py`, LabError if SIPp does not do it.
         """
         load.check(rate, count)
-        on = next(
-            (each for each in self._agents if (each.agent.name, each.what, each.ending) == (name, _LINE, None)), None
-        )
-        made = self._start(name, f"registers {count} times")
-        port = (on or made).agent.port
-        result = self._load(made, sipp.storm(made.agent, EXPIRES_S, port), rate, count)
-        if not on:
-            self._load(self._start(name, "unregisters"), sipp.storm(made.agent, 0, port), rate, 1)
+        line = self.line(name)
+        generator = self._start(name, f"registers {count} times")
+        port = (line or generator).agent.port
+        result = self._load(generator, sipp.storm(generator.agent, EXPIRES_S, port), rate, count)
+        if not line:
+            self._load(self._start(name, "unregisters"), sipp.storm(generator.agent, 0, port), rate, 1)
         return result
 
-    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> Load:
+    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> LoadResult:
         """Have a phone call an extension `count` times at `rate` a second, for `hold_ms` each and without audio.
 
         Who takes so many calls at once is switched on without audio, too. Raises as `storm` does.
         """
         load.check(rate, count, hold_ms)
-        made = self._start(caller, f"calls {extension} {count} times")
-        scenario = sipp.call(replace(made.agent, audio=""), extension, hold_ms, LOAD_RING_MS)
-        return self._load(made, scenario, rate, count, hold_ms / 1000)
+        generator = self._start(caller, f"calls {extension} {count} times")
+        scenario = sipp.call(replace(generator.agent, audio=""), extension, hold_ms, LOAD_RING_MS)
+        return self._load(generator, scenario, rate, count, hold_ms / 1000)
 
-    def _load(self, agent: UserAgent, scenario: Scenario, rate: float, count: int, hold_s: float = 0.0) -> Load:
+    def _load(
+        self, agent: UserAgent, scenario: SippScenario, rate: float, count: int, hold_s: float = 0.0
+    ) -> LoadResult:
         (path,) = self._put(agent, scenario)
         self._follow(agent, sipp.load_command(agent.agent, path, rate, count))
         try:
             ending = agent.finish(Deadline(count / rate + hold_s + LOAD_ENDS_S))
-            return load.read(ending.said, count, rate)
+            return load.read(ending.output, count, rate)
         except ValueError as error:
             raise LabError(f"{agent}: {error}: {ending}\n{ending.errors}") from None
         finally:
@@ -198,53 +272,106 @@ class Phones:
 
     def heard(self, agent: UserAgent) -> Counter[str]:
         """How many RTP packets came in at the agent's media ports so far, by the address they came from."""
-        since = self._ear.packets[agent.heard_before :]
-        packets = [each for each in since if each.port in agent.agent.media]
-        return Counter(each.source for each in packets)
+        packets = self._rtp.packets[agent.packets_before :]
+        return Counter(packet.source for packet in packets if packet.port in agent.agent.media)
 
     def await_heard(self, agent: UserAgent, packets: int, deadline: Deadline) -> None:
-        """Return when the agent has heard that many packets from its node. Raises LabError at the deadline."""
+        """Return when the agent has heard that many packets from its node.
+
+        Raises LabError at the deadline, or as soon as its call is over, or nothing listens any more.
+        """
         node = agent.agent.node_address
-        if not self._signal.wait_until(lambda: self.heard(agent)[node] >= packets, deadline):
-            heard = dict(self.heard(agent)) or "nothing"
-            hint = f"tshark said: {self._ear.trouble}"
-            raise LabError(f"{agent}: heard {heard} in {deadline.timeout_s:g} s, not {packets} from {node}", hint)
+
+        def enough() -> bool:
+            return self.heard(agent)[node] >= packets
+
+        def hopeless() -> bool:
+            return bool(agent.ending or agent.call_end or self._rtp.ended)
+
+        self._signal.wait_until(lambda: enough() or hopeless(), deadline)
+        if hopeless():
+            self._signal.wait_until(enough, Deadline(min(LATE_PACKETS_S, deadline.left_s)))
+        if enough():
+            return
+        heard = dict(self.heard(agent)) or "nothing"
+        why = f" in {deadline.timeout_s:g} s"
+        if agent.call_end or agent.ending:
+            why = f"; the call is over: {agent.call_end or agent.ending}"
+        raise LabError(f"{agent}: heard {heard}, not {packets} from {node}{why}", f"tshark said: {self._rtp.trouble}")
 
     # How
 
-    def _start(self, name: str, what: str, password: str | None = None) -> UserAgent:
+    def _start(
+        self, name: str, activity: str, password: str | None = None, kept: bool = False, slots: range = WITH_MEDIA
+    ) -> UserAgent:
         """An agent of the phone with ports that no other has now. Raises LabError if there are none left."""
-        phone = self._lab.phone(name)
-        first = PORTS_A_PHONE * self._lab.phones.index(phone)
-        used = {each.agent.port for each in self._agents if each.ending is None}
-        begun = self._begun.get(name, 0)
-        slots = [(begun + each) % AGENTS_A_PHONE for each in range(AGENTS_A_PHONE)]
-        slot = next((each for each in slots if FIRST_SIP_PORT + first + each not in used), None)
+        first = FIRST_SIP_PORT + PORTS_A_PHONE * self._index(name)
+        used = {agent.agent.port for agent in self._agents if agent.runs}
+        used |= {left_on.port for left_on in self._kept if left_on.running}
+        begun = self._begun.get((name, slots), 0)
+        in_turn = [slots[(begun + offset) % len(slots)] for offset in range(len(slots))]
+        slot = next((slot for slot in in_turn if first + slot not in used), None)
         if slot is None:
-            raise LabError(f"{name}: {AGENTS_A_PHONE} agents at a time are all that a phone has ports for")
-        self._begun[name] = slot + 1
-        media = FIRST_MEDIA_PORT + first + MEDIA_PORTS_AN_AGENT * slot
+            raise LabError(f"{name}: {len(slots)} agents at a time are all that a phone has ports for")
+        self._begun[name, slots] = slots.index(slot) + 1
+        agent = self._agent(name, first + slot, password)
+        user_agent = UserAgent(agent, activity, self._signal, len(self._rtp.packets), self._on_message, kept)
+        self._agents.append(user_agent)
+        return user_agent
+
+    def _agent(self, name: str, port: int, password: str | None = None, token: str = "") -> Agent:
+        phone = self._lab.phone(name)
+        slot = min(port - FIRST_SIP_PORT - PORTS_A_PHONE * self._index(name), WITH_MEDIA[-1])
+        media = FIRST_MEDIA_PORT + PORTS_A_PHONE * self._index(name) + MEDIA_PORTS_AN_AGENT * slot
         agent = Agent(
             name=name,
             password=self._secrets.sip(name) if password is None else password,
             node_address=addresses.address(self._network.subnet, self._lab.node(phone.node).nodeid),
             address=self._address,
-            port=FIRST_SIP_PORT + first + slot,
+            port=port,
             media=range(media, media + MEDIA_PORTS_AN_AGENT),
             audio=TONE,
         )
-        made = UserAgent(agent, what, self._signal, len(self._ear.packets), self._on_message)
-        self._agents.append(made)
-        return made
+        return replace(agent, token=token) if token else agent
 
-    def _run(self, agent: UserAgent, scenarios: tuple[Scenario, ...], once: bool) -> None:
+    def _index(self, name: str) -> int:
+        return self._lab.phones.index(self._lab.phone(name))
+
+    def _run(self, agent: UserAgent, scenarios: tuple[SippScenario, ...], once: bool) -> None:
         self._follow(agent, sipp.command(agent.agent, self._put(agent, *scenarios), once))
 
-    def _put(self, agent: UserAgent, *scenarios: Scenario) -> tuple[str, ...]:
-        files = tuple(File(f"{FOLDER}/{agent.agent.port}-{each.name}.xml", each.text) for each in scenarios)
-        self._engine.put_files(self._container, files)
-        return tuple(each.path for each in files)
+    def _put(self, agent: UserAgent, *scenarios: SippScenario) -> tuple[str, ...]:
+        paths = tuple(f"{FOLDER}/{agent.agent.port}-{scenario.name}.xml" for scenario in scenarios)
+        files = [File(path, scenario.text) for path, scenario in zip(paths, scenarios, strict=True)]
+        if agent.kept:
+            files.append(File(f"{_folder(agent)}/agent", kept_agents.describe(agent.agent, agent.activity)))
+        self._engine.put_files(self._container, tuple(files))
+        return paths
 
     def _follow(self, agent: UserAgent, command: list[str]) -> None:
-        shell = ["bash", "-c", sipp.RUNNER, "phone", *command]
-        agent.start(self._engine.open_stream(self._container, shell))
+        """Start SIPp, and follow what it says."""
+        if not agent.kept:
+            agent.start(self._stream("run-sipp", *command))
+            return
+        folder = _folder(agent)
+        output = self._engine.run(self._container, _run_script("keep-sipp", folder, RUN_SCRIPT, *command))
+        if output.code:
+            raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
+        agent.start(self._stream("attach-sipp", folder))
+
+    def _stream(self, script: str, *arguments: str) -> ExecStream:
+        return self._engine.open_stream(self._container, _run_script(script, *arguments))
+
+
+def _folder(agent: UserAgent) -> str:
+    """Where an agent that is kept has its files."""
+    return f"{KEPT}/{agent.agent.port}"
+
+
+def _run_script(name: str, *arguments: str) -> list[str]:
+    """The command that runs a script of labctl/scripts in the container."""
+    return ["bash", "-c", _script(name), name, *arguments]
+
+
+def _script(name: str) -> str:
+    return (SCRIPTS / f"{name}.sh").read_text("utf-8")

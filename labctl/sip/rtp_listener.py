@@ -10,15 +10,19 @@ from labctl.sip.tshark import Packet
 from labctl.timing import Signal
 
 
-class Ear:
-    """Hears all RTP that comes in at the phones' media ports, by a tshark that runs beside them."""
+class RtpListener:
+    """Collects all RTP that comes in at the phones' media ports, from a tshark that runs beside them.
+
+    `trouble` is the last line of tshark that is no packet; `ended` is whether it says no more.
+    """
 
     def __init__(self, signal: Signal) -> None:
         self.packets: list[Packet] = []
         self.trouble = ""
+        self.ended = False
         self._signal = signal
         self._stream: ExecStream | None = None
-        self._thread = threading.Thread(target=self._read, name="phones-ear", daemon=True)
+        self._thread = threading.Thread(target=self._read, name="phones-rtp", daemon=True)
 
     def start(self, stream: ExecStream) -> None:
         """Follow the tshark that the stream leads to."""
@@ -26,16 +30,27 @@ class Ear:
         self._thread.start()
 
     def _read(self) -> None:
+        """Read to the end. However that comes, it is told: others wait for packets."""
         rest = ""
-        for data in self._stream or ():
-            *lines, rest = (rest + data.decode("utf-8", "replace")).split("\n")
-            for line in lines:
-                packet = tshark.parse_packet(line)
-                if packet:
-                    self.packets.append(packet)
-                else:
-                    self.trouble = line
+        try:
+            for data in self._stream or ():
+                *lines, rest = (rest + data.decode("utf-8", "replace")).split("\n")
+                for line in lines:
+                    self._add(line)
+                self._signal.notify()
+        finally:
+            self.ended = True
             self._signal.notify()
+
+    def _add(self, line: str) -> None:
+        try:
+            packet = tshark.parse_packet(line)
+        except ValueError:  # a line of as many fields, and other contents
+            packet = None
+        if packet:
+            self.packets.append(packet)
+        else:
+            self.trouble = line
 
     def close(self) -> None:
         """Hang up, which ends tshark."""

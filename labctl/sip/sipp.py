@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -29,46 +30,21 @@ HOLD, RESUME, REJECT = "sendonly", "sendrecv", "reject"
 """What `nudge` can ask for: a direction of audio to offer, or to refuse the call that rings."""
 
 FAILURES = (
-    *(300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 423),
+    *(300, 301, 302, 305, 380, 400, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 423),
     *(480, 481, 482, 483, 484, 485, 486, 487, 488, 491, 493, 500, 501, 502, 503, 504, 505, 513, 600, 603, 604, 606),
 )
-"""Every way to refuse a call (RFC 3261, 21.3 to 21.6)."""
+"""Every way to refuse a call (RFC 3261, 21.3 to 21.6), but 401: that asks who calls, and may come again."""
 
-RUNNER = """
-exec 3>&1 4<&0
-errors=$(mktemp)
-"$@" -message_file /dev/fd/3 </dev/null >/dev/null 2>"$errors" &
-process=$!
-listen() {
-    while read -r word address port text; do
-        case $word in
-        send) base64 -d <<< "$text" > "/dev/udp/$address/$port" ;;
-        drain) kill -USR1 $process ;;
-        kill) break ;;
-        esac
-    done
-    kill -KILL $process
-}
-listen <&4 2>/dev/null &
-listener=$!
-wait $process 2>/dev/null
-code=$?
-kill $listener 2>/dev/null
-times
-printf '\\n=== end %s\\n' $code
-cat "$errors"
-rm "$errors"
-"""
-"""The shell around SIPp: the message log goes to stdout as it grows, then times(1p), its exit code, its errors.
-
-Standard input takes orders; its end kills SIPp, so no process outlives whoever started it. base64(1) writes a
-datagram in one piece, which the shell's own printf does not.
-"""
+_WORDS = {"hold": HOLD, "resume": RESUME, "reject": REJECT, "failures": FAILURES}
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has."""
+    """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has.
+
+    `token` is random: its Call-IDs, tags and branches are unique over time (RFC 3261, 8.1.1.4). A node remembers a
+    dialog for 32 s after it has ended, and refuses another of the same Call-ID.
+    """
 
     name: str
     password: str
@@ -77,52 +53,53 @@ class Agent:
     port: int
     media: range
     audio: str
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def call_id(self) -> str:
         """The Call-ID of what it begins itself."""
-        return f"{self.name}-{self.port}@{self.address}"
+        return f"{self.name}-{self.token}@{self.address}"
 
 
 @dataclass(frozen=True)
-class Scenario:
+class SippScenario:
     """A SIPp scenario, as XML."""
 
     name: str
     text: str
 
 
-def register(agent: Agent, expires_s: int) -> Scenario:
+def register(agent: Agent, expires_s: int) -> SippScenario:
     """Register, and again at half time; after a nudge take the registration back, and end."""
     return _render("register", agent, expires_s=expires_s)
 
 
-def line(agent: Agent, ring_ms: int) -> Scenario:
+def line(agent: Agent, ring_ms: int) -> SippScenario:
     """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY."""
     return _render("line", agent, ring_ms=max(1, ring_ms), longest_ms=LONGEST_MS, again_ms=AGAIN_MS)
 
 
-def storm(agent: Agent, expires_s: int, port: int) -> Scenario:
+def storm(agent: Agent, expires_s: int, port: int) -> SippScenario:
     """Register once, to be reached at that port."""
     return _render("storm", agent, expires_s=expires_s, port=port)
 
 
-def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIMEOUT_MS) -> Scenario:
+def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIMEOUT_MS) -> SippScenario:
     """Call the extension, let it ring for `ring_ms`, talk for `talk_ms` or until a nudge, hang up.
 
     A nudge before the answer cancels. A call that is refused has failed, and ends at once.
     """
-    return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=ring_ms, failures=FAILURES)
+    return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=ring_ms)
 
 
-def watch(agent: Agent, extension: str, expires_s: int) -> Scenario:
+def watch(agent: Agent, extension: str, expires_s: int) -> SippScenario:
     """Subscribe to the dialogs of the extension; unsubscribe after a nudge."""
     return _render(
         "watch", agent, extension=extension, expires_s=expires_s, watch_ms=expires_s * 1000, last_ms=LAST_NOTIFY_MS
     )
 
 
-def _render(name: str, agent: Agent, **values: object) -> Scenario:
+def _render(name: str, agent: Agent, **values: object) -> SippScenario:
     environment = Environment(
         loader=PackageLoader("labctl"),
         undefined=StrictUndefined,
@@ -130,8 +107,10 @@ def _render(name: str, agent: Agent, **values: object) -> Scenario:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - what goes in has been checked by labctl.spec's parser
     )
-    text = environment.get_template(f"sipp/{name}.xml.j2").render(agent=agent, leave_ms=LEAVE_MS, **values)
-    return Scenario(name, text)
+    text = environment.get_template(f"sipp/{name}.xml.j2").render(
+        agent=agent, leave_ms=LEAVE_MS, words=_WORDS, **values
+    )
+    return SippScenario(name, text)
 
 
 def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
@@ -158,7 +137,7 @@ def load_command(agent: Agent, path: str, rate: float, count: int) -> list[str]:
     every_ms = min(max(round(1000 * count / rate / 50), 20), 1000)
     return [
         *["sipp", f"{agent.node_address}:5060", "-sf", path, "-i", agent.address, "-p", str(agent.port)],
-        *["-mp", str(agent.media.start), "-cid_str", f"{agent.name}-{agent.port}-%u@{agent.address}"],
+        *["-mp", str(agent.media.start), "-cid_str", f"{agent.name}-{agent.token}-%u@{agent.address}"],
         *["-r", f"{rate:g}", "-m", str(count), "-l", str(count)],
         *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", "-nostdin", "-trace_stat", "-stf", "/dev/fd/3"],
         *["-fd", f"{every_ms}ms"],
@@ -166,7 +145,7 @@ def load_command(agent: Agent, path: str, rate: float, count: int) -> list[str]:
 
 
 def nudge(agent: Agent, call_id: str, number: int, order: str = "") -> str:
-    """The order to RUNNER to send the agent an INFO in that call, and so make it go on, or do what `order` says.
+    """The order to scripts/run-sipp.sh to send the agent an INFO in that call: it goes on, or does what `order` says.
 
     Without a `number` of its own SIPp takes it for a retransmission of the one before.
     """
@@ -189,8 +168,8 @@ def tone(hertz: int = 440, seconds: int = 1) -> str:
 
     It swings below zero only: such samples are the bytes below 0x80 (ITU-T G.711, table 2b), and so text.
     """
-    swing = (4000 * (math.sin(2 * math.pi * hertz * each / 8000) - 1) for each in range(8000 * seconds))
-    return "".join(chr(_ulaw(round(-each))) for each in swing)
+    samples = (4000 * (math.sin(2 * math.pi * hertz * time / 8000) - 1) for time in range(8000 * seconds))
+    return "".join(chr(_ulaw(round(-sample))) for sample in samples)
 
 
 def _ulaw(below_zero: int) -> int:

@@ -7,14 +7,6 @@ from dataclasses import dataclass
 CAPTURING = "Capturing on"
 """What tshark says once it captures."""
 
-RUNNER = """
-"$@" 2>&1 </dev/null &
-capture=$!
-read -r _
-kill $capture
-"""
-"""The shell around tshark, whose end comes with the end of its standard input."""
-
 _FIELDS = ("frame.time_epoch", "ip.src", "udp.dstport", "rtp.p_type", "rtp.ssrc", "rtp.seq")
 
 

@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from labctl.engine.streams import ExecStream
-from labctl.errors import LabError
+from labctl.errors import LabctlError, LabError
 from labctl.sip import sipp, transcript
+from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
 from labctl.sip.transcript import Ending, SipMessage, Transcript
 from labctl.timing import Deadline, Signal
@@ -24,9 +26,11 @@ ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 _REFUSED = 300
 _UNAUTHORIZED = 401
 _SHOWN = 6
+_CSEQ_LIMIT = 2**31
+"""RFC 3261, 8.1.1.5."""
 
 MessageListener = Callable[[str, SipMessage], None]
-"""Told the phone's name and what it sent or received."""
+"""Called with the phone's name and a message that it sent or received."""
 
 
 class Refused(LabError):
@@ -34,22 +38,47 @@ class Refused(LabError):
 
 
 class UserAgent(Transcript):
-    """A SIPp process: what it sent and received so far, and how it ended. Made by Phones."""
+    """A SIPp process: what it sent and received so far, and how it ended. Made by Phones.
 
-    def __init__(self, agent: Agent, what: str, signal: Signal, heard_before: int, on_message: MessageListener) -> None:
+    `packets_before` is how many packets the phones of the lab had heard before it began. One that is `kept` goes on
+    when labctl has ended.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        activity: str,
+        signal: Signal,
+        packets_before: int,
+        on_message: MessageListener,
+        kept: bool = False,
+    ) -> None:
         super().__init__()
         self.agent = agent
-        self.what = what
-        self.heard_before = heard_before
+        self.activity = activity
+        self.packets_before = packets_before
+        self.kept = kept
         self.ending: Ending | None = None
-        self._nudges = itertools.count(1)
+        self.bytes_read = 0
+        # SIPp takes an order of the number of one before for a retransmission, also of one by another labctl.
+        self._order_numbers = itertools.count(time.time_ns() // 1_000_000 % _CSEQ_LIMIT)
         self._signal = signal
         self._on_message = on_message
         self._stream: ExecStream | None = None
         self._thread = threading.Thread(target=self._read, name=f"phone-{agent.name}", daemon=True)
 
     def __str__(self) -> str:
-        return f"{self.agent.name} ({self.what})"
+        return f"{self.agent.name} ({self.activity})"
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is the agent by which its phone takes calls."""
+        return self.activity == LINE
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process was started, and has not ended."""
+        return self._stream is not None and self.ending is None
 
     def start(self, stream: ExecStream) -> None:
         """Follow the process that the stream leads to."""
@@ -57,58 +86,100 @@ class UserAgent(Transcript):
         self._thread.start()
 
     def _read(self) -> None:
+        """Read to the end of the stream. However that comes, the agent has an ending then: others wait for it."""
         splitter = transcript.LogSplitter()
-        if self._stream:
-            for data in self._stream:
+        ending = None
+        try:
+            for data in self._stream or ():
                 for message in splitter.feed(data):
                     if self.add(message):
                         self._on_message(self.agent.name, message)
+                self.bytes_read += len(data)
                 self._signal.notify()
-        self.ending = splitter.ending()
-        self._signal.notify()
+            ending = splitter.ending()
+        except (LabctlError, ValueError, OSError) as error:
+            ending = Ending(-1, f"what it says could not be read: {error}")
+        finally:
+            ending = ending or Ending(-1, "what it says could not be read")
+            self.ending = replace(ending, call_end=self.call_end) if ending.code else ending
+            self._signal.notify()
 
-    def wait_for(self, ready: Callable[[], bool], what: str, deadline: Deadline) -> None:
-        """Return when `ready` holds; looked at after each message. Raises LabError at the deadline or its end."""
-        self._signal.wait_until(lambda: ready() or self.ending is not None, deadline)
-        if not ready():
-            raise LabError(f"{self}: {what}: not within {deadline.timeout_s:g} s{self._story()}")
+    def wait_for(
+        self, ready: Callable[[], bool], what: str, deadline: Deadline, other: UserAgent | None = None
+    ) -> None:
+        """Return when `ready` holds, which is looked at after each message.
 
-    def _story(self) -> str:
+        Raises LabError at the deadline, or as soon as this agent, or the `other` one that is to cause it, has ended.
+        """
+        agents = [self, *([other] if other else [])]
+        self._signal.wait_until(lambda: ready() or any(agent.ending for agent in agents), deadline)
+        if ready():
+            return
+        for agent in agents:
+            if agent.ending:
+                raise LabError(f"{self}: {what}: {agent} has ended: {agent.ending}{agent.last_messages()}")
+        raise LabError(f"{self}: {what}: not within {deadline.timeout_s:g} s{self.last_messages()}")
+
+    def last_messages(self) -> str:
         """The last messages and the ending, a line each, for an error."""
-        lines = [f"{'sent' if each.sent else 'got '} {each.start}" for each in self.messages[-_SHOWN:]]
+        messages = self.messages[-_SHOWN:]
+        lines = [f"{'sent' if message.sent else 'got '} {message.start}" for message in messages]
         if self.ending:
             lines += [str(self.ending), *self.ending.errors.strip().splitlines()[-2:]]
-        return "".join(f"\n  {each}" for each in lines)
+        return "".join(f"\n  {line}" for line in lines)
 
     def await_accepted(self, method: str, done: str) -> None:
         """Return when its node has accepted the signed request of that method; else end it, and raise LabError."""
-
-        def answered() -> bool:
-            answers = self.answers(method)
-            return bool(answers) and (answers[-1] != _UNAUTHORIZED or len(answers) > 1)
-
         try:
-            self.wait_for(answered, f"{done} with {self.agent.node_address}", Deadline(ANSWER_TIMEOUT_S))
-            status = self.answers(method)[-1]
-            if status >= _REFUSED:
-                hint = "the node does not know this password" if status == _UNAUTHORIZED else ""
-                raise Refused(f"{self}: not {done}: {self.answer_line(method)}", hint)
+            what = f"{done} with {self.agent.node_address}"
+            self.wait_for(lambda: bool(self.answers(method)), what, Deadline(ANSWER_TIMEOUT_S))
+            answer = self.final_answers(method)[-1]
+            if answer.status >= _REFUSED:
+                hint = "the node does not know this password" if answer.status == _UNAUTHORIZED else ""
+                raise Refused(f"{self}: not {done}: {answer.status_line}", hint)
         except LabError:
             self.kill()
             raise
 
-    # What it is told
+    # What it is ordered to do
 
     def nudge(self) -> None:
         """Have it go on: hang up or cancel its call, unsubscribe, unregister."""
-        self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._nudges)))
+        self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._order_numbers)))
 
     def nudge_call(self, order: str = "") -> None:
-        """Have it answer or hang up the call that came in last. Raises LabError if none did."""
-        calls = self.received("INVITE")
-        if not calls:
+        """Have it answer or hang up the call that came in; of several the last. Raises LabError if none did."""
+        if not self.received("INVITE"):
             raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._nudges), order))
+        self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), order))
+
+    def answer(self, deadline: Deadline) -> None:
+        """Have it answer the call that rings there, whoever dialled; it talks when this returns.
+
+        Raises LabError if none rings by the deadline, or the call is over before it is answered.
+        """
+        self.wait_for(lambda: self.call_state in (transcript.RINGING, transcript.TALKING), "a call", deadline)
+        if self.call_state == transcript.RINGING:
+            self.nudge_call()
+        self.wait_for(lambda: self.talking or bool(self.call_end), "an answer", deadline)
+        if not self.talking:
+            raise LabError(f"{self}: the call is over: {self.call_end}")
+
+    def hang_up(self, deadline: Deadline) -> None:
+        """Have it end its call: hang up, give up where it calls, refuse where it rings. Its node knows on return.
+
+        Raises LabError if it is in no call, or its node does not answer by the deadline.
+        """
+        state = self.call_state
+        if state in ("", transcript.OVER):
+            raise LabError(f"{self} is in no call")
+        if self.received("INVITE"):
+            call = self.call
+            self.nudge_call(sipp.REJECT if state == transcript.RINGING else "")
+            self.wait_for(lambda: self.call != call or bool(self.call_end), "the end of its call", deadline)
+        else:
+            self.nudge()
+            self.finish(deadline)
 
     def reject_call(self) -> None:
         """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""
@@ -124,19 +195,22 @@ class UserAgent(Transcript):
 
     def _offer(self, direction: str) -> None:
         deadline = Deadline(ANSWER_TIMEOUT_S)
-        self.wait_for(lambda: self.talking, f"{direction}: a call that goes on", deadline)
+        self.wait_for(lambda: self.talking or bool(self.call_end), f"{direction}: a call that goes on", deadline)
+        if not self.talking:
+            raise LabError(f"{self}: {direction}: the call is over: {self.call_end}")
         before = len(self.answers("INVITE"))
-        self._order(sipp.nudge(self.agent, self.call, next(self._nudges), direction))
+        self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), direction))
         self.wait_for(lambda: len(self.answers("INVITE")) > before, f"{direction}: an answer", deadline)
-        if self.answers("INVITE")[-1] >= _REFUSED:
-            raise Refused(f"{self}: {direction}: {self.answer_line('INVITE')}")
+        answer = self.final_answers("INVITE")[-1]
+        if answer.status >= _REFUSED:
+            raise Refused(f"{self}: {direction}: {answer.status_line}")
 
     def drain(self) -> None:
         """Have it end as soon as its calls are over, whether or not what it has acknowledged may come again."""
         since_s = time.time() - sipp.AGAIN_MS / 1000
-        requests = [each for method in ACKNOWLEDGED for each in self.received(method) if each.at_s > since_s]
-        for call_id in {each.header("Call-ID") for each in requests}:
-            self._order(sipp.nudge(self.agent, call_id, next(self._nudges)))
+        requests = [message for method in ACKNOWLEDGED for message in self.received(method)]
+        for call_id in {message.header("Call-ID") for message in requests if message.at_s > since_s}:
+            self._order(sipp.nudge(self.agent, call_id, next(self._order_numbers)))
         self._order("drain\n")
 
     def kill(self) -> None:
@@ -144,7 +218,7 @@ class UserAgent(Transcript):
         self._order("kill\n")
 
     def _order(self, text: str) -> None:
-        if self._stream and self.ending is None:
+        if self._stream and self.runs:
             with suppress(OSError):  # it has ended just now
                 self._stream.send(text.encode())
 
@@ -152,11 +226,11 @@ class UserAgent(Transcript):
         """How it ended. Raises LabError if it has not by the deadline."""
         self._signal.wait_until(lambda: self.ending is not None, deadline)
         if self.ending is None:
-            raise LabError(f"{self}: goes on after {deadline.timeout_s:g} s{self._story()}")
+            raise LabError(f"{self}: goes on after {deadline.timeout_s:g} s{self.last_messages()}")
         return self.ending
 
     def close(self) -> None:
-        """Hang up the stream; what still runs at its other end is killed by that."""
+        """Leave it: what still runs at the other end of the stream is killed by that, unless it is kept."""
         if self._stream:
             self._stream.close()
             self._thread.join(timeout=1)

@@ -6,13 +6,14 @@ stacks are images/stacks/*.yaml; a user's own is `--stack ./mine.yaml` and has t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from labctl.lab import Carrier
-from labctl.yamlfile.document import ANY, Form, Strict, Text, parse
+from labctl.yamlfile.document import ANY, Form, Strict, Text, parse, wrong
 from labctl.yamlfile.review import Review
 
 StackTitle = Annotated[
@@ -65,6 +66,14 @@ class Build(Strict):
         default=False,
         description="The whole node comes with its base system: the suite's own apt cannot check signatures any more",
     )
+    needs_vsyscall: bool = Field(
+        default=False,
+        description="Its 64-bit programs are of before glibc 2.14: where the kernel has no vsyscall page they crash, "
+        "and the node is i386",
+    )
+    architecture: Text | None = Field(
+        default=None, description="Debian's name of the node's architecture; the engine's own by default"
+    )
     keyring: Text | None = Field(
         default=None, description="Debian's keyring that its signatures are checked with; the tools' own by default"
     )
@@ -76,6 +85,12 @@ class Modules(Strict):
     core: tuple[Text, ...]
     sip: tuple[Text, ...] = ()
     voicemail: tuple[Text, ...] = ()
+    preload: tuple[Text, ...] = Field(
+        default=(), description="Those among them that must be loaded before all others, whatever their priority"
+    )
+    never: tuple[Text, ...] = Field(
+        default=(), description="Those that are left out where a lab loads all: twins that keep another from working"
+    )
 
 
 class Extra(Strict):
@@ -83,6 +98,45 @@ class Extra(Strict):
 
     modules: tuple[Text, ...] = ()
     files: dict[NodePath, Text] = Field(default_factory=dict)
+
+
+class Proven(Strict):
+    """What "proven" means for a stack: whose build of it labctl has run, and when."""
+
+    build: Text = Field(description="What was run: whose packages, or which releases, on what")
+    when: Text = Field(description="The day, or the occasion, and labctl's version")
+
+    def __str__(self) -> str:
+        return f"{self.when}: {self.build}"
+
+
+_BY_ITS_AUTHOR = {"build": "whoever wrote the stack file says so", "when": "at a time not told"}
+
+
+def _as_proven(value: object) -> object:
+    """What `proven` says, also in stack files of 0.1, which say no more than true or false."""
+    if value in (False, "false"):
+        return None
+    return _BY_ITS_AUTHOR if value in (True, "true") else value
+
+
+def _as_several(value: object) -> object:
+    """Several texts, also in stack files of 0.1, which have one or none."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _compiles(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise wrong("not a regular expression: {why}", why=str(error)) from None
+    return text
+
+
+Pattern = Annotated[Text, AfterValidator(_compiles)]
+"""A regular expression, as Python's `re` has them."""
 
 
 class ContainerLimits(Strict):
@@ -104,7 +158,9 @@ class Stack(Strict):
     phone_image: Text | None = Field(default=None, description="A phone image that was built elsewhere")
     cluster_module: Text = Field(description="The Asterisk module that shares state")
     sip_channel: Literal["PJSIP", "SIP"] = Field(description="The technology of dial strings and hints")
-    proven: bool = Field(default=False, description="Whether labctl's own tests have run on it")
+    proven: Annotated[Proven | None, BeforeValidator(_as_proven)] = Field(
+        default=None, description="By which build, and when, runs of labctl have proven what stands here"
+    )
     ring_command: Text = Field(default="corosync-quorumtool -s", description="What prints who is in a node's ring")
     members_command: Text = Field(description="The CLI command that lists what the cluster module sees")
     other_members_command: Text | None = Field(
@@ -123,8 +179,10 @@ class Stack(Strict):
     telling_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that explain why state is not as it should be"
     )
-    lost_ring: Text | None = Field(
-        default=None, description="What `members_command` says where the module will never find its ring again"
+    lost_ring: Annotated[tuple[Pattern, ...], BeforeValidator(_as_several)] = Field(
+        default=(),
+        description="Regular expressions: one is found in what `members_command` and `other_members_command` answer "
+        "where the module will never find its ring again, so that Asterisk must be restarted",
     )
     transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
     encrypted_transports: tuple[Text, ...] = ()
@@ -136,6 +194,11 @@ class Stack(Strict):
         default={"corosync": Extra()}, min_length=1, description="What can carry state between nodes"
     )
     dundi: Extra | None = Field(default=None, description="For labs of several sites; where it is not, there are none")
+
+    def has_lost_ring(self, answer: str) -> bool:
+        """Whether the module of a node will never find its ring again, of what its `members_command` and
+        `other_members_command` answered."""
+        return any(re.search(pattern, answer) for pattern in self.lost_ring)
 
     def with_image(self, image: str | None) -> Stack:
         """The stack with nodes of an image that was built elsewhere; the same where that is None."""
@@ -149,6 +212,8 @@ def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
     review.known("template", review.values("files", ANY), templates)
     review.known("template", review.values("carriers", ANY, "files", ANY), templates)
     review.known("template", review.values("dundi", "files", ANY), templates)
+    every_module = [name for use in ("core", "sip", "voicemail") for name in review.all("modules", use, ANY) or []]
+    review.known("module", review.values("modules", "preload", ANY), every_module)
     review.known("transport", review.values("encrypted_transports", ANY), review.all("transports", ANY))
     if not review.doubts("image") and not review.doubts("build") and not review.doubts("suite"):
         given = {key for key, value in review.document.data.items() if value is not None}

@@ -23,6 +23,8 @@ _MESSAGES = {
     "int_type": "a whole number is wanted",
     "int_parsing": "a whole number is wanted",
     "int_from_float": "a whole number is wanted",
+    "float_type": "a number is wanted",
+    "float_parsing": "a number is wanted",
     "bool_type": "yes or no is wanted",
     "bool_parsing": "yes or no is wanted",
     "string_too_short": "some text is wanted",
@@ -82,6 +84,10 @@ class Review:
             all(part == wanted or ANY in (part, wanted) for wanted, part in zip(pattern, path, strict=False))
             for path in self._doubtful
         )
+
+    def is_doubtful(self, path: Path) -> bool:
+        """Whether the value at a path, or what is around it, is in doubt."""
+        return any(path[:end] in self._doubtful for end in range(len(path) + 1))
 
     def each_once(self, *pattern: str) -> None:
         """Note every text at a path like `pattern` that stood there before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ def engine() -> Engine:
 @pytest.fixture
 def name(engine: Engine, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a lab of the test's own, taken away when the test is over."""
-    own = "t-" + "".join(each if each.isalnum() else "-" for each in request.node.name.lower())[:28].strip("-")
-    yield own
-    verbs.down(engine, own, Silent())
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    words = "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())
+    lab_name = f"t{worker}-{words}"[:31].strip("-")
+    yield lab_name
+    verbs.down(engine, lab_name, Silent())

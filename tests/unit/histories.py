@@ -10,6 +10,7 @@ from typing import Any
 
 from labctl.asterisk.device_state import HINTS, ORDER, aggregate, hint
 from labctl.history.events import (
+    BY_ITSELF,
     Back,
     Began,
     Called,
@@ -39,7 +40,7 @@ SETTLED_S = 11.0
 @dataclass(frozen=True)
 class Place:
     """What the nodes of a group tell of an extension in a look, all alike; `heard` are the words of those among them,
-    `lost` all that each who left has ever said, its last word last."""
+    `lost` all that each who left has ever said, `left` the last that each of these said before it left the group."""
 
     look: Looked
     group: tuple[str, ...]
@@ -47,6 +48,7 @@ class Place:
     right: frozenset[str]
     heard: tuple[str, ...]
     lost: tuple[tuple[str, ...], ...]
+    left: tuple[str, ...]
 
     def explained(self) -> set[str]:
         """Whatever could be told by who has forgotten the wrong ones of those who left."""
@@ -56,8 +58,7 @@ class Place:
 
     def ghosts(self) -> list[str]:
         """What is told by who has forgotten nobody, or all but one of those who left; where it is wrong."""
-        last = [spoken[-1] for spoken in self.lost]
-        some = [*((word,) for word in last), *([last] if last else [])]
+        some = [*((word,) for word in self.left), *([self.left] if self.left else [])]
         return sorted({hint(aggregate([*self.heard, *each])) for each in some} - self.right)
 
     def strange(self) -> list[str]:
@@ -79,6 +80,8 @@ class World:
     slow: list[tuple[Said, Seen]] = field(default_factory=list)
     unhurt: list[str] = field(default_factory=list)
     lit: list[tuple[Looked, str]] = field(default_factory=list)
+    cut_off: dict[str, tuple[tuple[str, ...], dict[str, int]]] = field(default_factory=dict)
+    """Node -> its side of a cut, and how many words of each device it had said before; until it hears all again."""
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         """Short, for hypothesis: what happened in it is noted where it matters."""
@@ -200,6 +203,10 @@ class World:
             apart = self.chance.sample(self.nodes, self.chance.randint(1, len(self.nodes) - 1))
             self.groups = [tuple(apart), tuple(node for node in self.nodes if node not in apart)]
             self.split = True
+            counts = {
+                node: {device: len(words.get(node, ())) for device, words in self.said.items()} for node in self.nodes
+            }
+            self.cut_off |= {node: (side, counts[node]) for side in self.groups for node in side if node in self.live}
             self.events.append(Fault(self.at_s, "split", "partition", self.nodes))
             self.at_s += 1.5
             self.tell([*self.devices])
@@ -208,6 +215,7 @@ class World:
         """The network is whole again."""
         if self.split:
             self.groups, self.split = [self.nodes], False
+            self.cut_off = {node: cut for node, cut in self.cut_off.items() if node in self.gone}
             self._mended(Healed(self.at_s, "split"))
 
     def kill(self, node: str = "") -> None:
@@ -227,6 +235,8 @@ class World:
             node = self.chance.choice(sorted(self.gone))
             self.gone.discard(node)
             self.corosyncs.add(node)
+            if not self.split:
+                self.cut_off.pop(node, None)
             self._mended(Healed(self.at_s, f"kill-{node}"), Back(self.at_s + 0.5, node))
 
     def _mended(self, *events: Event) -> None:
@@ -290,8 +300,15 @@ class World:
         heard, device = self.heard(group, extension), self.devices[extension]
         either = not heard and device not in self.homes
         right = frozenset({"Idle", "Unavailable"} if either else {hint(aggregate(heard))})
-        lost = tuple(tuple(words) for node, words in self.said[device].items() if node not in group)
-        return Place(look, group, extension, right, heard, lost)
+        lost = {node: tuple(words) for node, words in self.said[device].items() if node not in group}
+        left = (self._before_it_left(node, words, device, group) for node, words in lost.items())
+        return Place(look, group, extension, right, heard, tuple(lost.values()), tuple(word for word in left if word))
+
+    def _before_it_left(self, node: str, words: tuple[str, ...], device: str, group: tuple[str, ...]) -> str:
+        """The last word of a node that any of a group has heard; "" where they heard none."""
+        side, counts = self.cut_off.get(node, (group, {}))
+        audible = words if {*side} & {*group} else words[: counts[device]]
+        return audible[-1] if audible else ""
 
     def play(self, actions: int) -> None:
         """Do all that there is to find fault with, then as many things by chance, then leave a ghost to be seen."""
@@ -311,7 +328,8 @@ class World:
         self.look()
 
     def haunt(self) -> None:
-        """A node says the most that can be said, the others the least, and it dies."""
+        """All is whole; a node says the most that can be said, the others the least, and it dies."""
+        self.heal()
         while self.gone:
             self.start()
         node = self.chance.choice(self.nodes)
@@ -330,15 +348,14 @@ def _with(world: World, old: Event, *new: Event) -> list[Event]:
 
 
 def _retold(world: World, place: Place, nodes: Sequence[str], state: str) -> list[Event]:
-    """Some nodes tell another state in a look, by every way to ask, in a run in which none told anything unasked: what
-    they had told then would be wrong too."""
-
-    def changed(told: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-        return {node: states | ({place.extension: state} if node in nodes else {}) for node, states in told.items()}
-
+    """Some nodes tell another state in a look, in a run in which their command line is asked nothing: that would be
+    held against what they told unasked."""
     look = place.look
-    events = _with(world, look, replace(look, states=changed(look.states), hints=changed(look.hints)))
-    return [event for event in events if not isinstance(event, Seen)]
+    states = {
+        node: by_node | ({place.extension: state} if node in nodes else {}) for node, by_node in look.states.items()
+    }
+    events = _with(world, look, replace(look, states=states))
+    return [replace(event, hints={}) if isinstance(event, Looked) else event for event in events]
 
 
 def _some(chance: Random, nodes: Sequence[str], most: int) -> list[str]:
@@ -359,9 +376,16 @@ def lie(world: World) -> list[Event]:
 
 
 def ghost(world: World) -> list[Event]:
-    """Some or all of a group tell of what those said who left."""
-    place = world.chance.choice([each for each in world.places if each.ghosts()])
-    nodes = _some(world.chance, place.group, len(place.group))
+    """All of a group tell of what those said who left."""
+    place = world.chance.choice([place for place in world.places if place.ghosts()])
+    return _retold(world, place, place.group, world.chance.choice(place.ghosts()))
+
+
+def half_a_ghost(world: World) -> list[Event]:
+    """Some of a group tell of what those said who left, the others of what is right."""
+    places = [place for place in world.places if place.ghosts() and len(place.group) > 1]
+    place = world.chance.choice(places or [place for place in world.places if place.ghosts()])
+    nodes = _some(world.chance, place.group, max(1, len(place.group) - 1))
     return _retold(world, place, nodes, world.chance.choice(place.ghosts()))
 
 
@@ -410,6 +434,11 @@ def late(world: World) -> list[Event]:
     return [replace(each, hints={}) if isinstance(each, Looked) else each for each in events]
 
 
+def deaf_to_the_manager(world: World) -> list[Event]:
+    """Not one event of the manager interface came of all that changed."""
+    return [event for event in world.events if not isinstance(event, Seen)]
+
+
 def flap(world: World) -> list[Event]:
     """A node tells for a moment of another state, long after it told of what is right."""
     said, seen = world.chance.choice(world.slow)
@@ -423,6 +452,12 @@ def wrong_step(world: World) -> list[Event]:
     over = world.events[-1]
     step = world.chance.choice([each for each in world.events if isinstance(each, Did)])
     return world.chance.choice([_with(world, step, replace(step, error="e")), _with(world, over, Over(over.at_s, "e"))])
+
+
+def crash(world: World) -> list[Event]:
+    """An Asterisk ends by itself, after all has been looked at."""
+    over = world.events[-1]
+    return _with(world, over, Gone(over.at_s - 0.5, world.chance.choice(world.live), BY_ITSELF), over)
 
 
 def cut_off(world: World) -> list[Event]:
@@ -439,15 +474,16 @@ def cut_off(world: World) -> list[Event]:
 
 Spoil = Callable[[World], list[Event]]
 
-WRONGS: Mapping[str, tuple[Spoil, ...]] = {
-    "agreement": (stale,),
-    "truth": (lie,),
-    "no_ghosts": (ghost,),
-    "bounded_delay": (late,),
-    "no_flapping": (flap,),
-    "lamps": (wrong_lamp,),
-    "calls": (lost_call, silence),
-    "views": (contradiction,),
-    "course": (wrong_step, cut_off),
+WRONGS: Mapping[tuple[str, ...], tuple[Spoil, ...]] = {
+    ("agreement",): (stale,),
+    ("truth",): (lie,),
+    ("no_ghosts",): (ghost,),
+    ("agreement", "no_ghosts"): (half_a_ghost,),
+    ("bounded_delay",): (late, deaf_to_the_manager),
+    ("no_flapping",): (flap,),
+    ("lamps",): (wrong_lamp,),
+    ("calls",): (lost_call, silence),
+    ("views",): (contradiction,),
+    ("course",): (wrong_step, cut_off, crash),
 }
-"""By the one check that finds it: what makes one thing wrong in a right history."""
+"""By the checks that find it: what makes one thing wrong in a right history."""

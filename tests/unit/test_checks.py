@@ -9,24 +9,25 @@ from random import Random
 
 import pytest
 import yaml
-from hypothesis import given, note
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from labctl.checks import rules
+from labctl.checks import registry
+from labctl.checks.evidence import QUOTES
 from labctl.checks.expected import Replay, groups
 from labctl.checks.finding import Limits, Verdict
-from labctl.checks.rules import CHECKS, QUOTES
+from labctl.checks.registry import CHECKS
 from labctl.history import events as history
 from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
 from labctl.scenario import entries
-from tests.unit.histories import WRONGS, Spoil, World
+from tests.unit.histories import WRONGS, Spoil, World, half_a_ghost
 from tests.unit.labs import DATA
 
 HISTORIES = DATA / "histories"
 WRONG: dict[str, dict[str, list[str]]] = yaml.safe_load((HISTORIES / "wrong.yaml").read_text("utf-8"))
 RIGHT: dict[str, dict[str, list[str]]] = yaml.safe_load((HISTORIES / "right.yaml").read_text("utf-8"))
 HOLDS = ("passed", "nothing")
-SPOILS = [(check, spoil) for check, spoils in WRONGS.items() for spoil in spoils]
+SPOILS = [(checks, spoil) for checks, spoils in WRONGS.items() for spoil in spoils]
 
 BEGAN = Began(0.0, "s", "lab", "22", ("n1", "n2"), {"mystate": "Custom:mystate"})
 BUSY = Said(1.0, "n1", "Custom:mystate", "BUSY")
@@ -37,7 +38,7 @@ def read(path: Path) -> tuple[Event, ...]:
 
 
 def judge(events: Sequence[Event], limits: Limits | None = None) -> dict[str, Verdict]:
-    return {each.check: each for each in rules.judge(events, limits or Limits())}
+    return {each.check: each for each in registry.judge(events, limits or Limits())}
 
 
 def seen(at_s: float, node: str, state: str) -> Seen:
@@ -65,14 +66,14 @@ def test_each_check_is_proven_by_several_wrong_histories() -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_history_is_found_out_by_one_check_alone(name: str) -> None:
+def test_a_wrong_history_is_found_out_by_its_checks_alone(name: str) -> None:
     verdicts = judge(read(HISTORIES / "wrong" / f"{name}.jsonl"))
-    ((check, parts),) = WRONG[name].items()
-    found = [finding.text for finding in verdicts[check].findings]
-    assert {each for each, verdict in verdicts.items() if verdict.outcome not in HOLDS} == {check}
-    assert len(found) == len(parts), found
-    assert [part for part, text in zip(parts, found, strict=True) if part not in text] == []
-    assert verdicts[check].outcome == "failed"
+    assert {check for check, verdict in verdicts.items() if verdict.outcome not in HOLDS} == {*WRONG[name]}
+    for check, parts in WRONG[name].items():
+        texts = [finding.text for finding in verdicts[check].findings if not finding.doubt]
+        assert len(texts) == len(parts), texts
+        assert [part for part, text in zip(parts, texts, strict=True) if part not in text] == []
+        assert verdicts[check].outcome == "failed"
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -80,7 +81,7 @@ def test_a_right_history_that_looks_wrong_holds(name: str) -> None:
     expected = {check: outcome for outcome, named in RIGHT[name].items() for check in named}
     verdicts = judge(read(HISTORIES / "right" / f"{name}.jsonl"))
     assert {each: verdict.outcome for each, verdict in verdicts.items()} == dict.fromkeys(CHECKS, "nothing") | expected
-    assert [verdict.check for verdict in verdicts.values() if verdict.findings and verdict.outcome != "unknown"] == []
+    assert [finding for verdict in verdicts.values() for finding in verdict.findings if not finding.doubt] == []
 
 
 # By chance
@@ -104,14 +105,16 @@ def test_in_a_right_history_nothing_is_found(world: World) -> None:
     assert [verdicts[each].outcome for each in ("agreement", "truth", "no_ghosts", "course")] == ["passed"] * 4
 
 
-@pytest.mark.parametrize(("check", "spoil"), SPOILS, ids=[f"{check}-{spoil.__name__}" for check, spoil in SPOILS])
+@pytest.mark.parametrize(("checks", "spoil"), SPOILS, ids=[spoil.__name__ for _, spoil in SPOILS])
 @given(world=worlds())
-def test_one_wrong_thing_is_found_by_its_check_alone(check: str, spoil: Spoil, world: World) -> None:
+def test_one_wrong_thing_is_found_by_its_checks_alone(checks: tuple[str, ...], spoil: Spoil, world: World) -> None:
+    if spoil is half_a_ghost:
+        assume(any(place.ghosts() and len(place.group) > 1 for place in world.places))
     events = spoil(world)
     note("\n".join(to_line(event) for event in events))
     verdicts = judge(events)
-    assert {each for each, verdict in verdicts.items() if verdict.outcome not in HOLDS} == {check}
-    assert verdicts[check].findings
+    assert {check for check, verdict in verdicts.items() if verdict.outcome not in HOLDS} == {*checks}
+    assert all(verdicts[check].findings for check in checks)
 
 
 # What else is said
@@ -119,7 +122,7 @@ def test_one_wrong_thing_is_found_by_its_check_alone(check: str, spoil: Spoil, w
 
 def test_the_checks_are_those_that_a_scenario_can_name() -> None:
     assert tuple(CHECKS) == entries.CHECKS
-    assert [verdict.check for verdict in rules.judge([BEGAN], Limits())] == [*CHECKS]
+    assert [verdict.check for verdict in registry.judge([BEGAN], Limits())] == [*CHECKS]
 
 
 def test_a_finding_names_its_nodes_and_its_time() -> None:
@@ -173,7 +176,7 @@ def test_delays_are_told_by_node() -> None:
     events: list[Event] = [BEGAN, BUSY, seen(1.01, "n1", "Busy"), seen(1.03, "n2", "Busy"), Over(5.0)]
     figures = judge(events)["bounded_delay"].figures
     assert {name: round(value) for name, value in figures.items()} == {
-        **{"changes": 2, "p50_ms": 30, "p99_ms": 30, "max_ms": 30},
+        **{"changes": 2, "p50_ms": 20, "p99_ms": 30, "max_ms": 30},
         **{"max_ms n1": 10, "max_ms n2": 30},
     }
 
@@ -197,7 +200,7 @@ def test_a_generator_that_could_not_keep_up_says_so() -> None:
 
 def test_a_history_comes_in_any_order() -> None:
     events = list(read(HISTORIES / "right" / "005-what-several-say-comes-together.jsonl"))
-    assert rules.judge([events[0], *reversed(events[1:])], Limits()) == rules.judge(events, Limits())
+    assert registry.judge([events[0], *reversed(events[1:])], Limits()) == registry.judge(events, Limits())
 
 
 # A history played again

@@ -10,7 +10,7 @@ from labctl.bench.comparison import Cell, outcome
 from labctl.checks.finding import Outcome, Verdict
 from labctl.checks.judgement import Judged, Result, Standing
 from labctl.cluster.node_tools import numbered
-from labctl.timing import share
+from labctl.timing import percentile
 
 
 def result(*checks: tuple[str, Outcome, Standing, str]) -> Result:
@@ -36,11 +36,22 @@ def test_a_cell_names_what_did_not_hold_and_marks_what_nobody_expected(
     assert outcome(result(*checks)) == cell
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
-def test_a_share_is_one_of_the_values_with_about_that_part_of_them_below(values: list[float], part: float) -> None:
-    found = share(values, part)
-    assert found in values
-    assert sum(each < found for each in values) <= part * len(values)
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(1, 99))
+def test_a_percentile_lies_among_the_values_with_about_that_part_of_them_below(
+    values: list[float], percent: int
+) -> None:
+    value = percentile(values, percent)
+    slack = 1e-9 * max(values)  # of the interpolation
+    assert min(values) - slack <= value <= max(values) + slack
+    assert sum(each < value - slack for each in values) <= percent / 100 * (len(values) - 1) + 1
+
+
+def test_known_percentiles() -> None:
+    values = [float(number) for number in range(101)]
+    assert [percentile(values, percent) for percent in (1, 50, 99)] == [1.0, 50.0, 99.0]
+    assert percentile([7.5], 99) == 7.5
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
 
 
 def test_members_are_called_by_the_labs_own_numbers_where_it_has_them() -> None:

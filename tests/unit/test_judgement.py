@@ -27,6 +27,7 @@ from labctl.history.events import (
     Began,
     Called,
     Did,
+    Disturbed,
     Ended,
     Event,
     Fault,
@@ -42,6 +43,7 @@ from labctl.history.events import (
     Ring,
     Said,
     Seen,
+    Watching,
 )
 from labctl.report import junit, verdict_tables
 from labctl.scenario.entries import CHECKS
@@ -338,6 +340,11 @@ TOLD: list[tuple[Event, str]] = [
     (Did(1.0, 1, "settle", 1.0), "> settle"),
     (Said(1.0, "n1", "PJSIP/alice", "INUSE"), "  n1 has PJSIP/alice INUSE"),
     (Seen(1.0, "n1", "101", "InUse"), "  n1 says 101 InUse"),
+    (Watching(1.0, "bob", "101"), "  bob watches 101"),
+    (
+        Disturbed(1.0, 2.4, "n1", "it was starved for 1.4 s", "the kernel"),
+        "! n1 was disturbed: it was starved for 1.4 s (by the kernel)",
+    ),
     (Notified(1.0, "bob", "101", "early"), "  bob is told 101 early"),
     (Lamp(1.0, "bob", 1, 2), "  bob is told of 1 new and 2 old messages"),
     (Ring(1.0, "n1", ("n1", "n2"), True), "  ring of n1: n1,n2"),
@@ -345,6 +352,10 @@ TOLD: list[tuple[Event, str]] = [
     (Line(1.0, "n1", "no date"), "  n1 logs no date"),
     (Fault(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
     (Healed(1.0, "split"), "! healed: split"),
+    (
+        Disturbed(1.0, 2.4, "", "the machine was starved for 1.4 s", "labctl"),
+        "! the machine was disturbed: the machine was starved for 1.4 s (by labctl)",
+    ),
     (Gone(1.0, "n1", "kill"), "! n1 gone (kill)"),
     (Back(1.0, "n1"), "! n1 back"),
     (Called(1.0, "alice-bob-1", "alice", "bob", ("n1",)), "  call alice-bob-1 begins"),

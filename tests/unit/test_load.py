@@ -8,7 +8,7 @@ import pytest
 
 from labctl.errors import UsageError
 from labctl.sip import load, sipp
-from labctl.sip.load import Load
+from labctl.sip.load import LoadResult
 from tests.unit.test_sipp import AGENT
 
 BEGAN_S = 1700000000.25
@@ -41,46 +41,65 @@ def row(at_s: float, created: int, **counted: int) -> str:
     return ";".join([*cells, ""])
 
 
-def said(*rows: str, times: str = TIMES) -> str:
+def output(*rows: str, times: str = TIMES) -> str:
     return "\n".join([HEADER, *rows, times])
 
 
-def ended(**other: Any) -> Load:
+def ended(**other: Any) -> LoadResult:
     values: dict[str, Any] = {"asked": 100, "done": 100, "failed": 0, "rate_asked": 100.0, "rate": 100.0}
-    return Load(**(values | {"retransmissions": 0, "seconds": 2.0, "cpu_s": 0.1} | other))
+    return LoadResult(**(values | {"retransmissions": 0, "seconds": 2.0, "cpu_s": 0.1} | other))
 
 
 def test_the_last_row_has_what_came_of_it() -> None:
     rows = [row(0, 0), row(1.05, 100, SuccessfulCall=90), row(2.5, 200, SuccessfulCall=197, FailedCall=3)]
-    made = load.read(said(*rows), 200, 100.0)
+    made = load.read(output(*rows), 200, 100.0)
     assert (made.asked, made.done, made.failed, made.rate_asked, made.seconds) == (200, 197, 3, 100.0, 2.5)
 
 
 def test_retransmissions_are_those_of_all_the_time() -> None:
-    assert load.read(said(row(0, 0), row(1.5, 9, Retransmissions=4)), 10, 9.0).retransmissions == 4
+    assert load.read(output(row(0, 0), row(1.5, 9, Retransmissions=4)), 10, 9.0).retransmissions == 4
 
 
 def test_failures_are_told_by_their_causes_and_never_twice() -> None:
     failed = row(1, 10, FailedCall=5, FailedCallRejected=3, FailedTimeoutOnRecv=2)
-    assert load.read(said(failed), 10, 10.0).causes == (("CallRejected", 3), ("TimeoutOnRecv", 2))
+    assert load.read(output(failed), 10, 10.0).causes == (("CallRejected", 3), ("TimeoutOnRecv", 2))
 
 
 def test_what_follows_the_last_call_does_not_slow_the_rate() -> None:
     rows = [row(0, 0), row(1.05, 60), row(2.05, 100), row(30.0, 120)]
-    assert load.read(said(*rows), 120, 100.0).rate == 50.0
+    assert load.read(output(*rows), 120, 100.0).rate == 50.0
 
 
 def test_a_load_over_in_a_moment_has_the_rate_of_the_first_row_that_has_it_all() -> None:
-    assert load.read(said(row(0, 0), row(0.15, 5), row(9.0, 5)), 5, 500.0).rate == 50.0
+    assert load.read(output(row(0, 0), row(0.15, 5), row(9.0, 5)), 5, 500.0).rate == 50.0
 
 
 def test_nothing_is_faster_than_was_asked() -> None:
-    assert load.read(said(row(0, 0), row(0.02, 5)), 5, 500.0).rate == 500.0
-    assert load.read(said(row(0, 0), row(1.0, 40), row(2.0, 50)), 50, 30.0).rate == 30.0
+    assert load.read(output(row(0, 0), row(0.02, 5)), 5, 500.0).rate == 500.0
+    assert load.read(output(row(0, 0), row(1.0, 40), row(2.0, 50)), 50, 30.0).rate == 30.0
+
+
+@pytest.mark.parametrize(("count", "rate"), [(2, 1.0), (3, 1.0), (5, 1.0), (10, 1.0), (4, 0.5), (3, 0.1), (20, 5.0)])
+@pytest.mark.parametrize("first_due_s", [0.0, 1.0])
+def test_a_slow_load_that_was_begun_in_time_is_not_saturated(count: int, rate: float, first_due_s: float) -> None:
+    """Whether SIPp begins the first at once or after a whole interval, and however late in an interval a row is."""
+    every_s = count / rate / 50
+    due_s = [(number + first_due_s) / rate for number in range(count)]
+    times_s = [every_s * number for number in range(1, 120)]
+    rows = [row(at_s, sum(due <= at_s for due in due_s)) for at_s in times_s]
+    result = load.read(output(row(0, 0), *rows), count, rate)
+    assert (result.rate, result.saturated) == (rate, False)
+
+
+@pytest.mark.parametrize(("count", "rate"), [(3, 1.0), (10, 1.0), (4, 0.5)])
+def test_a_slow_load_that_was_begun_at_half_the_rate_is_saturated(count: int, rate: float) -> None:
+    every_s = count / rate / 50
+    rows = [row(every_s * number, min(count, int(every_s * number * rate / 2))) for number in range(1, 120)]
+    assert load.read(output(row(0, 0), *rows), count, rate).saturated
 
 
 def test_a_load_of_which_nothing_was_begun_is_saturated() -> None:
-    made = load.read(said(row(0, 0), row(5.0, 0)), 5, 10.0)
+    made = load.read(output(row(0, 0), row(5.0, 0)), 5, 10.0)
     assert (made.rate, made.saturated) == (0.0, True)
 
 
@@ -93,7 +112,7 @@ def test_a_load_of_which_nothing_was_begun_is_saturated() -> None:
     ],
 )
 def test_the_processors_time_is_that_of_the_shells_children(times: str, cpu_s: float) -> None:
-    assert load.read(said(row(1, 10), times=times), 10, 10.0).cpu_s == cpu_s
+    assert load.read(output(row(1, 10), times=times), 10, 10.0).cpu_s == cpu_s
 
 
 @pytest.mark.parametrize("text", ["", TIMES, HEADER, f"{HEADER}\n{TIMES}", "cannot; do this\n"])
@@ -120,6 +139,7 @@ def test_who_cannot_keep_up_or_needs_all_of_a_core_is_saturated(other: dict[str,
 
 def test_a_load_says_how_it_went() -> None:
     assert str(ended(rate=49.6)) == "100 of 100 at 50/s"
+    assert str(ended(rate=0.5)) == "100 of 100 at 0.5/s"
     causes = (("CallRejected", 3), ("TimeoutOnRecv", 2))
     assert str(ended(done=95, failed=5, causes=causes)) == "95 of 100 at 100/s (3 CallRejected, 2 TimeoutOnRecv)"
 

@@ -61,7 +61,7 @@ class Holding:
 def network(lab: str, kind: str, process: Process | None = HERE, hours: float = 0) -> Network:
     created = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
     text = str(process) if process else ""
-    return Network("id", f"labctl-{lab}", lab, "198.18.7.0/24", "seed", kind, text, created.isoformat())
+    return Network("id", f"labctl-{lab}", lab, "198.18.7.0/24", "seed", True, kind, text, created.isoformat())
 
 
 def engine(*networks: Network) -> Engine:

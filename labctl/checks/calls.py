@@ -1,0 +1,79 @@
+"""Are calls put through, and do both ends hear? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from labctl.checks.expected import Replay
+from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.checks.rule import check
+from labctl.history.events import Called, Ended, Event, Heard, Load, Over, beginning
+
+
+@check(place=70)
+def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """No call is lost and both hear each other, but for those that a fault was in the way of while they lasted."""
+    findings: list[Finding] = []
+    judged, spared = 0, 0
+    over = any(isinstance(event, Over) for event in events)
+    ends = {event.call: event for event in reversed(events) if isinstance(event, Ended)}
+    for call in (event for event in events if isinstance(event, Called)):
+        end = ends.get(call.call)
+        cut_off = end is None and not over  # such a history tells of no end
+        if cut_off or _in_the_way(events, call.nodes, call.at_s, end.at_s if end else events[-1].at_s):
+            spared += 1
+        else:
+            judged += 1
+            findings += _of_call(call, end, events)
+    for load in (event for event in events if isinstance(event, Load)):
+        broken = load.failed or load.done < load.asked
+        if load.saturated:
+            findings.append(_saturation(load))
+        elif broken and _in_the_way(events, load.nodes, load.began_s, load.at_s):
+            spared += 1
+        else:
+            judged += 1
+            findings += [_of_load(load)] if broken else []
+    remark = f"{spared} not judged: a fault was in the way, or the history ends before they do" if spared else ""
+    return verdict("calls", findings, judged, {"judged": judged, "spared": spared}, remark)
+
+
+def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterator[Finding]:
+    through = f"{call.caller} to {call.callee} through {', '.join(call.nodes)}"
+    since_s = call.at_s
+    if end is None:
+        text = f"+{call.at_s:.3f} s: the call {through} never ended"
+        yield Finding(text, events[-1].at_s, call.nodes, extension=call.callee, since_s=since_s)
+    elif not end.ok:
+        text = f"+{call.at_s:.3f} s: the call {through} failed: {end.why}"
+        yield Finding(text, end.at_s, call.nodes, extension=call.callee, since_s=since_s)
+    for heard in (event for event in events if isinstance(event, Heard) and event.call == call.call):
+        if heard.packets < heard.wanted:
+            text = f"{heard.phone} heard {heard.packets} of {heard.wanted} packets in the call {through}"
+            where = f"+{heard.at_s:.3f} s: {text}"
+            yield Finding(where, heard.at_s, call.nodes, extension=call.callee, since_s=since_s)
+
+
+def _of_load(load: Load) -> Finding:
+    text = f"+{load.at_s:.3f} s: {load.what}: {load.failed} failed, {load.done} of {load.asked} done"
+    return Finding(text, load.at_s, load.nodes, since_s=load.began_s)
+
+
+def _saturation(load: Load) -> Finding:
+    rates = f"{load.rate:.1f}/s of {load.rate_asked:g}/s"
+    text = f"+{load.at_s:.3f} s: {load.what}: the generator could not keep up, {rates}"
+    return Finding(text, load.at_s, doubt="it judges nobody")
+
+
+def _in_the_way(events: Sequence[Event], nodes: Sequence[str], since_s: float, until_s: float) -> bool:
+    """Whether a fault could have broken a call through the nodes at any time from then until then."""
+    replay = Replay(beginning(events))
+    broken = False
+    for event in events:
+        if event.at_s > since_s and broken:
+            return True
+        if event.at_s > until_s:
+            return False
+        replay.take(event)
+        broken = replay.breaks_calls(nodes)
+    return False

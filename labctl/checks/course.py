@@ -1,0 +1,132 @@
+"""Did the run go as it should: its steps, the daemons, the rings that its faults leave? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from labctl.checks.disturbance import shadows
+from labctl.checks.expected import Replay, unanswered_rings
+from labctl.checks.fault_reach import Reach
+from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.checks.rule import check
+from labctl.history.events import (
+    BY_ITSELF,
+    Back,
+    Did,
+    Event,
+    Fault,
+    Gone,
+    Healed,
+    Looked,
+    Over,
+    Ring,
+    beginning,
+)
+
+UNKNOWN = "unknown: "
+"""What the end of a run begins with where the machine could not do what was asked."""
+
+
+@check(place=110)
+def course(events: Sequence[Event], limits: Limits) -> Verdict:
+    """Every step went as it should, no Asterisk crashed, rings are what faults leave, and the run came to its end."""
+    steps = [event for event in events if isinstance(event, Did)]
+    over = next((event for event in events if isinstance(event, Over)), None)
+    findings = [*_steps_gone_wrong(steps), *_end(events, over, steps)]
+    if over and over.error.startswith(UNKNOWN):
+        findings = [finding.doubted("the machine cannot do it") for finding in findings]
+        return verdict("course", findings, len(steps), {"steps": len(steps)})
+    findings += [*_crashes(events), *_rings(events, limits)]
+    return verdict("course", findings, len(steps), {"steps": len(steps)})
+
+
+def _steps_gone_wrong(steps: Sequence[Did]) -> Iterator[Finding]:
+    for step in (step for step in steps if step.error):
+        text = f"+{step.began_s:.3f} s: {step.what}: {step.error}"
+        yield Finding(text, step.at_s, step=step.step, since_s=step.began_s)
+
+
+def _end(events: Sequence[Event], over: Over | None, steps: Sequence[Did]) -> Iterator[Finding]:
+    if over is None:
+        yield Finding(f"+{events[-1].at_s:.3f} s: the run did not come to its end", events[-1].at_s)
+    elif over.error and not any(step.error for step in steps):
+        yield Finding(f"+{over.at_s:.3f} s: {over.error}", over.at_s)
+
+
+def _crashes(events: Sequence[Event]) -> Iterator[Finding]:
+    """An Asterisk that ends though nothing was done to it is no disagreement of the nodes: it is told here."""
+    for event in events:
+        if isinstance(event, Gone) and event.what == BY_ITSELF:
+            yield Finding(f"+{event.at_s:.3f} s: Asterisk on {event.node} ended by itself", event.at_s, (event.node,))
+
+
+# Rings
+
+
+@dataclass
+class _RingWatch:
+    """Since when the faults in force are what they are, and whose ring has been as they leave it since then."""
+
+    changed_s: float = float("-inf")
+    kept: set[str] = field(default_factory=set)
+
+
+def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
+    """Who has another ring in a look than the faults in force leave it, long enough after the last change to those."""
+    replay = Replay(beginning(events))
+    shadow = shadows(events, limits)
+    watch = _RingWatch(kept={*replay.began.nodes})
+    for event in events:
+        replay.take(event)
+        if isinstance(event, Fault | Healed | Gone | Back):
+            watch = _RingWatch(changed_s=event.at_s)
+        elif isinstance(event, Ring):
+            if frozenset(event.members) == _expected_ring(event.node, replay):
+                watch.kept.add(event.node)
+        elif isinstance(event, Looked):
+            for finding in _amiss(event, replay, watch, limits):
+                yield finding.doubted(shadow.over(event.at_s, event.at_s, finding.nodes))
+
+
+def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> Iterator[Finding]:
+    unanswered = unanswered_rings(look, replay)
+    for node, members in look.rings.items():
+        foreign = [member for member in members if member not in replay.cluster(node)]
+        if foreign:
+            text = f"+{look.at_s:.3f} s: the ring of {node} has {', '.join(foreign)}, which is of another site"
+            yield Finding(text, look.at_s, (node,))
+            continue
+        expected = _expected_ring(node, replay)
+        if expected is None or node in unanswered or not members:
+            continue
+        if frozenset(members) == expected:
+            watch.kept.add(node)
+        elif look.at_s >= watch.changed_s + limits.settle_s:
+            wanted = ",".join(sorted(expected)) or "nobody"
+            text = f"+{look.at_s:.3f} s: the ring of {node} is {','.join(members)}, not {wanted}"
+            finding = Finding(text, look.at_s, (node,))
+            yield (
+                finding.doubted("it was as it should be before, and no fault broke it")
+                if node in watch.kept
+                else finding
+            )
+
+
+def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
+    """Who is to be in a node's ring under the faults in force; None where no rule tells."""
+    faults = list(replay.faults.values())
+    if any(fault.unheard is None for fault in faults):
+        return None
+    absent = {name for fault in faults for name in fault.absent}
+    living = [name for name in replay.cluster(node) if name not in absent]
+    hears = {name: {other for other in living if other == name or _both_ways(name, other, faults)} for name in living}
+    blocked = {pair for fault in faults for pair in fault.unheard or () if {*pair} <= {*living}}
+    one_way = any((receiver, sender) not in blocked for sender, receiver in blocked)
+    if one_way or any(hears[other] != hears[name] for name in living for other in hears[name]):
+        return None
+    return frozenset(hears.get(node, ()))
+
+
+def _both_ways(one: str, other: str, faults: Sequence[Reach]) -> bool:
+    return all({(one, other), (other, one)}.isdisjoint(fault.unheard or ()) for fault in faults)

@@ -1,0 +1,226 @@
+"""What the machine did to a run, and what lies in the shadow of it: that is no failure of the cluster's. Pure.
+
+Witnesses are what a recorder wrote down (Disturbed), Corosync's own words in a node's log, and a ring that lost a
+member though no fault in force explains it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from labctl.checks.expected import Replay
+from labctl.checks.finding import Finding, Limits
+from labctl.history.events import Back, Did, Disturbed, Event, Gone, Healed, Line, Looked, Ring, beginning
+
+BEFORE_S = 4.0
+"""So long before its ring breaks a node may have fallen silent: the token's time-out, 3.65 s in a lab of three by
+default (corosync.conf(5), token and token_coefficient)."""
+
+NEAR_S = 5.0
+"""A witness explains what a ring does within so many seconds."""
+
+_NOT_SCHEDULED = re.compile(r"not scheduled for (?P<ms>[\d.]+) ?ms")
+"""exec/main.c, timer_function_scheduler_timeout, Corosync 1.4 to 3.1."""
+
+_NO_TOKEN = re.compile(r"Token has not been received in (?P<ms>[\d.]+) ?ms")
+"""exec/totemsrp.c, timer_function_orf_token_warning, from Corosync 3.0 on."""
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A time in which nodes of a cluster may have been kept from their work, and the reason in words.
+
+    `loses` if what was said in it may be lost for good, since a ring broke; that ring was whole again at `whole_s`.
+    """
+
+    since_s: float
+    until_s: float
+    nodes: frozenset[str]
+    reason: str
+    loses: bool = False
+    whole_s: float = float("inf")
+
+
+@dataclass
+class Shadows:
+    """Every shadow of a history."""
+
+    all: tuple[Shadow, ...] = ()
+
+    def over(self, since_s: float, until_s: float, nodes: Collection[str] = ()) -> str:
+        """Why what came about in that time on these nodes (none: anywhere) is not judged; "" where it is."""
+        return next(
+            (
+                shadow.reason
+                for shadow in self.all
+                if shadow.since_s <= until_s and since_s <= shadow.until_s and (not nodes or shadow.nodes & {*nodes})
+            ),
+            "",
+        )
+
+    def doubt(self, finding: Finding) -> Finding:
+        """A finding, as one that cannot be judged where it lies in a shadow."""
+        since_s = finding.at_s if finding.since_s is None else finding.since_s
+        return finding.doubted(self.over(since_s, finding.at_s, finding.nodes))
+
+
+@dataclass
+class Losses:
+    """What may have been lost for good since a ring broke by itself: wrong until it is said anew, or once was right."""
+
+    shadows: Shadows
+    _cleared_s: dict[tuple[str, frozenset[str]], float] = field(default_factory=dict)
+
+    def said_anew(self, what: str, at_s: float, node: str) -> None:
+        """A node said it anew; once the ring has settled that is heard."""
+        for shadow in self.shadows.all:
+            if node in shadow.nodes and at_s >= shadow.until_s:
+                self._cleared_s[what, shadow.nodes] = at_s
+
+    def was_right(self, what: str, at_s: float, nodes: Iterable[str]) -> None:
+        """It was right then on these nodes; while the ring is broken that means nothing."""
+        for shadow in self.shadows.all:
+            if shadow.nodes & {*nodes} and at_s >= shadow.whole_s:
+                self._cleared_s[what, shadow.nodes] = at_s
+
+    def reason(self, what: str, at_s: float, nodes: Collection[str]) -> str:
+        """Why the thing may be wrong then on these nodes through no fault of theirs; "" where nothing excuses it."""
+        for shadow in self.shadows.all:
+            lost = shadow.loses and shadow.since_s <= at_s and shadow.nodes & {*nodes}
+            if lost and self._cleared_s.get((what, shadow.nodes), float("-inf")) < shadow.since_s:
+                return shadow.reason
+        return self.shadows.over(at_s, at_s, nodes)
+
+
+def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
+    """Every shadow that lies on a history, from its witnesses."""
+    witnesses = list(_witnesses(events, limits))
+    breaks = _breaks(events, limits, witnesses)
+    starved = [
+        Shadow(each.at_s, each.until_s + limits.delay_ms / 1000, _touched(each.node, events), _starvation(each))
+        for each in witnesses
+    ]
+    return Shadows((*breaks, *starved))
+
+
+def _touched(node: str, events: Sequence[Event]) -> frozenset[str]:
+    """The nodes that one which is disturbed may leave waiting: all of its cluster; of all where no node is named."""
+    began = beginning(events)
+    return frozenset(Replay(began).cluster(node) if node else began.nodes)
+
+
+def _starvation(witness: Disturbed) -> str:
+    return f"{witness.what} ({witness.node or 'the machine'}, +{witness.at_s:.1f} s, by {witness.source})"
+
+
+# Witnesses
+
+
+def _witnesses(events: Sequence[Event], limits: Limits) -> Iterator[Disturbed]:
+    """What was recorded as a disturbance, and what Corosync's own lines tell of one."""
+    replay = Replay(beginning(events))
+    paused_s: dict[str, float] = {}
+    for event in events:
+        replay.take(event)
+        for fault in replay.faults.values():
+            paused_s |= dict.fromkeys(fault.nodes if fault.pauses else (), event.at_s)
+        if isinstance(event, Disturbed):
+            yield event
+        elif isinstance(event, Line) and event.at_s - paused_s.get(event.node, float("-inf")) > limits.settle_s:
+            late = _NOT_SCHEDULED.search(event.text)
+            if not late and replay.whole(event.at_s, limits.settle_s):
+                late = _NO_TOKEN.search(event.text)
+            if late:
+                yield _from_line(event, float(late["ms"]) / 1000)
+
+
+def _from_line(line: Line, late_s: float) -> Disturbed:
+    what = f"the machine was starved for {late_s:.1f} s"
+    return Disturbed(line.at_s - late_s, line.at_s, line.node, what, "Corosync's log")
+
+
+# Rings that break by themselves
+
+
+def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturbed]) -> list[Shadow]:
+    """The shadow of every ring that lost a member by itself."""
+    replay = Replay(beginning(events))
+    begins_s = min((event.began_s for event in events if isinstance(event, Did)), default=0.0)
+    ended_s: dict[str, float] = {}
+    last_told: dict[str, frozenset[str]] = {}
+    shadows: list[Shadow] = []
+    for number, event in enumerate(events):
+        for ring in _rings_told(event, begins_s):
+            before = last_told.get(ring.node, frozenset(replay.cluster(ring.node)))
+            missing = before - {*ring.members}
+            excused = _excused(ring, missing, replay, ended_s, limits)
+            if missing and (not excused or (not _kept_apart(ring.node, missing, replay) and _near(ring, witnesses))):
+                shadows.append(_shadow_of(ring, before, events[number:], replay, limits, witnesses))
+            last_told[ring.node] = frozenset(ring.members)
+        if isinstance(event, Healed) and event.fault in replay.faults:
+            ended_s |= dict.fromkeys(replay.faults[event.fault].nodes, event.at_s)
+        elif isinstance(event, Back | Gone):
+            ended_s[event.node] = event.at_s
+        replay.take(event)
+    return shadows
+
+
+def _rings_told(event: Event, begins_s: float) -> list[Ring]:
+    """The rings that an event tells. What was logged before the first step is of the boot."""
+    if isinstance(event, Ring):
+        return [event] if event.at_s >= begins_s else []
+    if isinstance(event, Looked):
+        return [Ring(event.at_s, node, members, True) for node, members in event.rings.items() if members]
+    return []
+
+
+def _excused(ring: Ring, missing: frozenset[str], replay: Replay, ended_s: dict[str, float], limits: Limits) -> bool:
+    """Whether a fault in force explains that a ring lost these members, or one that was over a moment ago."""
+    lately = any(ring.at_s - ended_s.get(node, float("-inf")) <= limits.settle_s for node in (ring.node, *missing))
+    return lately or _kept_apart(ring.node, missing, replay) or _left_to_chance(ring.node, missing, replay)
+
+
+def _kept_apart(node: str, others: Iterable[str], replay: Replay) -> bool:
+    """Whether faults in force keep a node from each of the others."""
+    absent = {name for fault in replay.faults.values() for name in fault.absent} | replay.gone
+    blocked = {pair for fault in replay.faults.values() for pair in fault.unheard or ()}
+    return node in absent or all(other in absent or {(node, other), (other, node)} & blocked for other in others)
+
+
+def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
+    """Whether a fault touches them of which no rule says what Corosync makes of it."""
+    unclear = {name for fault in replay.faults.values() if fault.unheard is None for name in fault.nodes}
+    return bool(unclear & {node, *others})
+
+
+def _near(ring: Ring, witnesses: Sequence[Disturbed]) -> Disturbed | None:
+    """The worst witness of what may have broken a ring."""
+    near = [each for each in witnesses if each.at_s - NEAR_S <= ring.at_s <= each.until_s + NEAR_S]
+    return max(near, key=lambda each: (each.node == ring.node, each.until_s - each.at_s), default=None)
+
+
+def _shadow_of(
+    ring: Ring,
+    before: frozenset[str],
+    later: Sequence[Event],
+    replay: Replay,
+    limits: Limits,
+    witnesses: Sequence[Disturbed],
+) -> Shadow:
+    """The shadow of a ring that broke: from before that until it has its members again, and has settled."""
+    again = (event.at_s for event in later if _tells_whole(event, ring.node, before))
+    whole_s = next(again, float("inf"))
+    witness = _near(ring, witnesses)
+    why = witness.what if witness else "no other sign of what did it was recorded"
+    reason = f"the ring of {ring.node} broke by itself at +{ring.at_s:.1f} s: {why}"
+    since_s = min(ring.at_s - BEFORE_S, witness.at_s if witness else ring.at_s)
+    nodes = frozenset(replay.cluster(ring.node))
+    return Shadow(since_s, whole_s + limits.settle_s, nodes, reason, loses=True, whole_s=whole_s)
+
+
+def _tells_whole(event: Event, node: str, members: frozenset[str]) -> bool:
+    if isinstance(event, Ring):
+        return event.node == node and members <= {*event.members}
+    return isinstance(event, Looked) and members <= {*event.rings.get(node, ())}

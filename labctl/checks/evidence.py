@@ -1,0 +1,27 @@
+"""The log lines that may explain a finding, without those that are only noise. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from labctl.history.events import Line
+
+QUOTES = 6
+"""How many lines stand with a finding."""
+
+_TELLING = ("CPG mcast failed", "Sending ")
+_NOISE = re.compile(r"Retransmit List|[Uu]nload(ing|ed)|Service engine|Completed service synchronization", re.ASCII)
+"""What Corosync repeats as long as anything is wrong, or says of itself at its end: it explains no state."""
+
+_DATE = re.compile(r"^(\[[^]]*\d\d:\d\d:\d\d[^]]*\]|\w{3} +\d+ \d\d:\d\d:\d\d(\.\d+)?)\s*")
+
+
+def quotes(lines: Iterable[Line], nodes: Sequence[str]) -> tuple[str, ...]:
+    """The lines of some nodes, those first that tell of states that were sent or lost; each once, whatever its date."""
+    of_nodes = [line for line in lines if line.node in nodes and not _NOISE.search(line.text)]
+    telling = [line for word in _TELLING for line in of_nodes if word in line.text]
+    once: dict[tuple[str, str], str] = {}
+    for line in [*telling, *of_nodes]:
+        once.setdefault((line.node, _DATE.sub("", line.text)), f"{line.node}: {line.text}")
+    return tuple(once.values())[:QUOTES]

@@ -1,0 +1,132 @@
+"""Lamps of keys (BLF): what a phone was told of an extension that it watches, against what its node has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from labctl.checks.expected import Replay
+from labctl.checks.finding import Finding, Limits
+from labctl.checks.message_lamps import Lit
+from labctl.history.events import Event, Fault, Gone, Looked, Notified, Over, Seen, Watching, beginning
+
+DIALOGS = {
+    "Idle": {"terminated"},
+    "Unavailable": {"terminated"},
+    "Ringing": {"early"},
+    "InUse": {"confirmed"},
+    "Busy": {"confirmed"},
+    "Hold": {"confirmed"},
+    "InUse&Ringing": {"early", "confirmed"},
+}
+"""What each state of a hint is in a NOTIFY (state_notify_build_xml, channels/chan_sip.c of 1.8; and
+ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
+
+
+@dataclass
+class _Key:
+    """A key that is watched: since when, what its phone was told last, and what it is yet to be told.
+
+    `dark` once it has been found that it was never told anything.
+    """
+
+    phone: str
+    extension: str
+    home: str
+    since_s: float
+    dialog: str = ""
+    due: Seen | None = None
+    dark: bool = False
+
+
+@dataclass
+class _Keys:
+    """Every key, and what came of it so far."""
+
+    replay: Replay
+    limits: Limits
+    watched: dict[tuple[str, str], _Key] = field(default_factory=dict)
+    result: Lit = field(default_factory=Lit)
+    dialogs: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Go one event further."""
+        self._overdue(event.at_s)
+        self.replay.take(event)
+        match event:
+            case Watching(phone=phone, extension=extension):
+                self._watch(event, (phone, extension))
+            case Notified(phone=phone, extension=extension, state=state):
+                self.dialogs[phone, extension] = state
+                if key := self.watched.get((phone, extension)):
+                    self._notified(key, state)
+            case Seen():
+                self._seen(event)
+            case Looked() | Over():
+                for key in self.watched.values():
+                    self.result.findings += self._judge(key, event)
+            case Gone(node=node):
+                self._forget({node})
+            case Fault(nodes=nodes):
+                self._forget({*nodes} if self.replay.breaks_calls(nodes) else set())
+            case _:
+                pass
+
+    def _watch(self, event: Watching, name: tuple[str, str]) -> None:
+        if event.ended:
+            self.watched.pop(name, None)
+            self.dialogs.pop(name, None)
+            return
+        homes = {device.partition("/")[2]: node for device, node in self.replay.began.homes.items()}
+        home, dialog = homes.get(event.phone, ""), self.dialogs.get(name, "")  # it may come before its step ends
+        self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
+
+    def _notified(self, key: _Key, dialog: str) -> None:
+        key.dialog = dialog
+        if key.due and dialog in DIALOGS[key.due.state]:
+            key.due = None
+
+    def _seen(self, event: Seen) -> None:
+        """What a node has of an extension it is to tell to its own phones that watch it."""
+        for key in self.watched.values():
+            if (key.home, key.extension) == (event.node, event.extension) and event.state in DIALOGS:
+                self.result.compared += 1
+                key.due = None if key.dialog in DIALOGS[event.state] else event
+
+    def _overdue(self, now_s: float) -> None:
+        """A phone that was to be told, and was not in time."""
+        for key in self.watched.values():
+            if key.due and now_s > key.due.at_s + self.limits.delay_ms / 1000:
+                text = f"{key.phone} was told {key.dialog or 'nothing'}, but {key.home} had {key.due.state}"
+                self.result.findings.append(self._finding(key, text, key.due.at_s))
+                key.due = None
+
+    def _judge(self, key: _Key, event: Looked | Over) -> Iterator[Finding]:
+        """Hold a key against a look; at the end of a run only whether it was ever lit, if there was time for that."""
+        state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else ""
+        waited = event.at_s > key.since_s + self.limits.delay_ms / 1000
+        if not waited or key.dark or (isinstance(event, Over) and key.dialog):
+            return
+        self.result.compared += bool(state) or not key.dialog
+        if not key.dialog:
+            key.dark = True
+            yield self._finding(key, "was never told anything", event.at_s)
+        elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
+            yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s)
+
+    def _finding(self, key: _Key, text: str, at_s: float) -> Finding:
+        where = f"+{at_s:.3f} s: {key.phone}, which watches {key.extension}, "
+        text = text.removeprefix(f"{key.phone} ")
+        return Finding(where + text, at_s, (key.home,), extension=key.extension)
+
+    def _forget(self, nodes: set[str]) -> None:
+        """What phones of a node watch that is gone is not judged until they watch it anew."""
+        self.watched = {name: key for name, key in self.watched.items() if key.home not in nodes}
+
+
+def key_lamps(events: Sequence[Event], limits: Limits) -> Lit:
+    """Hold what phones were told of the extensions they watch against what their nodes had of those."""
+    keys = _Keys(Replay(beginning(events)), limits)
+    for event in events:
+        keys.take(event)
+    return keys.result

@@ -1,0 +1,163 @@
+"""What is wrong in a look: connected nodes that differ, or all say what is not so, or tell of who has left. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from labctl.checks.disturbance import Losses, shadows
+from labctl.checks.evidence import quotes
+from labctl.checks.expected import Group, Replay, groups, silent_members, unanswered_rings
+from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.history.events import Event, Line, Looked, Said, beginning
+
+Rule = Literal["agreement", "truth", "no_ghosts"]
+RULES: tuple[Rule, ...] = ("agreement", "truth", "no_ghosts")
+
+
+@dataclass
+class LookComparison:
+    """What came of all looks: the findings by rule, and how many things each rule compared."""
+
+    findings: dict[Rule, list[Finding]] = field(default_factory=lambda: {rule: [] for rule in RULES})
+    compared: dict[Rule, int] = field(default_factory=lambda: dict.fromkeys(RULES, 0))
+    looks: int = 0
+
+    def verdict(self, rule: Rule) -> Verdict:
+        """The verdict of one rule."""
+        compared = self.compared[rule]
+        return verdict(rule, self.findings[rule], compared, {"compared": compared, "looks": self.looks})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the nodes of a group say of an extension in a look, and all that bears on it."""
+
+    look: Looked
+    group: Group
+    silent: tuple[str, ...]
+    extension: str
+    device: str
+    states: Mapping[str, str]
+    replay: Replay
+
+    @property
+    def right(self) -> frozenset[str]:
+        return self.replay.right(self.device, self.group, self.silent)
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        return {node: state for node, state in self.states.items() if state not in self.right}
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.states.values())) > 1
+
+    @property
+    def haunted(self) -> bool:
+        """Whether words of who has left explain all that is wrong."""
+        ghosts = self.replay.ghosts(self.device, self.group, self.silent)
+        return bool(self.wrong) and all(state in ghosts for state in self.wrong.values())
+
+
+def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
+    """Hold every look against what was said until then."""
+    comparison, replay = LookComparison(), Replay(beginning(events))
+    losses = Losses(shadows(events, limits))
+    lines: list[Line] = []
+    for event in events:
+        replay.take(event)
+        if isinstance(event, Line):
+            lines.append(event)
+        elif isinstance(event, Said):
+            losses.said_anew(event.device, event.at_s, event.node)
+        elif isinstance(event, Looked):
+            comparison.looks += 1
+            _look(event, replay, losses, lines, comparison)
+            lines = []
+    return comparison
+
+
+def _look(look: Looked, replay: Replay, losses: Losses, lines: Sequence[Line], comparison: LookComparison) -> None:
+    unanswered = unanswered_rings(look, replay)
+    for node in unanswered:
+        for rule in RULES:
+            comparison.findings[rule].append(_no_answer(look, node))
+    for place in _places(look, replay, unanswered):
+        comparison.compared["agreement"] += len(place.states) > 1
+        comparison.compared["truth"] += len(place.states)
+        comparison.compared["no_ghosts"] += len(place.states)
+        doubt = losses.reason(place.device, look.at_s, place.group)
+        for rule, finding in _wrongs(place, quotes(lines, place.group)):
+            comparison.findings[rule].append(finding.doubted(doubt))
+        if not place.wrong and not place.differs:
+            losses.was_right(place.device, look.at_s, place.group)
+
+
+def _no_answer(look: Looked, node: str) -> Finding:
+    text = f"+{look.at_s:.3f} s: whom {node} is connected to is not known"
+    finding = Finding(text, look.at_s, (node,))
+    return finding.doubted(f"its Corosync tool printed nothing, and no sign says that {node} left its ring")
+
+
+def _places(look: Looked, replay: Replay, unanswered: Sequence[str]) -> Iterator[_Place]:
+    for group in groups(look, unanswered):
+        silent = silent_members(look, group, unanswered, replay.gone)
+        for extension, device in replay.began.extensions.items():
+            states = {node: look.states[node][extension] for node in group if extension in look.states[node]}
+            if states:
+                yield _Place(look, group, silent, extension, device, states, replay)
+
+
+def _wrongs(place: _Place, lines: tuple[str, ...]) -> Iterator[tuple[Rule, Finding]]:
+    """What is wrong of an extension. Nodes that differ break agreement, whatever explains it; what all say alike and
+    wrongly is a ghost where the words of who left explain it, else it is untrue."""
+    if not place.wrong and not place.differs:
+        return
+    where = f"+{place.look.at_s:.3f} s: {place.extension} ({place.device})"
+    should = " or ".join(sorted(place.right))
+    at_s, extension = place.look.at_s, place.extension
+    if place.differs:
+        cause = f"; {_departed(place)}, which explains it" if place.haunted else ""
+        text = f"{where} is {_listed(place.states)}; right is {should}{cause}"
+        yield "agreement", Finding(text, at_s, tuple(place.states), lines, extension)
+    if place.haunted:
+        text = (
+            f"{where} is still {_listed(place.wrong)}, though only who left has said so ({_departed(place)}); "
+            f"right is {should}{_kind_of_ghost(place)}"
+        )
+        yield "no_ghosts", Finding(text, at_s, tuple(place.wrong), lines, extension)
+    elif not place.differs:
+        text = f"{where} is {_listed(place.states)}, but should be {should}: {_speakers(place)}"
+        yield "truth", Finding(text, at_s, tuple(place.wrong), lines, extension)
+
+
+def _kind_of_ghost(place: _Place) -> str:
+    """Which of two faults it is: that a node was not told anew when another left, or that it counts who left for good.
+
+    What is said anew has every node work it out again: who is wrong even then has not forgotten.
+    """
+    word = place.replay.spoke_since(place.device, place.group, _left(place))
+    if word is None:
+        return "; nothing was said of it since"
+    return f"; still counted when {word.node} said {word.state} at +{word.at_s:.3f} s"
+
+
+def _left(place: _Place) -> dict[str, list[str]]:
+    return place.replay.departed(place.device, place.group, place.silent)
+
+
+def _departed(place: _Place) -> str:
+    return ", ".join(f"{node} said {', then '.join(states)}" for node, states in _left(place).items())
+
+
+def _speakers(place: _Place) -> str:
+    around = {other for node in place.group for other in place.replay.cluster(node)}
+    words = place.replay.last_words.get(place.device, {})
+    spoken = [f"{node} said {word.state}" for node, word in words.items() if node in around]
+    return ", ".join(spoken) or "nobody spoke"
+
+
+def _listed(states: Mapping[str, str]) -> str:
+    return ", ".join(f"{state} on {node}" for node, state in states.items())

@@ -1,0 +1,76 @@
+"""Message lamps: what a phone was told of its mailbox, against what that holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from labctl.checks.disturbance import Losses, shadows
+from labctl.checks.expected import Replay, groups, unanswered_rings
+from labctl.checks.finding import Finding, Limits
+from labctl.history.events import Count, Event, Lamp, Looked, beginning
+
+
+@dataclass
+class Lit:
+    """What came of all lamps of a kind: what is wrong, and how many were compared."""
+
+    findings: list[Finding] = field(default_factory=list)
+    compared: int = 0
+
+
+def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
+    """Hold what phones were told of their mailboxes against what those hold, in every look."""
+    result, replay = Lit(), Replay(beginning(events))
+    losses = Losses(shadows(events, limits))
+    notified: dict[str, Count] = {}
+    held: dict[str, Count] = {}
+    for event in events:
+        replay.take(event)
+        if isinstance(event, Lamp):
+            notified[event.phone] = (event.new, event.old)
+        elif isinstance(event, Looked):
+            for mailbox, kept in event.kept.items():
+                if held.get(mailbox) != kept:
+                    losses.said_anew(mailbox, event.at_s, replay.began.mailboxes.get(mailbox, ""))
+            held |= event.kept
+            for phone, count in _shown(event, replay, notified):
+                _compare(event, phone, count, replay, losses, result)
+    return result
+
+
+def _shown(look: Looked, replay: Replay, notified: Mapping[str, Count]) -> Iterator[tuple[str, Count | None]]:
+    """The phones that a look tells of, and those that are registered: what each was told last, None if nothing ever."""
+    devices = {device.partition("/")[2]: device for device in replay.began.homes}
+    for phone in replay.began.lamps:
+        if phone in look.lamps:
+            yield phone, look.lamps[phone]
+        elif _registered(devices.get(phone, ""), replay):
+            yield phone, notified.get(phone)
+
+
+def _registered(device: str, replay: Replay) -> bool:
+    words = replay.last_words.get(device, {})
+    home = replay.began.homes.get(device, "")
+    return home in words and words[home].state != "UNAVAILABLE" and not replay.hurts(home)
+
+
+def _compare(look: Looked, phone: str, shown: Count | None, replay: Replay, losses: Losses, result: Lit) -> None:
+    """Judge one phone, where its node is known to hear the one that keeps its mailbox."""
+    began = replay.began
+    mailbox = began.lamps[phone]
+    keeper = began.mailboxes.get(mailbox, "")
+    home = next((node for device, node in began.homes.items() if device.partition("/")[2] == phone), "")
+    pair = tuple(sorted({home, keeper}))
+    connected = groups(look, unanswered_rings(look, replay))
+    kept = look.kept.get(mailbox)
+    if kept is None or not any({*pair} <= {*group} for group in connected) or (shown is None and not any(kept)):
+        return
+    result.compared += 1
+    if shown is not None and tuple(shown) == tuple(kept):
+        losses.was_right(mailbox, look.at_s, pair)
+        return
+    told = f"was told of {shown[0]} new and {shown[1]} old messages" if shown else "was never told of any message"
+    text = f"+{look.at_s:.3f} s: {phone} {told}, but mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
+    finding = Finding(text, look.at_s, pair, extension=f"*{mailbox}")
+    result.findings.append(finding.doubted(losses.reason(mailbox, look.at_s, pair)))

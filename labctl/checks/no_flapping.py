@@ -1,0 +1,33 @@
+"""Does a node that has told of a new state stay with it? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.checks.propagation import changes
+from labctl.checks.rule import check
+from labctl.history.events import Event, Seen
+
+
+@check(place=50)
+def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
+    """A node that has told of a new state does not go back without anybody having said so."""
+    all_changes = changes(events, limits)
+    any_told = any(isinstance(event, Seen) for event in events)
+    findings = [
+        Finding(
+            f"+{flap.at_s:.3f} s: {flap.node} told {flap.extension} {flap.state} after it had told {change.new}, "
+            f"and nobody had said so since {change.said.node} did at +{change.said.at_s:.3f} s",
+            flap.at_s,
+            (flap.node,),
+            extension=flap.extension,
+        )
+        for change in all_changes.judged
+        for flap in change.flaps
+    ]
+    judged = len(all_changes.judged) if any_told else 0
+    figures: dict[str, float] = {"changes": judged}
+    if all_changes.left_out:
+        figures["not judged"] = all_changes.left_out
+    return verdict("no_flapping", findings, judged, figures, all_changes.remark(limits))

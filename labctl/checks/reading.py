@@ -1,0 +1,63 @@
+"""A history as the checks read it: in order, and with what the writers of older ones did not know put right. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from labctl.history.events import Began, Did, Event, Notified, Said, Watching
+
+_WATCH = re.compile(r"watch phone=(?P<phone>\S+) extension=(?P<extension>\S+)$")
+_UNWATCH = re.compile(r"unwatch phone=(?P<phone>\S+)$")
+
+
+def as_read(events: Sequence[Event]) -> list[Event]:
+    """The events by their times, the beginning first; what older histories leave out is filled in from their steps."""
+    ordered = sorted(events, key=lambda event: (not isinstance(event, Began), event.at_s))
+    return list(_with_watchers(list(_as_chan_sip_says(ordered))))
+
+
+def _as_chan_sip_says(events: Sequence[Event]) -> Iterator[Event]:
+    """Phones of chan_sip as that has them: one that is not registered is unavailable, in a call or not.
+
+    sip_devicestate, channels/chan_sip.c of 1.6.2 and 1.8: a peer without an address is AST_DEVICE_UNAVAILABLE. What
+    SIP alone tells of a caller is otherwise.
+    """
+    registered: dict[str, bool] = {}
+    for event in events:
+        if isinstance(event, Said) and event.device.startswith("SIP/"):
+            if event.state in ("NOT_INUSE", "UNAVAILABLE"):
+                registered[event.device] = event.state == "NOT_INUSE"
+            elif not registered.get(event.device, True):
+                yield replace(event, state="UNAVAILABLE")
+                continue
+        yield event
+
+
+def _with_watchers(events: Sequence[Event]) -> Iterator[Event]:
+    """With who watches what, where only the steps and the notifications tell."""
+    if any(isinstance(event, Watching) for event in events):
+        yield from events
+        return
+    watched: set[tuple[str, str]] = set()
+    for event in events:
+        if isinstance(event, Notified) and event.extension and (event.phone, event.extension) not in watched:
+            watched.add((event.phone, event.extension))
+            yield Watching(event.at_s, event.phone, event.extension)
+        yield event
+        if isinstance(event, Did) and not event.error:
+            for watching in _of_step(event, watched):
+                (watched.discard if watching.ended else watched.add)((watching.phone, watching.extension))
+                yield watching
+
+
+def _of_step(step: Did, watched: set[tuple[str, str]]) -> Iterator[Watching]:
+    begins, ends = _WATCH.match(step.what), _UNWATCH.match(step.what)
+    if begins:
+        key = (begins["phone"], begins["extension"])
+        if key not in watched:
+            yield Watching(step.at_s, *key)
+    elif ends:
+        for phone, extension in [key for key in watched if key[0] == ends["phone"]]:
+            yield Watching(step.at_s, phone, extension, ended=True)

@@ -1,0 +1,33 @@
+"""Is the way to a number of another site the right one? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.checks.questions import answer, questions, reaches
+from labctl.checks.rule import check
+from labctl.history.events import Event
+
+
+@check(place=80)
+def routes(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """A node that asks for the way to a number is told that to the number's own node, if that can be asked."""
+    findings: list[Finding] = []
+    asked = 0
+    for question, replay in questions(events, "route"):
+        asked += 1
+        home = replay.began.home(question.number)
+        reachable = bool(home) and reaches(replay, question.node, home)
+        wanted = reachable if question.found is None else question.found
+        way = f"/{question.number}@node-{home}"
+        right = bool(question.answers) and all(dial_string.endswith(way) for dial_string in question.answers)
+        if wanted != bool(question.answers) or (question.answers and not right):
+            should = f"the way to {home}" if wanted else "nothing"
+            text = (
+                f"+{question.at_s:.3f} s: {question.node} asked for {question.number}, "
+                f"and was told {answer(question)}, not {should}"
+            )
+            nodes = (question.node, *question.by)
+            findings.append(Finding(text, question.at_s, nodes, extension=question.number))
+    return verdict("routes", findings, asked, {"asked": asked})

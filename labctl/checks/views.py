@@ -1,0 +1,49 @@
+"""Does a node say the same by every way to ask it? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.checks.rule import check
+from labctl.history.events import Event, Gone, Looked, Seen
+
+
+@check(place=100)
+def views(events: Sequence[Event], _limits: Limits) -> Verdict:
+    """What a node tells by the manager interface, asked or unasked, is what `asterisk -rx` there says."""
+    findings: list[Finding] = []
+    compared = 0
+    told_last: dict[str, dict[str, str]] = {}
+    for event in events:
+        if isinstance(event, Seen):
+            told_last.setdefault(event.node, {})[event.extension] = event.state
+        elif isinstance(event, Gone):  # what it told before it went stands no longer
+            told_last.pop(event.node, None)
+        elif isinstance(event, Looked):
+            findings += _no_answers(event)
+            for node, hints in event.hints.items():
+                ways = (("says", event.states.get(node, {})), ("told last that", told_last.get(node, {})))
+                for way, states in ways:
+                    compared += len(states.keys() & hints.keys())
+                    findings += _contradictions(event.at_s, node, way, states, hints)
+    return verdict("views", findings, compared, {"compared": compared})
+
+
+def _no_answers(look: Looked) -> Iterator[Finding]:
+    """The nodes of which `asterisk -rx` printed nothing although it did on others. A look need not have asked it."""
+    if not any(look.hints.values()):
+        return
+    for node in look.states:
+        if look.states[node] and node in look.hints and not look.hints[node]:
+            text = f"+{look.at_s:.3f} s: whether `asterisk -rx` on {node} says the same is not known"
+            yield Finding(text, look.at_s, (node,)).doubted("it printed nothing")
+
+
+def _contradictions(
+    at_s: float, node: str, way: str, states: Mapping[str, str], hints: Mapping[str, str]
+) -> Iterator[Finding]:
+    for extension in states.keys() & hints.keys():
+        if states[extension] != hints[extension]:
+            text = f"{node} {way} {extension} is {states[extension]}, but `asterisk -rx` there {hints[extension]}"
+            yield Finding(f"+{at_s:.3f} s: {text}", at_s, (node,), extension=extension)

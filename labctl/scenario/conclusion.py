@@ -1,0 +1,86 @@
+"""What a run comes to: its history judged by its terms, at its end or again from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from labctl.checks import judgement, registry
+from labctl.checks.finding import Limits, Verdict
+from labctl.checks.judgement import Attempt, Result, Terms
+from labctl.errors import LabctlError
+from labctl.history import story
+from labctl.history.events import Did, Event, Over
+from labctl.scenario import run_folder
+from labctl.scenario.reader import Scenario
+
+COURSE = "course"
+UNKNOWN = "unknown: "
+"""How the error of a run begins that says nothing against the cluster."""
+
+
+def terms_of(scenario: Scenario) -> Terms:
+    """What a run of the scenario is judged by."""
+    return Terms(
+        scenario.name,
+        scenario.title,
+        scenario.stack.name,
+        scenario.limits.delay_ms,
+        scenario.expect,
+        scenario.known,
+        scenario.lab.via,
+        explicit=scenario.explicit,
+    )
+
+
+def check(folder: Path) -> Result:
+    """Judge an old run again, by its folder. Raises UsageError, InvalidFile."""
+    events = run_folder.read_events(folder)
+    seconds = max(event.at_s for event in events)
+    return conclude(events, run_folder.read_terms(folder), seconds, folder)
+
+
+def conclude(
+    events: Sequence[Event], terms: Terms, seconds: float, folder: Path, lab_error: LabctlError | None = None
+) -> Result:
+    """What a run came to that took `seconds`. `lab_error` is what kept it from having a lab from begin to end."""
+    verdicts = judge_course(events, Limits(delay_ms=terms.delay_ms)) if events else ()
+    broke_off = "" if lab_error else "the run did not end"
+    return Result(
+        terms.scenario,
+        terms.title,
+        terms.stack,
+        round(seconds, 3),
+        judgement.judge(verdicts, terms),
+        next((event.error for event in events if isinstance(event, Over)), broke_off),
+        str(folder),
+        tuple(story.tell(events)) if events else (),
+        lab_error.message if lab_error else "",
+        lab_error.exit_code if lab_error else 0,
+    )
+
+
+def judge_course(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]:
+    """What each check says. Of a run whose course broke, all but `course` itself judge what was before that: what
+    comes after it, such as calls that nobody hung up, is labctl's own tidying."""
+    verdicts = registry.judge(events, limits)
+    broke_s = broke_at_s(events)
+    if broke_s is None:
+        return verdicts
+    before = {each.check: each for each in registry.judge([event for event in events if event.at_s <= broke_s], limits)}
+    return tuple(each if each.check == COURSE else before[each.check] for each in verdicts)
+
+
+def broke_at_s(events: Sequence[Event]) -> float | None:
+    """When the step ended that ended the run before its time; None where there was none."""
+    error = next((event.error for event in events if isinstance(event, Over)), "").removeprefix(UNKNOWN)
+    return max((step.at_s for step in events if isinstance(step, Did) and error and step.error == error), default=None)
+
+
+def attempt(result: Result) -> Attempt:
+    """A run that came to no verdict, as it is told beside the run that was made in its place."""
+    findings = [
+        finding.text for each in result.judged if each.standing == "unknown" for finding in each.verdict.findings
+    ]
+    why = (result.lab_error or next(iter(findings), result.error) or "nothing was judged").splitlines()[0]
+    return Attempt(result.standing, why, result.seconds, result.folder)

@@ -1,0 +1,90 @@
+"""The folder of a run: its history, what it is judged by, its verdict, the lab as it was and the nodes' logs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from labctl.checks import judgement
+from labctl.checks.judgement import Result, Terms
+from labctl.engine.client import Engine
+from labctl.errors import LabctlError, UsageError
+from labctl.history import events as history
+from labctl.history.events import Event
+from labctl.lab import Lab
+from labctl.labfile import writer
+from labctl.lock import locked
+from labctl.names import ROLE_NODE
+
+HISTORY = "history.jsonl"
+TERMS = "terms.json"
+VERDICT = "verdict.json"
+LAB = "lab.yaml"
+LATEST = "latest"
+
+
+def create(parent: Path, scenario: str) -> Path:
+    """A folder of a run's own in `parent`, by scenario and time; `latest` leads to it. Raises UsageError."""
+    stamp = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    names = (f"{scenario}-{stamp}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
+    try:
+        with locked("run-folders"):
+            folder = next(path for name in names if not (path := parent / name).exists())
+            folder.mkdir(parents=True)
+            latest = parent / LATEST
+            latest.unlink(missing_ok=True)
+            latest.symlink_to(folder.name)
+    except OSError as error:
+        raise UsageError(f"{parent}: {error.strerror}", "--folder names another place for the run") from None
+    return folder
+
+
+def write_terms(folder: Path, terms: Terms) -> None:
+    """Keep what the run is judged by."""
+    (folder / TERMS).write_text(json.dumps(asdict(terms), indent=2), "utf-8")
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """Keep what the run came to."""
+    verdict = {**asdict(result), "standing": result.standing}
+    (folder / VERDICT).write_text(json.dumps(verdict, indent=2), "utf-8")
+
+
+def save_lab(engine: Engine, lab: Lab, folder: Path) -> None:
+    """Keep the lab as its file would have it, and the log of each node that has a container.
+
+    A log that cannot be had is left out: whatever is in the way of it is told where the run is.
+    """
+    (folder / LAB).write_text(writer.to_yaml(lab), "utf-8")
+    with suppress(LabctlError):
+        for container in engine.observe(lab.name).containers:
+            if container.role == ROLE_NODE:
+                (folder / f"{container.node}.log").write_text(engine.logs(container.id), "utf-8")
+
+
+def read_events(folder: Path) -> tuple[Event, ...]:
+    """The history of a run. Raises UsageError, InvalidFile."""
+    if (folder / TERMS).exists() and not (folder / HISTORY).exists():
+        raise UsageError(
+            f"{folder}: nothing to judge: the lab of this run did not come up", f"{VERDICT} there says why"
+        )
+    return history.parse(_read(folder / HISTORY), str(folder / HISTORY))
+
+
+def read_terms(folder: Path) -> Terms:
+    """What a run is judged by. Raises UsageError, InvalidFile."""
+    return judgement.parse_terms(_read(folder / TERMS), str(folder / TERMS))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {error.strerror}", "is it the folder of a run? labctl run says where it is"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})", "labctl run writes such files") from None

@@ -1,0 +1,61 @@
+"""The script that has a node's Asterisk join its group, beside an Asterisk that refuses the module at first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from labctl.paths import images_folder
+
+SCRIPT = images_folder() / "asterisk/root/usr/local/sbin/join-cluster"
+MEMBERS = "=== --> Group: asterisk\n=== --> Nodeid: 1"
+ASTERISK = """#!/bin/sh
+echo "$2" >> {folder}/asked
+loads=$(grep -c "module load" {folder}/asked)
+case $2 in
+    "core waitfullybooted") [ $(grep -c waitfullybooted {folder}/asked) -gt 2 ] ;;
+    "corosync show members") [ $loads -lt {needed} ] && echo "No such command '$2'" || echo "{members}" ;;
+    "module load res_corosync.so") [ $loads -ge {needed} ] || echo "Unable to load module res_corosync.so" ;;
+esac
+"""
+
+
+def join(folder: Path, needed: int, module: str = "res_corosync\ncorosync show members\n") -> tuple[list[str], str]:
+    """What the script asks of an Asterisk that takes the module at the load of that number, and what it prints."""
+    (folder / "cluster-module").write_text(module)
+    for name, text in {
+        "asterisk": ASTERISK.format(folder=folder, needed=needed, members=MEMBERS),
+        "await-ring": "#!/bin/sh\n",
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    environment = {
+        "JOIN_CLUSTER_ETC": str(folder),
+        "JOIN_CLUSTER_BETWEEN": "0",
+        "PATH": f"{folder}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(["sh", str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=30, check=False)
+    asked = folder / "asked"
+    return asked.read_text().splitlines() if asked.exists() else [], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("needed", [1, 2, 7])
+def test_the_module_is_loaded_until_it_is_in_its_group(needed: int, tmp_path: Path) -> None:
+    asked, printed = join(tmp_path, needed)
+    assert asked.count("module load res_corosync.so") == needed
+    assert asked.index("module load res_corosync.so") > 2  # not before Asterisk is fully booted
+    assert asked[-1] == "corosync show members"
+    assert printed == "Unable to load module res_corosync.so\n" * (needed - 1)
+
+
+def test_it_gives_up_and_says_so(tmp_path: Path) -> None:
+    asked, printed = join(tmp_path, 1000)
+    assert asked.count("module load res_corosync.so") == 120
+    assert printed.splitlines()[-1].startswith("join-cluster: res_corosync is not in its group after 120 tries")
+
+
+def test_where_no_module_is_named_nothing_is_asked(tmp_path: Path) -> None:
+    assert join(tmp_path, 1, module="") == ([], "")

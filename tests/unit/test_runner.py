@@ -1,0 +1,253 @@
+"""Runs of scenarios: each yields a result, whatever becomes of its lab, and the others run on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from labctl.blueprint.owner import Owner
+from labctl.blueprint.running_lab import Running
+from labctl.checks.finding import Limits
+from labctl.checks.judgement import Result
+from labctl.engine.client import Engine
+from labctl.engine.observation import Container, Observation
+from labctl.errors import BuildError, HostError, LabctlError, NotReady, PatchRefused, UsageError
+from labctl.history.events import Began, Called, Did, Ended, Event, Looked, Over
+from labctl.lab import Overrides
+from labctl.names import ROLE_NODE
+from labctl.progress import Progress, Silent
+from labctl.report import junit, verdict_tables
+from labctl.report.acceptance import Acceptance
+from labctl.scenario import conclusion, runner
+from labctl.scenario.loader import find_scenario
+from labctl.scenario.reader import Scenario
+from labctl.scenario.runner import RunOptions
+
+
+class FakeEngine:
+    """An engine on which one node of each lab has a container, with a log; or none answers."""
+
+    def __init__(self) -> None:
+        self.gone = False
+
+    def observe(self, lab: str | None = None) -> Observation:
+        """The one node of a lab."""
+        if self.gone:
+            raise HostError("look for labs: connection refused")
+        return Observation(containers=(Container("id", f"{lab}-n1", lab or "", ROLE_NODE, "n1", "running", "hash"),))
+
+    def logs(self, container: str, tail: int | None = None) -> str:
+        """What the node said."""
+        assert (container, tail) == ("id", None)
+        return "Entity ID is not set\n"
+
+
+class Labs:
+    """In place of the verbs: what `up` and `down` came to, by lab, in order."""
+
+    def __init__(self, up: dict[str, LabctlError] | None = None, down: dict[str, LabctlError] | None = None) -> None:
+        self.up_errors, self.down_errors = up or {}, down or {}
+        self.done: list[str] = []
+
+    def up(self, _engine: Engine, lab: Any, *_: Any, **__: Any) -> None:
+        """Make a lab, or fail."""
+        self.done.append(f"up {lab.name}")
+        if lab.name in self.up_errors:
+            raise self.up_errors[lab.name]
+
+    def down(self, _engine: Engine, name: str, _progress: Progress) -> None:
+        """Take a lab away; the first time there is none."""
+        self.done.append(f"down {name}")
+        if name in self.down_errors and self.done.count(f"down {name}") > 1:
+            raise self.down_errors[name]
+
+    def clear_way(self, engine: Engine, name: str, owner: Owner) -> None:
+        """Take away what an earlier run left; it was one of the same kind."""
+        assert owner.kind == "run"
+        self.down(engine, name, Silent())
+
+    def load(self, _engine: Engine, name: str) -> Running:
+        """The lab that is up."""
+        lab = next(each.lab for each in SCENARIOS if each.lab.name == name)
+        return Running(lab, SCENARIOS[0].stack, Observation())
+
+
+class FakeStage:
+    """A live lab on which `settle` writes a look, or fails as it is told to."""
+
+    failing: tuple[LabctlError, ...] = ()
+
+    def __init__(self, engine: FakeEngine, running: Running, journal: Any, _progress: Progress) -> None:
+        self.engine, self.lab, self.journal = engine, running.lab, journal
+        self.abilities: set[str] = set()
+
+    def open(self, scenario: str, seed: int | None) -> None:
+        """The history begins."""
+        nodes = tuple(node.name for node in self.lab.nodes)
+        self.journal.write(Began(0.0, scenario, self.lab.name, "22", nodes, {"101": "PJSIP/alice"}, seed=seed))
+
+    def settle(self) -> None:
+        """A look in which all agree; or an error."""
+        left = list(FakeStage.failing)
+        if left:
+            FakeStage.failing = tuple(left[1:])
+            self.journal.write(Did(1.0, 1, "settle", 0.5, left[0].message))
+            raise left[0]
+        states = {node.name: {"101": "Idle"} for node in self.lab.nodes}
+        rings = {node.name: tuple(each.name for each in self.lab.nodes) for node in self.lab.nodes}
+        self.journal.write(Did(1.0, 1, "settle", 0.5))
+        self.journal.write(Looked(1.0, states, rings))
+
+    def close(self, error: str = "") -> None:
+        """The history ends, unless the engine is gone."""
+        self.engine.observe("any")
+        self.journal.write(Over(2.0, error))
+
+
+def scenario(name: str) -> Scenario:
+    """A scenario of one step on a lab of its own."""
+    shipped = find_scenario("partition-heal", Overrides(name=f"lab-{name}"))
+    settle = SimpleNamespace(verb="settle", arguments={})
+    return replace(shipped, name=name, steps=cast(Any, (settle,)), expect=("agreement", "course"), known=())
+
+
+SCENARIOS = (scenario("first"), scenario("second"), scenario("third"))
+AWAY = NotReady("not ready after 60 s\n  n2: its ring has 2 of 3 members", {"n2": ["ring"]}, "labctl logs n2")
+
+
+@pytest.fixture
+def run_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[Result]]:
+    """Runs the three scenarios on labs that do as they are told."""
+
+    def run(labs: Labs, engine: FakeEngine | None = None, **options: Any) -> list[Result]:
+        monkeypatch.setattr(runner, "labs", labs)
+        monkeypatch.setattr(runner, "live_lab", FakeStage)
+        how = RunOptions(tmp_path, 60.0, **options)
+        fake = cast(Engine, engine or FakeEngine())
+        return [*runner.run_many(fake, SCENARIOS, how, 1, lambda _: Silent())]
+
+    FakeStage.failing = ()
+    return run
+
+
+def standings(results: list[Result]) -> list[str]:
+    """How each stands."""
+    return [result.standing for result in results]
+
+
+def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(run_all: Callable[..., list[Result]]) -> None:
+    labs = Labs(up={"lab-second": AWAY})
+    results = run_all(labs)
+    assert standings(results) == ["passed", "error", "passed"]
+    assert labs.done[-4:] == ["down lab-second", "down lab-third", "up lab-third", "down lab-third"]
+    folder = Path(results[1].folder)
+    assert (folder / "n1.log").read_text("utf-8") == "Entity ID is not set\n"
+    assert json.loads((folder / "verdict.json").read_text("utf-8"))["lab_error"] == AWAY.message
+    assert Acceptance().exit_code(results) == 1
+
+
+def test_an_error_of_a_lab_is_told_to_people_and_to_ci(run_all: Callable[..., list[Result]]) -> None:
+    results = run_all(Labs(up={"lab-second": AWAY}))
+    text = junit.render(results)
+    assert '<testsuite name="second" tests="1" failures="0" errors="1" skipped="0"' in text
+    assert '<error message="not ready after 60 s">' in text
+    assert verdict_tables.findings(results[1])[:2] == ["lab: error", "  not ready after 60 s"]
+    assert str([*verdict_tables.overview(results).columns[2].cells][1]) == "error"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(AWAY, 1), (BuildError("no base system"), 4), (PatchRefused("does not fit"), 2), (UsageError("not yours"), 2)],
+)
+def test_the_exit_code_is_that_of_what_kept_the_lab_away(
+    error: LabctlError, code: int, run_all: Callable[..., list[Result]]
+) -> None:
+    results = run_all(Labs(up={"lab-first": error}))
+    assert (standings(results)[0], Acceptance().exit_code(results)) == ("error", code)
+
+
+def test_a_lab_that_cannot_be_taken_away_leaves_its_verdict(run_all: Callable[..., list[Result]]) -> None:
+    results = run_all(Labs(down={"lab-first": HostError("remove network: endpoint leaked")}))
+    assert standings(results) == ["error", "passed", "passed"]
+    assert [judged.standing for judged in results[0].judged] == ["passed", "passed"]
+    assert Acceptance().exit_code(results) == 4
+
+
+def test_an_engine_that_goes_in_mid_run_is_no_failure_of_the_cluster(run_all: Callable[..., list[Result]]) -> None:
+    engine = FakeEngine()
+
+    class Leaving(Labs):
+        def load(self, _engine: Engine, name: str) -> Running:
+            engine.gone = True
+            return super().load(_engine, name)
+
+    results = run_all(Leaving(), engine)
+    assert standings(results) == ["error"] * 3
+    assert "course" in {judged.verdict.check for judged in results[0].judged if judged.standing == "unknown"}
+    assert Acceptance().exit_code(results) == 4
+
+
+def test_what_came_to_no_verdict_is_run_again_and_both_are_told(run_all: Callable[..., list[Result]]) -> None:
+    FakeStage.failing = (HostError("the engine took 70 s to answer"),)
+    results = run_all(Labs(), retries=2)
+    assert standings(results) == ["passed"] * 3
+    (attempt,) = results[0].earlier
+    assert (attempt.standing, attempt.folder == results[0].folder) == ("unknown", False)
+    assert "the engine took 70 s to answer" in attempt.why
+    assert json.loads((Path(results[0].folder) / "verdict.json").read_text("utf-8"))["earlier"][0]["why"] == attempt.why
+    assert 'tests="3" failures="0" errors="0" skipped="1"' in junit.render(results[:1])
+    assert "attempt 1: unknown, and so run again" in verdict_tables.findings(results[0])[0]
+    assert Acceptance().exit_code(results) == 0
+
+
+def test_what_comes_to_no_verdict_each_time_is_unknown_in_the_end(run_all: Callable[..., list[Result]]) -> None:
+    FakeStage.failing = (HostError("no answer"),) * 3
+    results = run_all(Labs(), retries=2)
+    assert (standings(results)[0], len(results[0].earlier)) == ("unknown", 2)
+    assert Acceptance().exit_code(results) == 5
+
+
+def test_what_failed_is_not_run_again(run_all: Callable[..., list[Result]]) -> None:
+    FakeStage.failing = (NotReady("the ring of n1 is n1, after 30 s", {}),)
+    results = run_all(Labs(), retries=2)
+    assert (standings(results)[0], results[0].earlier) == ("failed", ())
+
+
+# Where the course broke
+
+BEGAN = Began(0.0, "s", "lab", "22", ("n1",), {})
+CALLED = Called(1.0, "alice-bob-1", "alice", "bob", ("n1",))
+
+
+def ended(at_s: float, why: str) -> Ended:
+    """The call has ended, as it should not."""
+    return Ended(at_s, CALLED.call, ok=False, why=why)
+
+
+def outcomes(*events: Event) -> dict[str, str]:
+    """What each check says."""
+    return {each.check: each.outcome for each in conclusion.judge_course((BEGAN, *events), Limits())}
+
+
+def test_what_comes_after_the_point_where_the_course_broke_is_not_judged() -> None:
+    broken = Did(2.0, 1, "wait_for", 1.5, "101 is not InUse after 10 s")
+    cut_off = ended(3.0, "it was still going on when the run ended")
+    verdicts = outcomes(CALLED, broken, cut_off, Over(4.0, broken.error))
+    assert (verdicts["calls"], verdicts["course"]) == ("nothing", "failed")
+
+
+def test_a_call_that_was_lost_before_is_judged() -> None:
+    broken = Did(2.0, 1, "wait_for", 1.9, "101 is not InUse after 10 s")
+    verdicts = outcomes(CALLED, ended(1.5, "503"), broken, Over(4.0, broken.error))
+    assert (verdicts["calls"], verdicts["course"]) == ("failed", "failed")
+
+
+def test_a_run_to_its_end_is_judged_whole() -> None:
+    suppressed = Did(2.0, 1, "wait_for", 1.5, "one thing of a soak run that failed")
+    assert outcomes(CALLED, suppressed, ended(3.0, "503"), Over(4.0))["calls"] == "failed"
