@@ -22,11 +22,6 @@ class Running:
     observation: Observation
 
     @property
-    def seen(self) -> Observation:
-        """What Docker holds of it, by its former name."""
-        return self.observation
-
-    @property
     def addresses(self) -> dict[str, str]:
         """The address of each node, by its name; none where there is no network."""
         networks = self.observation.networks[:1]

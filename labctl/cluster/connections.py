@@ -34,7 +34,7 @@ class Cluster:
     """Connections to every node of a lab. Use it as a context manager."""
 
     def __init__(self, engine: Engine, running: Running) -> None:
-        seen = running.seen
+        seen = running.observation
         self.lab = running.lab
         self._engine = engine
         self._stack = running.stack

@@ -26,7 +26,7 @@ LOOK_TIMEOUT_S = 5.0
 
 def ps(engine: Engine, running: Running) -> list[NodeView]:
     """Each node as its own tools tell it, asked side by side."""
-    containers = {each.node: each for each in running.seen.containers if each.role == ROLE_NODE}
+    containers = {each.node: each for each in running.observation.containers if each.role == ROLE_NODE}
 
     def look(node: str) -> NodeView:
         container = containers.get(node)

@@ -73,7 +73,9 @@ def run(
             journal = Journal(folder / run_folder.HISTORY)
             events = journal.events
             try:
-                watch.tell(journal, {node.node: node.id for node in running.seen.containers if node.role == ROLE_NODE})
+                watch.tell(
+                    journal, {node.node: node.id for node in running.observation.containers if node.role == ROLE_NODE}
+                )
                 stage = live_lab(engine, running, journal, progress)
                 perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
             except LabctlError as error:
