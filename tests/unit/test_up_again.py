@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from labctl.engine.observation import Container, Observation
 from labctl.images.builder import Options
 from labctl.images.patches import Patch
 from labctl.lab import Lab, Overrides
-from labctl.names import ROLE_PHONES
+from labctl.names import ROLE_NODE, ROLE_PHONES
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import parse
 from tests.unit.labs import draw, lab, stack
@@ -122,6 +123,20 @@ def test_a_patch_that_could_not_be_kept_is_asked_for(
         cli.main(["up", "-n", "office", "--dry-run"])
     assert ended.value.code == 2
     assert "fix.patch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("nodes", "code"), [(["n1", "n4"], 1), (["hq"], 1), (["n1", "n3"], 0), ([], 0)])
+def test_a_lab_that_lost_its_record_is_not_made_into_the_shipped_one(
+    nodes: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    containers = (Container(name, f"labctl-office-{name}", "office", ROLE_NODE, name, "running", "") for name in nodes)
+    observation = Observation(containers=tuple(containers))
+    monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(observe=lambda *_: observation))
+    monkeypatch.setattr(lifecycle, "plan_up", Planned().plan_up)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["up", "-n", "office", "--dry-run"])
+    assert (ended.value.code or 0) == code
+    assert ("--file FILE" in capsys.readouterr().err) == bool(code)
 
 
 @pytest.mark.parametrize(
