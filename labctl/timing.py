@@ -78,10 +78,10 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            seen = self.count
+            before = self.count
             if ready():
                 return True
-            if not self.wait_beyond(seen, deadline):
+            if not self.wait_beyond(before, deadline):
                 return ready()
 
     @property
@@ -89,10 +89,19 @@ class Signal:
         """How often something has happened."""
         return self._count
 
-    def wait_beyond(self, seen: int, deadline: Deadline) -> bool:
-        """Return when more has happened than `seen`, or the deadline passes; which it was."""
+    def wait_beyond(self, count: int, deadline: Deadline) -> bool:
+        """Return when more has happened than `count`, or the deadline passes; which it was."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
+            return self._condition.wait_for(lambda: self._count != count, deadline.left_s)
+
+    def wait_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
+        """Return True when nothing has happened for `quiet_s` seconds from now on; False as soon as the deadline leaves
+        no time for that.
+        """
+        while deadline.left_s >= quiet_s:
+            if not self.wait_beyond(self.count, Deadline(quiet_s)):
+                return True
+        return False
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

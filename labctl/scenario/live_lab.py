@@ -247,10 +247,7 @@ class LiveLab:
 
     def await_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
         """Return when nothing was said for so long, or too little time is left to tell; whether it is quiet."""
-        while deadline.left_s >= quiet_s:
-            if not self._signal.wait_beyond(self._signal.count, Deadline(quiet_s)):
-                return True
-        return False
+        return self._signal.wait_quiet(quiet_s, deadline)
 
     def wait_until(self, lacking: Callable[[], str], deadline: Deadline) -> None:
         """Return when nothing is lacking any more, looked at after each event. Raises NotReady with what still is."""

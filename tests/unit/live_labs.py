@@ -12,12 +12,13 @@ from labctl.cluster.views import StateRow
 from labctl.corosync.membership import Ring
 from labctl.engine.client import Engine
 from labctl.engine.commands import Output
-from labctl.engine.observation import Network, Observation
+from labctl.engine.observation import Container, Network, Observation
 from labctl.errors import LabctlError
 from labctl.faults.model import PreparedFault
 from labctl.history.events import Did, Ended, Event
 from labctl.history.journal import Journal
 from labctl.lab import Lab
+from labctl.names import ROLE_NODE, container_name
 from labctl.progress import Silent
 from labctl.scenario.assembly import STEPS
 from labctl.scenario.fault_control import FaultControl
@@ -247,7 +248,12 @@ class Rig:
 
     def __init__(self, text: str = "name: lab\n") -> None:
         of = lab(text)
-        running = Running(of, stack(), Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),)))
+        containers = tuple(
+            Container(name, name, "lab", ROLE_NODE, node.name, "running", "hash")
+            for node in of.nodes
+            if (name := container_name("lab", node.name))
+        )
+        running = Running(of, stack(), Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),), containers))
         self.journal = Journal()
         self.engine = FakeEngine()
         self.cluster = FakeCluster(of)

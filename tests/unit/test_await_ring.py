@@ -15,6 +15,7 @@ from tests.unit.test_captures import capture
 
 SCRIPT = images_folder() / "corosync/root/usr/local/sbin/await-ring"
 LOGS = {"1": capture("corosync-1.2.1-start"), "3": capture("corosync-3-log")}
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the script has its FIFO
 GOING_ON = "going on all the same\n"
 
 
@@ -72,7 +73,7 @@ def test_where_there_is_no_ring_nothing_is_waited_for(tmp_path: Path) -> None:
 
 def test_it_ends_with_whoever_waits_and_leaves_nothing(tmp_path: Path) -> None:
     """As where runit restarts the service that waits: in 0.1 the script, its `tail` and its FIFO stayed for ever."""
-    before = set(Path("/dev/shm").glob("await-ring.*"))  # noqa: S108 - where the script has its FIFO
+    before = set(SHARED_MEMORY.glob("await-ring.*"))
     (tmp_path / "corosync").mkdir()
     (tmp_path / "corosync/members").write_text("3\n")
     environment = {"AWAIT_RING_ETC": str(tmp_path), "AWAIT_RING_LOG": str(tmp_path / "log"), "PATH": "/usr/bin:/bin"}
@@ -87,7 +88,7 @@ def test_it_ends_with_whoever_waits_and_leaves_nothing(tmp_path: Path) -> None:
         service.wait()  # as runit does: what nobody waits for is a process still
     assert service.communicate(timeout=20)[0] == ""  # at its end nobody holds its output any more
     assert not Path(f"/proc/{follower}").exists()
-    assert set(Path("/dev/shm").glob("await-ring.*")) <= before  # noqa: S108
+    assert set(SHARED_MEMORY.glob("await-ring.*")) <= before
 
 
 def offspring(process: int, program: str) -> int | None:

@@ -14,10 +14,16 @@ from labctl.timing import Deadline
 from tests.unit.live_labs import STEPS, Rig
 
 PUBLISH = "name: lab\nshare: {via: pjsip-publish}\n"
-HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n"
+HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n- 1 hints registered\n"
 MEMBERS = (
     "Membership information\n----------\n    Nodeid      Votes    Qdevice Name\n         1          1         NR n1\n"
 )
+GROUP = "=== --> Group: asterisk\n=== --> Nodeid: 1\n"
+
+
+def printed(ring: str = MEMBERS, group: str = GROUP, hints: str = HINTS) -> str:
+    """What the tools of a node print that are asked in one go (labctl.cluster.node_tools)."""
+    return "@@\n".join([ring, group, hints, "Asterisk 22.10.1\n", "System uptime: 3 seconds\n", ring, "run: corosync"])
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +191,7 @@ def looks(rig: Rig) -> list[Looked]:
 def test_a_look_has_what_each_node_says() -> None:
     rig = Rig("name: lab\nnodes: 2\n")
     for node in ("n1", "n2"):
-        rig.engine.texts[f"labctl-lab-{node}"] = [f"{MEMBERS}@@\n@@\n{HINTS}"]
+        rig.engine.texts[f"labctl-lab-{node}"] = [printed()]
     rig.cluster.said = {"n2": "InUse"}
     rig.live.open()
     look = rig.live.look()
@@ -198,7 +204,7 @@ def test_a_look_has_what_each_node_says() -> None:
 
 def test_a_tool_that_prints_nothing_is_asked_again() -> None:
     rig = Rig("name: lab\nnodes: 1\n")
-    rig.engine.texts["labctl-lab-n1"] = ["", "@@\n@@\n", f"{MEMBERS}@@\n@@\n{HINTS}"]
+    rig.engine.texts["labctl-lab-n1"] = ["", printed(ring=""), printed()]
     rig.live.open()
     assert rig.live.look().rings == {"n1": ("n1",)}
     assert len(rig.engine.ran) == 3
@@ -207,12 +213,13 @@ def test_a_tool_that_prints_nothing_is_asked_again() -> None:
 def test_a_tool_that_never_answers_has_said_nothing() -> None:
     rig = Rig("name: lab\nnodes: 1\n")
     rig.live.open()
-    assert rig.live.look().rings == {"n1": ()}
+    look = rig.live.look()
+    assert (look.rings, look.members, look.hints) == ({}, {}, {})
 
 
 def test_a_look_is_of_one_moment() -> None:
     rig = Rig("name: lab\nnodes: 1\n")
-    rig.engine.texts["labctl-lab-n1"] = [f"{MEMBERS}@@\n@@\n{HINTS}"]
+    rig.engine.texts["labctl-lab-n1"] = [printed()]
     rig.live.open()
     counts = iter([(), (1,)])
     rig.cluster.on_look = lambda: rig.cluster.rings.update(n1=next(counts, (1,)))
