@@ -18,6 +18,7 @@ could not be judged, `nothing` had nothing to judge."""
 
 RunStanding = Standing | Literal["error"]
 """Of a run: the worst of its checks, or `error`: it had no lab from its begin to its end."""
+
 CHECKS_OF_0_1 = (
     *("agreement", "truth", "no_ghosts", "bounded_delay", "no_flapping", "lamps"),
     *("calls", "routes", "remote_state", "views", "course"),
@@ -90,12 +91,18 @@ class Result:
     earlier: tuple[Attempt, ...] = ()
 
     @property
+    def lab_error_line(self) -> str:
+        """What was the matter with the lab, and the first reason for it, in a line."""
+        reasons = [line.strip() for line in self.lab_error.splitlines() if line.strip()]
+        return ": ".join(reasons[:2])
+
+    @property
     def standing(self) -> RunStanding:
         """The worst of its checks; that it had no lab to the end goes before all but a failure."""
         standings = {judged.standing for judged in self.judged}
         if self.lab_error and "failed" not in standings:
             return "error"
-        return next((each for each in WORST_FIRST if each in standings), "unknown")
+        return next((standing for standing in WORST_FIRST if standing in standings), "unknown")
 
 
 def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:

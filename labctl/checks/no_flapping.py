@@ -22,6 +22,7 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
             flap.at_s,
             (flap.node,),
             extension=flap.extension,
+            since_s=flap.at_s,
         )
         for change in all_changes.judged
         for flap in change.flaps

@@ -18,6 +18,7 @@ import click
 
 from labctl import __version__
 from labctl.cli import compare, faults, inspect, lifecycle, phones, scenarios, tools
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
 from labctl.errors import LabctlError
 
@@ -38,7 +39,7 @@ def _read_or_not() -> Iterator[None]:
         raise click.exceptions.Exit(0) from None
 
 
-class Group(click.Group):
+class Group(WholeHelpGroup):
     """All commands; none fails because its output is not read to the end."""
 
     def make_context(
@@ -64,8 +65,8 @@ def command_line() -> None:
     --name and --timeout for every command at once: LABCTL_NAME, LABCTL_TIMEOUT. The name never says which lab
     `run` and `soak` make: theirs they take away.
 
-    Exit codes: 0 passed, 1 the lab failed a check or a wait, 2 usage or lab file, 3 a bug in labctl,
-    4 Docker or this machine, 5 nothing could be judged, 130 interrupted.
+    Exit codes: 0 passed, 1 the lab failed a check or a wait, or did not come up, 2 usage, a file or a patch,
+    3 a bug in labctl, 4 Docker or this machine, 5 something could not be judged, 130 interrupted.
     """
 
 

@@ -9,6 +9,7 @@ import click
 
 from labctl.cli import terminal
 from labctl.cli.completion import complete_fault, complete_node
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, name_option, output_option
 from labctl.errors import LabctlError, LabError, UsageError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.faults.model import PreparedFault
 
 
-class FaultGroup(click.Group):
+class FaultGroup(WholeHelpGroup):
     """A command for each kind of fault that is known, made when it is asked for: they take a while to load."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,9 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, show, tables
+from labctl.cli.terminal import connect, console, show, tables, width
 from labctl.errors import LabError, UsageError
+from labctl.timing import utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -95,7 +97,7 @@ def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     if output == "json":
         click.echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
-        show(tables().state(rows, [node.name for node in running.lab.nodes]))
+        show(tables().state(rows, [node.name for node in running.lab.nodes], width()))
 
 
 def _watch(engine: Engine, running: Running, output: str) -> None:
@@ -118,12 +120,12 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
             line = screen.told(node, extension, state, at_s)
-        tell(line, {"node": node, "extension": extension, "state": state, "at_s": at_s})
+        tell(line, {"utc": utc(at_s), "node": node, "extension": extension, "state": state, "at_s": at_s})
 
     def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
             line = screen.came(node, says)
-        tell(line, {"node": node, "there": says is not None})
+        tell(line, {"utc": utc(time.monotonic()), "node": node, "there": says is not None})
 
     def draw() -> RenderableType:
         with lock:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -22,17 +22,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 READY_TIMEOUT = "60s"
 
 
-class Duration(click.ParamType[float]):
+if TYPE_CHECKING:
+    _Float = click.ParamType[float]
+else:
+    _Float = click.ParamType  # before click 8.4 it takes no type in brackets
+
+
+class Duration(_Float):
     """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds. A text of another form ends the command with a message."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
-        if not found:
+        duration = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
+        if not duration:
             self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
-        return float(found[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[found[2]]
+        return float(duration[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[duration[2]]
 
 
 class SharedOption(click.Option):
@@ -52,13 +58,13 @@ class SharedOption(click.Option):
 
 def gathered(argument: str, kind: type[Any]) -> Callable[[Command], Command]:
     """Has a command get all options that are named like a field of `kind`, a dataclass, as one argument."""
-    names = [each.name for each in fields(kind)]
+    names = [field.name for field in fields(kind)]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def called(**given: Any) -> Any:
-            one = kind(**{name: given.pop(name) for name in names if name in given})
-            return command(**{argument: one}, **given)
+        def called(**options: Any) -> Any:
+            value = kind(**{name: options.pop(name) for name in names if name in options})
+            return command(**{argument: value}, **options)
 
         return cast(Command, called)
 

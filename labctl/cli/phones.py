@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.completion import complete_phone
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, output_option, quiet_option, timeout_option, which_options
 from labctl.cli.terminal import connect, progress, say, show, tables
@@ -63,7 +64,7 @@ def call(
         say(f"{caller} heard {placed.caller_heard} packets{other}")
 
 
-@click.group()
+@click.group(cls=WholeHelpGroup)
 def phone() -> None:
     """Have phones do something by hand. They stay on, and in their calls, until they are switched off.
 

@@ -101,11 +101,11 @@ def stacks(output: str) -> None:
         engine = connect()
     except HostError:
         engine = None
-    found = availability.standings(engine)
+    standings = availability.standings(engine)
     if output == "json":
-        click.echo(formats.as_json(found))
+        click.echo(formats.as_json(standings))
         return
-    rows = [(each.name, each.title, each.proof or "not yet", each.images, each.how) for each in found]
+    rows = [(stack.name, stack.title, stack.proof or "not yet", stack.images, stack.how) for stack in standings]
     show(tables().table("", ("STACK", "WHAT", "PROVEN", "IMAGES", "HOW"), rows))
 
 
@@ -129,9 +129,9 @@ def doctor(stack: str | None, output: str) -> None:
     if output == "json":
         click.echo(formats.as_json(findings))
     else:
-        rows = [(each.what, each.level, each.detail, each.fix) for each in findings]
+        rows = [(finding.what, finding.level, finding.detail, finding.fix) for finding in findings]
         show(tables().table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
-    if any(each.level == "broken" for each in findings):
+    if any(finding.level == "broken" for finding in findings):
         sys.exit(4)
 
 
@@ -143,10 +143,10 @@ def version(output: str) -> None:
     from labctl.report import formats
 
     try:
-        found = client.connect().info().version
+        engine_version = client.connect().info().version
     except LabctlError:
-        found = ""
-    data = {"labctl": __version__, "python": sys.version.split()[0], "docker": found}
+        engine_version = ""
+    data = {"labctl": __version__, "python": sys.version.split()[0], "docker": engine_version}
     if output == "json":
         click.echo(formats.as_json(data))
     else:
@@ -159,11 +159,11 @@ def completion(shell: str) -> None:
     """Print the shell's completion script: eval "$(labctl completion bash)"."""
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    if found is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise UsageError(f"no completion for {shell}")
     whole = click.get_current_context().find_root().command
-    click.echo(found(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
+    click.echo(completion_class(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
 
 
 COMMANDS = (config, schema, export, stacks, doctor, version, completion)

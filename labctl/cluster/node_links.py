@@ -202,16 +202,17 @@ class NodeLinks:
         return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
     def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
-        """An error that says which node lacks what, which daemon restarts in a loop, and how that node's log ends."""
+        """An error that says which node lacks what, which daemon restarts in a loop, and then how each log ends."""
         lines = [message]
+        containers = {node: self._containers[node] for node in missing if node in self._containers}
         for node, lacks in missing.items():
-            container = self._containers.get(node)
-            loops = restarts(self.engine, container.id) if container else ()
+            loops = restarts(self.engine, containers[node].id) if node in containers else ()
             lines.append(f"  {node}: {', '.join([*lacks, *loops])}")
-            if container:
-                log = self.engine.logs(container.id, tail=LOG_READ_BACK).splitlines()
-                lines += [f"    {line}" for line in log if not any(word in line for word in NOISE)][-LOG_TAIL:]
-                lines += [f"  {problem}" for problem in self.config_problems(node)]
+        lines += [f"  {problem}" for node in containers for problem in self.config_problems(node)]
+        for node, container in containers.items():
+            log = self.engine.logs(container.id, tail=LOG_READ_BACK).splitlines()
+            last = [line for line in log if not any(word in line for word in NOISE)][-LOG_TAIL:]
+            lines += [f"  the last that {node} logged:", *(f"    {line}" for line in last)] if last else []
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
 
 

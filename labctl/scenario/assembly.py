@@ -13,6 +13,7 @@ from labctl.scenario import steps
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.recorder import Recorder
+from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.switchboard import Switchboard
 from labctl.sip.phones import Phones
 
@@ -27,4 +28,4 @@ def live_lab(engine: Engine, running: Running, journal: Journal, progress: Progr
     faults = FaultControl(engine, running, cluster, journal, recorder.node_lost_calls)
     connect = functools.partial(Phones, engine, running)
     phones = Switchboard(running.lab, journal, faults.gone, connect, recorder.phone_said)
-    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress)
+    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, StarvationWatch())

@@ -17,7 +17,7 @@ from labctl.history.events import Back, Gone, Healed
 from labctl.history.events import Fault as FaultEvent
 from labctl.history.journal import Journal
 from labctl.names import ROLE_NODE
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE, Deadline
 
 BACK_S = 60.0
 """How long a node may take to be back after it was gone; it takes two to five seconds."""
@@ -204,8 +204,8 @@ class FaultControl:
         """Have it connected to again as soon as it is back, beside what else goes on."""
 
         def await_back() -> None:
-            self._connections.await_gone(node, Deadline(BACK_S))
-            self._connections.reconnect(node, Deadline(BACK_S))
+            self._connections.await_gone(node, PATIENCE.deadline(BACK_S))
+            self._connections.reconnect(node, PATIENCE.deadline(BACK_S))
             self._on_asterisk_gone(node)
             self.gone.discard(node)
             self._journal.write(Back(self._journal.now_s(), node))

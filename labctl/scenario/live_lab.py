@@ -16,22 +16,24 @@ from types import TracebackType
 from typing import Any
 
 from labctl.blueprint.running_lab import Running
+from labctl.checks.course import UNKNOWN
 from labctl.cluster.connections import Cluster
 from labctl.engine.client import Engine
-from labctl.errors import LabctlError, NotReady
+from labctl.errors import HostError, LabctlError, NotReady
 from labctl.history import story
 from labctl.history.events import Began, Did, Looked, Over
 from labctl.history.journal import Journal
-from labctl.names import container_name
+from labctl.names import ROLE_NODE, container_name
 from labctl.progress import Progress, step
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.inspector import Inspector
 from labctl.scenario.recorder import Recorder
 from labctl.scenario.rings import Rings
+from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.step_parsing import understand_call
 from labctl.scenario.step_registry import STEPS, Step, describe
 from labctl.scenario.switchboard import Switchboard
-from labctl.timing import Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, Signal
 
 READY_S = 60.0
 """How long a lab that is up may take until all its nodes are connected to, booted and in their rings."""
@@ -57,6 +59,7 @@ class LiveLab:
         recorder: Recorder,
         journal: Journal,
         progress: Progress,
+        machine: StarvationWatch | None = None,
     ) -> None:
         self.engine = engine
         self.running = running
@@ -70,6 +73,7 @@ class LiveLab:
         self.rings = Rings(running.lab, cluster, faults.expected_rings)
         self._recorder = recorder
         self._inspector = Inspector(engine, running, cluster, self.rings, journal)
+        self._machine = machine
         self._signal = Signal()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -89,11 +93,16 @@ class LiveLab:
         self.journal.write(self._beginning(scenario, seed))
         try:
             self.cluster.open()
-            self.cluster.await_ready(Deadline(READY_S))
+            self.cluster.await_ready(PATIENCE.deadline(READY_S))
             self.journal.listen(lambda _event: self._signal.notify())
             self.cluster.listen(self._recorder.node_said)
             self.cluster.listen_to_logs(self._recorder.node_logged)
             self.phones.open()
+            if self._machine:
+                containers = [
+                    container for container in self.running.observation.containers if container.role == ROLE_NODE
+                ]
+                self._machine.begin(self.journal, {container.node: container.id for container in containers})
         except LabctlError:
             self.cluster.close()
             raise
@@ -112,7 +121,11 @@ class LiveLab:
             attempt(self.heal)
         attempt(self.phones.close)
         attempt(self.faults.close)
-        why = error or (failures[0].message if failures else "")
+        if self._machine:
+            self._machine.end()
+        # That the engine was in the way says nothing against the cluster.
+        prefix = UNKNOWN if any(isinstance(failure, HostError) for failure in failures) else ""
+        why = error or (prefix + failures[0].message if failures else "")
         self.journal.write(Over(self.journal.now_s(), why))
         attempt(self.cluster.close)
         if failures:

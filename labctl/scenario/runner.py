@@ -12,6 +12,7 @@ from pathlib import Path
 
 from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
+from labctl.checks.course import UNKNOWN
 from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
 from labctl.engine.client import Engine
@@ -20,18 +21,18 @@ from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
 from labctl.lock import locked
-from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import run_folder
 from labctl.scenario.assembly import live_lab
-from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
-from labctl.scenario.disturbances import told_by_logs
+from labctl.scenario.conclusion import attempt, conclude, terms_of
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
-from labctl.scenario.starvation import StarvationWatch
+from labctl.scenario.starvation import look_at_machine
 from labctl.timing import PATIENCE
 
 WORTH_A_RETRY = ("unknown", "error")
+LACKING = "this kernel has no"
+"""How the error of a run begins that comes to the same each time."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,17 @@ def run(
     events: list[Event] = []
     lab_error: LabctlError | None = None
     try:
-        with StarvationWatch() as watch, fresh_lab(engine, scenario, how, progress, folder) as running:
+        with fresh_lab(engine, scenario, how, progress, folder) as running:
             journal = Journal(folder / run_folder.HISTORY)
             events = journal.events
             try:
-                watch.tell(
-                    journal, {node.node: node.id for node in running.observation.containers if node.role == ROLE_NODE}
-                )
                 stage = live_lab(engine, running, journal, progress)
                 perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
             except LabctlError as error:
-                journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
+                if not any(isinstance(event, Over) for event in events):
+                    journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
                 raise
             finally:
-                for disturbance in tuple(told_by_logs(events)):
-                    journal.write(disturbance)
                 journal.close()
                 run_folder.save_lab(engine, running.lab, folder)
     except LabctlError as error:
@@ -98,7 +95,8 @@ def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progre
     those before it."""
     result = run(engine, scenario, how, progress)
     for _ in range(how.retries):
-        if result.standing not in WORTH_A_RETRY or how.stop.is_set():
+        hopeless = result.standing not in WORTH_A_RETRY or result.error.startswith(f"{UNKNOWN}{LACKING}")
+        if hopeless or how.stop.is_set():
             break
         earlier = (*result.earlier, attempt(result))
         with step(progress, f"again: {scenario.name}, since {earlier[-1].why}"):
@@ -151,6 +149,7 @@ def fresh_lab(
     try:
         try:
             with step(progress, f"up {lab.name}"):
+                look_at_machine()
                 timeout_s = PATIENCE.stretch(how.timeout_s)
                 labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof, owner=owner)
         except LabctlError:
@@ -195,4 +194,4 @@ def _require(stage: LiveLab, abilities: Sequence[str]) -> None:
     """Raise HostError for what a scenario wants and this kernel cannot do."""
     lacking = sorted(set(abilities) - stage.abilities) if abilities else []
     if lacking:
-        raise HostError(f"this kernel has no {', '.join(lacking)}", "labctl doctor tells more")
+        raise HostError(f"{LACKING} {', '.join(lacking)}", "labctl doctor tells more")

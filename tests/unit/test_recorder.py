@@ -176,6 +176,32 @@ def test_calls_are_lost_with_their_node_and_no_others() -> None:
     assert heard.told()[before:] == [Said(0.0, "n1", "PJSIP/alice", "NOT_INUSE")]
 
 
+def test_by_chan_pjsip_a_hold_is_what_the_node_says_of_the_phone_that_is_held() -> None:
+    one_node = lab("name: lab\nnodes: 1\nphones: 2\n")
+    journal = Journal()
+    recorder = Recorder(journal, one_node, stack())
+    alice, bob = (phone.extension for phone in one_node.phones)
+    caller = f"From: <sip:{alice}@192.0.2.1>;tag=a"
+    recorder.phone_said("alice", message(f"INVITE sip:{bob}@n1 SIP/2.0", "INVITE", sent=True, call="a"))
+    recorder.phone_said("bob", message("INVITE sip:bob@x SIP/2.0", "INVITE", sent=False, call="b", headers=caller))
+    recorder.phone_said("bob", message(OK, "INVITE", sent=True, call="b"))
+    recorder.phone_said("alice", message(OK, "INVITE", sent=False, call="a"))
+    before = len(journal.events)
+    hold = message(f"INVITE sip:{bob}@n1 SIP/2.0", "INVITE", sent=True, call="a", body="a=sendonly")
+    recorder.phone_said("alice", hold)
+    recorder.phone_said("alice", message(OK, "INVITE", sent=False, call="a"))
+    events = [replace(event, at_s=0.0) for event in journal.events[before:]]
+    assert events == [Said(0.0, "n1", "PJSIP/bob", "ONHOLD")]
+
+
+def test_by_chan_sip_a_caller_that_is_not_registered_stays_unavailable() -> None:
+    journal = Journal()
+    recorder = Recorder(journal, LAB, stack("1.8"))
+    recorder.phone_said("alice", message(RINGING, "INVITE", sent=False))
+    recorder.phone_said("alice", message(OK, "INVITE", sent=False))
+    assert [replace(event, at_s=0.0) for event in journal.events] == [Said(0.0, "n1", "SIP/alice", "UNAVAILABLE")]
+
+
 def test_a_phone_that_was_never_on_says_nothing_when_its_node_is_lost() -> None:
     heard = Heard()
     heard.recorder.node_lost_calls("n1")

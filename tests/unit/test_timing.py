@@ -1,12 +1,14 @@
-"""Deadlines, signals and quiet."""
+"""Deadlines, signals and quiet; times as people and programs read them."""
 
 from __future__ import annotations
 
+import datetime
 import threading
+import time
 
 import pytest
 
-from labctl.timing import Deadline, Signal
+from labctl.timing import Deadline, Signal, utc
 
 
 def test_quiet_that_there_is_no_time_for_is_none() -> None:
@@ -42,3 +44,11 @@ def test_a_condition_is_looked_at_once_more_at_the_deadline(ready: bool) -> None
         return ready and len(looks) > 1
 
     assert Signal().wait_until(look, Deadline(0.01)) is ready
+
+
+def test_a_time_of_the_monotonic_clock_is_utc() -> None:
+    before = datetime.datetime.now(datetime.UTC)
+    earlier, later = (datetime.datetime.fromisoformat(utc(time.monotonic() - ago_s)) for ago_s in (3600.0, 0.0))
+    assert later.utcoffset() == datetime.timedelta(0)
+    assert earlier < before - datetime.timedelta(minutes=59) < later
+    assert utc(0.0).endswith("+00:00")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from labctl.history.events import Heard
 from labctl.scenario.argument_types import Callee, Mailbox, PhoneInUse, PhoneName, PhonesInUse
 from labctl.scenario.step_registry import step
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE
 from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def call(live: LiveLab, caller: PhoneName, callee: Callee) -> None:
     """
     call = live.phones.place(caller, callee, RING_FOR_EVER_MS)
     if call.called:
-        live.phones.await_ringing(call, Deadline(ANSWER_S))
+        live.phones.await_ringing(call, PATIENCE.deadline(ANSWER_S))
 
 
 @step(short="phone")
@@ -40,13 +40,15 @@ def answer(live: LiveLab, phone: PhoneInUse) -> None:
     Whoever dialled: a phone, or a node as for a queue. Returns when both ends know.
     """
     if live.phones.in_call_from_elsewhere(phone):
-        live.phones.line(phone).answer(Deadline(ANSWER_S))
+        live.phones.line(phone).answer(PATIENCE.deadline(ANSWER_S))
         return
     call = live.phones.call_of(phone)
     with live.phones.lost_otherwise(call):
         call.agent(phone).nudge_call()
         answered = "an answer"
-        live.phones.await_in_call(call, lambda: 200 in call.calling.answers("INVITE"), answered, Deadline(ANSWER_S))
+        live.phones.await_in_call(
+            call, lambda: 200 in call.calling.answers("INVITE"), answered, PATIENCE.deadline(ANSWER_S)
+        )
 
 
 @step(short="phone")
@@ -56,12 +58,12 @@ def reject(live: LiveLab, phone: PhoneInUse) -> None:
     With 486 Busy Here; returns when the caller knows.
     """
     if live.phones.in_call_from_elsewhere(phone):
-        live.phones.line(phone).hang_up(Deadline(ANSWER_S))
+        live.phones.line(phone).hang_up(PATIENCE.deadline(ANSWER_S))
         return
     call = live.phones.call_of(phone)
     call.ending_wanted = call.refusal_wanted = True
     call.agent(phone).reject_call()
-    live.phones.finish(call, Deadline(ANSWER_S))
+    live.phones.finish(call, PATIENCE.deadline(ANSWER_S))
 
 
 @step(short="phone")
@@ -71,7 +73,7 @@ def hang_up(live: LiveLab, phone: PhoneInUse) -> None:
     Returns when both ends know.
     """
     if live.phones.in_call_from_elsewhere(phone):
-        live.phones.line(phone).hang_up(Deadline(ANSWER_S))
+        live.phones.line(phone).hang_up(PATIENCE.deadline(ANSWER_S))
         return
     call = live.phones.call_of(phone)
     if call.over is not None:  # its node hung up before, as a dialplan may
@@ -81,7 +83,7 @@ def hang_up(live: LiveLab, phone: PhoneInUse) -> None:
         call.calling.nudge()
     else:
         call.agent(phone).nudge_call()
-    live.phones.finish(call, Deadline(ANSWER_S))
+    live.phones.finish(call, PATIENCE.deadline(ANSWER_S))
 
 
 @step(short="phone")
@@ -108,7 +110,7 @@ def talk(live: LiveLab, phones: PhonesInUse, duration: Duration = 1.0) -> None:
     wanted = max(1, int(duration * PACKETS_A_SECOND))
     calls = {phone: live.phones.call_of(phone) for phone in phones}
     before = {phone: live.phones.heard(call.agent(phone)) for phone, call in calls.items()}
-    deadline = Deadline(duration + ANSWER_S)
+    deadline = PATIENCE.deadline(duration + ANSWER_S)
     try:
         for phone, call in calls.items():
             live.phones.await_heard(call, phone, before[phone] + wanted, deadline)
@@ -125,4 +127,4 @@ def leave_voicemail(live: LiveLab, caller: PhoneName, mailbox: Mailbox, duration
     Raises LabError if the node hung up before the phone did: the message is shorter, or there is none.
     """
     call = live.phones.place(caller, f"*{mailbox}", int(duration * 1000))
-    live.phones.finish(call, Deadline(duration + ANSWER_S))
+    live.phones.finish(call, PATIENCE.deadline(duration + ANSWER_S))

@@ -8,7 +8,7 @@ from labctl.errors import LabError, UsageError
 from labctl.history.events import Watching
 from labctl.scenario.argument_types import Extension, PhoneName, PhoneNames, PhonesInUse
 from labctl.scenario.step_registry import step
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE
 
 if TYPE_CHECKING:
     from labctl.scenario.live_lab import LiveLab
@@ -62,4 +62,4 @@ def unwatch(live: LiveLab, phone: PhoneName) -> None:
         watcher = live.phones.watchers.pop(key)
         live.journal.write(Watching(live.journal.now_s(), *key, ended=True))
         watcher.nudge()
-        watcher.finish(Deadline(UNSUBSCRIBE_S))
+        watcher.finish(PATIENCE.deadline(UNSUBSCRIBE_S))

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from labctl.scenario.argument_types import Arguments, DialogState, Extension, ExtensionState, NodeNames, PhoneName
 from labctl.scenario.step_registry import step
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE
 from labctl.yamlfile.document import wrong
 from labctl.yamlfile.duration import Duration
 
@@ -58,7 +58,7 @@ def wait_for(
 
     Raises NotReady at the deadline.
     """
-    deadline = Deadline(timeout)
+    deadline = PATIENCE.deadline(timeout)
     if extension and state:
         with_hint = [node for node in live.live if extension in live.lab.extensions_of(node)]
         live.cluster.await_state(extension, state, deadline, nodes or with_hint)
@@ -76,4 +76,4 @@ def settle(live: LiveLab, timeout: Duration = 30.0) -> None:
 
     The rings are whole when they are what the faults in force leave of them. Raises NotReady at the deadline.
     """
-    live.settle_until(Deadline(timeout))
+    live.settle_until(PATIENCE.deadline(timeout))
