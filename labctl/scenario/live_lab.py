@@ -23,7 +23,7 @@ from labctl.errors import HostError, LabctlError, NotReady
 from labctl.history import story
 from labctl.history.events import Began, Did, Looked, Over
 from labctl.history.journal import Journal
-from labctl.names import ROLE_NODE, container_name
+from labctl.names import container_name
 from labctl.progress import Progress, step
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.inspector import Inspector
@@ -99,8 +99,7 @@ class LiveLab:
             self.cluster.listen_to_logs(self._recorder.node_logged)
             self.phones.open()
             if self._machine:
-                containers = [container for container in self.running.seen.containers if container.role == ROLE_NODE]
-                self._machine.begin(self.journal, {container.node: container.id for container in containers})
+                self._machine.begin(self.journal, self.running.node_ids)
         except LabctlError:
             self.cluster.close()
             raise
