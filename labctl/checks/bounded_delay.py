@@ -37,20 +37,20 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
 def _delay_ms(change: Change, node: str) -> float | None:
     """How long a node took to tell of a change; None where it did not."""
     told_s = change.told_s.get(node)
-    return None if told_s is None else max(0.0, (told_s - change.said.at_s) * 1000)
+    return None if told_s is None else max(0.0, (told_s - change.word.at_s) * 1000)
 
 
 def _late(change: Change, node: str, delay_ms: float | None, limits: Limits) -> Iterator[Finding]:
-    lasted_ms = (change.until_s - change.said.at_s) * 1000
+    lasted_ms = (change.until_s - change.word.at_s) * 1000
     if delay_ms is None and lasted_ms <= limits.delay_ms:
         return
     if delay_ms is not None and delay_ms <= limits.delay_ms:
         return
     late = "not at all" if delay_ms is None else f"after {delay_ms:.0f} ms"
     text = (
-        f"+{change.said.at_s:.3f} s: {node} told {late} that {change.extension} is {change.new}, "
-        f"as {change.said.node} said; {limits.delay_ms:g} ms is the bound"
+        f"+{change.word.at_s:.3f} s: {node} told {late} that {change.extension} is {change.new}, "
+        f"as {change.word.node} said; {limits.delay_ms:g} ms is the bound"
     )
     waited_ms = lasted_ms if delay_ms is None else delay_ms
-    until_s = change.said.at_s + min(waited_ms, 10 * limits.delay_ms) / 1000
-    yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.said.at_s)
+    until_s = change.word.at_s + min(waited_ms, 10 * limits.delay_ms) / 1000
+    yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.word.at_s)

@@ -96,7 +96,7 @@ class Result:
         standings = {judged.standing for judged in self.judged}
         if self.lab_error and "failed" not in standings:
             return "error"
-        return next((each for each in WORST_FIRST if each in standings), "unknown")
+        return next((standing for standing in WORST_FIRST if standing in standings), "unknown")
 
 
 def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:
