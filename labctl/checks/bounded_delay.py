@@ -25,12 +25,12 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
             findings += _late(change, node, delay_ms, limits)
     every = sorted(delay_ms for of_node in delays_ms.values() for delay_ms in of_node)
     figures: dict[str, float] = {"changes": len(every)}
-    if all_changes.left_out:
-        figures["not judged"] = all_changes.left_out
     if every:
         figures |= {"p50_ms": round(percentile(every, 50), 2), "p99_ms": round(percentile(every, 99), 2)}
         figures["max_ms"] = round(every[-1], 2)
     figures |= {f"max_ms {node}": round(max(of_node), 2) for node, of_node in delays_ms.items() if of_node}
+    if all_changes.left_out:
+        figures["not judged"] = all_changes.left_out
     return verdict("bounded_delay", findings, len(every), figures, all_changes.remark(limits))
 
 

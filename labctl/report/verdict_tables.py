@@ -91,8 +91,8 @@ def _remark(judged: Judged) -> str:
     if judged.verdict.findings:
         more = len(judged.verdict.findings) - 1
         return judged.verdict.findings[0].text + (f" (and {more} more)" if more else "")
-    figures = judged.verdict.figures
-    return ", ".join(f"{name} {value:g}" for name, value in list(figures.items())[:4])
+    figures = ", ".join(f"{name} {value:g}" for name, value in list(judged.verdict.figures.items())[:4])
+    return "; ".join(text for text in (figures, judged.verdict.remark) if text)
 
 
 def _summary(result: Result) -> str:
