@@ -10,15 +10,18 @@ MINUTES ?= 120
 DEV    := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test bench endurance compose clean machine lint types unit python
+.PHONY: help up down down-all check test bench endurance compose clean machine lint types unit python
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: machine $(STAMP) ## from nothing to a proven three-node cluster
 	$(BIN)/labctl up
 
-down: $(STAMP) ## take every lab away
+down: $(STAMP) ## take away the lab that `make up` made
+	$(BIN)/labctl down --name three-node
+
+down-all: $(STAMP) ## take every lab on this engine away, whoever made it
 	$(BIN)/labctl down --all
 
 check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker

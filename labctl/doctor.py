@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from labctl.blueprint import addresses
 from labctl.engine.client import Engine
 from labctl.errors import HostError, LabctlError
-from labctl.images import mirror
+from labctl.images import architecture, builder, recipes
 from labctl.images.recipes import Images, at_once
+from labctl.paths import images_folder
 from labctl.stack.model import Stack
 
 OLDEST_API = (1, 41)
@@ -20,20 +21,12 @@ OLDEST_API = (1, 41)
 LEAST_DISK_GIB = 6
 LEAST_MEMORY_GIB = 2
 
-PROBE = """
-echo disk_kib=$(df -Pk / | awk 'NR == 2 { print $4 }')
-echo vsyscall=$(awk '/vsyscall/ { print $2 }' /proc/self/maps)
-can() { "$@" >/dev/null 2>&1 && echo yes || echo no; }
-echo iptables=$(can iptables -A INPUT -p udp --dport 5405 -j DROP)
-echo statistic=$(can iptables -A INPUT -m statistic --mode random --probability 0.1 -j DROP)
-echo netem=$(can tc qdisc add dev lo root netem delay 1ms)
-echo tbf=$(can tc qdisc replace dev lo root tbf rate 1mbit burst 10kb latency 50ms)
-"""
-"""Run in a node's image with NET_ADMIN and no network but loopback: nothing of the host is touched."""
+PROBE = "doctor/probe"
+"""Of images/: the script that prints what a kernel can do."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at. `level` is ok, limited (something cannot be done) or broken."""
 
     what: str
@@ -42,32 +35,32 @@ class Finding:
     fix: str = ""
 
 
-def machine(stack: Stack) -> Iterator[Finding]:
+def machine(stack: Stack) -> Iterator[Diagnosis]:
     """What matters for this stack and can be told without an engine."""
-    yield Finding("python", "ok", sys.version.split()[0])
+    yield Diagnosis("python", "ok", sys.version.split()[0])
     if stack.build:
         tool = shutil.which("mmdebstrap")
         fix = "" if tool else "apt-get install mmdebstrap, where no registry is in reach"
-        yield Finding("mmdebstrap", "ok" if tool else "limited", tool or "is not installed", fix)
+        yield Diagnosis("mmdebstrap", "ok" if tool else "limited", tool or "is not installed", fix)
 
 
-def no_engine(refusal: HostError) -> Finding:
+def no_engine(refusal: HostError) -> Diagnosis:
     """What is said in place of the engine's own findings."""
-    return Finding("engine", "broken", refusal.message, refusal.hint)
+    return Diagnosis("engine", "broken", refusal.message, refusal.hint)
 
 
-def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Finding]:
+def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Diagnosis]:
     """What matters for this stack and the engine tells, itself first."""
     info = engine.info()
     api = tuple(int(part) for part in info.api.split("."))
-    yield Finding(
+    yield Diagnosis(
         "engine",
         "ok" if api >= OLDEST_API else "broken",
         f"Docker {info.version}, API {info.api}, {info.storage}, {info.system}, kernel {info.kernel}",
         "" if api >= OLDEST_API else "Docker 20.10 or newer is needed",
     )
     memory = info.memory_bytes >> 30
-    yield Finding(
+    yield Diagnosis(
         "memory",
         "ok" if memory >= LEAST_MEMORY_GIB else "limited",
         f"{memory} GiB, {info.cpus} CPUs",
@@ -76,36 +69,41 @@ def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Finding]:
     yield _addresses(engine)
     yield from _sources(engine, stack, there=bool(images.node_id))
     if images.node_id:
-        yield Finding("images", "ok", f"stack {stack.name}: {images.node}")
-        yield from _kernel(engine.probe(images.node, PROBE))
+        yield Diagnosis("images", "ok", f"stack {stack.name}: {images.node}")
+        script = (images_folder() / PROBE).read_text("utf-8")
+        yield from _kernel(engine.probe(images.node, script), stack)
     else:
         fix = "labctl build, then labctl doctor again: the kernel is asked from within a node's image"
-        yield Finding("images", "limited", f"stack {stack.name} is not built", fix)
+        yield Diagnosis("images", "limited", f"stack {stack.name} is not built", fix)
 
 
-def _addresses(engine: Engine) -> Finding:
+def _addresses(engine: Engine) -> Diagnosis:
     try:
         free = addresses.free_subnet("doctor", engine.subnets())
     except LookupError as error:
-        return Finding("addresses", "broken", str(error), "take unused Docker networks away")
-    return Finding("addresses", "ok", f"198.18.0.0/15 has room, such as {free}")
+        return Diagnosis("addresses", "broken", str(error), "take unused Docker networks away")
+    return Diagnosis("addresses", "ok", f"198.18.0.0/15 has room, such as {free}")
 
 
-def _sources(engine: Engine, stack: Stack, *, there: bool) -> Iterator[Finding]:
+def _sources(engine: Engine, stack: Stack, *, there: bool) -> Iterator[Diagnosis]:
     system = at_once(stack)
-    if system:
-        way, tried = mirror.find(system, "", insecure=False, take_image=engine.ask_registry)
+    answer = builder.ways(engine, stack, insecure=False) if system else None
+    if system and not answer:
+        fix = "labctl build makes it, and asks"
+        yield Diagnosis("packages", "limited", f"of {system.suite}: the container that asks is not there yet", fix)
+    elif system and answer:
+        way, tried = answer
         level = "ok" if way else "limited" if there else "broken"
         fix = "" if way else "--mirror URL, or --image IMAGE (images/README.md)"
-        yield Finding("packages", level, f"of {system.suite} {way or tried[-1]}", fix)
+        yield Diagnosis("packages", level, f"of {system.suite} {way or tried[-1]}", fix)
     for base in _bases(stack):
         try:
             engine.ask_registry(base)
         except LabctlError:
             level = "ok" if shutil.which("mmdebstrap") else "broken"
-            yield Finding("registry", level, f"does not give {base}; mmdebstrap is used instead")
+            yield Diagnosis("registry", level, f"does not give {base}; mmdebstrap is used instead")
         else:
-            yield Finding("registry", "ok", f"gives {base}")
+            yield Diagnosis("registry", "ok", f"gives {base}")
 
 
 def _bases(stack: Stack) -> list[str]:
@@ -113,16 +111,19 @@ def _bases(stack: Stack) -> list[str]:
     if not stack.build:
         return []
     own, phone = stack.base or "", stack.build.phone
-    found = [] if stack.image or stack.build.at_once else [own]
-    found += [] if stack.phone_image else [(phone.base or "") if phone.suite else own]
-    return list(dict.fromkeys(found))
+    node = own
+    if stack.build.at_once:
+        node = recipes.BUILDER_SYSTEM[1]
+    bases = [] if stack.image else [node]
+    bases += [] if stack.phone_image else [(phone.base or "") if phone.suite else own]
+    return list(dict.fromkeys(bases))
 
 
-def _kernel(text: str) -> Iterator[Finding]:
-    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    disk = int(said.get("disk_kib") or 0) >> 20
+def _kernel(text: str, stack: Stack) -> Iterator[Diagnosis]:
+    facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    disk = int(facts.get("disk_kib") or 0) >> 20
     enough = disk >= LEAST_DISK_GIB
-    yield Finding(
+    yield Diagnosis(
         "disk", "ok" if enough else "limited", f"{disk} GiB free for images", "" if enough else "docker system prune"
     )
     meanings = {
@@ -132,9 +133,21 @@ def _kernel(text: str) -> Iterator[Finding]:
         "tbf": ("rate limits on links", "modprobe sch_tbf on the host, if its kernel has it"),
     }
     for feature, (use, fix) in meanings.items():
-        can = said.get(feature) == "yes"
-        yield Finding(feature, "ok" if can else "limited", f"{'can' if can else 'cannot'} do {use}", "" if can else fix)
-    vsyscall = said.get("vsyscall") or "none"
-    detail = f"{vsyscall}: 64-bit systems before glibc 2.14 {'crash' if vsyscall == 'none' else 'run'}"
-    fix = "boot the host with vsyscall=xonly for the oldest stacks" if vsyscall == "none" else ""
-    yield Finding("vsyscall", "limited" if vsyscall == "none" else "ok", detail, fix)
+        can = facts.get(feature) == "yes"
+        detail = f"{'can' if can else 'cannot'} do {use}"
+        yield Diagnosis(feature, "ok" if can else "limited", detail, "" if can else fix)
+    yield vsyscall(facts, stack)
+
+
+def vsyscall(facts: Mapping[str, str], stack: Stack) -> Diagnosis:
+    """Whether the kernel runs 64-bit programs of before glibc 2.14, and what it means for a stack if not."""
+    page = facts.get("vsyscall") or "none"
+    if page != "none":
+        return Diagnosis("vsyscall", "ok", f"{page}: 64-bit systems before glibc 2.14 run")
+    detail = "none: 64-bit systems before glibc 2.14 crash"
+    if stack.image:
+        fix = "boot the host with vsyscall=xonly, if the image is that old; or an image of i386"
+        return Diagnosis("vsyscall", "limited", detail, fix)
+    if stack.build and stack.build.needs_vsyscall and facts.get("machine") == "x86_64":
+        return Diagnosis("vsyscall", "ok", f"{detail}, so the nodes of {stack.name} are {architecture.I386}")
+    return Diagnosis("vsyscall", "ok", f"{detail}; {stack.name} has none")

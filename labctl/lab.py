@@ -1,4 +1,4 @@
-"""What is wanted: a lab with every default filled in. Frozen data, no behaviour beyond look-ups."""
+"""A lab as it is wanted, with every default filled in. Frozen data, no behaviour beyond look-ups."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Lab:
     def cluster_of(self, node: str) -> tuple[Node, ...]:
         """The nodes of a node's cluster, itself among them: those of its site, or all. Raises KeyError."""
         site = self.node(node).site
-        return tuple(each for each in self.nodes if each.site == site)
+        return tuple(other for other in self.nodes if other.site == site)
 
     def phones_at(self, site: str) -> tuple[Phone, ...]:
         """The phones that register with nodes of a site; its nodes have hints for these alone."""
@@ -120,6 +120,14 @@ class Lab:
         """The phone of that name. Raises KeyError."""
         return {phone.name: phone for phone in self.phones}[name]
 
+    def phone_at(self, dialed: str) -> Phone | None:
+        """The phone of that name or extension; None for any other number."""
+        return next((phone for phone in self.phones if dialed in (phone.name, phone.extension)), None)
+
+    def mailbox(self, number: str) -> Mailbox:
+        """The mailbox of that number. Raises KeyError."""
+        return {mailbox.number: mailbox for mailbox in self.mailboxes}[number]
+
     def phones_on(self, node: Node) -> tuple[Phone, ...]:
         """The phones that register with the node."""
         return tuple(phone for phone in self.phones if phone.node == node.name)
@@ -127,7 +135,7 @@ class Lab:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What flags say, over what the file says. None where a flag was not given."""
+    """What the flags of a command say, which goes before what the file says. None where a flag is not there."""
 
     name: str | None = None
     stack: str | None = None

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+from labctl.errors import UsageError
+from labctl.yamlfile.document import NAME, NAME_FIX, shown
+
 LABEL_LAB = "labctl.lab"
 LABEL_ROLE = "labctl.role"
 LABEL_NODE = "labctl.node"
@@ -9,6 +14,8 @@ LABEL_CONFIG = "labctl.config"
 LABEL_SEED = "labctl.seed"
 LABEL_SPEC = "labctl.spec"
 LABEL_SUBNET = "labctl.subnet"
+LABEL_OWNER = "labctl.owner"
+LABEL_PROCESS = "labctl.process"
 ROLE_NODE = "node"
 ROLE_PHONES = "phones"
 PREFIX = "labctl"
@@ -23,3 +30,9 @@ def network_name(lab: str) -> str:
 def container_name(lab: str, node: str) -> str:
     """The name of a node's container."""
     return f"{PREFIX}-{lab}-{node}"
+
+
+def check_lab_name(name: str) -> None:
+    """Raise UsageError for a text that no lab can have as its name."""
+    if not re.fullmatch(NAME, name):
+        raise UsageError(f"--name: not a name: {shown(name) or '(nothing)'}", NAME_FIX)

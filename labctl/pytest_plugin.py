@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -62,14 +63,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         _span(given[key]) if key in given else metafunc.config.getoption(option) or [None]
         for key, option in options.items()
     ]
-    requests = [LabRequest(*each) for each in product(*spans)]
+    requests = [LabRequest(*combination) for combination in product(*spans)]
     metafunc.parametrize("lab", requests, ids=str, indirect=True)
 
 
 def _is_ours(metafunc: pytest.Metafunc) -> bool:
     """Not where a project has a fixture of its own of that name."""
-    found = metafunc._arg2fixturedefs.get("lab") or ()
-    return bool(found) and found[-1].func is _unwrapped(lab)
+    definitions = metafunc._arg2fixturedefs.get("lab") or ()
+    return bool(definitions) and definitions[-1].func is _unwrapped(lab)
 
 
 def _unwrapped(fixture: Any) -> Any:
@@ -80,20 +81,42 @@ def _span(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+class LabNames:
+    """The names of this session's labs, which stay up from test to test and go when the tests are over.
+
+    No other session has them, be it another worker of pytest-xdist or another run of the same tests beside it. With
+    `keep` they are the same each time, but for the worker, so that the next session finds them.
+    """
+
+    def __init__(self, worker: str, keep: bool) -> None:
+        self.used: set[str] = set()
+        self._tag = worker if keep else uuid4().hex[:8]
+
+    def of(self, wanted: LabRequest) -> str:
+        """The name of the lab that some tests share: 31 characters at most, as every lab's."""
+        tag = f"-{self._tag}" if self._tag else ""
+        words = "".join(letter if letter.isalnum() else "-" for letter in f"pytest-{wanted}".lower())
+        name = words[: 31 - len(tag)].strip("-") + tag
+        self.used.add(name)
+        return name
+
+
 @pytest.fixture(scope="session")
-def _kept_labs(pytestconfig: pytest.Config) -> Iterator[set[str]]:
-    """The names of labs that stay up from test to test; they go when the tests are over."""
-    names: set[str] = set()
+def _lab_names(pytestconfig: pytest.Config) -> Iterator[LabNames]:
+    """The labs of this session; they are taken away when it is over."""
+    keep: bool = pytestconfig.getoption("--keep-lab")
+    worker: dict[str, str] = getattr(pytestconfig, "workerinput", {})  # pytest-xdist's
+    names = LabNames(worker.get("workerid", ""), keep)
     yield names
-    if names and not pytestconfig.getoption("--keep-lab"):
+    if names.used and not keep:
         from labctl.testcontainers import take_away  # noqa: PLC0415 - see the module's docstring
 
-        for name in names:
+        for name in names.used:
             take_away(name)
 
 
 @pytest.fixture
-def lab(request: pytest.FixtureRequest, _kept_labs: set[str]) -> Iterator[AsteriskCluster]:
+def lab(request: pytest.FixtureRequest, _lab_names: LabNames) -> Iterator[AsteriskCluster]:
     """A lab that is proven ready, with its phones off, its devices idle and its mailboxes empty.
 
     It is the same one for every test that wants the same; one that a test has broken for good is made anew.
@@ -101,15 +124,10 @@ def lab(request: pytest.FixtureRequest, _kept_labs: set[str]) -> Iterator[Asteri
     from labctl.testcontainers import AsteriskCluster  # noqa: PLC0415 - see the module's docstring
 
     wanted: LabRequest = request.param
-    name = _name(wanted)
-    _kept_labs.add(name)
+    name = _lab_names.of(wanted)
     with AsteriskCluster(wanted.lab, nodes=wanted.nodes, stack=wanted.stack, name=name, keep=True) as cluster:
         cluster.reset()
         yield cluster
-
-
-def _name(wanted: LabRequest) -> str:
-    return "".join(each if each.isalnum() else "-" for each in f"pytest-{wanted}".lower())[:31].strip("-")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,7 +135,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Show the story of the lab beneath a failure, once."""
     report = yield
     cluster = getattr(item, "funcargs", {}).get("lab")
-    told = call.excinfo is not None and call.excinfo.typename == "BrokenCheck"  # whose message has it
-    if cluster and report.when == "call" and report.failed and hasattr(cluster, "tell") and not told:
+    has_story = call.excinfo is not None and call.excinfo.typename == "BrokenCheck"  # in its message
+    if cluster and report.when == "call" and report.failed and hasattr(cluster, "tell") and not has_story:
         report.sections.append(("labctl: what happened", "\n".join(cluster.tell())))
     return report

@@ -1,32 +1,42 @@
 """A cluster for those who come from testcontainers: `with AsteriskCluster(nodes=3) as cluster:`.
 
-It starts and stops like one of its containers, and every step of a scenario is a method of it.
+It starts and stops like one of its containers, and every step of a scenario is a method of it. Containers of
+testcontainers can join its network, and it can join theirs. testcontainers itself is needed for that alone.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
+from labctl.blueprint.owner import Owner
+from labctl.blueprint.secrets import Secrets
 from labctl.checks import registry
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.registry import CHECKS
 from labctl.cluster import lifecycle as labs
 from labctl.engine import client as engines
-from labctl.errors import LabError, NotReady
+from labctl.engine.client import Engine
+from labctl.engine.observation import Container
+from labctl.errors import LabError, NotReady, UsageError
 from labctl.faults.model import NODE
 from labctl.history import story
 from labctl.history.events import Called, Ended, Over
 from labctl.history.journal import Journal
 from labctl.images.builder import Options
-from labctl.lab import Overrides
+from labctl.lab import Lab, Overrides
 from labctl.labfile.loader import find_lab
 from labctl.progress import Progress, Silent
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.assembly import live_lab
+from labctl.scenario.live_lab import LiveLab
+from labctl.yamlfile.document import suggestion
+
+if TYPE_CHECKING:
+    from testcontainers.core.network import Network
 
 TIMEOUT_S = 120.0
 OLD_S = 10.0
@@ -44,12 +54,61 @@ class BrokenCheck(LabError, AssertionError):
     """A check does not hold; the message has its findings and the story."""
 
 
-class AsteriskCluster(Stage):
+class ClusterNode:
+    """One node, in the form that testcontainers' waiting utilities take: `wait_for_logs(cluster.node("n1"), …)`."""
+
+    def __init__(self, cluster: AsteriskCluster, name: str) -> None:
+        self._cluster = cluster
+        self.name = name
+
+    @property
+    def status(self) -> str:
+        """Docker's word for the state of the container, such as `running`."""
+        return self._container().state
+
+    def reload(self) -> None:
+        """Nothing: what is asked of a node is asked anew each time."""
+
+    def get_container_host_ip(self) -> str:
+        """The node's address in the lab's network: no port of a node is published on the host."""
+        return self._cluster.live_lab.running.addresses[self.name]
+
+    def get_exposed_port(self, port: int) -> int:
+        """The port itself, at the node's own address."""
+        return port
+
+    def get_wrapped_container(self) -> Any:
+        """The container as Docker's library has it."""
+        from testcontainers.core.docker_client import DockerClient  # noqa: PLC0415 - see the module's docstring
+
+        return DockerClient().client.containers.get(self._container().id)
+
+    def get_logs(self) -> tuple[bytes, bytes]:
+        """What the node has said: Corosync and Asterisk as one, and nothing for standard error."""
+        return self._cluster.get_logs(self.name)
+
+    def exec(self, command: str | Sequence[str]) -> ExecResult:
+        """Run a command on the node: words, or a line for its shell."""
+        return self._cluster.exec(self.name, command)
+
+    def _container(self) -> Container:
+        live = self._cluster.live_lab
+        containers = live.engine.observe(live.lab.name).containers
+        container = next((container for container in containers if container.node == self.name), None)
+        if container is None:
+            raise LabError(f"the container of {self.name} is gone", "start the cluster anew")
+        return container
+
+
+class AsteriskCluster:
     """A lab that comes up in `start` and goes in `stop`.
 
-    `lab` is a shipped name or a path; `nodes`, `stack` and `name` stand over what it says. `image` is a node image that
-    was built elsewhere. `history` is a file for the run's history. `keep` leaves the lab up, with its faults healed.
-    Needs a Docker Engine.
+    `lab` is a shipped name or a path; `nodes`, `stack` and `name` stand over what it says. Without a `name` it has one
+    that no other cluster has, in this process or another. `image` is a node image that was built elsewhere. `history`
+    is a file for the run's history. `keep` leaves the lab up, with its faults healed. Needs a Docker Engine.
+
+    Every step is a method: `cluster.call("alice", "bob")`; those that are called as testcontainers' own words are
+    `start_node` and `stop_node`. `live_lab` is what does them, and is there from `start` on.
     """
 
     def __init__(
@@ -66,13 +125,16 @@ class AsteriskCluster(Stage):
         timeout_s: float = TIMEOUT_S,
         progress: Progress | None = None,
     ) -> None:
-        self._wanted = (lab, Overrides(name or f"tc-{os.getpid()}", stack, nodes))
+        self._file = lab
+        self._overrides = Overrides(name or f"tc-{uuid4().hex[:12]}", stack, nodes)
         self._image = image
         self._options = options
         self._history = history
         self._keep = keep
         self._timeout_s = timeout_s
-        self._shown = progress or Silent()
+        self._progress = progress or Silent()
+        self._joins: Network | None = None
+        self._live: LiveLab | None = None
         self._up = False
 
     def __enter__(self) -> AsteriskCluster:
@@ -84,81 +146,172 @@ class AsteriskCluster(Stage):
         if self._up:
             self._finish_run(str(error) if error else "")
 
+    # Before it starts
+
     def with_name(self, name: str) -> AsteriskCluster:
         """Give the lab a name; to be called before `start`."""
-        self._wanted = (self._wanted[0], replace(self._wanted[1], name=name))
+        self._overrides = replace(self._overrides, name=name)
         return self
 
     def with_nodes(self, nodes: int) -> AsteriskCluster:
         """Say how many nodes; to be called before `start`."""
-        self._wanted = (self._wanted[0], replace(self._wanted[1], nodes=nodes))
+        self._overrides = replace(self._overrides, nodes=nodes)
         return self
 
-    def start(self, node: str = "", service: str = NODE) -> AsteriskCluster:  # type: ignore[override]
-        """Without a node, bring the lab up, proven ready, and begin its history; else the step `start` of that node.
+    def with_network(self, network: Network) -> AsteriskCluster:
+        """Have every node join a network of testcontainers too, by its own name; to be called before `start`."""
+        self._joins = network
+        return self
+
+    # Up and down
+
+    def start(self, node: str = "", service: str = NODE) -> AsteriskCluster:
+        """Bring the lab up, proven ready, and begin its history. With a node, the same as `start_node`.
 
         Raises LabctlError.
         """
         if node:
-            super().start(node, service)
+            self.start_node(node, service)
             return self
         engine = engines.connect()
-        lab, stack = find_lab(*self._wanted)
-        stack = stack.with_image(self._image)
-        old = lab.name in labs.names(engine)
-        try:
-            labs.up(engine, lab, stack, self._options, OLD_S if old else self._timeout_s, self._shown)
-        except NotReady:
-            if not old:
-                raise
-            # One that cannot be mended, such as one with a module that is deaf for good.
-            labs.down(engine, lab.name, self._shown)
-            labs.up(engine, lab, stack, self._options, self._timeout_s, self._shown)
-        super().__init__(engine, labs.load(engine, lab.name), Journal(self._history), self._shown)
-        self.open(self._wanted[0] or "")
-        self._up = True
+        lab = self._bring_up(engine)
+        live = live_lab(engine, labs.load(engine, lab.name), Journal(self._history), self._progress)
+        live.open(self._file or "")
+        self._live, self._up = live, True
+        self._join()
         return self
 
     def stop(self, node: str = "", service: str = NODE) -> None:
-        """Without a node, undo every fault, switch the phones off, and take the lab away; else the step `stop`."""
+        """Undo every fault, switch the phones off, and take the lab away. With a node, the same as `stop_node`."""
         if node:
-            super().stop(node, service)
+            self.stop_node(node, service)
         elif self._up:
             self._finish_run("")
 
+    def start_node(self, node: str, service: str = NODE) -> None:
+        """The step `start`: undo kill, stop or pause of a node, or of one of its daemons."""
+        self.live_lab.do("start", node, *([] if service == NODE else [service]))
+
+    def stop_node(self, node: str, service: str = NODE) -> None:
+        """The step `stop`: end a node, or one of its daemons, in an orderly way."""
+        self.live_lab.do("stop", node, *([] if service == NODE else [service]))
+
+    def _bring_up(self, engine: Engine) -> Lab:
+        lab, stack = find_lab(self._file, self._overrides)
+        stack = stack.with_image(self._image)
+        owner = Owner.current("test")
+        labs.require_own(engine, lab.name, owner)
+        was_there = lab.name in labs.names(engine)
+        timeout_s = OLD_S if was_there else self._timeout_s
+        try:
+            labs.up(engine, lab, stack, self._options, timeout_s, self._progress, owner=owner)
+        except NotReady:
+            if not was_there:
+                raise
+            # One that cannot be mended, such as one with a module that is deaf for good.
+            labs.down(engine, lab.name, self._progress)
+            labs.up(engine, lab, stack, self._options, self._timeout_s, self._progress, owner=owner)
+        return lab
+
     def _finish_run(self, error: str) -> None:
         self._up = False
+        live = self.live_lab
         try:
-            self.close(error)
+            live.close(error)
         finally:
-            self.journal.close()
-            if not self._keep:
-                labs.down(self.engine, self.lab.name, self._shown)
+            live.journal.close()
+            if self._keep:
+                self._leave()
+            else:
+                labs.down(live.engine, live.lab.name, self._progress)
+
+    def _join(self) -> None:
+        for node in self.lab.nodes if self._joins else ():
+            container = self.get_wrapped_container(node.name)
+            if self._joins and self._joins.name not in container.attrs["NetworkSettings"]["Networks"]:
+                self._joins.connect(container.id, [node.name])
+
+    def _leave(self) -> None:
+        """Have the nodes of a lab that stays leave a network that does not."""
+        for node in self.lab.nodes if self._joins else ():
+            container = self.get_wrapped_container(node.name)
+            container.client.networks.get(self._joins and self._joins.id).disconnect(container, force=True)
+
+    # What is up
+
+    @property
+    def live_lab(self) -> LiveLab:
+        """What the steps act on. Raises UsageError before `start`."""
+        if self._live is None:
+            raise UsageError("the cluster is not up", "call start(), or use it in a `with` statement")
+        return self._live
+
+    def __getattr__(self, name: str) -> Any:
+        """Every step, and whatever else the live lab has: `lab`, `journal`, `look`, `tell`, `reset`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if self._live is None:
+            raise AttributeError(f"`{name}` is there from start() on, or within a `with` statement")
+        return getattr(self._live, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(dir(self._live) if self._live else ())})
+
+    @property
+    def network(self) -> Network:
+        """The lab's network, for `DockerContainer(…).with_network(…)`. It is the lab's to take away."""
+        from testcontainers.core.docker_client import DockerClient  # noqa: PLC0415 - see the module's docstring
+        from testcontainers.core.network import Network  # noqa: PLC0415
+
+        network = Network()
+        network.name = self.live_lab.running.seen.networks[0].name
+        network._network = DockerClient().client.networks.get(network.name)
+        return network
+
+    def node(self, name: str) -> ClusterNode:
+        """One node, as testcontainers' waiting utilities take it. Raises UsageError."""
+        self.live_lab.container_of(name)
+        return ClusterNode(self, name)
+
+    def get_wrapped_container(self, node: str) -> Any:
+        """A node's container as Docker's library has it. Raises UsageError."""
+        return self.node(node).get_wrapped_container()
+
+    def sip_password(self, phone: str) -> str:
+        """What a SIP client of your own registers and calls with as one of the lab's phones. Raises UsageError."""
+        running = self.live_lab.running
+        phones = [known.name for known in running.lab.phones]
+        if phone not in phones:
+            raise UsageError(f"no phone `{phone}` in the lab {running.lab.name}", suggestion(phone, phones))
+        return Secrets(running.seen.networks[0].seed).sip(phone)
 
     def exec(self, node: str, command: str | Sequence[str]) -> ExecResult:
         """Run a command on a node: words, or a line for its shell."""
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        done = self.engine.run(self.container_of(node), words)
-        return ExecResult(done.code, done.text.encode())
+        result = self.live_lab.engine.run(self.live_lab.container_of(node), words)
+        return ExecResult(result.code, result.text.encode())
 
     def get_logs(self, node: str) -> tuple[bytes, bytes]:
         """What a node has said: Corosync and Asterisk as one, and nothing for standard error."""
-        return self.engine.logs(self.container_of(node)).encode(), b""
+        return self.live_lab.engine.logs(self.live_lab.container_of(node)).encode(), b""
+
+    # What came of it
 
     def verdicts(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> tuple[Verdict, ...]:
         """What the checks (all, or those named) say of all that has happened so far."""
-        ended = {event.call for event in self.journal.events if isinstance(event, Ended)}
+        journal = self.live_lab.journal
+        ended = {event.call for event in journal.events if isinstance(event, Ended)}
         # What still goes on has time left: neither the run nor its calls are lost for want of an end.
-        so_far = [each for each in self.journal.events if not isinstance(each, Called) or each.call in ended]
-        judged = registry.judge([*so_far, Over(self.journal.now_s())], Limits(delay_ms=delay_ms))
-        return tuple(verdict for verdict in judged if verdict.check in (wanted or CHECKS))
+        so_far = [event for event in journal.events if not isinstance(event, Called) or event.call in ended]
+        verdicts = registry.judge([*so_far, Over(journal.now_s())], Limits(delay_ms=delay_ms))
+        return tuple(verdict for verdict in verdicts if verdict.check in (wanted or CHECKS))
 
     def must_hold(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> None:
         """Raise BrokenCheck, which is an AssertionError, if any of the checks (all, or those named) has failed."""
-        broken = [each for each in self.verdicts(*wanted, delay_ms=delay_ms) if each.outcome == "failed"]
+        broken = [verdict for verdict in self.verdicts(*wanted, delay_ms=delay_ms) if verdict.outcome == "failed"]
         if broken:
-            lines = [f"{each.check}: {finding.text}" for each in broken for finding in each.findings]
-            raise BrokenCheck("\n".join([*lines, *story.tell(self.journal.events)]))
+            findings = [f"{verdict.check}: {finding.text}" for verdict in broken for finding in verdict.findings]
+            raise BrokenCheck("\n".join([*findings, *story.tell(self.live_lab.journal.events)]))
 
 
 def take_away(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import statistics
 import threading
 import time
@@ -51,7 +52,7 @@ class Patience:
 
     def stretch(self, timeout_s: float) -> float:
         """A bound as it is now."""
-        return timeout_s * self._factor
+        return round(timeout_s * self._factor, 1) if self._factor > 1 else timeout_s
 
     def deadline(self, timeout_s: float) -> Deadline:
         """A deadline by a bound as it is now."""
@@ -78,10 +79,10 @@ class Signal:
     def wait_until(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Look at `ready` now and after each notify, until it holds or the deadline passes; which it was."""
         while True:
-            seen = self.count
+            count = self.count
             if ready():
                 return True
-            if not self.wait_beyond(seen, deadline):
+            if not self.wait_beyond(count, deadline):
                 return ready()
 
     @property
@@ -89,10 +90,25 @@ class Signal:
         """How often something has happened."""
         return self._count
 
-    def wait_beyond(self, seen: int, deadline: Deadline) -> bool:
-        """Return when more has happened than `seen`, or the deadline passes; which it was."""
+    def wait_beyond(self, count: int, deadline: Deadline) -> bool:
+        """Return when more has happened than `count`, or the deadline passes; which it was."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._count != seen, deadline.left_s)
+            return self._condition.wait_for(lambda: self._count != count, deadline.left_s)
+
+    def wait_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
+        """Return True when nothing has happened for `quiet_s` seconds from now on; False as soon as the deadline leaves
+        no time for that.
+        """
+        while deadline.left_s >= quiet_s:
+            if not self.wait_beyond(self.count, Deadline(quiet_s)):
+                return True
+        return False
+
+
+def utc(monotonic_s: float) -> str:
+    """A time of the monotonic clock as UTC, to the millisecond (ISO 8601), by what the system's clock says now."""
+    ago = datetime.timedelta(seconds=time.monotonic() - monotonic_s)
+    return (datetime.datetime.now(datetime.UTC) - ago).isoformat(timespec="milliseconds")
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -112,10 +112,10 @@ def cluster(engine: Engine, text: str = "nodes: 3\n") -> AbstractContextManager[
 
 def propagation(engine: Engine, changes: int) -> list[Row]:
     """From sending a change to node 1 until each node's AMI tells of it, in milliseconds, one change at a time."""
-    with cluster(engine) as found:
-        delays = measurements.propagation(found, "mystate", changes)
+    with cluster(engine) as connected:
+        delays = measurements.propagation(connected, "mystate", changes)
     first = next(iter(delays))
-    return [(f"{first} to {node}", *spread(each)) for node, each in delays.items()]
+    return [(f"{first} to {node}", *spread(delays_ms)) for node, delays_ms in delays.items()]
 
 
 def spread(values: list[float]) -> tuple[str, str]:
@@ -128,11 +128,12 @@ def memory(engine: Engine) -> list[Row]:
     """Resident memory of both daemons on every node, with the lab's own modules and with every module."""
     rows = []
     for label, text in (("the lab's modules", "nodes: 3\n"), ("autoload=yes", AUTOLOAD)):
-        with cluster(engine, text) as found:
-            for node in found.lab.nodes:
-                modules = len(parse_modules(found.connection(node.name).command("module show")))
-                sizes = [measurements.memory(engine, found.lab, node.name, each) for each in ("asterisk", "corosync")]
-                figures = "Asterisk {:.0f} MB, Corosync {:.0f} MB".format(*(each.resident_mb for each in sizes))
+        with cluster(engine, text) as connected:
+            for node in connected.lab.nodes:
+                modules = len(parse_modules(connected.connection(node.name).command("module show")))
+                daemons = ("asterisk", "corosync")
+                sizes = [measurements.memory(engine, connected.lab, node.name, daemon) for daemon in daemons]
+                figures = "Asterisk {:.0f} MB, Corosync {:.0f} MB".format(*(size.resident_mb for size in sizes))
                 rows.append((f"{label}, {node.name}", figures, f"{modules} modules"))
     return rows
 
@@ -157,12 +158,12 @@ def load(rates: list[int]) -> list[Row]:
                 under_way.result()
             lab.settle()
             done = [event for event in lab.journal.events if isinstance(event, Load)]
-            verdicts = {each.check: each for each in lab.verdicts()}
-            wrong = [name for name, each in verdicts.items() if each.outcome in ("failed", "unknown")]
+            verdicts = {verdict.check: verdict for verdict in lab.verdicts()}
+            wrong = [name for name, verdict in verdicts.items() if verdict.outcome in ("failed", "unknown")]
             delay = verdicts["bounded_delay"].figures
-            told = f"{done[0].done} of {done[0].asked} calls done" if done else "no calls"
-            told += f", {changes} changes" + (f"; not right: {', '.join(wrong)}" if wrong else "; all states right")
-            rows.append((f"{rate} a second", f"p50 {delay['p50_ms']:.1f}, p99 {delay['p99_ms']:.1f} ms", told))
+            outcome = f"{done[0].done} of {done[0].asked} calls done" if done else "no calls"
+            outcome += f", {changes} changes" + (f"; not right: {', '.join(wrong)}" if wrong else "; all states right")
+            rows.append((f"{rate} a second", f"p50 {delay['p50_ms']:.1f}, p99 {delay['p99_ms']:.1f} ms", outcome))
             if wrong:
                 break
     return rows

@@ -18,7 +18,8 @@ from labctl.errors import LabError
 from labctl.timing import Deadline, Signal
 
 CONNECT = ["socat", "-", "TCP:127.0.0.1:5038,retry=2000,interval=0.02"]
-"""Run in a node, this joins the stream to AMI as soon as Asterisk listens, for 40 s at most."""
+"""Run in a node, this joins the stream to AMI as soon as Asterisk listens. It gives up after 40 s, so that none stays
+in a node whose Asterisk never boots; whoever wants to wait longer connects again."""
 
 USER = "labctl"
 ACTION_TIMEOUT_S = 10.0
@@ -90,6 +91,8 @@ class Connection:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
         self._signal.wait_until(lambda: number in self._answers or self.ended, Deadline(timeout_s))
         message = self._answers.pop(number, None)
+        if message is None and self.ended:
+            raise LabError(f"{self.node}: the manager connection is gone")
         if message is None:
             raise LabError(f"{self.node}: Asterisk did not answer within {timeout_s:g} s")
         if message.get("Response") == "Error":
@@ -106,26 +109,29 @@ class Connection:
         return self.ask("Command", Command=line).get("Output", "")
 
     def _read(self) -> None:
+        """Take messages until the stream ends. However that comes about, the connection has ended then."""
         splitter = MessageSplitter()
-        with suppress(LabError):
-            for data in self._stream:
-                for message in splitter.feed(data):
-                    self._take(message)
-        self.ended = True
-        self._signal.notify()
-        self._activity.notify()
-        self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
+        try:
+            with suppress(LabError):
+                for data in self._stream:
+                    for message in splitter.feed(data):
+                        self._take(message)
+        finally:
+            self.ended = True
+            self._signal.notify()
+            self._activity.notify()
+            self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
 
     def _nudge(self) -> None:
         """Have Asterisk hand out what it may have kept back, a moment after anything was said."""
-        seen = 0
+        activities = 0
         with suppress(LabError):
             while not self.ended:
-                self._activity.wait_beyond(seen, Deadline(FOREVER_S))
+                self._activity.wait_beyond(activities, Deadline(FOREVER_S))
                 for _ in range(NUDGES):
-                    seen = self._activity.count
-                    if self.ended or self._activity.wait_beyond(seen, Deadline(NUDGE_S)):
-                        break  # it is still being talked: that will do
+                    activities = self._activity.count
+                    if self.ended or self._activity.wait_beyond(activities, Deadline(NUDGE_S)):
+                        break  # messages still come and go: that will do
                     self._send("Ping", {"ActionID": _NUDGE})
 
     def _take(self, message: Message) -> None:

@@ -25,10 +25,10 @@ HINTS = {
 
 def aggregate(states: Iterable[str]) -> str:
     """What the states come to together; INVALID if there are none."""
-    given = set(states)
-    if "RINGING" in given and given & {"INUSE", "ONHOLD", "BUSY"}:
-        given.add("RINGINUSE")
-    return max(given, key=ORDER.index, default="INVALID")
+    all_states = set(states)
+    if "RINGING" in all_states and all_states & {"INUSE", "ONHOLD", "BUSY"}:
+        all_states.add("RINGINUSE")
+    return max(all_states, key=ORDER.index, default="INVALID")
 
 
 def hint(state: str) -> str:

@@ -45,5 +45,7 @@ def command(number: str, context: str, *, fresh: bool = True) -> str:
 
 def parse_lookup(text: str) -> tuple[Answer, ...]:
     """`dundi lookup`, Asterisk 1.6 to 22; answers without a destination are none (they match only in part)."""
-    found = re.findall(r"^\s*\d+\.\s+\d+ (\S+/\S*) \(.*\)\s*\n\s*from (\S+), expires in (-?\d+) s", text, re.MULTILINE)
-    return tuple(Answer(way, entityid, int(expires)) for way, entityid, expires in found if not way.endswith("/"))
+    answers = re.findall(
+        r"^\s*\d+\.\s+\d+ (\S+/\S*) \(.*\)\s*\n\s*from (\S+), expires in (-?\d+) s", text, re.MULTILINE
+    )
+    return tuple(Answer(way, entityid, int(expires)) for way, entityid, expires in answers if not way.endswith("/"))

@@ -52,12 +52,17 @@ class Hint:
 
 def parse_hints(text: str) -> tuple[Hint, ...]:
     """`core show hints`, Asterisk 1.6 to 22."""
-    found = re.findall(
+    lines = re.findall(
         r"^\s*(\S+)@(\S+)\s*:\s+(\S*)\s+State:(\S+)\s+(?:Presence:\S*\s+)?Watchers\s+(\d+)", text, re.MULTILINE
     )
     return tuple(
-        Hint(extension, context, device, state, int(watchers)) for extension, context, device, state, watchers in found
+        Hint(extension, context, device, state, int(watchers)) for extension, context, device, state, watchers in lines
     )
+
+
+def lists_hints_to_the_end(text: str) -> bool:
+    """Whether `core show hints` printed all: its last line counts them, or it says that there are none."""
+    return bool(re.search(r"^- \d+ hints registered|no registered dialplan hint", text, re.MULTILINE | re.IGNORECASE))
 
 
 def parse_members(text: str) -> tuple[str, ...]:
@@ -68,13 +73,13 @@ def parse_members(text: str) -> tuple[str, ...]:
         ids = re.findall(r"Group: asterisk\s*\n(?:===[^\n]*Address[^\n]*\n)*=== --> Nodeid: (\d+)", text)
     else:
         ids = re.findall(r"==> ID: (\S+)\s*\n=== ==> Address: \S+\s*\n=== ==> Member: Yes", text)
-    return tuple(sorted(ids, key=lambda each: int(each, 0)))
+    return tuple(sorted(ids, key=lambda member: int(member, 0)))
 
 
 def parse_version(text: str) -> str:
     """The version in `core show version`, `core show settings` or `asterisk -V`."""
-    found = re.search(r"(?:Asterisk|^ *Version:) +(\S+)", text, re.MULTILINE)
-    return found[1] if found else ""
+    version = re.search(r"(?:Asterisk|^ *Version:) +(\S+)", text, re.MULTILINE)
+    return version[1] if version else ""
 
 
 def parse_modules(text: str) -> tuple[str, ...]:
@@ -128,15 +133,15 @@ class MessageSplitter:
         self._greeted = False
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes. The first is Asterisk's greeting, as {"Greeting": …}; what the stream
-        said before it is left out."""
+        """The messages that `data` completes. The first is Asterisk's greeting, as {"Greeting": …}; what came before
+        it is left out."""
         text = self._held + self._decoder.decode(data)
         self._held = "\r" if text.endswith("\r") else ""
         self._rest += text.removesuffix("\r").replace("\r\n", "\n")
         messages: list[Message] = []
         if not self._greeted:
-            _, found, after = self._rest.partition("Asterisk Call Manager/")
-            if not found or "\n" not in after:
+            _, greeting, after = self._rest.partition("Asterisk Call Manager/")
+            if not greeting or "\n" not in after:
                 return []
             version, self._rest = after.split("\n", 1)
             messages.append({"Greeting": version})
@@ -152,8 +157,8 @@ class MessageSplitter:
     def _block(self) -> str | None:
         """The next message, or None if it has not ended. In AMI 1.1 a Command's output may hold blank lines."""
         end = "--END COMMAND--\n\n" if self._rest.startswith("Response: Follows") else "\n\n"
-        block, found, rest = self._rest.partition(end)
-        if not found:
+        block, separator, rest = self._rest.partition(end)
+        if not separator:
             return None
         self._rest = rest
         return block

@@ -76,14 +76,15 @@ def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say
 
     A variant whose images cannot be made has that in its cells, and the others go on.
     """
-    table = Comparison(tuple(str(each) for each in plan.variants))
+    how = replace(how, owner="compare")
+    table = Comparison(tuple(str(variant) for variant in plan.variants))
     for variant in plan.variants:
         try:
             with step(progress, f"{variant}: up, and {plan.changes} changes"):
                 for what, cell in _measured(engine, variant, plan, how):
                     table.put(what, variant, cell)
-            found = _found(table, variant, plan)
-            for result in runner.run_many(engine, found, how, plan.jobs, partial(_begin, variant, say)):
+            scenarios = _find(table, variant, plan)
+            for result in runner.run_many(engine, scenarios, how, plan.jobs, partial(_begin, variant, say)):
                 table.results.append(replace(result, scenario=f"{result.scenario} ({variant})"))
                 table.put(result.scenario, variant, outcome(result))
         except HostError:
@@ -96,7 +97,9 @@ def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> 
     lab, stack = find_lab(None, Overrides(name=NAME, stack=variant.stack, via=variant.via))
     if "device_state" not in lab.share or not lab.devices:
         raise UsageError("the lab shares no device state", "share: [device_state], and devices: [mystate]")
-    with measurements.fresh_cluster(engine, lab, stack.with_image(plan.image), how.images, how.timeout_s) as cluster:
+    with measurements.fresh_cluster(
+        engine, lab, stack.with_image(plan.image), how.images, how.timeout_s, how.owner
+    ) as cluster:
         yield from _figures(engine, cluster, plan.changes)
 
 
@@ -109,7 +112,7 @@ def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[s
     packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
     delays = measurements.propagation(cluster, lab.devices[0], changes)
     after = measurements.sent(engine, lab)
-    away = sorted(each for node, mine in delays.items() if node != lab.nodes[0].name for each in mine)
+    away = [delay for node, of_node in delays.items() if node != lab.nodes[0].name for delay in of_node]
     idle_s = after.at_s - rest.at_s
     yield "delay p50", Cell(f"{percentile(away, 50):.1f} ms")
     yield (
@@ -121,9 +124,9 @@ def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[s
     yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
 
 
-def _found(table: Comparison, variant: Variant, plan: Plan) -> list[Scenario]:
+def _find(table: Comparison, variant: Variant, plan: Plan) -> list[Scenario]:
     """The scenarios that make sense with a variant; what keeps another from it goes into its cell."""
-    found = []
+    scenarios = []
     for name in plan.scenarios:
         try:
             scenario = plan.find(name, Overrides(stack=variant.stack, via=variant.via))
@@ -131,8 +134,8 @@ def _found(table: Comparison, variant: Variant, plan: Plan) -> list[Scenario]:
             table.put(name, variant, Cell("-", error.first))
             continue
         table.rows.setdefault(scenario.name, {})  # in the order that was asked for, whichever ends first
-        found.append(replace(scenario, stack=scenario.stack.with_image(plan.image)))
-    return found
+        scenarios.append(replace(scenario, stack=scenario.stack.with_image(plan.image)))
+    return scenarios
 
 
 def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> Progress:
@@ -143,7 +146,7 @@ def _begin(variant: Variant, say: Callable[[str], None], scenario: Scenario) -> 
 def outcome(result: Result) -> Cell:
     """What a run came to in a word, whatever was expected of it; and `!` where that was something else."""
     if result.lab_error:
-        return Cell("error !", result.lab_error.splitlines()[0])
+        return Cell("error !", result.lab_error_line)
     broken = [judged for judged in result.judged if judged.verdict.outcome in ("failed", "unknown")]
     mark = "" if result.standing in ("passed", "known", "nothing") else " !"
     if not broken:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labctl.asterisk.output import Message
+from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.cluster import lifecycle as labs
 from labctl.cluster.connections import LAB_CONTEXT, Cluster
 from labctl.engine.client import Engine
@@ -27,11 +28,17 @@ _SIZES = 'awk "/^(VmRSS|RssAnon)/ {print \\$2}" /proc/$(cat /etc/service/%s/supe
 
 
 @contextmanager
-def fresh_cluster(engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float) -> Iterator[Cluster]:
-    """Connections to a lab that nobody has used, proven ready; it is taken away, however this ends."""
-    labs.down(engine, lab.name, Silent())
+def fresh_cluster(
+    engine: Engine, lab: Lab, stack: Stack, options: Options, timeout_s: float, kind: OwnerKind = "bench"
+) -> Iterator[Cluster]:
+    """Connections to a lab that nobody has used, proven ready; it is taken away, however this ends.
+
+    Raises UsageError where a lab of that name is there that another than `kind` made.
+    """
+    owner = Owner.current(kind)
+    labs.clear_way(engine, lab.name, owner)
     try:
-        labs.up(engine, lab, stack, options, timeout_s, Silent())
+        labs.up(engine, lab, stack, options, timeout_s, Silent(), owner=owner)
         with Cluster(engine, labs.load(engine, lab.name)) as cluster:
             cluster.open()
             cluster.await_ready(Deadline(timeout_s))
@@ -63,34 +70,35 @@ def propagation(cluster: Cluster, device: str, changes: int) -> dict[str, list[f
     Raises NotReady where one does not arrive.
     """
     nodes = [node.name for node in cluster.lab.cluster_of(cluster.lab.nodes[0].name)]
-    seen: dict[str, float] = {}
+    arrived_s: dict[str, float] = {}
     signal = Signal()
 
     def listen(node: str, at_s: float, message: Message) -> None:
-        told = (message.get("Event"), message.get("Context"), message.get("Exten"))
-        if told == ("ExtensionStatus", LAB_CONTEXT, device):
-            seen[node] = at_s
+        subject = (message.get("Event"), message.get("Context"), message.get("Exten"))
+        if subject == ("ExtensionStatus", LAB_CONTEXT, device):
+            arrived_s[node] = at_s
             signal.notify()
 
     cluster.listen(listen)
     delays: dict[str, list[float]] = {node: [] for node in nodes}
     for number in range(changes):
-        seen.clear()
+        arrived_s.clear()
         start_s = time.monotonic()
         answer = cluster.set_device(nodes[0], f"Custom:{device}", ("INUSE", "NOT_INUSE")[number % 2])
-        if not signal.wait_until(lambda: len(seen) == len(nodes), Deadline(CHANGE_S)):
-            missing = {node: [f"did not tell of change {number}"] for node in set(nodes) - set(seen)}
+        if not signal.wait_until(lambda: len(arrived_s) == len(nodes), Deadline(CHANGE_S)):
+            missing = {node: [f"did not tell of change {number}"] for node in set(nodes) - set(arrived_s)}
             raise cluster.not_ready(f"a change did not arrive within {CHANGE_S:g} s", missing)
         cluster.connection(nodes[0]).answer(answer)
         for node in nodes:
-            delays[node].append((seen[node] - start_s) * 1000)
+            delays[node].append((arrived_s[node] - start_s) * 1000)
     return delays
 
 
 def sent(engine: Engine, lab: Lab) -> Sent:
     """What the nodes of a lab have sent so far; nothing but the lab's own traffic is on its network."""
-    said = [engine.run(container_name(lab.name, node.name), ["sh", "-c", _COUNTERS]).text.split() for node in lab.nodes]
-    packets, octets = (sum(int(each[column]) for each in said) for column in (0, 1))
+    containers = [container_name(lab.name, node.name) for node in lab.nodes]
+    counters = [engine.run(container, ["sh", "-c", _COUNTERS]).text.split() for container in containers]
+    packets, octets = (sum(int(of_node[column]) for of_node in counters) for column in (0, 1))
     return Sent(packets, octets, time.monotonic())
 
 
@@ -104,8 +112,8 @@ def memory(engine: Engine, lab: Lab, node: str, daemon: str) -> Memory:
 
     Raises NotReady where it does not run.
     """
-    said = engine.run(container_name(lab.name, node), ["sh", "-c", _SIZES % daemon]).text.split()
-    if len(said) != 2 or not all(each.isdigit() for each in said):
+    sizes_kib = engine.run(container_name(lab.name, node), ["sh", "-c", _SIZES % daemon]).text.split()
+    if len(sizes_kib) != 2 or not all(size.isdigit() for size in sizes_kib):
         raise NotReady(f"{daemon} of {node} does not run", {node: [f"no {daemon}"]}, "labctl logs tells why")
-    resident, anonymous = (int(each) * 1024 / 1e6 for each in said)
+    resident, anonymous = (int(size) * 1024 / 1e6 for size in sizes_kib)
     return Memory(round(resident, 1), round(anonymous, 1))

@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable
 
+from labctl.errors import HostError
 from labctl.labfile.entries import LAB_NETWORKS
 
 TOTEM_PORT = 5405
@@ -27,16 +28,19 @@ def phones_address(subnet: str) -> str:
 def free_subnet(name: str, taken: Iterable[str]) -> str:
     """A /24 of the lab networks that meets none of `taken`; the same name tends to get the same one.
 
-    Raises LookupError if none is left.
+    Raises HostError if none is left.
     """
-    networks = [ipaddress.ip_network(each, strict=False) for each in taken]
+    networks = [ipaddress.ip_network(subnet, strict=False) for subnet in taken]
     others = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
     candidates = list(LAB_NETWORKS.subnets(new_prefix=24))
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(candidates)
     for candidate in candidates[first:] + candidates[:first]:
         if not any(candidate.overlaps(other) for other in others):
             return str(candidate)
-    raise LookupError(f"no /24 of {LAB_NETWORKS} is free")
+    raise HostError(
+        f"no /24 of {LAB_NETWORKS} is free",
+        "labctl ls and docker network ls show what takes them; labctl down, or docker network prune",
+    )
 
 
 def multicast(subnet: str, site: int = 0) -> tuple[str, int]:

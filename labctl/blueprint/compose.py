@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
@@ -36,25 +36,25 @@ class _Build(dict[str, Any]):
     """How an image is built: written once, and referred to from then on."""
 
 
-def render(drawn: Blueprint, made: Mapping[str, Recipe]) -> str:
+def render(drawn: Blueprint, recipes: Mapping[str, Recipe]) -> str:
     """The Compose file's text."""
     node = drawn.containers[0]
-    header = HEADER.format(name=drawn.lab.name, node=node.hostname, elsewhere=_elsewhere(node.image, made))
-    document = yaml.dump(_document(drawn, made), Dumper=_Dumper, sort_keys=False, width=120)
+    header = HEADER.format(name=drawn.lab.name, node=node.hostname, elsewhere=_elsewhere(node.image, recipes))
+    document = yaml.dump(_document(drawn, recipes), Dumper=_Dumper, sort_keys=False, width=120)
     return f"{header}\n{document}"
 
 
-def _elsewhere(node_image: str, made: Mapping[str, Recipe]) -> str:
-    """Where the images come from that are not there."""
-    found = {recipe.tag: ground(recipe, made).system for recipe in _buildable(made)}
-    bases = " and ".join(sorted({system.base for system in found.values() if system}))
-    if node_image in found:
+def _elsewhere(node_image: str, recipes: Mapping[str, Recipe]) -> str:
+    """Where Compose gets the images from on a host that has none of them."""
+    systems = {recipe.tag: ground(recipe, recipes).system for recipe in _buildable(recipes)}
+    bases = " and ".join(sorted({system.base for system in systems.values() if system}))
+    if node_image in systems:
         return f"Compose builds them, from {bases}"
     return f"Compose cannot build {node_image}" + (f"; it builds the phones', from {bases}" if bases else "")
 
 
-def _document(drawn: Blueprint, made: Mapping[str, Recipe]) -> dict[str, Any]:
-    builds = {recipe.tag: _build(recipe, made) for recipe in _buildable(made)}
+def _document(drawn: Blueprint, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    builds = {recipe.tag: _build(recipe, recipes) for recipe in _buildable(recipes)}
     names = _config_names(drawn.containers)
     services: dict[str, Any] = {}
     configs: dict[str, Any] = {}
@@ -78,16 +78,27 @@ def _literal(text: str) -> str:
 
 
 def _config_names(containers: tuple[ContainerSpec, ...]) -> dict[tuple[str, str], str]:
-    """(node, path) -> the config's name: one for all where the file is the same everywhere, else one a node."""
+    """(node, path) -> the config's name: one for all where the file is the same everywhere, else one a node.
+
+    Paths that differ in `.`, `/` and `-` alone would come to the same name; from the second on they have a number.
+    """
     texts: dict[str, set[str]] = {}
-    files: list[tuple[str, File]] = [(each.hostname, file) for each in containers for file in each.files]
+    files: list[tuple[str, File]] = [(spec.hostname, file) for spec in containers for file in spec.files]
     for _, file in files:
         texts.setdefault(file.path, set()).add(file.text)
-    return {
-        (node, file.path): ("" if len(texts[file.path]) == 1 else f"{node}-")
-        + re.sub(r"[/.]", "-", file.path.removeprefix("/etc/"))
-        for node, file in files
-    }
+    names: dict[tuple[str, str], str] = {}
+    for node, file in files:
+        shared = len(texts[file.path]) == 1
+        owner = "" if shared else node
+        names.setdefault((owner, file.path), _free_name(owner, file.path, names.values()))
+    return {(node, file.path): names.get(("", file.path)) or names[node, file.path] for node, file in files}
+
+
+def _free_name(owner: str, path: str, taken: Collection[str]) -> str:
+    """The name of a config: its node where it has one, and its path without what Compose allows in no name."""
+    plain = (f"{owner}-" if owner else "") + re.sub(r"[/.]", "-", path.removeprefix("/etc/"))
+    candidates = (plain, *(f"{plain}-{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in candidates if name not in taken)
 
 
 def _service(container: ContainerSpec, build: _Build | None, names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
@@ -102,37 +113,47 @@ def _service(container: ContainerSpec, build: _Build | None, names: Mapping[tupl
         service["shm_size"] = f"{container.shm_bytes >> 20}m"
     if container.init:
         service["init"] = True
+    if container.processes:
+        service["pids_limit"] = container.processes
+    if container.memory_bytes:
+        service["mem_limit"] = f"{container.memory_bytes >> 20}m"
+    service["security_opt"] = ["no-new-privileges:true"]
     if container.files:
         service["configs"] = [
-            {"source": names[container.hostname, file.path], "target": file.path, "mode": _Mode(file.mode)}
+            {"source": names[container.hostname, file.path], "target": file.path, "mode": _Mode(_readable(file))}
             for file in container.files
         ]
     return service
 
 
-def _buildable(made: Mapping[str, Recipe]) -> list[Recipe]:
+def _readable(file: File) -> int:
+    """The mode of a file. Compose takes groups by number alone, which the image decides: for all, then."""
+    return file.mode | 0o044 if file.group else file.mode
+
+
+def _buildable(recipes: Mapping[str, Recipe]) -> list[Recipe]:
     """What Compose can build of what labs run: where a registry has the base, and its own apt installs the rest."""
-    found = []
-    for recipe in filter(None, run_by_labs(made)):
-        system = ground(recipe, made).system
+    buildable = []
+    for recipe in filter(None, run_by_labs(recipes)):
+        system = ground(recipe, recipes).system
         if system and system.base and not system.packages:
-            found.append(recipe)
-    return found
+            buildable.append(recipe)
+    return buildable
 
 
-def _build(recipe: Recipe, made: Mapping[str, Recipe]) -> _Build:
+def _build(recipe: Recipe, recipes: Mapping[str, Recipe]) -> _Build:
     """The recipe of an image and of all that it stands on, as one Dockerfile with its files inline."""
-    needed = _needed(recipe.name, made)
+    needed = _needed(recipe.name, recipes)
     stages = [
-        f"FROM {each.system.base} AS {each.name}" if each.system else _stage(each)
-        for each in made.values()
-        if each.name in needed
+        f"FROM {layer.system.base} AS {layer.name}" if layer.system else _stage(layer)
+        for layer in recipes.values()
+        if layer.name in needed
     ]
     return _Build({"context": ".", "dockerfile_inline": _literal("\n".join(stages) + "\n")})
 
 
-def _needed(name: str, made: Mapping[str, Recipe]) -> set[str]:
-    return {name}.union(*(_needed(need, made) for need in made[name].needs))
+def _needed(name: str, recipes: Mapping[str, Recipe]) -> set[str]:
+    return {name}.union(*(_needed(need, recipes) for need in recipes[name].needs))
 
 
 def _stage(recipe: Recipe) -> str:

@@ -11,12 +11,13 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 
+from labctl.blueprint import record
 from labctl.blueprint.addresses import address, multicast, phones_address
+from labctl.blueprint.record import Request
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import ContainerSpec, File
 from labctl.images.recipes import Images
 from labctl.lab import EVERY_NODE, Lab, Node
-from labctl.labfile import writer
 from labctl.names import (
     LABEL_CONFIG,
     LABEL_LAB,
@@ -39,6 +40,9 @@ SHM_BYTES = 256 << 20
 MULTICAST_TRANSPORT = "udp"
 """corosync.conf(5), totem, transport: the one that sends by multicast; udpu and knet send to each member."""
 
+ASTERISK_GROUP = "asterisk"
+"""The group that Asterisk runs as in a node (images/README.md, Users)."""
+
 STRANGER = "stranger"
 """A key of which every node has the private half, and nobody the public one: whoever signs with it is not known."""
 
@@ -57,12 +61,16 @@ class Blueprint:
     internal: bool = True
 
 
-def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str) -> Blueprint:
-    """The network and containers of a lab."""
+def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str, request: Request | None = None) -> Blueprint:
+    """The network and containers of a lab.
+
+    `images` are those it runs on, `seed` is what its secrets are made from, `request` what the user asked for, which
+    is kept with the lab; without it, the lab itself.
+    """
     secrets = Secrets(seed)
     nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
     labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
-    phones = _phones(lab, stack, images, subnet)
+    phones = _phones(lab, stack, images, subnet, record.dump(lab, stack, request or Request.of(lab)))
     return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones), internal=not needs_multicast(lab))
 
 
@@ -86,7 +94,7 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
         "multicast": multicast(subnet, lab.sites.index(node.site) if node.site else 0),
         "modules": modules(lab, stack, node),
         "secrets": secrets,
-        "address": {each.name: address(subnet, each.nodeid) for each in lab.nodes},
+        "address": {other.name: address(subnet, other.nodeid) for other in lab.nodes},
     }
     templates = dict(stack.files)
     for extra in _extras(lab, stack):
@@ -99,9 +107,16 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
     for added in lab.config:
         if added.scope in (EVERY_NODE, node.name):
             texts[added.path] = texts.get(added.path, "") + added.text.rstrip("\n") + "\n"
-    return tuple(
-        File(f"/etc/{path}", text, 0o400 if _SECRET.fullmatch(path) else 0o644) for path, text in texts.items()
-    )
+    return tuple(_file(path, text) for path, text in texts.items())
+
+
+def _file(path: str, text: str) -> File:
+    """A file below /etc. Asterisk's are for its own group, as Debian has them: passwords are in some."""
+    if _SECRET.fullmatch(path):
+        return File(f"/etc/{path}", text, 0o400)
+    if path.startswith("asterisk/"):
+        return File(f"/etc/{path}", text, 0o640, ASTERISK_GROUP)
+    return File(f"/etc/{path}", text)
 
 
 def _extras(lab: Lab, stack: Stack) -> tuple[Extra, ...]:
@@ -157,13 +172,14 @@ def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secre
             labels=(),
             capabilities=stack.capabilities,
             shm_bytes=SHM_BYTES,
+            processes=stack.limits.processes,
+            memory_bytes=stack.limits.memory << 20,
         ),
     )
 
 
-def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpec:
-    """The container of the SIP user agents. It also carries what the lab is: Docker is the only state."""
-    spec = json.dumps({"lab": writer.to_data(lab), "stack": stack.model_dump(mode="json")})
+def _phones(lab: Lab, stack: Stack, images: Images, subnet: str, lab_record: str) -> ContainerSpec:
+    """The container of the SIP user agents. It also carries the lab's record: Docker is the only state."""
     return _labelled(
         lab.name,
         ROLE_PHONES,
@@ -175,9 +191,11 @@ def _phones(lab: Lab, stack: Stack, images: Images, subnet: str) -> ContainerSpe
             network=network_name(lab.name),
             address=phones_address(subnet),
             files=(),
-            labels=((LABEL_SPEC, spec),),
+            labels=((LABEL_SPEC, lab_record),),
             init=True,
             starts=False,
+            processes=stack.limits.processes,
+            memory_bytes=stack.limits.memory << 20,
         ),
     )
 

@@ -18,50 +18,55 @@ from labctl.engine.observation import Container, Observation
 from labctl.names import LABEL_CONFIG
 
 
-def up(wanted: Blueprint, seen: Observation) -> Plan:
-    """The steps that make `seen` into `wanted`; none where it is so already.
+def up(wanted: Blueprint, observation: Observation) -> Plan:
+    """The steps that make what is there into what is wanted; none where it is so already.
 
     A network on other addresses, or one that does not pass what the lab needs, is replaced, and with it every
     container. Several networks of one name (Docker allows that, and an interrupted `up` could leave them) are replaced
     by one.
     """
+    networks, containers = observation.networks, observation.containers
     as_wanted = [
-        network for network in seen.networks if (network.subnet, network.internal) == (wanted.subnet, wanted.internal)
+        network for network in networks if (network.subnet, network.internal) == (wanted.subnet, wanted.internal)
     ]
-    fits = len(seen.networks) == len(as_wanted) == 1
-    names = {container.name for container in wanted.containers}
-    kept = {container.name: container for container in seen.containers if fits and container.name in names}
-    removals = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers if each.name not in kept)
-    network: tuple[Chain, ...] = ()
+    fits = len(networks) == len(as_wanted) == 1
+    names = {spec.name for spec in wanted.containers}
+    kept = {container.name: container for container in containers if fits and container.name in names}
+    removals = tuple(_removal(container) for container in containers if container.name not in kept)
+    network_chain: tuple[Chain, ...] = ()
     if not fits:
         create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels, wanted.internal)
-        network = ((*(RemoveNetwork(each.name, each.id) for each in seen.networks), create),)
-    containers = tuple(_mend(each, kept.get(each.name)) for each in wanted.containers)
-    return _stages(removals, network, tuple(chain for chain in containers if chain))
+        network_chain = ((*(RemoveNetwork(network.name, network.id) for network in networks), create),)
+    container_chains = tuple(_mend(spec, kept.get(spec.name)) for spec in wanted.containers)
+    return _stages(removals, network_chain, tuple(chain for chain in container_chains if chain))
 
 
 def _stages(*stages: tuple[Chain, ...]) -> Plan:
     return tuple(stage for stage in stages if stage)
 
 
-def _mend(wanted: ContainerSpec, seen: Container | None) -> Chain:
-    """The steps for one container."""
-    create = (CreateContainer(wanted), StartContainer(wanted.name)) if wanted.starts else (CreateContainer(wanted),)
-    if seen is None:
+def _removal(container: Container) -> Chain:
+    return (RemoveContainer(container.name, container.id),)
+
+
+def _mend(spec: ContainerSpec, container: Container | None) -> Chain:
+    """The steps that make a container what it is to be; `container` is what is there."""
+    create = (CreateContainer(spec), StartContainer(spec.name)) if spec.starts else (CreateContainer(spec),)
+    if container is None:
         return create
-    # A node that never ran may lack its files: labctl was ended between making and filling it.
-    mendable = ("running", "exited", "paused") if wanted.starts else ("running", "exited", "created")
-    if seen.config_hash != dict(wanted.labels)[LABEL_CONFIG] or seen.state not in mendable:
-        return (RemoveContainer(seen.name, seen.id), *create)
-    if wanted.starts and seen.state == "exited":
-        return (StartContainer(wanted.name),)
-    if wanted.starts and seen.state == "paused":
-        return (UnpauseContainer(wanted.name),)
+    # A node that never ran may lack its files: labctl was killed between making and filling it.
+    mendable = ("running", "exited", "paused") if spec.starts else ("running", "exited", "created")
+    if container.config_hash != dict(spec.labels)[LABEL_CONFIG] or container.state not in mendable:
+        return (*_removal(container), *create)
+    if spec.starts and container.state == "exited":
+        return (StartContainer(spec.name),)
+    if spec.starts and container.state == "paused":
+        return (UnpauseContainer(spec.name),)
     return ()
 
 
-def down(seen: Observation) -> Plan:
+def down(observation: Observation) -> Plan:
     """The steps that take away all that is there."""
-    containers = tuple((RemoveContainer(each.name, each.id),) for each in seen.containers)
-    networks = tuple((RemoveNetwork(each.name, each.id),) for each in seen.networks)
+    containers = tuple(_removal(container) for container in observation.containers)
+    networks = tuple((RemoveNetwork(network.name, network.id),) for network in observation.networks)
     return _stages(containers, networks)

@@ -19,26 +19,31 @@ class Running:
 
     lab: Lab
     stack: Stack
-    seen: Observation
+    observation: Observation
+
+    @property
+    def seen(self) -> Observation:
+        """What Docker holds of it, by its former name."""
+        return self.observation
 
     @property
     def addresses(self) -> dict[str, str]:
         """The address of each node, by its name; none where there is no network."""
-        networks = self.seen.networks[:1]
-        return {node.name: address(each.subnet, node.nodeid) for each in networks for node in self.lab.nodes}
+        networks = self.observation.networks[:1]
+        return {node.name: address(network.subnet, node.nodeid) for network in networks for node in self.lab.nodes}
 
     @property
     def ring_numbers(self) -> dict[int, int]:
         """What Corosync may call each node -> its number in the lab: that itself, or (1.x) its address as a number."""
-        by_address = {address_id(each): self.lab.node(name).nodeid for name, each in self.addresses.items()}
+        by_address = {address_id(ip): self.lab.node(name).nodeid for name, ip in self.addresses.items()}
         return {node.nodeid: node.nodeid for node in self.lab.nodes} | by_address
 
     def container(self, node: str) -> Container:
         """A node's container. Raises UsageError for a name that is not in the lab, LabError if it is gone."""
-        names = [each.name for each in self.lab.nodes]
+        names = [other.name for other in self.lab.nodes]
         if node not in names:
             raise UsageError(f"no node `{node}` in the lab {self.lab.name}", suggestion(node, names))
-        found = {each.node: each for each in self.seen.containers}
-        if node not in found:
+        containers = {container.node: container for container in self.observation.containers}
+        if node not in containers:
             raise LabError(f"the container of {node} is gone", f"labctl up --name {self.lab.name} makes it again")
-        return found[node]
+        return containers[node]

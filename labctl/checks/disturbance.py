@@ -25,11 +25,17 @@ STALL_S = 0.8
 """What stalls a node for so long may cost it the token even where a fault was over a moment ago: the part of the
 shortest time-out, 1 s, from which on Corosync itself warns (exec/main.c, timer_function_scheduler_timeout)."""
 
-_NOT_SCHEDULED = re.compile(r"(?:not scheduled (?:\(@\d+\) )?|Process pause detected )for (?P<ms>[\d.]+) ?ms")
-"""exec/main.c, timer_function_scheduler_timeout, and exec/totemsrp.c, pause_flush, Corosync 1.2 to 3.1."""
+_NOT_SCHEDULED = re.compile(r"(?:not scheduled (?:\(@\d+\) )?|Process pause detected )for (?P<ms>\d+(?:\.\d+)?) ?ms")
+"""exec/main.c, timer_function_scheduler_timeout, Corosync 1.4 to 3.1, of which the last tells `(@when)` too; and
+exec/totemsrp.c, pause_flush, in each."""
 
 _NO_TOKEN = re.compile(r"Token has not been received in (?P<ms>[\d.]+) ?ms")
 """exec/totemsrp.c, timer_function_orf_token_warning, from Corosync 3.0 on."""
+
+
+def tells(line: str) -> bool:
+    """Whether a line of a node's log is Corosync's word that the machine kept it from its work."""
+    return bool(_NOT_SCHEDULED.search(line) or _NO_TOKEN.search(line))
 
 
 @dataclass(frozen=True)

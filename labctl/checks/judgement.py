@@ -16,14 +16,14 @@ Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]
 """Of a check: `known` failed as it is known to, `fixed` did not although it was seen to fail every time, `unknown`
 could not be judged, `nothing` had nothing to judge."""
 
+RunStanding = Standing | Literal["error"]
+"""Of a run: the worst of its checks, or `error`: it had no lab from its begin to its end."""
+
 CHECKS_OF_0_1 = (
     *("agreement", "truth", "no_ghosts", "bounded_delay", "no_flapping", "lamps"),
     *("calls", "routes", "remote_state", "views", "course"),
 )
 """What labctl 0.1 expected of every scenario that did not say what it expects."""
-
-RunStanding = Standing | Literal["error"]
-"""Of a run: the worst of its checks, or `error`: it had no lab from its begin to its end."""
 
 WORST_FIRST: tuple[Standing, ...] = ("failed", "unknown", "fixed", "known", "passed", "nothing")
 
@@ -89,6 +89,12 @@ class Result:
     lab_error: str = ""
     exit_code: int = 0
     earlier: tuple[Attempt, ...] = ()
+
+    @property
+    def lab_error_line(self) -> str:
+        """What was the matter with the lab, and the first reason for it, in a line."""
+        reasons = [line.strip() for line in self.lab_error.splitlines() if line.strip()]
+        return ": ".join(reasons[:2])
 
     @property
     def standing(self) -> RunStanding:

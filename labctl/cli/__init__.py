@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from labctl import __version__
-from labctl.cli import compare, faults, inspect, lifecycle, scenarios, tools
+from labctl.cli import compare, faults, inspect, lifecycle, phones, scenarios, tools
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
 from labctl.errors import LabctlError
 
@@ -38,7 +39,7 @@ def _read_or_not() -> Iterator[None]:
         raise click.exceptions.Exit(0) from None
 
 
-class Group(click.Group):
+class Group(WholeHelpGroup):
     """All commands; none fails because its output is not read to the end."""
 
     def make_context(
@@ -61,16 +62,18 @@ def command_line() -> None:
 
     `labctl up` builds the images, starts three nodes, and proves that state crosses between them.
     Every option can be set in the environment too: LABCTL_COMMAND_OPTION, such as LABCTL_UP_TIMEOUT=2m;
-    --name and --timeout for every command at once: LABCTL_NAME, LABCTL_TIMEOUT.
+    --name and --timeout for every command at once: LABCTL_NAME, LABCTL_TIMEOUT. The name never says which lab
+    `run` and `soak` make: theirs they take away.
 
-    Exit codes: 0 passed, 1 the lab failed a check or a wait, 2 usage or lab file, 3 a bug in labctl,
-    4 Docker or this machine, 5 nothing could be judged, 130 interrupted.
+    Exit codes: 0 passed, 1 the lab failed a check or a wait, or did not come up, 2 usage, a file or a patch,
+    3 a bug in labctl, 4 Docker or this machine, 5 something could not be judged, 130 interrupted.
     """
 
 
 for _command in (
     *lifecycle.COMMANDS,
     *inspect.COMMANDS,
+    *phones.COMMANDS,
     *scenarios.COMMANDS,
     *faults.COMMANDS,
     *compare.COMMANDS,
@@ -79,24 +82,10 @@ for _command in (
     command_line.add_command(_command)
 
 
-def _from_environment(command: click.Command) -> dict[str, Any]:
-    """What LABCTL_NAME and LABCTL_TIMEOUT say, as click's defaults of every command below this one.
-
-    What is set for one command alone, LABCTL_COMMAND_OPTION, goes before.
-    """
-    given = {option: os.environ.get(f"LABCTL_{option.upper()}") for option in ("name", "timeout")}
-    inner = command.commands if isinstance(command, click.Group) else {}
-    return {option: value for option, value in given.items() if value} | {
-        name: _from_environment(each) for name, each in inner.items()
-    }
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        command_line.main(
-            arguments, prog_name="labctl", standalone_mode=False, default_map=_from_environment(command_line)
-        )
+        command_line.main(arguments, prog_name="labctl", standalone_mode=False)
         code = 0
     except LabctlError as error:
         code = _fail(error.message, error.hint, error.exit_code)

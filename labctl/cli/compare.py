@@ -10,6 +10,7 @@ import click
 
 from labctl.cli import terminal
 from labctl.cli.completion import complete_scenario, complete_stack
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Conduct, Making
 from labctl.cli.options import (
     build_options,
@@ -114,7 +115,7 @@ def _show(comparison: Comparison) -> None:
         click.echo(f"{variant}, {', '.join(about)}: {remark}")
 
 
-@click.group()
+@click.group(cls=WholeHelpGroup)
 def bench() -> None:
     """Measure what a lab takes on this machine."""
 

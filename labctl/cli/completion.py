@@ -31,8 +31,8 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
     from labctl.engine import client
 
     try:
-        seen = client.connect(timeout_s=2).observe(context.params.get("name"))
-        nodes = {each.node for each in seen.containers if each.role == "node"}
+        observation = client.connect(timeout_s=2).observe(context.params.get("name"))
+        nodes = {container.node for container in observation.containers if container.role == "node"}
         return sorted(node for node in nodes if node.startswith(word))
     except LabctlError:
         return []
@@ -40,8 +40,8 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
 
 def complete_phone(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
     """The phones of the lab that is meant."""
-    found = _lab(context)
-    return [phone.name for phone in found.phones if phone.name.startswith(word)] if found else []
+    lab = _lab(context)
+    return [phone.name for phone in lab.phones if phone.name.startswith(word)] if lab else []
 
 
 def complete_condition(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
@@ -50,9 +50,9 @@ def complete_condition(context: click.Context, _parameter: click.Parameter, word
     if word.startswith("state="):
         from labctl.asterisk.output import EXTENSION_STATES
 
-        found = _lab(context)
-        extensions = [*(phone.extension for phone in found.phones), *found.devices] if found else []
-        conditions = [f"state={each}:{state}" for each in extensions for state in EXTENSION_STATES.values()]
+        lab = _lab(context)
+        extensions = [*(phone.extension for phone in lab.phones), *lab.devices] if lab else []
+        conditions = [f"state={name}:{state}" for name in extensions for state in EXTENSION_STATES.values()]
     return [condition for condition in conditions if condition.startswith(word)]
 
 
@@ -91,9 +91,9 @@ def complete_scenario(_context: click.Context, _parameter: click.Parameter, word
 def _names_and_files(names: Iterable[str], word: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    # All of one kind: click takes a list that begins with a string for one of strings.
-    found = [CompletionItem(name) for name in names if name.startswith(word)]
-    return [*found, CompletionItem(word, type="file")]
+    # Files come first: click's script for bash forgets what it was offered before them, and goes to files by itself
+    # where no name fits. All are items: click takes a list that begins with a string for one of strings.
+    return [CompletionItem(word, type="file"), *(CompletionItem(name) for name in names if name.startswith(word))]
 
 
 def complete_fault(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
@@ -105,7 +105,7 @@ def complete_fault(context: click.Context, _parameter: click.Parameter, word: st
     try:
         connected = client.connect(timeout_s=2)
         labs = [context.params["name"]] if context.params.get("name") else lifecycle.names(connected)
-        faults = [each.name for name in labs for each in injector.in_force(connected, name)]
-        return [fault for fault in faults if fault.startswith(word)]
+        faults = [fault.name for name in labs for fault in injector.in_force(connected, name)]
+        return [name for name in faults if name.startswith(word)]
     except LabctlError:
         return []

@@ -1,31 +1,50 @@
-"""The commands that make things go wrong in a lab by hand, and right again."""
+"""The commands that make things go wrong in a lab by hand, and right again. There is one for each kind of fault."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
 from labctl.cli import terminal
 from labctl.cli.completion import complete_fault, complete_node
+from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
-from labctl.cli.options import Duration, gathered, name_option, output_option, together
-from labctl.errors import UsageError
+from labctl.cli.options import Duration, name_option, output_option
+from labctl.errors import LabctlError, LabError, UsageError
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from labctl.blueprint.running_lab import Running
-    from labctl.engine.client import Engine
-    from labctl.faults.model import Fault
-
-only_option = click.option(
-    "--only", "traffic", type=click.Choice(["all", "totem", "sip", "dundi"]), default="all", help="What is cut."
-)
+    from labctl.faults.fault import Fault
+    from labctl.faults.injector import Healing
+    from labctl.faults.model import PreparedFault
 
 
-@click.group()
+class FaultGroup(WholeHelpGroup):
+    """A command for each kind of fault that is known, made when it is asked for: they take a while to load."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """As the kinds, but with `-`."""
+        from labctl.faults.registry import FAULTS
+
+        return [kind.replace("_", "-") for kind in FAULTS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of one kind; it takes the defaults that the group has."""
+        from labctl.faults.registry import FAULTS
+
+        kind = FAULTS.get(cmd_name.replace("-", "_"))
+        if kind is None or "_" in cmd_name:
+            return None
+        shared = {key: value for key, value in (ctx.default_map or {}).items() if not isinstance(value, dict)}
+        ctx.default_map = {cmd_name: shared, **(ctx.default_map or {})}
+        return _command(kind)
+
+
+@click.group(cls=FaultGroup)
 def fault() -> None:
     """Make something go wrong in a lab that is up. labctl heal undoes it, labctl ps shows it.
 
@@ -36,186 +55,107 @@ def fault() -> None:
     """
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What a fault is made for: a lab that runs, the faults that are in force in it, and the name that was given."""
+def _command(kind: type[Fault]) -> click.Command:
+    """`labctl fault KIND …`: the arguments of the fault, the lab, and for how long."""
 
-    engine: Engine
-    running: Running
-    there: tuple[str, ...]
-    given: str
+    def run(name: str | None, **values: Any) -> None:
+        duration_s = values.pop("for", None)
+        arguments = {
+            field: values[_destination(field)]
+            for field in kind.model_fields
+            if values[_destination(field)] not in (None, ())
+        }
+        _put_in_force(Which(name), lambda nodes: kind.from_command_line(arguments, nodes), duration_s)
 
-    @property
-    def addresses(self) -> dict[str, str]:
-        """Node -> address."""
-        return self.running.addresses
-
-    def name(self, kind: str) -> str:
-        """The name that was given, or the first free one of a kind of fault."""
-        return self.given or next(each for number in count(1) if (each := f"{kind}.{number}") not in self.there)
-
-    def service(self, kind: str, node: str, daemon: str) -> Fault:
-        """Something done to one daemon of a node. Raises UsageError."""
-        from labctl.faults import model
-
-        return model.service(f"{kind}-{daemon}-{node}", kind, node, daemon, self.addresses, self.running.lab.rings)
+    parameters: list[click.Parameter] = [
+        _parameter(field, description, kind) for field, description in kind.model_fields.items()
+    ]
+    if not kind.waits_for_return:
+        about = "Undo it after this time, and return then."
+        parameters.append(click.Option(["--for", "for"], type=Duration(), help=about))
+    command = click.Command(kind.kind.replace("_", "-"), params=parameters, callback=run, help=f"{kind.about}.")
+    return name_option(command)
 
 
-@dataclass(frozen=True)
-class Force:
-    """How a fault is put in force: on which lab, under what name, and for how many seconds; None until it is healed."""
-
-    name: str | None
-    fault: str = ""
-    duration: float | None = None
-
-    def put(self, make: Callable[[Ground], Fault]) -> None:
-        """Put in force what is made for the lab; with a duration, undo it when that is over, or interrupted."""
-        from labctl.faults import injector
-        from labctl.timing import Deadline, Signal
-
-        engine = terminal.connect()
-        running = Which(self.name).load(engine)
-        lab = running.lab.name
-        there = tuple(each.name for each in injector.in_force(engine, lab))
-        if self.fault in there:
-            way_out = f"labctl heal {self.fault}, or another name with --as"
-            raise UsageError(f"a fault `{self.fault}` is in force already", way_out)
-        made = make(Ground(engine, running, there, self.fault))
-        injector.inflict(engine, lab, made)
-        terminal.say(f"{made.name}: {made.what}")
-        if made.daemon == "corosync" and running.stack.lost_ring and not running.lab.follows_corosync:
-            module = running.stack.cluster_module
-            terminal.say(f"its {module} may not find Corosync again afterwards; labctl up --name {lab} mends that")
-        if self.duration is not None:
-            try:
-                Signal().wait_beyond(0, Deadline(self.duration))
-            finally:
-                injector.undo(engine, lab, made)
-                terminal.say(f"{made.name}: healed")
+def _destination(field: str) -> str:
+    """What click calls an argument of a fault: `name` is the lab's there."""
+    return "fault" if field == "name" else field
 
 
-_for_option = click.option("--for", "duration", type=Duration(), help="Undo it after this time, and return then.")
-force_options = together(name_option, _for_option, gathered("force", Force))
-named_force_options = together(
-    click.option("--as", "fault", default="", help="A name of the fault's own, for heal."), force_options
-)
-service_option = click.option(
-    "--service", type=click.Choice(["node", "corosync", "asterisk"]), default="node", show_default=True, help="What."
-)
+def _parameter(name: str, field: FieldInfo, kind: type[Fault]) -> click.Parameter:
+    """An argument of a fault as click has it. Its value is checked by the fault, as that of a scenario's step is."""
+    from labctl.faults.fault import description_of
+
+    argument = kind.argument(name)
+    if argument.words:
+        return click.Argument([_destination(name)], nargs=-1, required=True, metavar="N1,N2 N3...")
+    if argument.node and field.is_required():
+        return click.Argument([_destination(name)], shell_complete=complete_node)
+    option = f"--{argument.option or name.replace('_', '-')}"
+    names = [option, _destination(name)]
+    about = (description_of(field) or name.replace("_", " ").capitalize()).rstrip(".") + "."
+    if bool in (field.annotation, *get_args(field.annotation)):
+        names[0] = f"{option}/--no-{option[2:]}"
+        return click.Option(names, default=None, help=about, required=field.is_required())
+    words = _words(field)
+    return click.Option(
+        names,
+        type=click.Choice(words) if words else None,
+        metavar=None if words else _metavar(field),
+        default=field.default if isinstance(field.default, str) else None,
+        show_default=isinstance(field.default, str),
+        required=field.is_required(),
+        shell_complete=complete_node if argument.node else None,
+        help=about,
+    )
 
 
-def _container_fault(kind: str, about: str) -> None:
-    """Add `labctl fault KIND NODE`, for a whole node or one of its daemons."""
-
-    @fault.command(kind, help=about)
-    @click.argument("node", shell_complete=complete_node)
-    @service_option
-    @force_options
-    def command(node: str, service: str, force: Force) -> None:
-        from labctl.faults import injector, model
-
-        def make(ground: Ground) -> Fault:
-            if service == model.NODE:
-                # What ended it cannot be told of a container, so that is in no name.
-                return model.container(f"{injector.DOWN}-{node}", kind, node, ground.addresses)
-            return ground.service(kind, node, service)
-
-        force.put(make)
+def _words(field: FieldInfo) -> list[str]:
+    """The words of which the argument is one; none if it is of another type."""
+    types = (field.annotation, *get_args(field.annotation))
+    return [word for part in types if get_origin(part) is Literal for word in get_args(part)]
 
 
-_container_fault("kill", "End a node at once, or one of its daemons, which its supervisor brings back.")
-_container_fault("stop", "End a node or one of its daemons in an orderly way; it stays down.")
+def _metavar(field: FieldInfo) -> str:
+    """What stands for a value in `--help`."""
+    from labctl.faults.fault import marks_of
+    from labctl.yamlfile.duration import Seconds
+
+    if any(isinstance(mark, Seconds) for mark in marks_of(field)):
+        return "DURATION"
+    types = str(field.annotation)
+    return "NUMBER" if "float" in types or "int" in types else "TEXT"
 
 
-@fault.command()
-@click.argument("node", shell_complete=complete_node)
-@click.option("--service", type=click.Choice(["corosync", "asterisk"]), required=True, help="Which daemon.")
-@name_option
-@gathered("force", Force)
-def restart(node: str, service: str, force: Force) -> None:
-    """End one of a node's daemons in an orderly way, and start it again."""
-    force.put(lambda ground: ground.service("restart", node, service))
+def _put_in_force(which: Which, make: Callable[[tuple[str, ...]], Fault], duration_s: float | None) -> None:
+    """Put in force what is made for the lab's nodes; with a duration, undo it when that is over, or interrupted."""
+    from labctl.faults import injector
+    from labctl.scenario.fault_control import target_of
+    from labctl.timing import Deadline, Signal
+
+    engine = terminal.connect()
+    running = which.load(engine)
+    lab, target = running.lab.name, target_of(engine, running)
+    in_force = injector.in_force(engine, lab)
+    chosen = make(target.nodes)
+    prepared = chosen.prepare(chosen.named([record.name for record in in_force]), target)
+    injector.inflict(engine, lab, prepared, in_force)
+    names = ", ".join(injector.names_on_nodes(prepared))
+    terminal.say(f"{names}: {prepared.what}")
+    _warn(running, prepared)
+    if duration_s is not None:
+        try:
+            Signal().wait_beyond(0, Deadline(duration_s))
+        finally:
+            injector.undo(engine, lab, prepared)
+            terminal.say(f"{names}: healed")
 
 
-@fault.command()
-@click.argument("node", shell_complete=complete_node)
-@force_options
-def pause(node: str, force: Force) -> None:
-    """Freeze all of a node."""
-    from labctl.faults import model
-
-    force.put(lambda ground: model.container(f"pause-{node}", "pause", node, ground.addresses))
-
-
-@fault.command()
-@click.argument("groups", nargs=-1, required=True, metavar="N1,N2 N3...")
-@only_option
-@named_force_options
-def partition(groups: tuple[str, ...], traffic: str, force: Force) -> None:
-    """Cut the network: only nodes that share a group hear each other. A node in two groups is a bridge."""
-    from labctl.faults import model
-
-    split = [[node for node in group.split(",") if node] for group in groups]
-
-    def make(ground: Ground) -> Fault:
-        named = {node for group in split for node in group}
-        rest = [node for node in ground.addresses if node not in named]
-        return model.partition(ground.name("partition"), [*split, rest] if rest else split, traffic, ground.addresses)
-
-    force.put(make)
-
-
-@fault.command()
-@click.argument("sender", shell_complete=complete_node)
-@click.argument("receiver", shell_complete=complete_node)
-@only_option
-@named_force_options
-def cut(sender: str, receiver: str, traffic: str, force: Force) -> None:
-    """Cut one way: what SENDER sends does not reach RECEIVER."""
-    from labctl.faults import model
-
-    force.put(lambda ground: model.cut(ground.name("cut"), sender, receiver, traffic, ground.addresses))
-
-
-@fault.command("iface-down")
-@click.argument("node", shell_complete=complete_node)
-@named_force_options
-def iface_down(node: str, force: Force) -> None:
-    """Take a node's interface down: another fault than a partition, its own kernel knows."""
-    from labctl.faults import model
-
-    force.put(lambda ground: model.interface_down(ground.name("iface-down"), node, ground.addresses))
-
-
-@fault.command()
-@click.argument("node", shell_complete=complete_node)
-@click.option("--loss", type=click.FloatRange(0, 100), default=0.0, help="Packets lost, percent.")
-@click.option("--delay", type=Duration(), default=0.0, help="Delay: 50ms. Needs netem.")
-@click.option("--jitter", type=Duration(), default=0.0, help="Spread of the delay: 10ms. Needs netem.")
-@click.option("--duplicate", type=click.FloatRange(0, 100), default=0.0, help="Packets twice, percent. Needs netem.")
-@click.option("--rate", type=click.IntRange(8), help="kbit/s.")
-@only_option
-@named_force_options
-def impair(
-    node: str,
-    loss: float,
-    delay: float,
-    jitter: float,
-    duplicate: float,
-    rate: int | None,
-    traffic: str,
-    force: Force,
-) -> None:
-    """Make a node's link bad, by the best that this kernel has (labctl doctor)."""
-    from labctl.faults import injector, model
-
-    def make(ground: Ground) -> Fault:
-        wrong = model.Impairment(loss, delay * 1000, jitter * 1000, duplicate, rate or 0)
-        can = injector.abilities(ground.engine, ground.running.container(node).image)
-        return model.impair(ground.name("impair"), node, wrong, traffic, can, ground.addresses)
-
-    force.put(make)
+def _warn(running: Running, prepared: PreparedFault) -> None:
+    if prepared.daemon == "corosync" and running.stack.lost_ring and not running.lab.follows_corosync:
+        module = running.stack.cluster_module
+        way_out = f"labctl up --name {running.lab.name} mends that"
+        terminal.say(f"its {module} may not find Corosync again afterwards; {way_out}")
 
 
 @click.command()
@@ -233,17 +173,45 @@ def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
         raise UsageError("--all and one fault or lab do not go together", "leave one of them out")
     engine = terminal.connect()
     labs = lifecycle.names(engine) if every else [Which(name).load(engine).lab.name]
-    healed = {each: injector.heal(engine, each, fault) for each in labs}
+    healings: dict[str, Healing] = {}
+    for lab in labs:
+        try:
+            healings[lab] = injector.heal(engine, lab, fault)
+        except LabctlError as error:
+            if not every:
+                raise
+            healings[lab] = injector.Healing((), (), (error.message,))
     if output == "json":
-        click.echo(
-            formats.as_json([vars(record) | {"lab": each} for each, records in healed.items() for record in records])
-        )
-        return
-    for each, records in healed.items():
-        for record in records:
-            terminal.say(f"{each}: healed {record.name}: {record.what}")
-        if not records:
-            terminal.say(f"{each}: no fault was in force")
+        keys = ("name", "kind", "what", "nodes")
+        rows = [
+            {key: getattr(record, key) for key in keys} | {"lab": lab}
+            for lab, healing in healings.items()
+            for record in healing.healed
+        ]
+        click.echo(formats.as_json(rows))
+    else:
+        for lab, healing in healings.items():
+            _tell(lab, healing)
+    _check(healings)
+
+
+def _tell(lab: str, healing: Healing) -> None:
+    for record in healing.healed:
+        terminal.say(f"{lab}: healed {record.name}: {record.what}")
+    if not healing.healed and not healing.left and not healing.errors:
+        terminal.say(f"{lab}: no fault was in force")
+
+
+def _check(healings: dict[str, Healing]) -> None:
+    """Raise LabError with what is left in force in any lab."""
+    errors: list[LabctlError] = []
+    for lab, healing in healings.items():
+        try:
+            healing.check()
+        except LabError as error:
+            errors.append(LabError(f"{lab}: {error.message}", error.hint))
+    if errors:
+        raise LabError("\n".join(error.message for error in errors), errors[0].hint)
 
 
 COMMANDS = (fault, heal)

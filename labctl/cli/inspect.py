@@ -1,4 +1,4 @@
-"""Verbs on a lab that is up: what it shows, and what it is asked."""
+"""Verbs that look at a lab that is up, or open a shell in it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 import shutil
 import sys
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
 
-from labctl.cli.completion import complete_node, complete_phone
+from labctl.cli.completion import complete_node
 from labctl.cli.option_groups import Which
 from labctl.cli.options import (
-    Duration,
     condition_option,
     long_which_options,
     node_argument,
     output_option,
-    quiet_option,
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, progress, say, show, tables
+from labctl.cli.terminal import connect, console, show, tables, width
 from labctl.errors import LabError, UsageError
+from labctl.timing import utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,7 +46,7 @@ def ls(output: str) -> None:
     if output == "json":
         click.echo(formats.as_json(labs))
     else:
-        rows = [(each.name, each.stack or "-", f"{each.running}/{each.nodes}", each.subnet or "-") for each in labs]
+        rows = [(lab.name, lab.stack or "-", f"{lab.running}/{lab.nodes}", lab.subnet or "-") for lab in labs]
         show(tables().table("", ("LAB", "STACK", "NODES", "SUBNET"), rows))
 
 
@@ -97,7 +97,7 @@ def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     if output == "json":
         click.echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
-        show(tables().state(rows, [node.name for node in running.lab.nodes]))
+        show(tables().state(rows, [node.name for node in running.lab.nodes], width()))
 
 
 def _watch(engine: Engine, running: Running, output: str) -> None:
@@ -120,12 +120,12 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
             line = screen.told(node, extension, state, at_s)
-        tell(line, {"node": node, "extension": extension, "state": state, "at_s": at_s})
+        tell(line, {"utc": utc(at_s), "node": node, "extension": extension, "state": state, "at_s": at_s})
 
     def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
             line = screen.came(node, says)
-        tell(line, {"node": node, "there": says is not None})
+        tell(line, {"utc": utc(time.monotonic()), "node": node, "there": says is not None})
 
     def draw() -> RenderableType:
         with lock:
@@ -154,45 +154,6 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 
 
 @click.command()
-@click.argument("caller", shell_complete=complete_phone)
-@click.argument("callee", shell_complete=complete_phone)
-@which_options
-@click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
-@click.option("--talk/--no-talk", default=True, help="Audio, checked both ways; or signalling alone.")
-@timeout_option
-@quiet_option
-@output_option
-def call(
-    caller: str,
-    callee: str,
-    which: Which,
-    duration: float,
-    talk: bool,
-    timeout: float,
-    quiet: bool,
-    output: str,
-) -> None:
-    """Have one phone call another: real SIP, audio that is checked to arrive both ways.
-
-    Shows when each node learned the states of the called extension. Example: labctl call alice bob
-    """
-    from labctl.report import formats
-    from labctl.scenario import test_call
-
-    engine = connect()
-    running = which.load(engine)
-    callee = next((phone.name for phone in running.lab.phones if phone.extension == callee), callee)
-    wanted = test_call.Trial(caller, callee, duration, audio=talk)
-    placed = test_call.call(engine, running, wanted, timeout + duration, progress(quiet))
-    if output == "json":
-        click.echo(formats.as_json(placed))
-        return
-    show(tables().call(placed, [node.name for node in running.lab.nodes]))
-    if talk:
-        say(f"{caller} heard {placed.caller_heard} packets, {callee} heard {placed.callee_heard}")
-
-
-@click.command()
 @click.argument("node", required=False, shell_complete=complete_node)
 @long_which_options
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
@@ -201,14 +162,14 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
     """Show what the nodes say: Corosync and Asterisk as one."""
     engine = connect()
     running = which.load(engine)
-    nodes = [node] if node else [each.name for each in running.lab.nodes]
-    containers = {each: running.container(each).id for each in nodes}
+    names = [node] if node else [lab_node.name for lab_node in running.lab.nodes]
+    containers = {name: running.container(name).id for name in names}
     if follow:
         _follow(engine, containers, tail)
         return
-    for each, container in containers.items():
+    for name, container in containers.items():
         for line in engine.logs(container, tail=tail).splitlines():
-            click.echo(line if node else f"{each} | {line}")
+            click.echo(line if node else f"{name} | {line}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -221,9 +182,9 @@ def cli(node: str, command: tuple[str, ...], which: Which) -> None:
     Example: labctl cli n1 core show hints
     """
     if command:
-        said = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
+        output = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
         # Asterisk itself exits with 0 after a command that it does not know.
-        sys.exit(said.code or int(said.text.startswith("No such command")))
+        sys.exit(output.code or int(output.text.startswith("No such command")))
     elif not sys.stdin.isatty():
         # Asterisk's console runs at full load for ever when its input has ended.
         raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
@@ -286,11 +247,11 @@ def _follow(engine: Engine, containers: dict[str, str], tail: int | None) -> Non
         finally:
             lines.put(None)
 
-    for each in containers.items():
-        threading.Thread(target=read, args=each, daemon=True).start()
+    for name, container in containers.items():
+        threading.Thread(target=read, args=(name, container), daemon=True).start()
     for _ in containers:
         for line in iter(lines.get, None):
             click.echo(line)
 
 
-COMMANDS = (ls, ps, state, wait, call, logs, cli, sh)
+COMMANDS = (ls, ps, state, wait, logs, cli, sh)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labctl.cli.option_groups import Making, Which
 from labctl.cli.options import (
+    Duration,
     build_options,
     dry_run_option,
     lab_options,
@@ -18,14 +19,27 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, find_lab, find_stack, is_typed, progress, say, show, tables
+from labctl.cli.terminal import connect, find_stack, is_typed, progress, say, show, tables
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
 
 if TYPE_CHECKING:
+    from labctl.blueprint.record import LabRecord, Request
     from labctl.cluster.lifecycle import UpPlan, UpReport
+    from labctl.engine.actions import Step
     from labctl.engine.client import Engine
+    from labctl.images.builder import Options
     from labctl.stack.model import Stack
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `up` is to make: the lab on its stack, how the images are made, and what the user asked for."""
+
+    lab: Lab
+    stack: Stack
+    options: Options
+    request: Request
 
 
 @click.command()
@@ -46,8 +60,8 @@ def up(
 ) -> None:
     """Make a lab and return when it is proven ready; mend or change it if it is there.
 
-    Without a file, a lab that is there stays as it was made but for what the flags say; a new one is the shipped
-    three-node.
+    Without a file, a lab that is there stays as it was made, patches, image and mirror too, but for what the flags
+    say (an empty --patch or --image takes that away); a new one is the shipped three-node.
 
     Examples:
 
@@ -59,52 +73,76 @@ def up(
     from labctl.cluster import lifecycle
     from labctl.report import formats
 
-    options = making.options()
-    engine, wanted, of_stack = _wanted(file, flags, making.image)
+    engine, wanted = _wanted(file, flags, making)
+    lab = wanted.lab
     if dry_run:
-        _print_plan(lifecycle.plan_up(engine, wanted, of_stack, options), output)
+        _print_plan(lifecycle.plan_up(engine, lab, wanted.stack, wanted.options, wanted.request), output)
         return
-    done = lifecycle.up(engine, wanted, of_stack, options, timeout, progress(quiet))
+    report = lifecycle.up(engine, lab, wanted.stack, wanted.options, timeout, progress(quiet), request=wanted.request)
     if output == "json":
-        click.echo(formats.as_json(_as_data(done)))
+        click.echo(formats.as_json(_as_data(report)))
         return
-    if done.done:
-        show(tables().ps(done.nodes, wanted))
+    if report.done:
+        show(tables().ps(report.nodes, lab))
     else:
-        say(f"{wanted.name}: nothing to change")
-    say(f"{wanted.name}: {formats.proof(done.crossings, done.routes)}")
+        say(f"{lab.name}: nothing to change")
+    for problem in report.config_problems:
+        say(str(problem))
+    say(f"{lab.name}: {formats.proof(report.crossings, report.routes)}")
 
 
-def _as_data(done: UpReport) -> dict[str, Any]:
-    data = {key: getattr(done, key) for key in ("nodes", "crossings", "routes")}
-    return {"lab": done.lab.name, "changed": [str(each) for each in done.done], **data}
+def _as_data(report: UpReport) -> dict[str, Any]:
+    data = {key: getattr(report, key) for key in ("nodes", "crossings", "routes", "config_problems")}
+    return {"lab": report.lab.name, "changed": [str(action) for action in report.done], **data}
 
 
 @click.command()
 @which_options
 @click.option("--all", "every", is_flag=True, help="Every lab on this engine.")
+@click.option(
+    "--orphans", is_flag=True, help="Labs that run, soak, compare, bench or tests made and whose process is dead."
+)
+@click.option(
+    "--older-than", type=Duration(), help="Such labs of that age (2h), also of processes that cannot be seen from here."
+)
 @dry_run_option
 @quiet_option
 @output_option
-def down(which: Which, every: bool, dry_run: bool, quiet: bool, output: str) -> None:
+def down(
+    which: Which, every: bool, orphans: bool, older_than: float | None, dry_run: bool, quiet: bool, output: str
+) -> None:
     """Take a lab away, in whatever state it is; nothing of it is left behind."""
     from labctl.cluster import lifecycle
     from labctl.report import formats
 
-    if every and (is_typed("name") or is_typed("file")):
-        raise UsageError("--all and one lab do not go together", "leave one of them out")
+    whole = every or orphans or older_than is not None
+    if whole and (is_typed("name") or is_typed("file")):
+        raise UsageError("--all, --orphans or --older-than and one lab do not go together", "leave one of them out")
+    if every and (orphans or older_than is not None):
+        raise UsageError("--all takes every lab", "leave it out, or --orphans and --older-than")
     engine = connect()
-    target = None if every else which.name_in(engine)
-    if target is None and not every:
-        say("no lab is up")
-        return
-    steps = lifecycle.plan_down(engine, target) if dry_run else lifecycle.down(engine, target, progress(quiet))
+    if every:
+        targets: list[str | None] = [None]
+    elif whole:
+        targets = [*lifecycle.orphans(engine, older_than)]
+    else:
+        targets = [name] if (name := which.name_in(engine, remnants=True)) else []
+    if not targets:
+        say("no lab is left over" if whole else "no lab is up")
+    steps = [action for target in targets for action in _down(engine, target, quiet=quiet, dry_run=dry_run)]
     if output == "json":
-        click.echo(formats.as_json([str(step) for step in steps]))
+        click.echo(formats.as_json([str(action) for action in steps]))
     elif dry_run:
-        click.echo("\n".join(str(step) for step in steps))
-    elif not steps:
-        say(f"{target or 'labs'}: nothing was there")
+        click.echo("\n".join(str(action) for action in steps))
+    elif targets and not steps:
+        say(f"{targets[0] or 'labs'}: nothing was there")
+
+
+def _down(engine: Engine, target: str | None, *, quiet: bool, dry_run: bool) -> list[Step]:
+    """Take one lab away, or all where `target` is None; or say what that would be."""
+    from labctl.cluster import lifecycle
+
+    return lifecycle.plan_down(engine, target) if dry_run else lifecycle.down(engine, target, progress(quiet))
 
 
 @click.command()
@@ -125,8 +163,8 @@ def build(stack: str | None, making: Making, dry_run: bool, quiet: bool, output:
         for recipe in building.plan(engine, of_stack, options):
             click.echo(f"build {recipe.tag}")
         return
-    made = building.build(engine, of_stack, options, progress(quiet))
-    contents = {image: engine.image_labels(image) or {} for image in (made.node, made.phone)}
+    images = building.build(engine, of_stack, options, progress(quiet))
+    contents = {image: engine.image_labels(image) or {} for image in (images.node, images.phone)}
     if output == "json":
         click.echo(formats.as_json(contents))
         return
@@ -139,22 +177,55 @@ def build(stack: str | None, making: Making, dry_run: bool, quiet: bool, output:
     show(tables().table("", ("IMAGE", "HOLDS", "VERSION"), rows))
 
 
-def _wanted(file: str | None, flags: Overrides, image: str | None) -> tuple[Engine, Lab, Stack]:
+def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine, Wanted]:
     """The lab that `up` is to make: the file's, or without one the lab of that name as it is, or the shipped one.
 
     Files are read to their end before Docker is asked anything.
     """
     from labctl.cluster import lifecycle
     from labctl.labfile.loader import DEFAULT_LAB
+    from labctl.names import check_lab_name
 
+    if flags.name is not None:
+        check_lab_name(flags.name)
     if file:
-        wanted, of_stack = find_lab(file, flags, image)
-        return connect(), wanted, of_stack
-    other = find_stack(flags.stack) if flags.stack else None
+        wanted = _of_file(file, flags, making)
+        return connect(), wanted
+    other_stack = find_stack(flags.stack) if flags.stack else None
     engine = connect()
-    there = lifecycle.as_made(engine, flags.name or DEFAULT_LAB, replace(flags, name=None), other)
-    wanted, of_stack = there or find_lab(None, flags)
-    return engine, wanted, of_stack.with_image(image)
+    there = lifecycle.find_record(engine, flags.name or DEFAULT_LAB)
+    return engine, _as_made(there, flags, making, other_stack) if there else _of_file(None, flags, making)
+
+
+def _of_file(file: str | None, flags: Overrides, making: Making) -> Wanted:
+    """A lab file's lab, with what the flags say over it; nothing that is there counts."""
+    from labctl.blueprint.record import Request
+    from labctl.labfile.loader import find_document
+    from labctl.labfile.reader import resolve
+
+    document = find_document(file)
+    lab, stack = resolve(document, find_stack, flags)
+    request = Request(document.data, replace(flags, name=None))
+    return _with_images(lab, stack, making.options(), replace(request, image=making.image or None))
+
+
+def _as_made(there: LabRecord, flags: Overrides, making: Making, other_stack: Stack | None) -> Wanted:
+    """The lab that is there, with what the flags say over what it was made of."""
+    there.refuse_later()
+    record = there.with_flags(flags, other_stack)
+    stack, request = record.stack, record.request
+    if making.image is not None:
+        if request.image and not making.image:  # back to the stack's own image, which the record has not
+            stack = find_stack(record.lab.stack)
+        request = replace(request, image=making.image or None)
+    return _with_images(record.lab, stack, making.options(request), request)
+
+
+def _with_images(lab: Lab, stack: Stack, options: Options, request: Request) -> Wanted:
+    request = replace(
+        request, mirror=options.mirror, insecure=options.insecure, patches=options.patches, lost_patches=()
+    )
+    return Wanted(lab, stack.with_image(request.image), options, request)
 
 
 def _print_plan(plan: UpPlan, output: str) -> None:
@@ -162,7 +233,7 @@ def _print_plan(plan: UpPlan, output: str) -> None:
     from labctl.report import formats
 
     lines = [f"build {recipe.tag}" for recipe in plan.builds]
-    lines += [str(step) for step in flatten(plan.steps)]
+    lines += [str(action) for action in flatten(plan.steps)]
     if output == "json":
         click.echo(formats.as_json(lines))
     else:

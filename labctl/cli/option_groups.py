@@ -11,6 +11,7 @@ from labctl.errors import UsageError
 from labctl.lab import Overrides
 
 if TYPE_CHECKING:
+    from labctl.blueprint.record import Request
     from labctl.blueprint.running_lab import Running
     from labctl.engine.client import Engine
     from labctl.images.builder import Options
@@ -24,13 +25,20 @@ class Which:
     name: str | None
     file: str | None = None
 
-    def name_in(self, engine: Engine) -> str | None:
-        """Its name; None if there is no lab at all. Raises UsageError."""
-        from labctl.cluster import lifecycle
+    def name_in(self, engine: Engine, *, remnants: bool = False) -> str | None:
+        """Its name; None if there is no lab at all.
 
-        if self.name or self.file:
-            return self.name or find_lab(self.file, Overrides())[0].name
-        known = lifecycle.names(engine)
+        With `remnants` a lab of which a network alone is left counts too, if there is no other. Raises UsageError.
+        """
+        from labctl.cluster import lifecycle
+        from labctl.names import check_lab_name
+
+        if self.name is not None:
+            check_lab_name(self.name)
+            return self.name
+        if self.file:
+            return find_lab(self.file, Overrides())[0].name
+        known = lifecycle.names(engine) or (lifecycle.remnants(engine) if remnants else [])
         if len(known) > 1:
             raise UsageError(f"which lab? These are here: {', '.join(known)}", "--name NAME, or --all where that fits")
         return known[0] if known else None
@@ -52,11 +60,21 @@ class Making:
     image: str | None
     patch: tuple[str, ...]
 
-    def options(self) -> Options:
-        """The same, with all patches read. Raises UsageError for a patch that is none."""
+    def options(self, kept: Request | None = None) -> Options:
+        """The same, with all patches read.
+
+        What flags leave open is as in `kept`, what a lab was made with before; an empty `--patch` takes its patches
+        away. Raises UsageError for a patch that is none, and for one that could not be kept.
+        """
         from labctl.images.builder import Options, read_patches
 
-        return Options(self.mirror, self.refresh, read_patches(self.patch), self.insecure)
+        if kept is None:
+            return Options(self.mirror, self.refresh, read_patches(filter(None, self.patch)), self.insecure)
+        if not self.patch and kept.lost_patches:
+            lost = ", ".join(kept.lost_patches)
+            raise UsageError(f"the lab was made with patches too large to stay with it: {lost}", "--patch them again")
+        patches = read_patches(filter(None, self.patch)) if self.patch else kept.patches
+        return Options(self.mirror or kept.mirror, self.refresh, patches, self.insecure or kept.insecure)
 
 
 @dataclass(frozen=True)

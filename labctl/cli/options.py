@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 import re
 from collections.abc import Callable
@@ -28,21 +29,36 @@ class Duration(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds. A text of another form ends the command with a message."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
-        if not found:
+        duration = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
+        if not duration:
             self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
-        return float(found[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[found[2]]
+        return float(duration[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[duration[2]]
+
+
+class SharedOption(click.Option):
+    """An option that one variable of the environment sets for every command that has it, such as LABCTL_NAME.
+
+    The variable of one command alone, such as LABCTL_CONFIG_NAME, goes before.
+    """
+
+    def __init__(self, *args: Any, variable: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.variable = variable
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """As click does; after that the variable of all commands. One that is empty is not set."""
+        return super().resolve_envvar_value(ctx) or os.environ.get(self.variable) or None
 
 
 def gathered(argument: str, kind: type[Any]) -> Callable[[Command], Command]:
     """Has a command get all options that are named like a field of `kind`, a dataclass, as one argument."""
-    names = [each.name for each in fields(kind)]
+    names = [field.name for field in fields(kind)]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def called(**given: Any) -> Any:
-            one = kind(**{name: given.pop(name) for name in names if name in given})
-            return command(**{argument: one}, **given)
+        def called(**options: Any) -> Any:
+            value = kind(**{name: options.pop(name) for name in names if name in options})
+            return command(**{argument: value}, **options)
 
         return cast(Command, called)
 
@@ -73,12 +89,21 @@ _FILE: dict[str, Any] = {
 }
 file_option = click.option("-f", "--file", **_FILE)
 long_file_option = click.option("--file", **_FILE)  # where -f means something else, to labctl or to the node
-name_option = click.option("-n", "--name", help="The lab's name.", shell_complete=complete_lab)
+_NAME: dict[str, Any] = {"help": "The lab's name.", "shell_complete": complete_lab}
+name_option = click.option("-n", "--name", cls=SharedOption, variable="LABCTL_NAME", **_NAME)
+# Of verbs that make a lab of their own and take it away: the environment names the user's lab, not that one.
+own_name_option = click.option("-n", "--name", allow_from_autoenv=False, **_NAME)
 output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs."
 )
 timeout_option = click.option(
-    "--timeout", type=Duration(), default=READY_TIMEOUT, help="How long to wait: 90, 90s, 2m.", show_default=True
+    "--timeout",
+    cls=SharedOption,
+    variable="LABCTL_TIMEOUT",
+    type=Duration(),
+    default=READY_TIMEOUT,
+    help="How long to wait: 90, 90s, 2m.",
+    show_default=True,
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")

@@ -19,8 +19,8 @@ from labctl.cli.options import (
     build_options,
     file_option,
     gathered,
-    name_option,
     output_option,
+    own_name_option,
     run_options,
     stack_option,
     timeout_option,
@@ -44,7 +44,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 @click.command()
 @click.argument("scenarios", nargs=-1, shell_complete=complete_scenario)
 @click.option("--all", "every", is_flag=True, help="Every shipped scenario.")
-@name_option
+@own_name_option
 @stack_option
 @click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the scenario's lab.")
 @via_option
@@ -224,13 +224,13 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
 
 def _show_steps(output: str) -> None:
     from labctl.report import formats
-    from labctl.scenario.step_arguments import VERBS
+    from labctl.scenario.steps import STEPS
 
     if output == "json":
-        rows = [{"step": name, "takes": verb.takes, "about": verb.about} for name, verb in VERBS.items()]
+        rows = [{"step": name, "takes": verb.takes, "about": verb.about} for name, verb in STEPS.items()]
         click.echo(formats.as_json(rows))
         return
-    shown = [(name, verb.takes, verb.about) for name, verb in VERBS.items()]
+    shown = [(name, verb.takes, verb.about) for name, verb in STEPS.items()]
     terminal.show(terminal.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
 
 
@@ -256,7 +256,7 @@ def check(folder: Path, output: str) -> None:
 
 @click.command()
 @file_option
-@name_option
+@own_name_option
 @stack_option
 @via_option
 @gathered("flags", Overrides)

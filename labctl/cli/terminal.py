@@ -74,7 +74,9 @@ def progress(quiet: bool) -> Progress:
         return Lines()
     from labctl.report.live_progress import Live
 
-    return Live(console(stderr=True))
+    live = Live(console(stderr=True))
+    click.get_current_context().call_on_close(live.close)
+    return live
 
 
 def is_typed(option: str) -> bool:
@@ -109,6 +111,12 @@ def show(renderable: Any) -> None:
     with people.capture() as drawn:
         people.print(renderable, crop=False)
     click.echo(drawn.get(), nl=False, color=True)
+
+
+def width() -> int | None:
+    """How many columns people have; None where output is no terminal, and nothing needs to fit."""
+    people = console()
+    return people.width if people.is_terminal else None
 
 
 def say(text: str) -> None:

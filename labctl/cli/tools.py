@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,10 @@ from labctl import __version__
 from labctl.cli.options import image_option, lab_options, output_option, stack_option
 from labctl.cli.terminal import connect, find_lab, find_stack, show, tables
 from labctl.errors import HostError, LabctlError, UsageError
-from labctl.lab import Overrides
+from labctl.lab import Lab, Overrides
+
+if TYPE_CHECKING:
+    from labctl.stack.model import Stack
 
 
 @click.command()
@@ -21,18 +25,37 @@ from labctl.lab import Overrides
 def config(file: str | None, flags: Overrides, files: bool, output: str) -> None:
     """Print the lab file with every default filled in; or, with --files, what its nodes are configured with.
 
-    Addresses and secrets are then those of a lab that was never up: they follow from its name.
+    With --name alone, the lab of that name that is up. Addresses and secrets are always those of a lab that was never
+    up: they follow from its name.
     """
     from labctl.cluster import lifecycle
     from labctl.labfile import writer
     from labctl.report import formats
 
-    wanted, of_stack = find_lab(file, flags)
+    wanted, of_stack = (None if file else _lab_that_is_up(flags)) or find_lab(file, flags)
     if files:
         _print_files(lifecycle.files(wanted, of_stack), output)
         return
     text = formats.as_json(writer.to_data(wanted)) + "\n" if output == "json" else writer.to_yaml(wanted)
     click.echo(text, nl=False)
+
+
+def _lab_that_is_up(flags: Overrides) -> tuple[Lab, Stack] | None:
+    """The lab that is named and up, with what the other flags say over it; None where there is none, or no engine."""
+    from labctl.cluster import lifecycle
+    from labctl.names import check_lab_name
+
+    if flags.name is None:
+        return None
+    check_lab_name(flags.name)
+    try:
+        there = lifecycle.find_record(connect(), flags.name)
+    except HostError:
+        return None
+    if there is None:
+        return None
+    record = there.with_flags(flags, find_stack(flags.stack) if flags.stack else None)
+    return record.lab, record.stack
 
 
 def _print_files(files: Mapping[str, Mapping[str, str]], output: str) -> None:
@@ -78,11 +101,11 @@ def stacks(output: str) -> None:
         engine = connect()
     except HostError:
         engine = None
-    found = availability.standings(engine)
+    standings = availability.standings(engine)
     if output == "json":
-        click.echo(formats.as_json(found))
+        click.echo(formats.as_json(standings))
         return
-    rows = [(each.name, each.title, each.proof or "not yet", each.images, each.how) for each in found]
+    rows = [(stack.name, stack.title, stack.proof or "not yet", stack.images, stack.how) for stack in standings]
     show(tables().table("", ("STACK", "WHAT", "PROVEN", "IMAGES", "HOW"), rows))
 
 
@@ -106,9 +129,9 @@ def doctor(stack: str | None, output: str) -> None:
     if output == "json":
         click.echo(formats.as_json(findings))
     else:
-        rows = [(each.what, each.level, each.detail, each.fix) for each in findings]
+        rows = [(finding.what, finding.level, finding.detail, finding.fix) for finding in findings]
         show(tables().table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
-    if any(each.level == "broken" for each in findings):
+    if any(finding.level == "broken" for finding in findings):
         sys.exit(4)
 
 
@@ -120,10 +143,10 @@ def version(output: str) -> None:
     from labctl.report import formats
 
     try:
-        found = client.connect().info().version
+        engine_version = client.connect().info().version
     except LabctlError:
-        found = ""
-    data = {"labctl": __version__, "python": sys.version.split()[0], "docker": found}
+        engine_version = ""
+    data = {"labctl": __version__, "python": sys.version.split()[0], "docker": engine_version}
     if output == "json":
         click.echo(formats.as_json(data))
     else:
@@ -136,11 +159,11 @@ def completion(shell: str) -> None:
     """Print the shell's completion script: eval "$(labctl completion bash)"."""
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    if found is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise UsageError(f"no completion for {shell}")
     whole = click.get_current_context().find_root().command
-    click.echo(found(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
+    click.echo(completion_class(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
 
 
 COMMANDS = (config, schema, export, stacks, doctor, version, completion)

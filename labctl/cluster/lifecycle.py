@@ -1,36 +1,69 @@
-"""The verbs: the order of what is done, and no detail of how."""
+"""The verbs that make labs and take them away: the order of what is done, and no detail of how."""
 
 from __future__ import annotations
 
-import json
 import secrets
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.blueprint import addresses, compose, drawing, plan
 from labctl.blueprint.drawing import Blueprint
+from labctl.blueprint.owner import USER_KIND, Owner
+from labctl.blueprint.record import Request
 from labctl.blueprint.running_lab import Running
+from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
+from labctl.cluster.inventory import (
+    Summary,
+    find_record,
+    load,
+    names,
+    orphans,
+    remnants,
+    require_own,
+    summaries,
+)
+from labctl.cluster.lab_lock import lab_lock
 from labctl.cluster.proof import Proof
 from labctl.cluster.views import Crossing, NodeView, Route
-from labctl.engine.actions import Plan, Step, flatten
+from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
-from labctl.engine.containers import SubnetTaken
+from labctl.engine.networks import SubnetTaken
 from labctl.engine.observation import Observation
-from labctl.errors import LabctlError, LabError, UsageError
+from labctl.errors import HostError, LabctlError, LabError
 from labctl.faults import injector
 from labctl.images import builder
 from labctl.images.recipes import Images, Recipe
-from labctl.lab import Lab, Overrides
-from labctl.labfile import reader, writer
-from labctl.lock import locked
-from labctl.names import ROLE_NODE, ROLE_PHONES
-from labctl.progress import Progress, step
+from labctl.lab import Lab
+from labctl.names import check_lab_name, container_name
+from labctl.progress import Progress, Silent, step
 from labctl.stack.model import Stack
 from labctl.timing import Deadline
-from labctl.yamlfile.document import Document
+
+__all__ = [
+    "Summary",
+    "UpPlan",
+    "UpReport",
+    "clear_way",
+    "down",
+    "export",
+    "files",
+    "find_record",
+    "load",
+    "names",
+    "orphans",
+    "plan_down",
+    "plan_up",
+    "remnants",
+    "require_own",
+    "summaries",
+    "up",
+]
 
 SUBNET_TRIES = 8
+LABS_AT_ONCE = 4
+"""How many labs `down --all` takes away at a time."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +84,29 @@ class UpReport:
     nodes: tuple[NodeView, ...]
     crossings: tuple[Crossing, ...]
     routes: tuple[Route, ...] = ()
+    config_problems: tuple[ConfigProblem, ...] = ()
 
 
 @dataclass(frozen=True)
-class Summary:
-    """One row of `labctl ls`. `stack` is empty where the lab is not whole."""
+class _Order:
+    """What `up` is to make, how its images are made, and what is kept on its labels of why and by whom."""
 
-    name: str
-    stack: str
-    running: int
-    nodes: int
-    subnet: str
+    lab: Lab
+    stack: Stack
+    options: builder.Options
+    request: Request
+    owner: Owner
 
 
 # up
 
 
-def plan_up(engine: Engine, lab: Lab, stack: Stack, options: builder.Options) -> UpPlan:
+def plan_up(engine: Engine, lab: Lab, stack: Stack, options: builder.Options, request: Request | None = None) -> UpPlan:
     """What `up` would do now. Changes nothing."""
+    order = _Order(lab, stack, options, request or Request.of(lab), Owner.current(USER_KIND))
     builds = tuple(builder.plan(engine, stack, options))
-    wanted, seen = _draw(engine, lab, stack, builder.resolve(engine, stack, options))
-    return UpPlan(builds, wanted, plan.up(wanted, seen))
+    wanted, observation = _draw(engine, order, builder.resolve(engine, stack, options))
+    return UpPlan(builds, wanted, plan.up(wanted, observation))
 
 
 def up(
@@ -83,42 +118,65 @@ def up(
     progress: Progress,
     *,
     proof: bool = True,
+    owner: Owner | None = None,
+    request: Request | None = None,
 ) -> UpReport:
-    """Make the lab what the file says, and return when it is proven ready; without `proof`, when it is ready.
+    """Make the lab what is wanted, and return when it is proven ready; without `proof`, when it is ready.
 
-    Raises NotReady after `timeout_s` seconds (counted from when the containers run).
+    `owner` is who makes it, this process for a user by default. `request` is what the user asked for, which is kept
+    with the lab; the lab itself by default. Raises NotReady after `timeout_s` seconds (counted from when the
+    containers run).
     """
-    with locked(f"lab-{lab.name}"), ThreadPoolExecutor(max_workers=1) as pool:
-        # What is there already is connected to while the rest is worked out: often nothing needs to change.
+    order = _Order(lab, stack, options, request or Request.of(lab), owner or Owner.current(USER_KIND))
+    with lab_lock(engine, lab.name, progress), ThreadPoolExecutor(max_workers=1) as pool:
+        # Connect to the running containers while the plan is computed: often there is nothing to do.
         before = Running(lab, stack, engine.observe(lab.name))
         cluster = Cluster(engine, before)
         opening = pool.submit(cluster.open)
         try:
             images = builder.build(engine, stack, options, progress)
-            done = _make_so(engine, lab, stack, images, progress)
+            steps = _make_so(engine, order, images, progress)
             failure = opening.exception()
             after = Running(lab, stack, engine.observe(lab.name))
-            # Even where nothing was done it may be another: the engine may still finish what an `up` asked of it
-            # that was ended.
+            # Compare even where no step was done: the engine may have finished what a killed `up` had asked of it.
             if failure or after != before:
                 cluster.close()
                 cluster = Cluster(engine, after)
                 cluster.open()
-            deadline = Deadline(timeout_s)
-
-            def mend(node: str) -> None:
-                with step(
-                    progress, f"restart Asterisk on {node}, whose {stack.cluster_module} has lost Corosync for good"
-                ):
-                    injector.restart(engine, lab.name, node, "asterisk")
-                    cluster.reconnect(node, deadline)
-
-            with step(progress, "wait for Asterisk, the ring and the cluster module"):
-                cluster.await_ready(deadline, None if lab.follows_corosync else mend)
-            crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
-            return UpReport(lab, tuple(done), tuple(cluster.views()), tuple(crossings), tuple(routes))
+            return _settle(engine, order, cluster, steps, Deadline(timeout_s), progress, proof=proof)
         finally:
             cluster.close()
+
+
+def _settle(
+    engine: Engine,
+    order: _Order,
+    cluster: Cluster,
+    steps: Sequence[Step],
+    deadline: Deadline,
+    progress: Progress,
+    *,
+    proof: bool,
+) -> UpReport:
+    """Wait until the lab is ready, mend what can be mended, and prove it. Raises NotReady."""
+    lab, stack = order.lab, order.stack
+
+    def mend(node: str) -> None:
+        with step(progress, f"restart Asterisk on {node}, whose {stack.cluster_module} has lost Corosync for good"):
+            injector.restart(engine, lab.name, node, "asterisk")
+            cluster.reconnect(node, deadline)
+
+    with step(progress, "wait for Asterisk, the ring and the cluster module"):
+        cluster.await_ready(deadline, None if lab.follows_corosync else mend)
+    crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
+    problems = tuple(problem for node in _begun(cluster, steps) for problem in cluster.config_problems(node))
+    return UpReport(lab, tuple(steps), tuple(cluster.views()), tuple(crossings), tuple(routes), problems)
+
+
+def _begun(cluster: Cluster, steps: Iterable[Step]) -> list[str]:
+    """The nodes that were started by these steps: what others have logged was told before."""
+    started = {step.name for step in steps if isinstance(step, StartContainer)}
+    return [node.name for node in cluster.lab.nodes if container_name(cluster.lab.name, node.name) in started]
 
 
 def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[list[Crossing], list[Route]]:
@@ -132,39 +190,41 @@ def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[li
         return crossings, proving.routes(deadline)
 
 
-def _make_so(engine: Engine, lab: Lab, stack: Stack, images: Images, progress: Progress) -> list[Step]:
-    """Make the network and the containers; the steps that were done."""
+def _make_so(engine: Engine, order: _Order, images: Images, progress: Progress) -> list[Step]:
+    """Make the network and the containers; returns the steps that were done. Raises HostError, LabError."""
     for _ in range(SUBNET_TRIES):
-        wanted, seen = _draw(engine, lab, stack, images)
-        steps = plan.up(wanted, seen)
+        wanted, observation = _draw(engine, order, images)
+        steps = plan.up(wanted, observation)
         try:
             _apply(engine, steps, progress)
         except SubnetTaken as error:
             refusal = error
             continue
         return flatten(steps)
-    raise LabError(f"no network for the lab: {refusal.message}", "take unused Docker networks away, or set `subnet:`")
+    raise HostError(f"no network for the lab: {refusal.message}", "take unused Docker networks away, or set `subnet:`")
 
 
-def _draw(engine: Engine, lab: Lab, stack: Stack, images: Images) -> tuple[Blueprint, Observation]:
+def _draw(engine: Engine, order: _Order, images: Images) -> tuple[Blueprint, Observation]:
     """The lab as it is to be: on the network it has, or else on a free one with a fresh seed."""
-    seen = engine.observe(lab.name)
-    network = seen.networks[0] if seen.networks else None
+    lab = order.lab
+    observation = engine.observe(lab.name)
+    network = observation.networks[0] if observation.networks else None
     if network and lab.subnet in (None, network.subnet):
         subnet = network.subnet
     else:
         subnet = lab.subnet or addresses.free_subnet(lab.name, engine.subnets())
     seed = network.seed if network else secrets.token_hex(16)
-    return drawing.draw(lab, stack, images, subnet, seed), seen
+    blueprint = drawing.draw(lab, order.stack, images, subnet, seed, order.request)
+    return replace(blueprint, labels=(*blueprint.labels, *order.owner.labels)), observation
 
 
 def _apply(engine: Engine, steps: Plan, progress: Progress) -> None:
     """Do a plan: stages in order, chains side by side; the first error is raised when its stage has ended."""
 
     def run(chain: tuple[Step, ...]) -> None:
-        for each in chain:
-            with step(progress, str(each)):
-                engine.apply(each)
+        for action in chain:
+            with step(progress, str(action)):
+                engine.apply(action)
 
     for stage in steps:
         with ThreadPoolExecutor(max_workers=len(stage)) as pool:
@@ -182,86 +242,58 @@ def plan_down(engine: Engine, name: str | None) -> list[Step]:
 
 
 def down(engine: Engine, name: str | None, progress: Progress) -> list[Step]:
-    """Take away a lab, or all labs, in whatever state they are. Goes on after an error, and raises them all."""
-    with locked(f"lab-{name}" if name else "labs"):
-        steps = plan.down(engine.observe(name))
-        errors: list[str] = []
+    """Take away a lab, or all labs, in whatever state they are; returns what was taken away.
+
+    Goes on after an error, and raises all of them as one: HostError if the engine refused any.
+    """
+    if name is not None:
+        check_lab_name(name)
+    labs = [name] if name else remnants(engine)
+    if not labs:
+        return []
+    with ThreadPoolExecutor(max_workers=min(len(labs), LABS_AT_ONCE)) as pool:
+        results = [pool.submit(_down_one, engine, lab, progress) for lab in labs]
+    errors = [error for result in results if (error := result.exception())]
+    _raise_all(errors)
+    return [action for result in results for action in result.result()]
+
+
+def _down_one(engine: Engine, lab: str, progress: Progress) -> list[Step]:
+    with lab_lock(engine, lab, progress):
+        steps = plan.down(engine.observe(lab))
+        errors: list[BaseException] = []
         for stage in steps:
             with ThreadPoolExecutor(max_workers=len(stage)) as pool:
                 futures = [pool.submit(_apply, engine, ((chain,),), progress) for chain in stage]
-            errors += [str(future.exception()) for future in futures if future.exception()]
-        if errors:
-            raise LabctlError("\n".join(errors), "labctl down again goes on from here")
+            errors += [error for future in futures if (error := future.exception())]
+        _raise_all(errors)
     return flatten(steps)
 
 
-# What is there
+def _raise_all(errors: Sequence[BaseException]) -> None:
+    """Raise several errors as one; anything that is no error of ours as it is."""
+    for error in errors:
+        if not isinstance(error, LabctlError):
+            raise error
+    ours = [error for error in errors if isinstance(error, LabctlError)]
+    if not ours:
+        return
+    hints = dict.fromkeys([*(error.hint for error in ours if error.hint), "labctl down again goes on from here"])
+    kind = next((kind for kind in (HostError, LabError) if any(isinstance(error, kind) for error in ours)), LabctlError)
+    raise kind("\n".join(error.message for error in ours), "\n".join(hints))
 
 
-def names(engine: Engine) -> list[str]:
-    """The names of every lab that Docker holds."""
-    return _names(engine.observe())
+def clear_way(engine: Engine, name: str, owner: Owner) -> None:
+    """Take away what an earlier run of the same kind left of a lab. Raises UsageError if another made it."""
+    require_own(engine, name, owner)
+    down(engine, name, Silent())
 
 
-def _names(seen: Observation) -> list[str]:
-    return sorted({each.lab for each in seen.containers} | {each.lab for each in seen.networks})
-
-
-def summaries(engine: Engine) -> list[Summary]:
-    """Every lab that Docker holds, in whatever state it is."""
-    seen = engine.observe()
-    return [_summary(name, seen) for name in _names(seen)]
-
-
-def _summary(name: str, seen: Observation) -> Summary:
-    containers = [each for each in seen.containers if each.lab == name]
-    states = [each.state for each in containers if each.role == ROLE_NODE]
-    described = json.loads(next((each.spec for each in containers if each.spec), "{}")).get("lab", {})
-    subnet = next((each.subnet for each in seen.networks if each.lab == name), "")
-    nodes = len(writer.node_names(described)) if described else len(states)
-    return Summary(name, described.get("stack", ""), states.count("running"), nodes, subnet)
-
-
-def load(engine: Engine, name: str | None) -> Running:
-    """A lab that Docker holds, by name, or the only one there is. Raises UsageError, LabError."""
-    known = names(engine)
-    if name is None:
-        if len(known) != 1:
-            there = f"these are here: {', '.join(known)}" if known else "there is none"
-            raise UsageError(f"which lab? {there}", "--name NAME tells; labctl up makes one")
-        name = known[0]
-    if name not in known:
-        there = ", ".join(known) or "none"
-        raise UsageError(f"no lab `{name}` is up (here: {there})", f"labctl up --name {name}")
-    seen = engine.observe(name)
-    spec = next((each.spec for each in seen.containers if each.role == ROLE_PHONES), "")
-    if not spec:
-        raise LabError(
-            f"the lab {name} is not whole: its phones' container is gone", f"labctl up --name {name} mends it"
-        )
-    lab, stack = _described(name, spec, Overrides())
-    return Running(lab, stack, seen)
-
-
-def as_made(engine: Engine, name: str, overrides: Overrides, other: Stack | None = None) -> tuple[Lab, Stack] | None:
-    """A lab as it was made, with what flags say over it, on its own stack or on another; None where Docker holds
-    none of that name."""
-    seen = engine.observe(name)
-    spec = next((each.spec for each in seen.containers if each.role == ROLE_PHONES), "")
-    return _described(name, spec, overrides, other) if spec else None
-
-
-def _described(name: str, spec: str, overrides: Overrides, other: Stack | None = None) -> tuple[Lab, Stack]:
-    data = json.loads(spec)
-    own, totem = Stack.model_validate(data["stack"]), data["lab"]["totem"]
-    default = own.transports[0]
-    if other and totem["transport"] == default and totem["encryption"] == (default in own.encrypted_transports):
-        data["lab"]["totem"] = {"token": totem["token"]}  # the rest came from the stack, and goes with it
-    return reader.resolve(Document(f"lab {name}", data["lab"]), lambda _: other or own, overrides)
+# What needs no engine
 
 
 def files(lab: Lab, stack: Stack) -> dict[str, dict[str, str]]:
-    """Every file of every node, by node and path, as `export` has them. Needs no engine."""
+    """Every file of every node, by node and path, as `export` has them."""
     return {
         container.hostname: {file.path: file.text for file in container.files}
         for container in _never_up(lab, stack).containers
@@ -270,7 +302,7 @@ def files(lab: Lab, stack: Stack) -> dict[str, dict[str, str]]:
 
 
 def export(lab: Lab, stack: Stack) -> str:
-    """The lab as a Compose file. Needs no engine: addresses and secrets follow from the lab's name."""
+    """The lab as a Compose file: addresses and secrets follow from the lab's name."""
     return compose.render(_never_up(lab, stack), builder.recipes(stack, builder.Options()))
 
 

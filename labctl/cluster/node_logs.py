@@ -1,49 +1,55 @@
-"""What the nodes of a lab log, as it comes: the membership that Corosync tells of, and every line for who listens."""
+"""What the nodes of a lab log, as it comes: Corosync's membership, and every line for whoever listens."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from labctl.blueprint.running_lab import Running
+from labctl.cluster.node_tools import ring_numbers_on
 from labctl.corosync.membership import Ring, RingLog
 from labctl.engine.client import Engine
 from labctl.engine.streams import LogStream
-from labctl.timing import Signal
 
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
 
 LineListener = Callable[[str, float, str, Ring | None], None]
-"""Told a node, a monotonic time, a line of its log, and the membership where the line changed it."""
+"""Called with a node, monotonic seconds, a line of its log, and the membership where the line changed it."""
 
 
 class NodeLogs:
-    """Follows logs, each from when it is asked to. `membership` is notified of each line that tells of one."""
+    """Follows logs, each from when it is asked to. `on_membership` is called with the node of each line
+    that tells of a membership, and of a log that has ended."""
 
-    def __init__(self, engine: Engine, running: Running, membership: Signal) -> None:
+    def __init__(self, engine: Engine, running: Running, on_membership: Callable[[str], None]) -> None:
         self._engine = engine
-        self._membership = membership
-        self._membership_lines = running.stack.membership_lines
-        self._numbers = running.ring_numbers
+        self._on_membership = on_membership
+        self._running = running
         self._rings: dict[str, RingLog] = {}
         self._streams: dict[str, LogStream] = {}
         self._listeners: list[LineListener] = []
 
     def close(self) -> None:
-        """Follow none any more."""
-        for stream in self._streams.values():
-            stream.close()
+        """Follow none any more. An error on one keeps no other from being left; it is raised at the end."""
+        with ExitStack() as closing:
+            for stream in tuple(self._streams.values()):
+                closing.callback(stream.close)
 
     def listen(self, listener: LineListener) -> None:
-        """Have every line of every log that is followed told to `listener`, from a thread of the node's own."""
+        """Call `listener` with every line of every log that is followed, from a thread of the node's own."""
         self._listeners.append(listener)
 
     @property
     def listened_to(self) -> bool:
         """Whether anybody listens."""
         return bool(self._listeners)
+
+    def follows(self, node: str) -> bool:
+        """Whether a node's log is followed."""
+        return node in self._streams
 
     def has_ring(self, node: str) -> bool:
         """Whether a node's membership is known, from its log or by `note`."""
@@ -54,12 +60,12 @@ class NodeLogs:
         return self._ring_log(node).ring
 
     def note(self, node: str, ring: Ring) -> None:
-        """Have what was seen otherwise stand for what the log has told so far."""
+        """Replace what the log has told so far by a membership that was learned otherwise."""
         self._ring_log(node).ring = ring
 
-    def told(self, container: str) -> Ring:
+    def told(self, node: str, container: str) -> Ring:
         """The membership that a node's log tells of so far; empty where it tells of none."""
-        log = RingLog(self._numbers)
+        log = RingLog(ring_numbers_on(self._running, node))
         for line in self._engine.logs(container, tail=LOG_START).splitlines():
             log.feed(line)
         return log.ring
@@ -72,15 +78,17 @@ class NodeLogs:
         stream = self._engine.follow_logs(container, tail=tail, since=since)
         self._streams[node] = stream
 
-        def read() -> None:
-            rest = ""
+        threading.Thread(target=self._read, args=(node, stream), name=f"log-{node}", daemon=True).start()
+
+    def _read(self, node: str, stream: LogStream) -> None:
+        rest = ""
+        try:
             for chunk in stream:
                 *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
                 for line in lines:
                     self._on_line(node, line)
-            self._membership.notify()
-
-        threading.Thread(target=read, name=f"log-{node}", daemon=True).start()
+        finally:
+            self._on_membership(node)
 
     def leave(self, node: str) -> None:
         """Follow a node's log no more."""
@@ -89,13 +97,13 @@ class NodeLogs:
             stream.close()
 
     def _ring_log(self, node: str) -> RingLog:
-        return self._rings.setdefault(node, RingLog(self._numbers))
+        return self._rings.setdefault(node, RingLog(ring_numbers_on(self._running, node)))
 
     def _on_line(self, node: str, line: str) -> None:
         at_s = time.monotonic()
         before = self.ring(node)
         ring = self._ring_log(node).feed(line)
-        if any(word in line for word in self._membership_lines):
-            self._membership.notify()
+        if any(word in line for word in self._running.stack.membership_lines):
+            self._on_membership(node)
         for listener in self._listeners:
             listener(node, at_s, line, ring if ring != before else None)

@@ -1,44 +1,127 @@
-"""A node's own tools, asked in one go: what they print of its ring, its cluster module and itself."""
+"""A node's own tools, asked in one go: what they print of its ring, its cluster module, its hints and itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from labctl.asterisk import output
 from labctl.blueprint.running_lab import Running
-from labctl.cluster.views import NodeView
 from labctl.corosync import membership
+from labctl.corosync.membership import Ring, address_id
 from labctl.engine.client import Engine
-from labctl.engine.observation import Container
+
+ASKED_TIMES = 3
+"""A tool that printed nothing is asked so many times in all; what is still not answered then is unknown."""
+
+TOOL_TIMEOUT_S = 5
+"""How long one tool may take in a node. `corosync show members` hangs for good where CPG does not answer."""
+
+LOOPBACK = "127.0.0.1"
+_SEPARATOR = "@@"
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
+_NO_ASTERISK = "Unable to connect to remote asterisk"
+
+
+@dataclass(frozen=True)
+class ToolAnswers:
+    """What a node's tools answered at one moment; None where a tool did not answer.
+
+    `members`: the lab's numbers of the nodes that the cluster module sees. `hints`: extension -> state, in the
+    context that was asked for.
+    """
+
+    ring: Ring | None
+    members: tuple[str, ...] | None
+    hints: Mapping[str, str] | None = None
+    version: str = ""
+    uptime_s: int | None = None
 
 
 def numbered(ids: Iterable[str], numbers: Mapping[int, int]) -> tuple[str, ...]:
     """The ids that a cluster module has for its members, as the lab's own numbers where it has one."""
-    return tuple(str(numbers.get(int(each, 0), each)) for each in ids)
+    return tuple(str(numbers.get(int(member, 0), member)) for member in ids)
 
 
-def ask_tools(engine: Engine, running: Running, container: str, *more: str) -> tuple[str, ...]:
-    """What a node's own tools print of its ring and of whom its module sees, and Asterisk of `more`: in one go."""
-    stack = running.stack
-    commands = [each for each in (stack.members_command, stack.other_members_command) if each]
-    members = "; ".join(f"asterisk -rx '{each}'" for each in commands)
-    asked = [stack.ring_command, members] if running.lab.rings else [":", ":"]
-    script = "; echo @@; ".join([*asked, *(f"asterisk -rx '{each}'" for each in more)])
-    parts = engine.run(container, ["sh", "-c", f"({script}) 2>&1"]).text.split("@@\n")
-    return (*parts, *[""] * (2 + len(more) - len(parts)))
+def ring_numbers_on(running: Running, node: str) -> dict[int, int]:
+    """What Corosync on a node may call each node -> its number in the lab.
+
+    Corosync 1.x names nodes by address; a node whose interface is down has 127.0.0.1, and is itself.
+    """
+    nodeids = {other.name: other.nodeid for other in running.lab.nodes}
+    own = {address_id(LOOPBACK): nodeids[node]} if node in nodeids else {}
+    return running.ring_numbers | own
 
 
-def view(engine: Engine, running: Running, container: Container) -> NodeView:
-    """One row of `labctl ps`: the node's own tools asked in one go."""
-    if container.state != "running":
-        return NodeView(container.node, container.state, container.address)
-    ring, members, version, uptime = ask_tools(engine, running, container.id, "core show version", "core show uptime")
-    return NodeView(
-        container.node,
-        container.state,
-        container.address,
-        membership.parse_ring(ring, running.ring_numbers),
-        numbered(output.parse_members(members), running.ring_numbers),
+def ask_tools(engine: Engine, running: Running, node: str, context: str = "") -> ToolAnswers:
+    """What a node's tools print of its ring, its module's members, its hints in `context`, and Asterisk itself.
+
+    A tool that printed nothing is asked again, and so is every tool where the ring changed while they answered: the
+    answers are of one moment. What is still amiss after ASKED_TIMES is unknown.
+    """
+    container = running.container(node).id
+    best = ToolAnswers(None, None)
+    for _ in range(ASKED_TIMES):
+        best, of_one_moment = _ask_once(engine, running, node, container, context)
+        complete = best.ring is not None and best.members is not None and (best.hints is not None or not context)
+        if complete and of_one_moment:
+            return best
+        if not of_one_moment:
+            best = ToolAnswers(None, None, None, best.version, best.uptime_s)
+    return best
+
+
+def _ask_once(engine: Engine, running: Running, node: str, container: str, context: str) -> tuple[ToolAnswers, bool]:
+    """The answers, and whether the ring was the same before and after them."""
+    stack, rings = running.stack, running.lab.rings
+    members = [command for command in (stack.members_command, stack.other_members_command) if command]
+    commands = [
+        _bounded(stack.ring_command) if rings else ":",
+        "; ".join(_asterisk(command) for command in members) if rings else ":",
+        _asterisk(output.HINTS_COMMAND) if context else ":",
+        _asterisk("core show version"),
+        _asterisk("core show uptime"),
+        _bounded(stack.ring_command) if rings else ":",
+        "sv status /etc/service/corosync",
+    ]
+    script = f"; echo; echo {_SEPARATOR}; ".join(commands)
+    printed = _COLOUR.sub("", engine.run(container, ["sh", "-c", f"({script}) 2>&1"]).text)
+    parts = [part.strip("\n") for part in printed.split(f"{_SEPARATOR}\n")]
+    first, module, hints, version, uptime, last, service = (*parts, *[""] * (len(commands) - len(parts)))
+    numbers = ring_numbers_on(running, node)
+    before, after = (_ring(text, service, numbers) if rings else Ring() for text in (first, last))
+    answers = ToolAnswers(
+        before,
+        _members(module, numbers) if rings else (),
+        _hints(hints, context) if context else None,
         output.parse_version(version),
         output.parse_uptime(uptime),
     )
+    return answers, before is None or after is None or (before, before.ring_id) == (after, after.ring_id)
+
+
+def _bounded(command: str) -> str:
+    return f"timeout {TOOL_TIMEOUT_S} {command}"
+
+
+def _asterisk(command: str) -> str:
+    return _bounded(f"asterisk -rx '{command}'")
+
+
+def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Ring | None:
+    """The ring that Corosync's tool prints; none but an empty one where runit says that Corosync does not run."""
+    ring = membership.parse_ring(text, numbers)
+    return ring if ring.members or service.startswith(("down:", "finish:")) else None
+
+
+def _members(text: str, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
+    if not text.strip() or _NO_ASTERISK in text:
+        return None
+    return numbered(output.parse_members(text), numbers)
+
+
+def _hints(text: str, context: str) -> dict[str, str] | None:
+    if not output.lists_hints_to_the_end(text):
+        return None
+    return {hint.extension: hint.state for hint in output.parse_hints(text) if hint.context == context}

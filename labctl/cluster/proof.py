@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
-from labctl.asterisk import dundi, output
+from labctl.asterisk import dundi
 from labctl.asterisk.output import Message
 from labctl.cluster.connections import Cluster
 from labctl.cluster.views import Crossing, Route
@@ -13,9 +16,14 @@ from labctl.errors import LabError
 from labctl.timing import Deadline, Signal
 
 CONTEXT = "proof"
+"""The dialplan context of the hints that the proof changes (extensions.conf.j2)."""
+
 ROUND_S = 1.0
 ASK_AGAIN_S = 0.1
-_STATUS = {"INUSE": "1", "NOT_INUSE": "0"}
+REST = "NOT_INUSE"
+STATUS = {"INUSE": "1", "BUSY": "2", "UNAVAILABLE": "4", "RINGING": "8", "ONHOLD": "16", REST: "0"}
+"""Device states and the AMI `Status` of their hint (asterisk.output.EXTENSION_STATES): one round of the proof takes
+another than the round before, so that a late answer to that one proves nothing."""
 
 
 class Proof:
@@ -26,85 +34,112 @@ class Proof:
         self._lab = cluster.lab
         self._signal = Signal()
         self._lock = threading.Lock()
-        self._told: dict[tuple[str, str], tuple[str, float]] = {}
+        self._events: dict[tuple[str, str], list[tuple[str, float]]] = {}
         cluster.listen(self._heard)
 
     def _heard(self, node: str, at_s: float, message: Message) -> None:
         if message.get("Event") == "ExtensionStatus" and message.get("Context") == CONTEXT:
             with self._lock:
-                self._told[node, message["Exten"]] = (message["Status"], at_s)
+                self._events.setdefault((node, message["Exten"]), []).append((message["Status"], at_s))
             self._signal.notify()
+
+    def all(self, deadline: Deadline) -> tuple[list[Crossing], list[Route]]:
+        """Prove that state crosses, and that the sites find each other where there are any. Raises NotReady."""
+        crossings = self.crossings(deadline)
+        return crossings, self.routes(deadline) if self._lab.sites else []
 
     # State crosses
 
     def crossings(self, deadline: Deadline) -> list[Crossing]:
         """Change a device's state on every node, there and back, and see each change on every other of its cluster.
 
-        Returns the crossings of the first change; their delay is from sending it to the origin to hearing
-        of it from the observer. Raises NotReady at the deadline, with who did not see whom.
+        Returns the crossings of the first change, each with the round in which all of them were seen; their delay is
+        from sending it to the origin to hearing of it from the observer. Raises NotReady at the deadline, with who did
+        not see whom.
         """
         if "device_state" not in self._lab.share:
             return []
+        states = self._changing_states()
+        rounds = itertools.count()
+
+        def next_states() -> dict[str, str]:
+            number = next(rounds)
+            return {origin: choice[number % len(choice)] for origin, choice in states.items()}
+
+        crossings = self._prove(next_states, deadline)
+        rest = dict.fromkeys(states, REST)
+        first_time = True
+
+        def at_rest() -> dict[str, str]:
+            nonlocal first_time
+            if not first_time:  # what is at rest already tells of no change: another first
+                self._change(next_states(), Deadline(min(ROUND_S, deadline.left_s)))
+            first_time = False
+            return rest
+
+        self._prove(at_rest, deadline)
+        return crossings
+
+    def _changing_states(self) -> dict[str, list[str]]:
+        """Each node, and the states that its device may take one after the other: the first is another than it has."""
         names = [node.name for node in self._lab.nodes]
-        asked = {
+        actions = {
             name: self._cluster.connection(name).send("ExtensionState", Exten=f"proof-{name}", Context=CONTEXT)
             for name in names
         }
-        idle = {name: self._is_idle(name, number) for name, number in asked.items()}
-        crossings = self._prove({name: "INUSE" if idle[name] else "NOT_INUSE" for name in names}, deadline)
-        self._prove({name: "NOT_INUSE" for name in names if idle[name]}, deadline)
-        return crossings
+        now = {name: self._status(name, action) for name, action in actions.items()}
+        return {
+            name: [state for state, status in STATUS.items() if state != REST and status != now[name]] for name in names
+        }
 
-    def _is_idle(self, node: str, number: str) -> bool:
+    def _status(self, node: str, action: str) -> str:
         try:
-            return output.extension_state(self._cluster.connection(node).answer(number)["Status"]) == "Idle"
+            return self._cluster.connection(node).answer(action)["Status"]
         except LabError:
-            return False
+            return ""
 
-    def _prove(self, values: dict[str, str], deadline: Deadline) -> list[Crossing]:
-        """Make the changes, again if they do not arrive within ROUND_S: what a node says while its ring synchronises
+    def _prove(self, next_states: Callable[[], dict[str, str]], deadline: Deadline) -> list[Crossing]:
+        """Make changes, others if these do not arrive within ROUND_S: what a node says while its ring synchronises
         is lost (cpg_mcast_joined(3), CS_ERR_TRY_AGAIN), and is not said again."""
-        while True:
-            crossings, unseen = self._change(values, Deadline(min(ROUND_S, deadline.left_s)))
-            if not unseen:
-                return crossings
+        for number in itertools.count(1):
+            crossings, missed = self._change(next_states(), Deadline(min(ROUND_S, deadline.left_s)))
+            if not missed:
+                return [replace(crossing, round=number) for crossing in crossings]
             if deadline.passed:
-                missing: dict[str, list[str]] = {}
-                for observer, origin in unseen:
-                    missing.setdefault(observer, []).append(f"did not see the change made on {origin}")
-                raise self._cluster.not_ready(f"state does not cross after {deadline.timeout_s:g} s", missing)
-            back = {name: "INUSE" if value == "NOT_INUSE" else "NOT_INUSE" for name, value in values.items()}
-            self._change(back, Deadline(min(ROUND_S, deadline.left_s)))
+                break
+        missing: dict[str, list[str]] = {}
+        for observer, origin in missed:
+            missing.setdefault(observer, []).append(f"did not see the change made on {origin}")
+        raise self._cluster.not_ready(f"state does not cross after {deadline.timeout_s:g} s", missing)
 
-    def _change(self, values: dict[str, str], deadline: Deadline) -> tuple[list[Crossing], list[tuple[str, str]]]:
-        """Set the proof devices of nodes; what was seen, and which (observer, origin) was not."""
+    def _change(self, states: dict[str, str], deadline: Deadline) -> tuple[list[Crossing], list[tuple[str, str]]]:
+        """Set the proof devices of nodes; the crossings, and which (observer, origin) there was none between."""
         pairs = [
-            (other.name, origin) for origin in values for other in self._lab.cluster_of(origin) if other.name != origin
+            (other.name, origin) for origin in states for other in self._lab.cluster_of(origin) if other.name != origin
         ]
         sent_s: dict[str, float] = {}
-        numbers: dict[str, str] = {}
-        for origin, value in values.items():
+        actions: dict[str, str] = {}
+        for origin, state in states.items():
             sent_s[origin] = time.monotonic()
-            numbers[origin] = self._cluster.set_device(origin, f"Custom:proof-{origin}", value)
+            actions[origin] = self._cluster.set_device(origin, f"Custom:proof-{origin}", state)
 
-        def unseen() -> list[tuple[str, str]]:
+        def arrival_s(observer: str, origin: str) -> float | None:
+            """When the observer told of this change: not of one that was sent before it."""
             with self._lock:
-                return [
-                    (observer, origin)
-                    for observer, origin in pairs
-                    if self._told.get((observer, f"proof-{origin}"), ("", 0.0))[0] != _STATUS[values[origin]]
-                ]
+                events = self._events.get((observer, f"proof-{origin}"), [])
+                arrivals = (at_s for status, at_s in events if status == STATUS[states[origin]])
+                return next((at_s for at_s in arrivals if at_s >= sent_s[origin]), None)
 
-        self._signal.wait_until(lambda: not unseen(), deadline)
-        for origin, number in numbers.items():
-            self._cluster.connection(origin).answer(number)
-        left = unseen()
+        self._signal.wait_until(lambda: all(arrival_s(*pair) is not None for pair in pairs), deadline)
+        for origin, action in actions.items():
+            self._cluster.connection(origin).answer(action)
+        arrivals = {pair: arrival_s(*pair) for pair in pairs}
         crossings = [
-            Crossing(origin, observer, (self._told[observer, f"proof-{origin}"][1] - sent_s[origin]) * 1000)
-            for observer, origin in pairs
-            if (observer, origin) not in left
+            Crossing(origin, observer, (at_s - sent_s[origin]) * 1000)
+            for (observer, origin), at_s in arrivals.items()
+            if at_s is not None
         ]
-        return crossings, left
+        return crossings, [pair for pair, at_s in arrivals.items() if at_s is None]
 
     # Sites find each other
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,11 +10,14 @@ from dataclasses import replace
 from labctl.asterisk import dundi
 from labctl.asterisk.output import EXTENSION_STATES, state_named
 from labctl.blueprint.running_lab import Running
+from labctl.cluster import node_tools
 from labctl.cluster.connections import Cluster
-from labctl.cluster.node_tools import view
 from labctl.cluster.proof import Proof
+from labctl.cluster.restarts import restarts
 from labctl.cluster.views import UNKNOWN, NodeView, SiteState, StateRow
+from labctl.corosync.membership import Ring
 from labctl.engine.client import Engine
+from labctl.engine.observation import Container
 from labctl.errors import UsageError
 from labctl.faults import injector
 from labctl.names import ROLE_NODE
@@ -26,7 +29,7 @@ LOOK_TIMEOUT_S = 5.0
 
 def ps(engine: Engine, running: Running) -> list[NodeView]:
     """Each node as its own tools tell it, asked side by side."""
-    containers = {each.node: each for each in running.seen.containers if each.role == ROLE_NODE}
+    containers = {container.node: container for container in running.seen.containers if container.role == ROLE_NODE}
 
     def look(node: str) -> NodeView:
         container = containers.get(node)
@@ -36,9 +39,47 @@ def ps(engine: Engine, running: Running) -> list[NodeView]:
         records = pool.submit(injector.in_force, engine, running.lab.name)
         views = list(pool.map(look, [node.name for node in running.lab.nodes]))
     faults = {
-        each.node: tuple(f"{r.name}: {r.what}" for r in records.result() if each.node in r.nodes) for each in views
+        node.name: tuple(f"{record.name}: {record.what}" for record in records.result() if node.name in record.nodes)
+        for node in running.lab.nodes
     }
-    return [replace(each, faults=faults[each.node]) for each in views]
+    return [
+        replace(row, faults=faults[row.node], remarks=(*row.remarks, *outdated(row, views, running))) for row in views
+    ]
+
+
+def view(engine: Engine, running: Running, container: Container) -> NodeView:
+    """One row of `labctl ps`: the node's own tools asked in one go, and what they did not answer."""
+    if container.state != "running":
+        return NodeView(container.node, container.state, container.address)
+    answers = node_tools.ask_tools(engine, running, container.node)
+    remarks = list(restarts(engine, container.id))
+    if answers.ring is None:
+        remarks.append("Corosync does not answer, or its ring changes from one moment to the next")
+    if answers.members is None and running.lab.share:
+        remarks.append(f"{running.stack.cluster_module} does not answer")
+    if not answers.version:
+        remarks.append("Asterisk does not answer")
+    return NodeView(
+        container.node,
+        container.state,
+        container.address,
+        answers.ring or Ring(),
+        answers.members or (),
+        answers.version,
+        answers.uptime_s,
+        remarks=tuple(remarks),
+    )
+
+
+def outdated(row: NodeView, views: Sequence[NodeView], running: Running) -> tuple[str, ...]:
+    """That a node still counts members whose containers do not run: Corosync notices after the token's time."""
+    names = {node.nodeid: node.name for node in running.lab.nodes}
+    gone = {other.node: other.container for other in views if other.container != "running"}
+    counted = [names[member] for member in row.ring.members if names.get(member) in gone]
+    if not counted:
+        return ()
+    states = ", ".join(f"{name}, which is {gone[name]}" for name in counted)
+    return (f"may be old: the ring still counts {states} (token: {running.lab.totem.token_ms} ms)",)
 
 
 @contextmanager
@@ -52,7 +93,7 @@ def _looked_at(engine: Engine, running: Running) -> Iterator[Cluster]:
 def state(engine: Engine, running: Running) -> list[StateRow]:
     """What each node says of each extension."""
     with _looked_at(engine, running) as cluster:
-        return cluster.states()
+        return cluster.states(timeout_s=LOOK_TIMEOUT_S)
 
 
 def site_states(engine: Engine, running: Running) -> list[SiteState]:
@@ -64,7 +105,7 @@ def site_states(engine: Engine, running: Running) -> list[SiteState]:
     if not lab.sites:
         raise UsageError(f"the lab {lab.name} has no sites", "a lab with `sites:` has, such as two-sites")
     with _looked_at(engine, running) as cluster:
-        rows = cluster.states()
+        rows = cluster.states(timeout_s=LOOK_TIMEOUT_S)
         askers = {lab.node(node).site: node for node in reversed(cluster.connected)}
         return [_across(cluster, row, askers) for row in rows]
 
@@ -75,26 +116,27 @@ def _across(cluster: Cluster, row: StateRow, askers: dict[str, str]) -> SiteStat
     site = lab.node(next(iter(row.states))).site
     is_phone = row.extension in [phone.extension for phone in lab.phones]
     own = " / ".join(sorted({*row.states.values()} - {UNKNOWN})) or UNKNOWN
-    told = {other: _ask(cluster, asker, row.extension, site) for other, asker in askers.items() if other != site}
+    answers = {other: _ask(cluster, asker, row.extension, site) for other, asker in askers.items() if other != site}
     return SiteState(
         row.extension if is_phone else f"{row.extension} at {site}",
         row.device,
         site,
-        {site: own, **{other: state for other, (state, _) in told.items()}},
-        {other: by for other, (_, by) in told.items()},
+        {site: own, **{other: state for other, (state, _) in answers.items()}},
+        {other: by for other, (_, by) in answers.items()},
     )
 
 
 def _ask(cluster: Cluster, asker: str, extension: str, site: str) -> tuple[str, tuple[str, ...]]:
     """What a node is told by DUNDi of an extension at another site, and by whom."""
     names = {node.entityid: node.name for node in cluster.lab.nodes if node.site == site}
-    answers = [each for each in cluster.ask(asker, extension, dundi.STATE, fresh=False) if each.entityid in names]
-    said = {dundi.STATES.get(each.word, each.word) for each in answers}
-    return " / ".join(sorted(said)) or UNKNOWN, tuple(sorted(names[each.entityid] for each in answers))
+    answers = cluster.ask(asker, extension, dundi.STATE, fresh=False)
+    of_site = [answer for answer in answers if answer.entityid in names]
+    states = {dundi.STATES.get(answer.word, answer.word) for answer in of_site}
+    return " / ".join(sorted(states)) or UNKNOWN, tuple(sorted(names[answer.entityid] for answer in of_site))
 
 
 def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> None:
-    """Wait until a condition holds: `ready`, `proven`, or `state=EXTENSION:STATE` on every node.
+    """Wait until a condition holds: `ready`, `proven` as `up` means it, or `state=EXTENSION:STATE` on every node.
 
     Raises UsageError for another word, NotReady after `timeout_s` seconds.
     """
@@ -104,7 +146,7 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
         cluster.open()
         cluster.await_ready(deadline)
         if condition == "proven":
-            Proof(cluster).crossings(deadline)
+            Proof(cluster).all(deadline)
         elif extension:
             cluster.await_state(extension, state, deadline)
 

@@ -1,4 +1,4 @@
-"""What was seen: frozen data that parsers return and reports show."""
+"""What is known of a running lab: frozen data that this package returns and reports show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ UNKNOWN = "Unknown"
 @dataclass(frozen=True)
 class NodeView:
     """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group, `faults` what is
-    wrong with the node because somebody made it so."""
+    wrong with the node because somebody made it so, `remarks` what the other fields cannot say: a tool that does not
+    answer, a daemon that restarts in a loop, a membership that may be out of date."""
 
     node: str
     container: str
@@ -22,6 +23,7 @@ class NodeView:
     asterisk: str = ""
     uptime_s: int | None = None
     faults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,15 @@ class StateRow:
 
 @dataclass(frozen=True)
 class Crossing:
-    """One state change made on `origin` and seen on `observer`, `delay_ms` after it was sent."""
+    """One state change made on `origin` and seen on `observer`, `delay_ms` after it was sent.
+
+    `round` is the round of the proof in which it was: from 1 on; the rounds before it failed between some nodes.
+    """
 
     origin: str
     observer: str
     delay_ms: float
+    round: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,15 @@ class SiteState:
 
 @dataclass(frozen=True)
 class Learned:
-    """A state of an extension, and when a node learned it: `after_ms` after the node that said it first."""
+    """A state of an extension, and when a node learned it: `after_ms` after the first node to report it.
+
+    `turn` numbers the changes of the extension: what the nodes learned of one change has one number.
+    """
 
     state: str
     node: str
     after_ms: float
+    turn: int = 0
 
 
 @dataclass(frozen=True)

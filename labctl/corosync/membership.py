@@ -68,14 +68,14 @@ class RingLog:
         then that; when Totem has formed it, what was listed last is the ring."""
         if "[TOTEM ] A processor joined or left the membership and a new membership was formed" in line:
             return None if self._listed is None else _unasked(_numbered(self._listed, self._numbers))
-        found = re.search(r"\[CLM +\] \s*(.*?)\s*$", line)
-        if not found:
+        clm_line = re.search(r"\[CLM +\] \s*(.*?)\s*$", line)
+        if not clm_line:
             return None
-        if found[1] == "New Configuration:":
+        if clm_line[1] == "New Configuration:":
             self._listing = []
-        elif self._listing is not None and found[1] == "Members Left:":
+        elif self._listing is not None and clm_line[1] == "Members Left:":
             self._listed, self._listing = self._listing, None
-        elif self._listing is not None and (member := re.match(r"r\(0\) ip\(([0-9.]+)\)", found[1])):
+        elif self._listing is not None and (member := re.match(r"r\(0\) ip\(([0-9.]+)\)", clm_line[1])):
             self._listing.append(address_id(member[1]))
         return None
 
@@ -106,4 +106,4 @@ def _unasked(members: Iterable[int]) -> Ring:
 
 
 def _numbered(ids: Iterable[int], numbers: Mapping[int, int]) -> tuple[int, ...]:
-    return tuple(sorted(numbers.get(each, each) for each in ids))
+    return tuple(sorted(numbers.get(member, member) for member in ids))

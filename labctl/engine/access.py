@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import requests
+import urllib3
 from docker import errors as docker_errors
 
 from labctl.errors import HostError, LabError
 
+ENGINE_HINT = "is the Docker Engine running? labctl doctor tells more"
 
+
+@dataclass(frozen=True)
 class Access:
-    """The engine's API. What is done with it stands in the classes that are made from this one."""
+    """The engine's API, which every part of `Engine` holds. `api` is docker-py's low-level client."""
 
-    def __init__(self, api: Any) -> None:
-        self._api = api
+    api: Any
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Docker's errors become ours."""
+def translated(action: str) -> Iterator[None]:
+    """Turn the errors of Docker's library, and those of the connection to it, into ours.
+
+    `action` says what was being done, and begins the message. Raises LabError where something of the lab is gone,
+    HostError for all else.
+    """
     try:
         yield
     except docker_errors.NotFound as error:
-        raise LabError(f"{doing}: {error.explanation or error}", "labctl up makes what is missing") from None
+        raise LabError(f"{action}: {error.explanation or error}", "labctl up makes what is missing") from None
     except docker_errors.APIError as error:
-        raise HostError(f"{doing}: {error.explanation or error}") from None
-    except (docker_errors.DockerException, requests.exceptions.RequestException) as error:
-        raise HostError(f"{doing}: {error}", "is the Docker Engine running? labctl doctor tells more") from None
+        raise HostError(f"{action}: {error.explanation or error}") from None
+    except (
+        docker_errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+    ) as error:
+        raise HostError(f"{action}: {error}", ENGINE_HINT) from None

@@ -16,11 +16,12 @@ NO_ROUTER = {
 
 @dataclass(frozen=True)
 class File:
-    """A file to put into a container, owned by root."""
+    """A file to put into a container, owned by root; `group` is one of the container's own groups, by name."""
 
     path: str
     text: str
     mode: int = 0o644
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ContainerSpec:
     """All that makes a container what it is.
 
     `image_id` is "" as long as the image is not there. One that does not start with the lab is started by whoever
-    needs it.
+    needs it. No process in it gains privileges by setuid programs (no-new-privileges).
     """
 
     name: str
@@ -43,6 +44,8 @@ class ContainerSpec:
     shm_bytes: int | None = None
     init: bool = False
     starts: bool = True
+    processes: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Commands in containers, and what containers say: to their end, or as it comes."""
+"""Commands in containers, and the logs of containers: to their end, or as they come."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from labctl.engine.streams import ExecStream, LogStream
 
 @dataclass(frozen=True)
 class Output:
-    """What a command in a container said (both streams together), and its exit code."""
+    """What a command in a container printed (standard output and standard error as one text), and its exit code."""
 
     code: int
     text: str
 
 
-class Commands(Access):
-    """An engine that runs commands and opens streams."""
+class Commands:
+    """Runs commands in containers, and reads what containers log."""
+
+    def __init__(self, access: Access) -> None:
+        self._api = access.api
 
     def run(self, container: str, command: list[str]) -> Output:
         """Run a command in a container, to its end."""
@@ -33,26 +36,26 @@ class Commands(Access):
             return Output(int(self._api.exec_inspect(created)["ExitCode"] or 0), text)
 
     def open_stream(self, container: str, command: list[str]) -> ExecStream:
-        """Start a command in a container and keep both its ways open."""
+        """Start a command in a container, with its standard input and output open."""
         with translated(f"run `{command[0]}` in {container}"):
             created = self._api.exec_create(container, command, stdin=True)["Id"]
             return ExecStream(self._api.exec_start(created, socket=True))
 
     def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
-        """What a container has said so far; `since` is in seconds since 1970."""
+        """What a container has logged so far; `tail` is a number of lines, `since` is in seconds since 1970."""
         with translated(f"read the logs of {container}"):
             raw = self._api.logs(container, tail="all" if tail is None else tail, since=since)
         return cast(bytes, raw).decode("utf-8", "replace")
 
     def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogStream:
-        """What a container says, as it says it."""
+        """What a container logs, as it comes; `tail` and `since` as in `logs`."""
         with translated(f"read the logs of {container}"):
             return LogStream(
                 self._api.logs(container, stream=True, follow=True, tail="all" if tail is None else tail, since=since)
             )
 
     def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
-        """What a container says, line by line, until it ends."""
+        """What a container logs, line by line, until it ends."""
         rest = ""
         with closing(self.follow_logs(container, tail)) as chunks:
             for chunk in chunks:

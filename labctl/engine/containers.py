@@ -1,17 +1,16 @@
-"""Networks and containers: made, started, frozen, ended and taken away."""
+"""The steps of a plan done: containers made, filled with files, started, paused, ended and taken away."""
 
 from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Mapping
 from contextlib import suppress
 
 from docker import errors as docker_errors
-from docker.types import IPAMConfig, IPAMPool
 
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import (
-    NO_ROUTER,
     ContainerSpec,
     CreateContainer,
     CreateNetwork,
@@ -25,7 +24,7 @@ from labctl.engine.actions import (
     StopContainer,
     UnpauseContainer,
 )
-from labctl.errors import LabctlError
+from labctl.engine.networks import Networks
 
 STOP_TIMEOUT_S = 5
 """How long a container that is asked to end may take before it is killed."""
@@ -33,12 +32,12 @@ STOP_TIMEOUT_S = 5
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
 
-class SubnetTaken(LabctlError):
-    """Somebody took the addresses between looking and taking; look again."""
+class Containers:
+    """The containers of an engine."""
 
-
-class Containers(Access):
-    """An engine that does steps."""
+    def __init__(self, access: Access, networks: Networks) -> None:
+        self._api = access.api
+        self._networks = networks
 
     def apply(self, step: Step) -> None:
         """Do one step. What is gone already counts as removed."""
@@ -48,7 +47,7 @@ class Containers(Access):
     def _apply(self, step: Step) -> None:
         match step:
             case CreateNetwork():
-                self._create_network(step)
+                self._networks.create(step)
             case CreateContainer():
                 self._create_container(step.container)
             case StartContainer():
@@ -65,8 +64,7 @@ class Containers(Access):
                 with suppress(docker_errors.NotFound):
                     self._remove_container(step.id)
             case RemoveNetwork():
-                with suppress(docker_errors.NotFound):
-                    self._api.remove_network(step.id)
+                self._networks.remove(step)
 
     def _remove_container(self, container: str) -> None:
         try:
@@ -74,24 +72,8 @@ class Containers(Access):
         except docker_errors.APIError as error:
             if error.status_code != 409 or "in progress" not in str(error.explanation):
                 raise
-            # Somebody else, such as an interrupted `down`, asked for it first: it goes all the same.
+            # An interrupted `down`, or another client, asked for its removal first: wait until that is done.
             self._api.wait(container, condition="removed")
-
-    def _create_network(self, step: CreateNetwork) -> None:
-        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
-        try:
-            self._api.create_network(
-                step.name,
-                "bridge",
-                ipam=ipam,
-                labels=dict(step.labels),
-                internal=step.internal,
-                options=None if step.internal else NO_ROUTER,
-            )
-        except docker_errors.APIError as error:
-            if "overlap" in str(error.explanation):
-                raise SubnetTaken(f"{step.subnet} is taken: {error.explanation}") from None
-            raise
 
     def _create_container(self, spec: ContainerSpec) -> None:
         host_config = self._api.create_host_config(
@@ -99,6 +81,9 @@ class Containers(Access):
             cap_add=list(spec.capabilities) or None,
             shm_size=spec.shm_bytes,
             init=spec.init or None,
+            pids_limit=spec.processes,
+            mem_limit=spec.memory_bytes,
+            security_opt=["no-new-privileges:true"],
             log_config={"type": "json-file", "config": LOG_LIMIT},
         )
         endpoint = self._api.create_endpoint_config(ipv4_address=spec.address)
@@ -111,20 +96,36 @@ class Containers(Access):
             networking_config=self._api.create_networking_config({spec.network: endpoint}),
         )
         if spec.files:
-            self._api.put_archive(spec.name, "/", _archive(spec.files))
+            self._put(spec.name, spec.files)
 
     def put_files(self, container: str, files: tuple[File, ...]) -> None:
         """Put files into a container, running or not."""
         with translated(f"put files into {container}"):
-            self._api.put_archive(container, "/", _archive(files))
+            self._put(container, files)
+
+    def _put(self, container: str, files: tuple[File, ...]) -> None:
+        groups = self._groups(container) if any(file.group for file in files) else {}
+        self._api.put_archive(container, "/", _archive(files, groups))
+
+    def _groups(self, container: str) -> dict[str, int]:
+        """The groups of a container by name, running or not: the engine takes numbers alone."""
+        chunks, _ = self._api.get_archive(container, "/etc/group")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            member = archive.extractfile("group")
+            lines = member.read().decode("utf-8", "replace").splitlines() if member else []
+        fields = (line.split(":") for line in lines)  # group(5)
+        return {name: int(number) for name, _, number, *_ in fields if number.isdecimal()}
 
 
-def _archive(files: tuple[File, ...]) -> bytes:
+def _archive(files: tuple[File, ...], groups: Mapping[str, int]) -> bytes:
+    """The files as a tar archive. One of a group that the container does not have stays readable for all."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in files:
             content = file.text.encode()
             info = tarfile.TarInfo(file.path.lstrip("/"))
-            info.size, info.mode = len(content), file.mode
+            known = not file.group or file.group in groups
+            info.size, info.mode = len(content), file.mode if known else file.mode | 0o044
+            info.gid = groups.get(file.group, 0)
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()

@@ -14,10 +14,13 @@ from labctl.engine.access import Access, translated
 from labctl.errors import BuildError
 
 
-class Images(Access):
-    """An engine that has images."""
+class ImageStore:
+    """The images of an engine."""
 
-    def images(self) -> dict[str, str]:
+    def __init__(self, access: Access) -> None:
+        self._api = access.api
+
+    def tags(self) -> dict[str, str]:
         """The tags of every image that is present, with the image's id."""
         with translated("list images"):
             images = self._api.images()
@@ -25,13 +28,13 @@ class Images(Access):
 
     def image_id(self, reference: str) -> str:
         """The id of an image, or "" if it is not present."""
-        found = self._inspected(reference)
-        return str(found["Id"]) if found else ""
+        image = self._inspected(reference)
+        return str(image["Id"]) if image else ""
 
     def image_labels(self, reference: str) -> dict[str, str] | None:
         """The labels of an image, or None if it is not present."""
-        found = self._inspected(reference)
-        return dict(found["Config"].get("Labels") or {}) if found else None
+        image = self._inspected(reference)
+        return dict(image["Config"].get("Labels") or {}) if image else None
 
     def _inspected(self, reference: str) -> Any:
         """All that the engine knows of an image, or None if it is not present."""
@@ -101,16 +104,16 @@ class Images(Access):
             self._api.inspect_distribution(reference)
 
     def probe(self, image: str, script: str) -> str:
-        """What a shell script says in a new container with NET_ADMIN and only loopback for a network."""
+        """What a shell script prints in a new container with NET_ADMIN and no network but loopback."""
         with translated(f"look into {image}"):
             host_config = self._api.create_host_config(network_mode="none", cap_add=["NET_ADMIN"])
-            made = self._api.create_container(image, ["sh", "-c", script], host_config=host_config)["Id"]
+            container = self._api.create_container(image, ["sh", "-c", script], host_config=host_config)["Id"]
             try:
-                self._api.start(made)
-                self._api.wait(made)
-                return cast(bytes, self._api.logs(made)).decode("utf-8", "replace")
+                self._api.start(container)
+                self._api.wait(container)
+                return cast(bytes, self._api.logs(container)).decode("utf-8", "replace")
             finally:
-                self._api.remove_container(made, force=True, v=True)
+                self._api.remove_container(container, force=True, v=True)
 
     def create_idle(self, image: str) -> str:
         """A container of an image that is never started, to look into it or to commit it."""

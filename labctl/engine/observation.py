@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a lab, as Docker tells it. `spec` is the lab and its stack as JSON, on the phones' alone."""
+    """A container of a lab. `spec` is the lab's record as JSON (labctl.blueprint.record), on the phones' alone."""
 
     id: str
     name: str
@@ -23,7 +23,11 @@ class Container:
 
 @dataclass(frozen=True)
 class Network:
-    """A lab's network. `seed` is what the lab's secrets are made from; `internal` as in CreateNetwork."""
+    """A lab's network. `seed` is what the lab's secrets are made from; `internal` as in CreateNetwork.
+
+    `owner` is the verb that made the lab, `process` the process that did (labctl.blueprint.owner); "" in labs of 0.1.
+    `created` is the engine's time in ISO 8601.
+    """
 
     id: str
     name: str
@@ -31,6 +35,9 @@ class Network:
     subnet: str
     seed: str
     internal: bool = True
+    owner: str = ""
+    process: str = ""
+    created: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The two ways of a command in a container, and what a container says, as bytes."""
+"""The input and output of a command in a container, and the log of a container, as bytes while they come.
+
+docker-py gives no public way to these sockets. What is used of its private parts stands in the three functions at the
+end; pyproject.toml bounds docker-py's version for them, and tests/unit/test_streams.py holds docker-py to them.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,17 @@ from docker import errors as docker_errors
 from docker.utils import socket as docker_socket
 
 FRAME_HEAD = struct.Struct(">BxxxL")
+"""The head of a frame, Docker Engine API, "Attach to a container", Stream format: the stream, 3 bytes, the length."""
 
 
 class ExecStream:
-    """The two ways of a command that runs in a container, as bytes. What it says on stderr is left out."""
+    """The standard input and output of a command that runs in a container. What it prints on stderr is left out."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-        self._socket = cast(socket.socket, getattr(raw, "_sock", raw))
-        # What came together with the reply's head lies in the reader of that head, where docker-py would leave it.
-        self._reader = getattr(getattr(getattr(raw, "_response", None), "raw", None), "_fp", None)
-        self._reader = getattr(self._reader, "fp", None)
-        if isinstance(self._reader, io.BufferedReader):
+        self._socket = _socket_of(raw)
+        self._reader = _reader_of(raw)
+        if self._reader:
             self._socket.settimeout(None)
 
     def send(self, data: bytes) -> None:
@@ -33,39 +36,37 @@ class ExecStream:
         self._socket.sendall(data)
 
     def __iter__(self) -> Iterator[bytes]:
-        """What the command says, as it comes, until it ends or the stream is closed."""
+        """What the command prints, as it comes, until it ends or the stream is closed."""
         with suppress(OSError, ValueError):
-            for kind, data in self._frames():
-                if kind == docker_socket.STDOUT:
+            for stream, data in self._frames():
+                if stream == docker_socket.STDOUT:
                     yield data
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
-        """The frames of the attach protocol: a byte that tells the stream, three more, the length of what follows."""
-        if not isinstance(self._reader, io.BufferedReader):  # over ssh there is no such reader
+        if not self._reader:
             yield from docker_socket.frames_iter(self._raw, tty=False)  # type: ignore[no-untyped-call]
             return
         while len(head := self._reader.read(FRAME_HEAD.size)) == FRAME_HEAD.size:
-            kind, size = FRAME_HEAD.unpack(head)
-            yield kind, self._reader.read(size)
+            stream, size = FRAME_HEAD.unpack(head)
+            yield stream, self._reader.read(size)
 
     def close(self) -> None:
         """Hang up. A reader in another thread ends; the command sees the end of its input."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        for each in (self._raw, self._socket):
+        for end in (self._raw, self._socket):
             with suppress(OSError):
-                each.close()
-            self._socket.close()
+                end.close()
 
 
 class LogStream:
-    """What a container says, as bytes, until it ends or the stream is closed."""
+    """What a container logs, until it ends or the stream is closed."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
     def __iter__(self) -> Iterator[bytes]:
-        """What is said, as it comes."""
+        """What is logged, as it comes."""
         with suppress(OSError, ValueError, AttributeError, requests.exceptions.RequestException):
             yield from self._raw
 
@@ -73,7 +74,26 @@ class LogStream:
         """Hang up. A reader in another thread ends."""
         with suppress(OSError, AttributeError, docker_errors.DockerException):
             self._raw.close()
+        response = _response_of(self._raw)
         with suppress(OSError, AttributeError):
-            self._raw._response.raw._fp.close()  # docker-py leaves the socket's own reader open
+            response.raw._fp.close()  # docker-py leaves the socket's own reader open
         with suppress(OSError, AttributeError):
-            self._raw._response.close()
+            response.close()
+
+
+def _socket_of(raw: Any) -> socket.socket:
+    """The socket of what `exec_start(socket=True)` returns: that of a SocketIO, or over TLS or ssh the thing itself."""
+    return cast(socket.socket, getattr(raw, "_sock", raw))
+
+
+def _reader_of(raw: Any) -> io.BufferedReader | None:
+    """The reader of the reply's head (docker-py, APIClient._get_raw_response_socket): it may have read the first
+    output along with the head, which docker-py would lose. None over ssh, where there is no such reader."""
+    connection = getattr(getattr(getattr(raw, "_response", None), "raw", None), "_fp", None)
+    reader = getattr(connection, "fp", None)
+    return reader if isinstance(reader, io.BufferedReader) else None
+
+
+def _response_of(raw: Any) -> Any:
+    """The response that docker-py's CancellableStream reads from."""
+    return getattr(raw, "_response", None)

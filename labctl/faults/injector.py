@@ -1,9 +1,13 @@
-"""Puts faults in force on the nodes of a lab, finds them again, and undoes them. No state but the nodes' own."""
+"""Puts faults in force on the nodes of a lab, finds them again, and undoes them. No state but the nodes' own.
+
+Whoever undoes a fault needs its record alone, which the nodes keep: who put it in force may be gone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -11,70 +15,100 @@ from labctl.engine.actions import KillContainer, PauseContainer, StartContainer,
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import LabctlError, LabError, UsageError
-from labctl.faults import model
-from labctl.faults.model import Fault, Record
+from labctl.faults import records
+from labctl.faults.abilities import PROBE, parse_abilities
+from labctl.faults.model import PreparedFault, Record
+from labctl.faults.node import restart_script
 from labctl.names import ROLE_NODE, container_name
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ORDERS: dict[str, Callable[[str], Step]] = {"kill": KillContainer, "stop": StopContainer, "pause": PauseContainer}
+ACTIONS: dict[str, Callable[[str], Step]] = {"kill": KillContainer, "stop": StopContainer, "pause": PauseContainer}
 DOWN = "down"
 _STATES = {"paused": "pause", "exited": DOWN}
+"""State of a container -> the kind of fault that it shows. What ended it cannot be told."""
+
+_ENDED = ("exited", "created")
+_WAY_OUT = "labctl ps shows what is in force, labctl doctor what nodes can do"
+
+
+@dataclass(frozen=True)
+class Healing:
+    """What healing came to: the faults that were undone, those that are left, and what went wrong."""
+
+    healed: tuple[Record, ...]
+    left: tuple[Record, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise LabError if anything is left in force, or went wrong."""
+        names = ", ".join(record.name for record in self.left)
+        lines = [*([f"still in force: {names}"] if names else []), *self.errors]
+        if lines:
+            raise LabError("\n".join(lines), _WAY_OUT)
 
 
 def abilities(engine: Engine, image: str) -> frozenset[str]:
     """What this kernel can do for faults: iptables, statistic, netem, tbf. Takes about a second."""
-    return model.parse_abilities(engine.probe(image, model.PROBE))
+    return parse_abilities(engine.probe(image, PROBE))
 
 
-def inflict(engine: Engine, lab: str, fault: Fault) -> None:
-    """Put a fault in force, on all its nodes side by side. What fails is undone, and raised.
+def inflict(engine: Engine, lab: str, fault: PreparedFault, in_force: Collection[Record] = ()) -> None:
+    """Put a fault in force, on all its nodes side by side. Where that fails it is undone, and LabctlError raised.
 
-    Raises UsageError, and undoes nothing, where a node that it is for does not run.
+    Raises UsageError, and does nothing, where a node that it is for does not run, or where it does not go together
+    with one of the faults in force.
     """
-    states = {each.node: each.state for each in engine.observe(lab).containers if each.role == ROLE_NODE}
-    for node in fault.nodes if fault.container else fault.scripts:
+    fault.check_free(in_force)
+    states = {node: container.state for node, container in _nodes(engine, lab).items()}
+    for node in fault.nodes if fault.action else fault.scripts:
         state = states.get(node, "not there")
         if state != "running":
             raise UsageError(f"{node} is {state}", "labctl heal brings back what is down or paused")
     jobs: list[Callable[[], object]] = []
     jobs += [partial(_run, engine, lab, node, script) for node, script in fault.scripts.items()]
-    if fault.container:
-        order = ORDERS[fault.container]
-        jobs += [partial(engine.apply, order(container_name(lab, node))) for node in fault.nodes]
-    try:
-        _together(jobs)
-    except LabctlError:
-        undo(engine, lab, fault)
-        raise
+    if fault.action:
+        action = ACTIONS[fault.action]
+        jobs += [partial(engine.apply, action(container_name(lab, node))) for node in fault.nodes]
+    if errors := _together(jobs):
+        try:
+            undo(engine, lab, fault)
+        except LabctlError as error:
+            errors.append(error)
+        raise _one(errors)
 
 
 def restart(engine: Engine, lab: str, node: str, daemon: str) -> None:
     """Restart one daemon of a node. Raises LabError."""
-    _run(engine, lab, node, model.restart_script(daemon))
+    _run(engine, lab, node, restart_script(daemon))
 
 
-def undo(engine: Engine, lab: str, fault: Fault) -> None:
-    """Undo a fault, on all its nodes side by side; those that do not run have nothing to undo but that.
+def renew(engine: Engine, lab: str, fault: PreparedFault, node: str) -> None:
+    """Put a fault in force again on one node, which lost it as its container was started anew. Raises LabctlError."""
+    _run(engine, lab, node, fault.scripts[node])
 
-    Goes on after an error, and raises them all.
+
+def undo(engine: Engine, lab: str, fault: PreparedFault) -> None:
+    """Undo a fault, on all its nodes side by side. A container that has ended has nothing to undo but that.
+
+    Goes on after an error, and raises them all: LabError where a node is paused by another fault.
     """
-    states = {each.node: each for each in engine.observe(lab).containers if each.role == ROLE_NODE}
+    nodes = _nodes(engine, lab)
     jobs: list[Callable[[], object]] = []
-    if fault.container:
-        jobs += [partial(revive, engine, states[node]) for node in fault.nodes if node in states]
-    for node, script in fault.undo.items():
-        if node in states and states[node].state == "running":
-            jobs.append(partial(_run, engine, lab, node, script))
-    _together(jobs)
+    if fault.action:
+        jobs += [partial(revive, engine, nodes[node]) for node in fault.nodes if node in nodes]
+    elif not fault.passes:
+        jobs += [partial(_undo_on, engine, nodes[node], fault.record) for node in fault.scripts if node in nodes]
+    if errors := _together(jobs):
+        raise _one(errors)
 
 
 def revive(engine: Engine, container: Container) -> bool:
     """Let a node go on that is paused or has ended; whether it was."""
     if container.state == "paused":
         engine.apply(UnpauseContainer(container.name))
-    elif container.state in ("exited", "created"):
+    elif container.state in _ENDED:
         engine.apply(StartContainer(container.name))
     else:
         return False
@@ -82,62 +116,118 @@ def revive(engine: Engine, container: Container) -> bool:
 
 
 def in_force(engine: Engine, lab: str) -> tuple[Record, ...]:
-    """The faults in force in a lab, as its nodes remember them and as their containers show."""
-    nodes = [each for each in engine.observe(lab).containers if each.role == ROLE_NODE]
-    found: dict[str, Record] = {}
+    """The faults in force in a lab, as its nodes remember them and as their containers show. Raises LabctlError."""
+    remembered, errors = _remembered(engine, lab)
+    if errors:
+        raise _one(errors)
+    return remembered
+
+
+def _remembered(engine: Engine, lab: str) -> tuple[tuple[Record, ...], list[LabctlError]]:
+    """The faults in force, and what went wrong with nodes that could not be asked."""
+    nodes = _nodes(engine, lab).values()
+    by_name: dict[str, Record] = {}
     for container in nodes:
         if kind := _STATES.get(container.state):
             name = f"{kind}-{container.node}"
-            found[name] = Record(name, kind, f"{container.node} {container.state}", (container.node,))
-    running = [each for each in nodes if each.state == "running"]
-    for text in _each(lambda each: engine.run(each.id, ["sh", "-c", model.SHOW]).text, running):
-        found |= {record.name: record for record in model.parse_records(text)}
-    return tuple(found.values())
+            by_name[name] = Record(name, kind, f"{container.node} {container.state}", (container.node,))
+
+    def ask(container: Container) -> None:
+        text = engine.run(container.id, ["sh", "-c", records.SHOW]).text
+        by_name.update((record.name, record) for record in records.parse_records(text))
+
+    errors = _together(partial(ask, container) for container in nodes if container.state == "running")
+    return tuple(by_name.values()), errors
 
 
-def heal(engine: Engine, lab: str, name: str | None = None) -> tuple[Record, ...]:
-    """Undo the fault of that name, or all of a lab, remembered or not; those that were undone.
+def names_on_nodes(fault: PreparedFault) -> tuple[str, ...]:
+    """The names by which `in_force` shows a fault: where it is done to containers, one of each that tells their state.
 
-    Raises UsageError for a name that no fault has, LabError where something is left in force.
+    What ended a container is in no name, for it cannot be told.
     """
-    there = in_force(engine, lab)
-    if name is not None and name not in [each.name for each in there]:
-        known = ", ".join(each.name for each in there) or "none"
-        raise UsageError(f"no fault `{name}` is in force in {lab}", f"these are: {known}")
-    healed = there if name is None else tuple(each for each in there if each.name == name)
-    nodes = {each.node: each for each in engine.observe(lab).containers if each.role == ROLE_NODE}
-    touched = list(nodes) if name is None else [node for each in healed for node in each.nodes]
+    state = "pause" if fault.action == "pause" else DOWN
+    return tuple(f"{state}-{node}" for node in fault.nodes) if fault.action else (fault.name,)
 
-    def mend(node: str) -> None:
-        if not revive(engine, nodes[node]) or nodes[node].state == "paused":
-            script = model.HEAL_ALL if name is None else model.heal_script(healed[0].name, healed[0].kind)
-            _run(engine, lab, node, script)
 
-    _together([partial(mend, node) for node in touched if node in nodes])
-    return healed
+def heal(engine: Engine, lab: str, name: str | None = None) -> Healing:
+    """Undo the fault of that name, or all of a lab, remembered or not. Goes on after an error.
+
+    A fault that could not be undone on every node stays in force. Raises UsageError for a name that no fault has.
+    """
+    before, errors = _remembered(engine, lab)
+    if name is not None and name not in [record.name for record in before]:
+        if errors:
+            raise _one(errors)
+        raise UsageError(f"no fault `{name}` is in force in {lab}", _known(before))
+    nodes = _nodes(engine, lab)
+    jobs: list[Callable[[], object]] = []
+    if name is None:
+        jobs += [partial(_undo_every, engine, container) for container in nodes.values()]
+    for record in before if name is not None else ():
+        if record.name == name:
+            shown_by_container = record.kind in _STATES.values()
+            do = _revive_as_healing if shown_by_container else _undo_on
+            jobs += [partial(do, engine, nodes[node], record) for node in record.nodes if node in nodes]
+    errors += _together(jobs)
+    after, errors_after = _remembered(engine, lab)
+    still = {record.name for record in after}
+    if name is not None and errors:
+        still.add(name)
+    errors += errors_after
+    chosen = [record for record in before if name in (None, record.name)]
+    return Healing(
+        tuple(record for record in chosen if record.name not in still),
+        tuple(record for record in chosen if record.name in still),
+        tuple(dict.fromkeys(error.message for error in errors)),
+    )
+
+
+def _known(in_force: Collection[Record]) -> str:
+    """Which faults are in force, and where there may be more."""
+    paused = [node for record in in_force if record.kind == _STATES["paused"] for node in record.nodes]
+    unseen = f"; what {', '.join(paused)} remembers shows once the pause is healed" if paused else ""
+    return f"these are: {', '.join(record.name for record in in_force) or 'none'}{unseen}"
+
+
+def _nodes(engine: Engine, lab: str) -> dict[str, Container]:
+    """The containers of the lab's nodes, by node."""
+    return {node.node: node for node in engine.observe(lab).containers if node.role == ROLE_NODE}
+
+
+def _revive_as_healing(engine: Engine, container: Container, _record: Record) -> None:
+    revive(engine, container)
+
+
+def _undo_on(engine: Engine, container: Container, record: Record) -> None:
+    """Undo a fault on one node by what that keeps of it."""
+    if container.state == "paused":
+        raise LabError(f"{container.node} is paused, so `{record.name}` cannot be undone there", "heal the pause first")
+    if container.state == "running":
+        _run(engine, container.lab, container.node, records.undo_one(record.name, record.kind))
+
+
+def _undo_every(engine: Engine, container: Container) -> None:
+    """Bring a node back, and undo every fault on it; one that is started anew has no other left."""
+    revive(engine, container)
+    if container.state not in _ENDED:
+        _run(engine, container.lab, container.node, records.UNDO_EVERY)
 
 
 def _run(engine: Engine, lab: str, node: str, script: str) -> None:
-    done = engine.run(container_name(lab, node), ["sh", "-c", script])
-    if done.code:
-        raise LabError(
-            f"{node}: {done.text.strip() or f'exit code {done.code}'}", "labctl doctor tells what nodes can do"
-        )
+    output = engine.run(container_name(lab, node), ["sh", "-c", script])
+    if output.code:
+        raise LabError(f"{node}: {output.text.strip() or f'exit code {output.code}'}", _WAY_OUT)
 
 
-def _each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    given = list(items)
-    with ThreadPoolExecutor(max_workers=len(given) or 1) as pool:
-        return list(pool.map(do, given))
+def _of_all(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    all_items = list(items)
+    with ThreadPoolExecutor(max_workers=len(all_items) or 1) as pool:
+        return list(pool.map(do, all_items))
 
 
-def _together(jobs: Iterable[Callable[[], object]]) -> None:
-    """Do all side by side; raise what went wrong, all of it, when all have ended."""
-    errors = [error for error in _each(_attempt, jobs) if error]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise LabError("\n".join(error.message for error in errors), errors[0].hint)
+def _together(jobs: Iterable[Callable[[], object]]) -> list[LabctlError]:
+    """Do all side by side; what went wrong, when all have ended."""
+    return [error for error in _of_all(_attempt, jobs) if error]
 
 
 def _attempt(job: Callable[[], object]) -> LabctlError | None:
@@ -146,3 +236,9 @@ def _attempt(job: Callable[[], object]) -> LabctlError | None:
     except LabctlError as error:
         return error
     return None
+
+
+def _one(errors: Collection[LabctlError]) -> LabctlError:
+    """Several errors as one."""
+    first, *rest = errors
+    return LabError("\n".join(error.message for error in errors), first.hint) if rest else first

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from labctl.engine.client import Engine
 from labctl.errors import HostError
-from labctl.images import builder, mirror, mmdebstrap, recipes
+from labctl.images import builder, mmdebstrap, recipes
 from labctl.stack.loader import find_stack, shipped_stacks
 from labctl.stack.model import Stack
 
-HERE, CAN, CANNOT = "here", "can be built", "cannot be built here"
+HERE, CAN, CANNOT, UNASKED = "here", "can be built", "cannot be built here", "not known yet"
 
 
 @dataclass(frozen=True)
 class Standing:
     """A shipped stack. `proven`: whether labctl has run it; `proof`: whose build of it, and when. `images` is one of
-    HERE, CAN, CANNOT; `how`: the node image's tag, by what it can be built, or why it cannot."""
+    HERE, CAN, CANNOT, UNASKED; `how`: the node image's tag, by what it can be built, or why it cannot."""
 
     name: str
     title: str
@@ -50,10 +50,13 @@ def _images(engine: Engine, stack: Stack) -> tuple[str, str]:
     system = recipes.at_once(stack)
     if named.node_id or not system:
         return _layers(engine, stack)
-    way, tried = mirror.find(system, "", insecure=False, take_image=engine.ask_registry)
+    answer = builder.ways(engine, stack, insecure=False)
+    if not answer:
+        return UNASKED, "labctl build first makes the container that asks for it"
+    way, tried = answer
     if way:
         return CAN, str(way)
-    way, _ = mirror.find(system, "", insecure=True, take_image=engine.ask_registry)
+    way, _ = builder.ways(engine, stack, insecure=True) or (None, ())
     return CANNOT, tried[-1] + (f"; with --insecure {way}" if way else "")
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labctl.engine.client import Engine
 from labctl.errors import BuildError, HostError, PatchRefused, UsageError
-from labctl.images import mirror, mmdebstrap, patches
+from labctl.images import mirror, patches, systems
 from labctl.images import recipes as images
-from labctl.images.mirror import Mirror, Way
+from labctl.images.architecture import for_kernel
+from labctl.images.mirror import Way
 from labctl.images.patches import Patch
 from labctl.images.recipes import Context, Images, Recipe, System
 from labctl.lock import locked
@@ -88,12 +88,25 @@ def references(stack: Stack, options: Options) -> Images:
 
 def resolve(engine: Engine, stack: Stack, options: Options) -> Images:
     """The images of a stack, with the ids of those that are present. Builds nothing."""
-    return _identified(engine, references(stack, options), engine.images())
+    return _identified(engine, references(for_kernel(engine, stack), options), engine.images())
 
 
 def plan(engine: Engine, stack: Stack, options: Options) -> list[Recipe]:
     """What is still to be built, in an order in which it could be."""
-    return _missing(recipes(stack, options), options, engine.images())
+    return _missing(recipes(for_kernel(engine, stack), options), options, engine.images())
+
+
+def ways(engine: Engine, stack: Stack, *, insecure: bool) -> tuple[Way | None, tuple[str, ...]] | None:
+    """How the system of a stack's nodes comes about where that comes at once, and what was tried in vain.
+
+    None where it does not come at once, or where the container is not there yet that asks; nothing is built or pulled.
+    """
+    stack = for_kernel(engine, stack)
+    system = images.at_once(stack)
+    builder = recipes(stack, Options())[images.BUILDER].tag if system else ""
+    if not system or not engine.image_id(builder):
+        return None
+    return systems.find_way(engine, builder, system, "", insecure, engine.ask_registry)
 
 
 def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
@@ -102,13 +115,13 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
     What may not be had from elsewhere is asked for first; what does not stand on each other is built side by side.
     Raises BuildError, HostError.
     """
+    stack = for_kernel(engine, stack)
     made = recipes(stack, options)
     _fetch_foreign(engine, stack, progress)
     present = engine.images()
     if _missing(made, options, present):
-        way = _find_way(engine, stack, made, options, progress)
         with locked("build"):  # and look again: somebody else may have built it meanwhile
-            _make_all(_Making(engine, stack, made, options, way, progress))
+            _make_missing(_Making(engine, stack, made, options, progress))
         present = engine.images()
     return _identified(engine, _references(stack, made), present)
 
@@ -121,38 +134,52 @@ class _Making:
     stack: Stack
     made: Mapping[str, Recipe]
     options: Options
-    way: Way
     progress: Progress
+    way: Way = field(default_factory=Way)
 
 
-def _find_way(engine: Engine, stack: Stack, made: Mapping[str, Recipe], options: Options, progress: Progress) -> Way:
-    """How the system of a node comes about that comes at once; any for another. Raises BuildError within seconds."""
-    system = images.at_once(stack)
-    if not system or images.SYSTEM not in [each.name for each in _missing(made, options, engine.images())]:
-        return Way()
+def _make_missing(making: _Making) -> None:
+    """Make what is not there. Whether a system of a suite that has ended can be had is asked before all else."""
+    wanted = _missing(making.made, making.options, making.engine.images())
+    system = images.at_once(making.stack)
+    if system and images.SYSTEM in [recipe.name for recipe in wanted]:
+        making = replace(making, way=_find_way(making, system, wanted))
+    builder = (images.BUILDER_BASE, images.BUILDER)
+    _make_all(making, [recipe for recipe in wanted if recipe.name not in builder])
+
+
+def _find_way(making: _Making, system: System, wanted: Iterable[Recipe]) -> Way:
+    """How a system comes about, told by its builder, which is made for that. Raises BuildError where there is none."""
 
     def take_image(reference: str) -> None:
-        if not engine.image_id(reference):
-            with step(progress, f"base system: pull {reference}"):
-                engine.pull(reference)
+        if not making.engine.image_id(reference):
+            with step(making.progress, f"base system: pull {reference}"):
+                making.engine.pull(reference)
 
-    way, tried = mirror.find(system, options.mirror, options.insecure, take_image)
+    given, insecure = making.options.mirror, making.options.insecure
+    way, _ = mirror.from_image(system, given, insecure, take_image)
+    if way:
+        return way
+    _make_all(making, [recipe for recipe in wanted if recipe.name in (images.BUILDER_BASE, images.BUILDER)])
+    builder = making.made[images.BUILDER].tag
+    way, tried = systems.find_way(making.engine, builder, system, given, insecure, take_image)
     if not way:
-        raise mirror.refusal(stack.name, system, tried)
+        raise mirror.refusal(making.stack.name, system, tried)
     return way
 
 
-def _make_all(making: _Making) -> None:
+def _make_all(making: _Making, wanted: Sequence[Recipe]) -> None:
+    """Make images, each after those of them that it stands on, side by side otherwise."""
     running: dict[str, Future[None]] = {}
 
     def make(recipe: Recipe) -> None:
         for need in recipe.needs:
             if need in running:
                 running[need].result()
-        if not any(each.done() and each.exception() for each in list(running.values())):  # raised below
+        failed = any(future.done() and future.exception() for future in list(running.values()))
+        if not failed:  # else the first failure is raised below
             _make(making, recipe)
 
-    wanted = _missing(making.made, making.options, making.engine.images())
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         for recipe in wanted:
             running[recipe.name] = pool.submit(make, recipe)
@@ -203,8 +230,12 @@ def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:
 
 
 def _make(making: _Making, recipe: Recipe) -> None:
+    if recipe.system and recipe.system.packages:
+        builder = making.made[images.BUILDER].tag
+        systems.make_whole(making.engine, recipe, recipe.system, builder, making.way, making.progress)
+        return
     if recipe.system:
-        _make_system(making, recipe, recipe.system)
+        systems.make_bare(making.engine, recipe, recipe.system, making.progress)
         return
     what = f"build {recipe.tag}"
     with step(making.progress, what):
@@ -250,49 +281,3 @@ def _label(engine: Engine, recipe: Recipe, ground: Recipe, raw: str) -> None:
     finally:
         engine.remove_idle(idle)
     engine.remove_image(raw)
-
-
-def _make_system(making: _Making, recipe: Recipe, system: System) -> None:
-    """A Debian: a bare one is pulled where a registry has it; one with a node's packages comes as was found out."""
-    if system.packages:
-        way = making.way
-        labels = {images.LABEL_SIGNATURES: f"checked with {system.keyring or 'the keyring of the tools'}"}
-        if not way.checked:
-            labels = {images.LABEL_SIGNATURES: images.UNCHECKED}
-        with step(making.progress, f"base system: {system.suite} {way}"):
-            if way.image:
-                settings = {**recipe.context, **images.settings(system, way.mirror.url)}
-                _build_on(making.engine, way.image, settings, recipe.tag, labels)
-            else:
-                _bootstrap(making.engine, system, recipe.tag, way, labels)
-        return
-    refused = "the stack names none"
-    if system.base and not system.mirror:
-        try:
-            with step(making.progress, f"base system: pull {system.base}, else mmdebstrap"):
-                making.engine.pull(system.base)
-        except HostError as error:
-            refused = error.message.splitlines()[0]
-        else:
-            _build_on(making.engine, system.base, {"Dockerfile": (b"ARG BASE\nFROM ${BASE}\n", 0o644)}, recipe.tag, {})
-            return
-    if not shutil.which(mmdebstrap.TOOL):
-        raise HostError(
-            f"no base system: {system.base} cannot be pulled ({refused}), and mmdebstrap is not installed",
-            "apt-get install mmdebstrap, or make the registry reachable",
-        )
-    with step(making.progress, f"base system: not pulled, so mmdebstrap {system.suite}"):
-        _bootstrap(making.engine, system, recipe.tag, Way("", Mirror(system.mirror, "--mirror")), {})
-
-
-def _build_on(engine: Engine, base: str, context: Context, tag: str, labels: dict[str, str]) -> None:
-    labels = {images.LABEL_BASE: f"pulled {base}", **labels}
-    for _ in engine.build(images.pack(context), tag, {"BASE": base}, labels):
-        pass
-
-
-def _bootstrap(engine: Engine, system: System, tag: str, way: Way, labels: dict[str, str]) -> None:
-    dpkg_options = images_folder() / images.BASE / mmdebstrap.DPKG_OPTIONS
-    command = mmdebstrap.command(system, way.mirror.url, dpkg_options, checked=way.checked)
-    with mmdebstrap.archive(command, system) as archive:
-        engine.import_image(archive, tag, {images.LABEL_BASE: f"mmdebstrap {system.suite}", **labels})

@@ -31,13 +31,18 @@ UNCHECKED = "not checked"
 BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE = "base", "corosync", "asterisk", "module", "node", "phone"
 PATCHED = "patched"
 SYSTEM, WHOLE, PHONE_BASE = "system", "whole", "phone-base"
+BUILDER, BUILDER_BASE = "builder", "builder-base"
+BUILDER_SYSTEM = ("bookworm", "debian:bookworm")
+"""Suite and image of the Debian whose tools make the systems of suites that have ended: the apt of later ones (3.0)
+checks signatures with sqv, which takes neither SHA-1 nor keys that have expired."""
+BUILDER_PACKAGES = ("mmdebstrap", "debootstrap", "debian-archive-keyring", "gpgv", "ca-certificates", "arch-test")
 SETTINGS = "root/opt/labctl/recipe"
 """Where the scripts of images/ read what to install."""
 MODULE_SOURCE = "/usr/src/module"
 PATCHES = "root/opt/labctl/modules/patches"
 """Where they find patches. What lies beside the module goes into the node with it."""
 
-FOLDERS = (BASE, SYSTEM, COROSYNC, ASTERISK, MODULE, PATCHED, NODE, WHOLE, PHONE)
+FOLDERS = (BASE, SYSTEM, COROSYNC, ASTERISK, MODULE, PATCHED, NODE, WHOLE, PHONE, BUILDER)
 
 Context = Mapping[str, tuple[bytes, int]]
 """The files of a build context: path -> (content, mode)."""
@@ -49,6 +54,7 @@ class System:
 
     `base`: an image of it that a registry may have. `keyring`: what its signatures are checked with, a file's name in
     /usr/share/keyrings or a path. `mirror`: where its packages come from. "" is the tools' own, of either.
+    `architecture`: Debian's name of it, "" for the engine's own.
     """
 
     suite: str
@@ -56,13 +62,14 @@ class System:
     packages: tuple[str, ...] = ()
     keyring: str = ""
     mirror: str = ""
+    architecture: str = ""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one image is made, the names of the recipes it stands on, and labels that are known beforehand.
 
-    What has a `system` stands on none: it is that Debian.
+    What has a `system` stands on none: it is that Debian. `made_in`: the recipe whose image has the tools to make it.
     """
 
     name: str
@@ -71,6 +78,7 @@ class Recipe:
     needs: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     system: System | None = None
+    made_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,9 @@ def at_once(stack: Stack) -> System | None:
     if not build or not build.at_once or stack.image:
         return None
     packages = (*build.corosync, *build.asterisk)
-    return System(stack.suite or "", stack.base or "", packages, build.keyring or "")
+    return System(
+        stack.suite or "", stack.base or "", packages, build.keyring or "", architecture=build.architecture or ""
+    )
 
 
 class _Recipes:
@@ -143,7 +153,10 @@ class _Recipes:
         The mirror is no part of it: packages whose signatures are checked are the same from everywhere.
         """
         common = self._contexts[BASE]
-        self._add(SYSTEM, system.suite, {**common, **self._contexts[SYSTEM], **settings(system)}, system=system)
+        self._base(BUILDER_BASE, *BUILDER_SYSTEM)
+        self._layer(BUILDER, BUILDER_SYSTEM[0], self._packages(BUILDER_PACKAGES), BUILDER_BASE)
+        files = {**common, **self._contexts[SYSTEM], **settings(system)}
+        self._add(SYSTEM, system.suite, files, system=system, made_in=BUILDER)
         node = {**common, **self._contexts[COROSYNC], **self._contexts[ASTERISK], **self._contexts[WHOLE]}
         self._layer(WHOLE, stack.name, {**node, **settings(system)}, SYSTEM, labels={LABEL_IMAGE: NODE})
 
@@ -168,7 +181,7 @@ class _Recipes:
         self, name: str, owner: str, files: Context, *needs: str, labels: Mapping[str, str] | None = None
     ) -> None:
         # What stands on the bare base gets the files of images/base too.
-        bare = any(need in (BASE, PHONE_BASE) for need in needs)
+        bare = any(need in (BASE, PHONE_BASE, BUILDER_BASE) for need in needs)
         context = {**(self._contexts[BASE] if bare else {}), **self._contexts[name], **files}
         self._add(name, owner, context, *needs, labels=labels)
 
@@ -180,11 +193,13 @@ class _Recipes:
         *needs: str,
         labels: Mapping[str, str] | None = None,
         system: System | None = None,
+        made_in: str = "",
     ) -> None:
-        inputs = ([self.found[need].tag for need in needs], hashlib.sha256(pack(context)).hexdigest())
-        kind = {PHONE_BASE: BASE, WHOLE: NODE}.get(name, name)
+        tools = [self.found[made_in].tag] if made_in else []
+        inputs = ([self.found[need].tag for need in needs] + tools, hashlib.sha256(pack(context)).hexdigest())
+        kind = {PHONE_BASE: BASE, BUILDER_BASE: BASE, WHOLE: NODE}.get(name, name)
         tag = f"{REPOSITORY}/{owner}-{kind}:{_short(json.dumps(inputs))}"
-        self.found[name] = Recipe(name, tag, context, needs, labels or {}, system)
+        self.found[name] = Recipe(name, tag, context, needs, labels or {}, system, made_in)
 
 
 def run_by_labs(made: Mapping[str, Recipe]) -> tuple[Recipe | None, Recipe | None]:
@@ -202,7 +217,9 @@ def ground(recipe: Recipe, made: Mapping[str, Recipe]) -> Recipe:
 
 def settings(system: System, mirror: str = "") -> Context:
     """The settings of a system with packages, as a file for the shell to read."""
-    return _settings(SUITE=system.suite, PACKAGES=" ".join(system.packages), KEYRING=system.keyring, MIRROR=mirror)
+    architecture = {"ARCHITECTURE": system.architecture} if system.architecture else {}
+    packages = " ".join(system.packages)
+    return _settings(SUITE=system.suite, PACKAGES=packages, KEYRING=system.keyring, MIRROR=mirror, **architecture)
 
 
 def _settings(**values: str) -> Context:
@@ -231,7 +248,7 @@ def missing(made: Mapping[str, Recipe], present: set[str]) -> list[Recipe]:
         name = open_.pop()
         if made[name].tag not in present and name not in wanted:
             wanted.add(name)
-            open_.extend(made[name].needs)
+            open_ += [*made[name].needs, *filter(None, [made[name].made_in])]
     return [recipe for name, recipe in made.items() if name in wanted]
 
 

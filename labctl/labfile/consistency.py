@@ -15,7 +15,7 @@ ECHO = "600"
 
 
 def check(review: Review, stack: Stack | None) -> None:
-    """Note every such mistake; those that a stack shows only if it is known."""
+    """Note every such mistake; `stack` is None where it is not known, and then what only a stack shows is left out."""
     data = review.document.data
     for key, span in (("nodes", NODES), ("phones", PHONES)):
         count = len(data[key]) if isinstance(data.get(key), list) else span.least
@@ -30,8 +30,8 @@ def check(review: Review, stack: Stack | None) -> None:
     review.known("node", review.keys("config"), nodes and [EVERY_NODE, *nodes])
     review.known("phone", review.values("phones", ANY, "watches", ANY), review.all("phones", ANY, "name"))
 
-    given = data.get("mailboxes") is not None or review.doubts("mailboxes")
-    numbers = ("mailboxes", ANY, "number") if given else ("phones", ANY, "extension")
+    lists_mailboxes = data.get("mailboxes") is not None or review.doubts("mailboxes")
+    numbers = ("mailboxes", ANY, "number") if lists_mailboxes else ("phones", ANY, "extension")
     review.known("mailbox", review.values("phones", ANY, "mailbox"), review.all(*numbers))
     for path, number in review.values(*numbers):
         if number == ECHO:
@@ -49,10 +49,10 @@ def _known_nodes(review: Review) -> list[str] | None:
     if "sites" in data:
         doubts = review.doubts("sites") or not isinstance(data["sites"], dict)
         return None if doubts else [name for names in site_nodes(data["sites"]).values() for name in names]
-    given = data.get("nodes", DEFAULT_NODES)
-    if isinstance(given, list):
+    nodes = data.get("nodes", DEFAULT_NODES)
+    if isinstance(nodes, list):
         return review.all("nodes", ANY) or None
-    return None if review.doubts("nodes") else node_names(int(given))
+    return None if review.doubts("nodes") else node_names(int(nodes))
 
 
 def _check_sites(review: Review, stack: Stack | None) -> None:
@@ -83,7 +83,7 @@ def _check_site_nodes(review: Review, sites: dict[str, Any]) -> None:
 
 
 def _check_across(review: Review) -> None:
-    """A phone hears only of what its own site has: of its phones, and of its mailboxes."""
+    """Note what a phone watches at another site: it learns only of the phones and mailboxes of its own."""
     data = review.document.data
     if not data.get("sites") or any(review.doubts(key) for key in ("sites", "phones", "mailboxes")):
         return

@@ -14,8 +14,11 @@ def fill(entry: LabFile, stack: Stack) -> Lab:
     """The lab, with every default filled in."""
     nodes = _nodes(entry)
     names = [node.name for node in nodes]
-    given = len(names) if entry.phones is None else entry.phones
-    phones = [_default_phone(index, names) for index in range(given)] if isinstance(given, int) else given
+    count_or_list = len(names) if entry.phones is None else entry.phones
+    if isinstance(count_or_list, int):
+        phones = [_default_phone(index, names) for index in range(count_or_list)]
+    else:
+        phones = count_or_list
     mailboxes = entry.mailboxes
     if mailboxes is None:
         mailboxes = [MailboxEntry(number=phone.extension, node=_keeper(phone.node, nodes)) for phone in phones]
@@ -44,7 +47,7 @@ def fill(entry: LabFile, stack: Stack) -> Lab:
 
 
 def _nodes(entry: LabFile) -> tuple[Node, ...]:
-    """The nodes with their numbers, which are each its own in all sites together."""
+    """The nodes with their numbers; no two nodes have the same, whichever site they are in."""
     if entry.sites is not None:
         pairs = [(name, site) for site, names in site_nodes(entry.sites).items() for name in names]
     else:
@@ -53,16 +56,16 @@ def _nodes(entry: LabFile) -> tuple[Node, ...]:
 
 
 def _keeper(node: str, nodes: tuple[Node, ...]) -> str:
-    """The first node of a node's site."""
-    site = {each.name: each.site for each in nodes}[node]
-    return next(each.name for each in nodes if each.site == site)
+    """The node that keeps a mailbox by default: the first of the site that `node` is in."""
+    site = {other.name: other.site for other in nodes}[node]
+    return next(other.name for other in nodes if other.site == site)
 
 
 def _phone(
     entry: PhoneEntry, phones: list[PhoneEntry], mailboxes: list[MailboxEntry], nodes: tuple[Node, ...]
 ) -> Phone:
-    site = {each.name: each.site for each in nodes}
-    others = [each.name for each in phones if each.name != entry.name and site[each.node] == site[entry.node]]
+    site = {node.name: node.site for node in nodes}
+    others = [phone.name for phone in phones if phone.name != entry.name and site[phone.node] == site[entry.node]]
     watches = tuple(dict.fromkeys(others if entry.watches is None else entry.watches))
     near = [mailbox.number for mailbox in mailboxes if site[mailbox.node] == site[entry.node]]
     own = entry.extension if entry.extension in near else None

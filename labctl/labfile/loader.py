@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from labctl.lab import Lab, Overrides
-from labctl.labfile.reader import read
+from labctl.labfile.reader import resolve
 from labctl.paths import LABS
 from labctl.stack.loader import find_stack
 from labctl.stack.model import Stack
+from labctl.yamlfile.document import Document, parse
 from labctl.yamlfile.source import find_path, read_standard_input, read_text, shipped_names
 
 DEFAULT_LAB = "three-node"
@@ -19,9 +20,17 @@ def shipped_labs() -> list[str]:
     return shipped_names(LABS)
 
 
-def find_lab(file: str | None, overrides: Overrides) -> tuple[Lab, Stack]:
-    """A lab file by path, `-` for standard input, or the name of a shipped one; three-node by default."""
+def find_document(file: str | None) -> Document:
+    """What a lab file says: by path, `-` for standard input, or the name of a shipped one; three-node by default.
+
+    Raises UsageError where it cannot be read, InvalidFile where it is not YAML.
+    """
     if file == "-":
-        return read(read_standard_input(), "-", find_stack, overrides)
+        return parse(read_standard_input(), "-")
     path = find_path("lab", file, Path(), LABS) if file else LABS / f"{DEFAULT_LAB}.yaml"
-    return read(read_text(path), file or str(path), find_stack, overrides)
+    return parse(read_text(path), file or str(path))
+
+
+def find_lab(file: str | None, overrides: Overrides) -> tuple[Lab, Stack]:
+    """The lab of a lab file, found as `find_document` does, with what flags say over it. Raises UsageError."""
+    return resolve(find_document(file), find_stack, overrides)

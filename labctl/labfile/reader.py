@@ -52,13 +52,13 @@ def _flagged(document: Document, flags: Overrides) -> Document:
         raise UsageError(f"--name: not a name: {shown(flags.name)}", NAME_FIX)
     if flags.nodes is not None and document.data.get("sites") is not None:
         raise UsageError("--nodes: the nodes of this lab are those of its sites", "its file says how many")
-    given = {key: value for key, value in vars(flags).items() if value is not None and key != "via"}
+    flagged = {key: value for key, value in vars(flags).items() if value is not None and key != "via"}
     if flags.via:
-        given["share"] = _share_via(document.data.get("share"), flags.via)
+        flagged["share"] = _share_via(document.data.get("share"), flags.via)
     if "name" not in document.data:
         stem = PurePosixPath(document.source).stem.lower()
-        given.setdefault("name", stem if re.fullmatch(NAME, stem) else "lab")
-    return replace(document, data=document.data | given)
+        flagged.setdefault("name", stem if re.fullmatch(NAME, stem) else "lab")
+    return replace(document, data=document.data | flagged)
 
 
 def _share_via(share: Any, via: Carrier) -> Any:

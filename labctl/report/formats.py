@@ -24,9 +24,9 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value
 
 
@@ -40,21 +40,23 @@ def duration(seconds: int) -> str:
     return " ".join(parts[:2])
 
 
-def proof(seen: Sequence[Crossing], routes: Sequence[Route]) -> str:
+def proof(proven: Sequence[Crossing], routes: Sequence[Route]) -> str:
     """What the proof showed, in a line."""
     if not routes:
-        return crossings(seen)
+        return crossings(proven)
     slowest = max(routes, key=lambda route: route.took_ms)
-    found = f"each site found a phone of each other by DUNDi, the slowest {slowest.asker} in {slowest.took_ms:.0f} ms"
-    return f"{crossings(seen)}; {found}"
+    by_dundi = (
+        f"each site found a phone of each other by DUNDi, the slowest {slowest.asker} in {slowest.took_ms:.0f} ms"
+    )
+    return f"{crossings(proven)}; {by_dundi}"
 
 
-def crossings(seen: Sequence[Crossing]) -> str:
+def crossings(proven: Sequence[Crossing]) -> str:
     """What the proof of the crossings showed, in a line."""
-    if not seen:
+    if not proven:
         return "nothing to prove: the lab has one node alone, or shares no device state"
-    slowest = max(seen, key=lambda crossing: crossing.delay_ms)
-    nodes = len({crossing.origin for crossing in seen})
+    slowest = max(proven, key=lambda crossing: crossing.delay_ms)
+    nodes = len({crossing.origin for crossing in proven})
     return (
         f"proven: a change on each of {nodes} nodes was seen on every other, "
         f"the slowest {slowest.origin} to {slowest.observer} in {slowest.delay_ms:.1f} ms"

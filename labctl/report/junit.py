@@ -68,7 +68,7 @@ def _cases(result: Result, acceptance: Acceptance) -> Iterator[_Case]:
         message = f"{attempt.standing}, and so run again: {attempt.why}"
         yield _Case(f"attempt {number}", "skipped", message, f"all of it is in {attempt.folder}")
     if result.lab_error:
-        yield _Case("lab", "error", result.lab_error.splitlines()[0], result.lab_error)
+        yield _Case("lab", "error", result.lab_error_line, result.lab_error)
     elif not result.judged:
         yield _Case("run", "error", "nothing was judged", result.error)
     for judged in result.judged:

@@ -27,11 +27,11 @@ STATE_STYLES = {
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """A plain table, the look that every command shares. On a narrow terminal words are wrapped, and none is cut."""
     result = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    known = [*rows]
+    all_rows = [*rows]
     for number, column in enumerate(columns):
-        words = [word for cell in (column, *(row[number] for row in known)) for word in str(cell).split()]
+        words = [word for cell in (column, *(row[number] for row in all_rows)) for word in str(cell).split()]
         result.add_column(column, min_width=max(map(len, words), default=0))
-    for row in known:
+    for row in all_rows:
         # As it is: what stands in brackets is no markup.
         result.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return result
@@ -65,21 +65,47 @@ def _ps_row(view: NodeView, lab: Lab) -> tuple[str | Text, ...]:
     )
 
 
-def state(rows: Sequence[StateRow], nodes: Sequence[str]) -> Table:
-    """`labctl state`: extension by node, and a mark where the nodes differ."""
-    return table(
+def state(rows: Sequence[StateRow], nodes: Sequence[str], width: int | None = None) -> Table:
+    """`labctl state`: extension by node, and a mark where the nodes differ.
+
+    Where a column for each node does not fit into `width` columns, it is extension by state: who says it.
+    """
+    by_node = table(
         "",
         ("EXTENSION", "DEVICE", *nodes, ""),
         [
-            (
-                row.extension,
-                row.device,
-                *(_state(row.states.get(node, UNKNOWN)) for node in nodes),
-                Text("") if row.agreed else Text("< differ", "bold red"),
-            )
+            (row.extension, row.device, *(_state(row.states.get(node, UNKNOWN)) for node in nodes), _mark(row))
             for row in rows
         ],
     )
+    if width is None or _narrowest(by_node) <= width:
+        return by_node
+    return table(
+        "",
+        ("EXTENSION", "DEVICE", "STATE", ""),
+        [(row.extension, row.device, _who_says_what(row, nodes), _mark(row)) for row in rows],
+    )
+
+
+def _narrowest(drawn: Table) -> int:
+    """How many columns of a terminal a table takes at least, so that no word is cut."""
+    gaps = 2 * (len(drawn.columns) - 1)
+    return sum(column.min_width or 0 for column in drawn.columns) + gaps
+
+
+def _mark(row: StateRow) -> Text:
+    return Text("") if row.agreed else Text("< differ", "bold red")
+
+
+def _who_says_what(row: StateRow, nodes: Sequence[str]) -> Text:
+    """Such as `Idle`, where all say so, or `Idle n1 n2 n3, Busy n4`."""
+    speakers: dict[str, list[str]] = {}
+    for node in nodes:
+        speakers.setdefault(row.states.get(node, UNKNOWN), []).append(node)
+    if len(speakers) == 1:
+        return _state(next(iter(speakers)))
+    parts = [_state(state).append(f" {' '.join(names)}", "not bold default") for state, names in speakers.items()]
+    return Text(", ").join(parts)
 
 
 def sites(rows: Sequence[SiteState], names: Sequence[str]) -> Table:
@@ -97,20 +123,19 @@ def _site_state(row: SiteState, site: str) -> Text:
     return cell.append(f" ({','.join(by)})", "dim") if by else cell
 
 
-def _state(said: str) -> Text:
-    """A state as its node said it; a dash where the node did not answer."""
-    return Text("-" if said == UNKNOWN else said, STATE_STYLES.get(said, ""))
+def _state(state: str) -> Text:
+    """A state as its node reported it; a dash where the node did not answer."""
+    return Text("-" if state == UNKNOWN else state, STATE_STYLES.get(state, ""))
 
 
 def call(placed: Call, nodes: Sequence[str]) -> Table:
-    """`labctl call`: each state of the callee's extension, and when each node learned it."""
-    rows: list[tuple[str, dict[str, str]]] = []
-    for each in placed.learned:
-        if not rows or rows[-1][0] != each.state or each.node in rows[-1][1]:
-            rows.append((each.state, {}))
-        rows[-1][1][each.node] = "first" if each.after_ms == 0 else f"+{each.after_ms:.1f} ms"
+    """`labctl call`: each state of the callee's extension, and when each node learned it; `-` where it did not."""
+    rows: dict[tuple[int, str], dict[str, str]] = {}
+    for change in placed.learned:
+        cells = rows.setdefault((change.turn, change.state), {})
+        cells[change.node] = "first" if change.after_ms == 0 else f"+{change.after_ms:.1f} ms"
     return table(
         "",
         (f"{placed.extension} IS", *nodes),
-        [(_state(state), *(seen.get(node, "-") for node in nodes)) for state, seen in rows],
+        [(_state(state), *(cells.get(node, "-") for node in nodes)) for (_, state), cells in rows.items()],
     )

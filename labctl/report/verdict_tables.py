@@ -32,7 +32,7 @@ def checks(result: Result) -> Table:
         for judged in result.judged
     ]
     if result.lab_error:
-        rows.insert(0, ("lab", Text("error", STYLES["error"]), result.lab_error.splitlines()[0]))
+        rows.insert(0, ("lab", Text("error", STYLES["error"]), result.lab_error_line))
     return table("", ("CHECK", "VERDICT", ""), rows)
 
 
@@ -103,7 +103,7 @@ def _summary(result: Result) -> str:
         if judged.standing not in ("passed", "nothing")
     ]
     if result.lab_error:
-        words.insert(0, result.lab_error.splitlines()[0])
+        words.insert(0, result.lab_error_line)
     elif result.error and not words:
         words = [result.error]
     words += [f"{attempt.standing} at first: {attempt.why}" for attempt in result.earlier]

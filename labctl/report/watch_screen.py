@@ -74,8 +74,8 @@ class Screen:
         return Group(table, Text(), *(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in self._last))
 
     def _name(self, extension: str) -> Text:
-        said = {state for node, state in self._states[extension].items() if node not in self._gone} - {UNKNOWN}
-        return Text(extension, "" if len(said) <= 1 else "bold red", overflow="ellipsis")
+        states = {state for node, state in self._states[extension].items() if node not in self._gone} - {UNKNOWN}
+        return Text(extension, "" if len(states) <= 1 else "bold red", overflow="ellipsis")
 
     def _cell(self, extension: str, node: str) -> Text:
         if node in self._gone:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labctl.checks import judgement, registry
+from labctl.checks.course import UNKNOWN
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Attempt, Result, Terms
 from labctl.errors import LabctlError
@@ -15,8 +16,6 @@ from labctl.scenario import run_folder
 from labctl.scenario.reader import Scenario
 
 COURSE = "course"
-UNKNOWN = "unknown: "
-"""How the error of a run begins that says nothing against the cluster."""
 
 
 def terms_of(scenario: Scenario) -> Terms:
@@ -67,8 +66,9 @@ def judge_course(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]
     broke_s = broke_at_s(events)
     if broke_s is None:
         return verdicts
-    before = {each.check: each for each in registry.judge([event for event in events if event.at_s <= broke_s], limits)}
-    return tuple(each if each.check == COURSE else before[each.check] for each in verdicts)
+    before = registry.judge([event for event in events if event.at_s <= broke_s], limits)
+    until_then = {verdict.check: verdict for verdict in before}
+    return tuple(verdict if verdict.check == COURSE else until_then[verdict.check] for verdict in verdicts)
 
 
 def broke_at_s(events: Sequence[Event]) -> float | None:
@@ -80,7 +80,7 @@ def broke_at_s(events: Sequence[Event]) -> float | None:
 def attempt(result: Result) -> Attempt:
     """A run that came to no verdict, as it is told beside the run that was made in its place."""
     findings = [
-        finding.text for each in result.judged if each.standing == "unknown" for finding in each.verdict.findings
+        finding.text for judged in result.judged if judged.standing == "unknown" for finding in judged.verdict.findings
     ]
-    why = (result.lab_error or next(iter(findings), result.error) or "nothing was judged").splitlines()[0]
+    why = (result.lab_error_line or next(iter(findings), result.error) or "nothing was judged").splitlines()[0]
     return Attempt(result.standing, why, result.seconds, result.folder)

@@ -12,8 +12,8 @@ from labctl.checks.known import Source
 from labctl.lab import Carrier
 from labctl.labfile.entries import LabFile, StackName
 from labctl.labfile.loader import DEFAULT_LAB
-from labctl.scenario.step_arguments import Duration
 from labctl.yamlfile.document import Form, Strict, Text, wrong
+from labctl.yamlfile.duration import Duration
 
 MAX_STEPS = 1000
 

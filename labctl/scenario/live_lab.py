@@ -1,29 +1,42 @@
-"""A running lab with every step of a scenario as a method of the same name, and a journal of all that happens.
+"""A running lab on which steps are done: its nodes, its phones, its faults, and the journal of all that happens.
 
-What a step did has happened when it returns; where it does not happen it raises LabError.
+Every step is a method of it: `live.call("alice", "bob")`. What a step did has happened when it returns; where it does
+not happen it raises LabError. Arguments are held to the same as in a scenario file, before anything is done.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
-from labctl.asterisk import output
-from labctl.asterisk.output import EXTENSION_STATES
-from labctl.cluster.node_tools import ask_tools, numbered
-from labctl.corosync import membership
-from labctl.errors import LabError, NotReady, UsageError
-from labctl.faults import model
+from labctl.blueprint.running_lab import Running
+from labctl.checks.course import UNKNOWN
+from labctl.cluster.connections import Cluster
+from labctl.engine.client import Engine
+from labctl.errors import HostError, LabctlError, NotReady
 from labctl.history import story
-from labctl.history.events import Began, Looked, Over, Said
-from labctl.names import container_name
-from labctl.scenario.call_steps import Switchboard
-from labctl.scenario.fault_steps import Nemesis
-from labctl.scenario.recorded_step import a_step
-from labctl.scenario.site_steps import Inquiry
-from labctl.timing import Deadline
+from labctl.history.events import Began, Did, Looked, Over
+from labctl.history.journal import Journal
+from labctl.names import ROLE_NODE, container_name
+from labctl.progress import Progress, step
+from labctl.scenario.fault_control import FaultControl
+from labctl.scenario.inspector import Inspector
+from labctl.scenario.recorder import Recorder
+from labctl.scenario.rings import Rings
+from labctl.scenario.starvation import StarvationWatch
+from labctl.scenario.step_parsing import understand_call
+from labctl.scenario.step_registry import STEPS, Step, describe
+from labctl.scenario.switchboard import Switchboard
+from labctl.timing import PATIENCE, Deadline, Signal
+
+READY_S = 60.0
+"""How long a lab that is up may take until all its nodes are connected to, booted and in their rings."""
 
 QUIET_S = 1.0
 """A lab is quiet when for so long nothing was said in it; a state crosses in milliseconds."""
@@ -32,13 +45,40 @@ RESENT_S = 4.5
 """The same where states go by SIP and something was broken: what was lost is sent again at T2, 4 s, at the latest
 (RFC 3261, 17.1.2.2)."""
 
-MAIL = "/var/spool/asterisk/voicemail/default"
 
-
-class Stage(Switchboard, Inquiry, Nemesis):
+class LiveLab:
     """Use it as a context manager: leaving it heals every fault and switches every phone off."""
 
-    def __enter__(self) -> Stage:
+    def __init__(
+        self,
+        engine: Engine,
+        running: Running,
+        cluster: Cluster,
+        phones: Switchboard,
+        faults: FaultControl,
+        recorder: Recorder,
+        journal: Journal,
+        progress: Progress,
+        machine: StarvationWatch | None = None,
+    ) -> None:
+        self.engine = engine
+        self.running = running
+        self.lab = running.lab
+        self.stack = running.stack
+        self.cluster = cluster
+        self.phones = phones
+        self.faults = faults
+        self.journal = journal
+        self.progress = progress
+        self.rings = Rings(running.lab, cluster, faults.expected_rings)
+        self._recorder = recorder
+        self._inspector = Inspector(engine, running, cluster, self.rings, journal)
+        self._machine = machine
+        self._signal = Signal()
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> LiveLab:
         self.open()
         return self
 
@@ -48,31 +88,50 @@ class Stage(Switchboard, Inquiry, Nemesis):
         self.close(str(error) if error else "")
 
     def open(self, scenario: str = "", seed: int | None = None) -> None:
-        """Connect to everything, and begin the history. Raises NotReady."""
+        """Connect to everything, and begin the history. Raises NotReady, and LabError if another labctl has the phones;
+        nothing is left open then."""
         self.journal.write(self._beginning(scenario, seed))
-        self._cluster.open()
-        self._cluster.await_ready(Deadline(60))
-        self._listen()
-        self._open_phones()
+        try:
+            self.cluster.open()
+            self.cluster.await_ready(PATIENCE.deadline(READY_S))
+            self.journal.listen(lambda _event: self._signal.notify())
+            self.cluster.listen(self._recorder.node_said)
+            self.cluster.listen_to_logs(self._recorder.node_logged)
+            self.phones.open()
+            if self._machine:
+                containers = [container for container in self.running.seen.containers if container.role == ROLE_NODE]
+                self._machine.begin(self.journal, {container.node: container.id for container in containers})
+        except LabctlError:
+            self.cluster.close()
+            raise
 
     def close(self, error: str = "") -> None:
-        """Undo every fault, hang up, and end the history. Goes on after an error, and raises it at the end."""
-        failed: LabError | None = None
-        try:
-            if self._faults:
-                self.heal()
-        except LabError as raised:
-            failed = raised
-        self._lose_calls()
-        self._close_phones()
-        self.journal.write(Over(self.journal.now_s(), error or (failed.message if failed else "")))
-        self._cluster.close()
-        self._pool.shutdown(cancel_futures=True)
-        if failed:
-            raise failed
+        """Undo every fault, hang up, and end the history. Goes on after an error, and raises the first at the end."""
+        failures: list[LabctlError] = []
+
+        def attempt(do: Callable[[], object]) -> None:
+            try:
+                do()
+            except LabctlError as failure:
+                failures.append(failure)
+
+        if self.faults.faults:
+            attempt(self.heal)
+        attempt(self.phones.close)
+        attempt(self.faults.close)
+        if self._machine:
+            self._machine.end()
+        # That the engine was in the way says nothing against the cluster.
+        prefix = UNKNOWN if any(isinstance(failure, HostError) for failure in failures) else ""
+        why = error or (prefix + failures[0].message if failures else "")
+        self.journal.write(Over(self.journal.now_s(), why))
+        attempt(self.cluster.close)
+        if failures:
+            raise failures[0]
 
     def _beginning(self, scenario: str, seed: int | None) -> Began:
-        phones = {phone.extension: self._recorder.device(phone.name) for phone in self.lab.phones}
+        devices = {phone.name: self._recorder.device(phone.name) for phone in self.lab.phones}
+        phones = {phone.extension: devices[phone.name] for phone in self.lab.phones}
         return Began(
             at_s=self.journal.now_s(),
             scenario=scenario,
@@ -80,7 +139,7 @@ class Stage(Switchboard, Inquiry, Nemesis):
             stack=self.stack.name,
             nodes=tuple(node.name for node in self.lab.nodes),
             extensions=phones | {device: f"Custom:{device}" for device in self.lab.devices},
-            homes={self._recorder.device(phone.name): phone.node for phone in self.lab.phones},
+            homes={devices[phone.name]: phone.node for phone in self.lab.phones},
             mailboxes={mailbox.number: mailbox.node for mailbox in self.lab.mailboxes},
             lamps={phone.name: phone.mailbox for phone in self.lab.phones if phone.mailbox},
             seed=seed,
@@ -92,80 +151,73 @@ class Stage(Switchboard, Inquiry, Nemesis):
 
     # Steps
 
-    @a_step
-    def set_state(self, node: str, device: str, state: str) -> None:
-        """Have a node say a state of a Custom device of the lab, as `devstate change` does."""
-        self.known_node(node)
-        if device not in self.lab.devices:
-            raise UsageError(f"no device `{device}` in this lab", f"its devices: {', '.join(self.lab.devices)}")
-        at_s = self.journal.now_s()
-        number = self._cluster.set_device(node, f"Custom:{device}", state)
-        self._cluster.connection(node).answer(number)
-        self.journal.write(Said(at_s, node, f"Custom:{device}", state))
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        """The step of that name, as a method."""
+        if verb not in STEPS:
+            raise AttributeError(f"{type(self).__name__} has no attribute and no step `{verb}`")
+        return functools.partial(self.do, verb)
 
-    @a_step
-    def clear_voicemail(self, mailbox: str) -> None:
-        """Delete every message of a mailbox on the node that keeps it, and have Asterisk notice."""
-        keeper = next((each.node for each in self.lab.mailboxes if each.number == mailbox), None)
-        if keeper is None:
-            raise UsageError(f"no mailbox `{mailbox}` in this lab", "mailboxes: in the lab file")
-        script = f"rm -f {MAIL}/{mailbox}/INBOX/* {MAIL}/{mailbox}/Old/*"
-        done = self.engine.run(container_name(self.lab.name, keeper), ["sh", "-c", script])
-        if done.code:
-            raise LabError(f"{keeper}: {done.text.strip()}")
-        if self.stack.refreshes_mailboxes:  # else it looks by itself (voicemail.conf, pollfreq)
-            self._cluster.connection(keeper).ask("VoicemailRefresh", Context="default", Mailbox=mailbox)
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *STEPS})
 
-    @a_step
-    def wait_for(
-        self,
-        extension: str = "",
-        state: str = "",
-        nodes: Sequence[str] = (),
-        phone: str = "",
-        dialog: str = "",
-        lamp: int | None = None,
-        members: int | None = None,
-        timeout: float = 10.0,
-    ) -> None:
-        """Wait until nodes (all that answer, or those named) say a state of an extension; or a phone was told of a
-        dialog or of that many new messages; or nodes have that many members in their ring. Raises NotReady."""
-        deadline = Deadline(timeout)
-        where = [self.known_node(node) for node in nodes] or list(self.live)
-        if extension and not nodes:
-            where = [node for node in where if extension in self.lab.extensions_of(node)]
-        if extension:
-            self._cluster.await_state(extension, _state(state), deadline, where)
-        elif members is not None:
-            self._await(lambda: self._rings_short_of(where, members), deadline)
-        elif dialog:
-            self._await(lambda: self._dialog_short_of(phone, dialog), deadline)
-        else:
-            self._await(lambda: self._lamp_short_of(phone, lamp or 0), deadline)
+    def do(self, verb: str, /, *positional: Any, **named: Any) -> Any:
+        """Do a step: `do("call", "alice", "bob")`. That it was done, and what went wrong, is written down and shown.
 
-    @a_step
-    def settle(self, timeout: float = 30.0) -> None:
-        """Wait until the rings are what the faults in force leave of them and nothing has been said for a second;
-        then look at everything. Raises NotReady at the deadline."""
-        deadline = Deadline(timeout)
-        self._await_returned()
-        self._await(self._rings_amiss, deadline)
-        for name in [name for name, fault in self._faults.items() if fault.passes]:
-            self._over(name)
-        resends = self._disturbed and self.lab.via == "pjsip-publish"
-        if not self._await_quiet(RESENT_S if resends else QUIET_S, deadline):
-            raise NotReady(f"something is still being said after {timeout:g} s", {}, "the history has what")
-        self.look()
+        Raises UsageError for arguments that do not fit the step or the lab, before anything is done; LabError where
+        what is to be done does not happen.
+        """
+        kind = STEPS[verb]
+        arguments = understand_call(kind, positional, named, self.lab)
+        shown = describe(verb, positional, named) if positional else str(Step(verb, arguments))
+        with self.recorded(shown):
+            return kind.do(self, **arguments)
 
-    @a_step
+    @contextmanager
+    def recorded(self, what: str) -> Iterator[None]:
+        """Show that something is done, and write it down when it has ended, with what went wrong."""
+        began_s, error = self.journal.now_s(), "it broke off"
+        try:
+            with step(self.progress, what):
+                yield
+            error = ""
+        except LabctlError as raised:
+            error = raised.message
+            raise
+        finally:
+            with self._lock:
+                number = next(self._numbers)
+            self.journal.write(Did(self.journal.now_s(), number, what, began_s, error))
+
     def reset(self) -> None:
         """Have every node say that every Custom device is not in use, and empty every mailbox; then settle."""
-        for node in self.live:
-            for device in self.lab.devices:
+        with self.recorded("reset"):
+            for node, device in itertools.product(self.live, self.lab.devices):
                 self.set_state(node, device, "NOT_INUSE")
-        for mailbox in [number for number, count in self._kept().items() if sum(count)]:
-            self.clear_voicemail(mailbox)
-        self.settle()
+            for mailbox in [number for number, counts in self._inspector.kept(self.live).items() if sum(counts)]:
+                self.clear_voicemail(mailbox)
+            self.settle()
+
+    # What is there
+
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The nodes that answer."""
+        return tuple(node.name for node in self.lab.nodes if node.name not in self.faults.gone)
+
+    @property
+    def gone(self) -> set[str]:
+        """The nodes that do not answer, by what was done to them."""
+        return self.faults.gone
+
+    @property
+    def in_force(self) -> tuple[str, ...]:
+        """The names of the faults in force."""
+        return self.faults.in_force
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What this kernel can do for faults; the first look takes a second."""
+        return self.faults.abilities
 
     def tell(self) -> list[str]:
         """The story so far: what was done, what each node said, when."""
@@ -173,111 +225,49 @@ class Stage(Switchboard, Inquiry, Nemesis):
 
     def container_of(self, node: str) -> str:
         """The name of a node's container. Raises UsageError."""
-        return container_name(self.lab.name, self.known_node(node))
+        self.running.container(node)
+        return container_name(self.lab.name, node)
 
     def look(self) -> Looked:
         """All that the nodes and phones say now, as one event of the history."""
-        nodes = self.live
-        with ThreadPoolExecutor(max_workers=len(nodes) or 1) as pool:
-            texts = dict(zip(nodes, pool.map(self._ask_tools, nodes), strict=True))
-            rows = self._cluster.states(nodes)
-        seen = Looked(
-            at_s=self.journal.now_s(),
-            states={node: {row.extension: row.states[node] for row in rows if node in row.states} for node in nodes},
-            rings={node: self._ring(node, ring) for node, (ring, _, _) in texts.items()},
-            members={node: self._members(members) for node, (_, members, _) in texts.items()},
-            hints={
-                node: {hint.extension: hint.state for hint in output.parse_hints(hints) if hint.context == "lab"}
-                for node, (_, _, hints) in texts.items()
-            },
-            kept=self._kept(),
-            lamps=self._lamps(),
-        )
-        self.journal.write(seen)
-        return seen
+        look = self._inspector.look(self.live, self.phones.lamps())
+        self.journal.write(look)
+        return look
 
-    # How
+    # Waiting
 
-    def _ask_tools(self, node: str) -> tuple[str, ...]:
-        """What Corosync's tool, the module's list of members and `core show hints` print on a node."""
-        container = container_name(self.lab.name, node)
-        return ask_tools(self.engine, self.running, container, output.HINTS_COMMAND)
+    def settle_until(self, deadline: Deadline) -> None:
+        """Wait until the rings are what the faults in force leave of them and the lab is quiet; then look.
 
-    def _ring(self, node: str, text: str) -> tuple[str, ...]:
-        """Who is in a node's ring; where there are none, who hears it by what is in force."""
-        if self.lab.rings:
-            return self._names(membership.parse_ring(text, self.running.ring_numbers).members)
-        return (self._expected_rings(model.SIP) or {}).get(node, (node,))
-
-    def _members(self, text: str) -> tuple[str, ...]:
-        numbers = numbered(output.parse_members(text), self.running.ring_numbers)
-        return self._names([int(each) for each in numbers])
-
-    def _expected_rings(self, traffic: str) -> dict[str, tuple[str, ...]] | None:
-        """Who should hear whom in each cluster; None where that cannot be told."""
-        expected: dict[str, tuple[str, ...]] = {}
-        for nodes in {self.lab.cluster_of(node.name) for node in self.lab.nodes}:
-            rings = model.rings([node.name for node in nodes], list(self._faults.values()), traffic)
-            if rings is None:
-                return None
-            expected |= rings
-        return expected
-
-    def _names(self, ids: Sequence[int]) -> tuple[str, ...]:
-        names = {node.nodeid: node.name for node in self.lab.nodes}
-        return tuple(names[each] for each in sorted(ids) if each in names)
-
-    def _kept(self) -> dict[str, tuple[int, int]]:
-        asked = {
-            mailbox.number: (
-                mailbox.node,
-                self._cluster.connection(mailbox.node).send("MailboxCount", Mailbox=f"{mailbox.number}@default"),
+        Raises NotReady at the deadline, or as soon as too little time is left to tell that it is quiet.
+        """
+        self.faults.await_returned()
+        self.wait_until(lambda: self.rings.amiss(self.live), deadline)
+        self.faults.note_settled()
+        resends = self.faults.disturbed and self.lab.via == "pjsip-publish"
+        quiet_s = RESENT_S if resends else QUIET_S
+        if deadline.timeout_s < quiet_s:
+            raise NotReady(
+                f"a lab is quiet when nothing was said for {quiet_s:g} s, and settle has {deadline.timeout_s:g} s",
+                {},
+                "give it more time",
             )
-            for mailbox in self.lab.mailboxes
-            if mailbox.node in self.live
-        }
-        answers = {number: self._cluster.connection(node).answer(sent) for number, (node, sent) in asked.items()}
-        return {number: (int(each["NewMessages"]), int(each["OldMessages"])) for number, each in answers.items()}
+        if not self.await_quiet(quiet_s, deadline):
+            raise NotReady(f"something is still being said after {deadline.timeout_s:g} s", {}, "the history has what")
+        self.look()
 
-    def _lamps(self) -> dict[str, tuple[int, int]]:
-        told = {name: agent.mailbox for name, agent in self._lines.items() if agent.ending is None}
-        return {name: (summary.new, summary.old) for name, summary in told.items() if summary}
+    def await_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
+        """Return when nothing was said for so long, or too little time is left to tell; whether it is quiet."""
+        return self._signal.wait_quiet(quiet_s, deadline)
 
-    def _await(self, lack: Callable[[], str], deadline: Deadline) -> None:
-        """Return when nothing lacks any more. Raises NotReady with what still does."""
-        if not self._signal.wait_until(lambda: not lack(), deadline):
-            raise NotReady(f"{lack()}, after {deadline.timeout_s:g} s", {}, "the history has what was seen")
+    def wait_until(self, lacking: Callable[[], str], deadline: Deadline) -> None:
+        """Return when nothing is lacking any more, looked at after each event. Raises NotReady with what still is."""
+        missing = ""
 
-    def _rings_amiss(self) -> str:
-        expected = self._expected_rings(model.TOTEM) if self.lab.rings else None
-        if expected is None:  # no rule says what Corosync makes of it; that it is quiet must do
-            return ""
-        for node in self.live:
-            has = self._names(self._cluster.known_ring(node).members)
-            if expected[node] and has != expected[node]:
-                return f"the ring of {node} is {','.join(has) or 'empty'}, not {','.join(expected[node])}"
-        return ""
+        def complete() -> bool:
+            nonlocal missing
+            missing = lacking()
+            return not missing
 
-    def _rings_short_of(self, nodes: Sequence[str], members: int) -> str:
-        rings = {node: self._cluster.known_ring(node) for node in nodes}
-        wrong = [f"{node} has {len(ring.members)}" for node, ring in rings.items() if len(ring.members) != members]
-        return f"not {members} members: {', '.join(wrong)}" if wrong else ""
-
-    def _dialog_short_of(self, phone: str, dialog: str) -> str:
-        told = [agent.dialog_states[-1:] for (name, _), agent in self._watchers.items() if name == phone]
-        return "" if [dialog] in told else f"{phone} was last told {told}, not {dialog}"
-
-    def _lamp_short_of(self, phone: str, lamp: int) -> str:
-        told = self._line(phone).mailbox
-        return (
-            ""
-            if told and told.new == lamp
-            else f"{phone} was told of {told.new if told else 'no'} messages, not {lamp}"
-        )
-
-
-def _state(word: str) -> str:
-    state = output.state_named(word)
-    if state is None:
-        raise UsageError(f"no state `{word}`", f"known: {', '.join(EXTENSION_STATES.values())}")
-    return state
+        if not self._signal.wait_until(complete, deadline):
+            raise NotReady(f"{missing}, after {deadline.timeout_s:g} s", {}, "the history has what was seen")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
+from labctl.faults.fault import Choices, RandomStep
+from labctl.faults.registry import FAULTS
 from labctl.lab import Lab
 
 STATES = ("NOT_INUSE", "INUSE", "RINGING", "BUSY", "ONHOLD")
@@ -17,7 +18,7 @@ WEIGHTS = {"change": 5, "call": 4, "message": 1, "fault": 3, "heal": 3, "settle"
 class Move:
     """Steps to be done one after the other: verb and arguments."""
 
-    steps: tuple[tuple[str, dict[str, Any]], ...]
+    steps: tuple[RandomStep, ...]
 
 
 class Chaos:
@@ -35,13 +36,13 @@ class Chaos:
             if move:
                 return Move(tuple(move))
 
-    def _change(self, live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    def _change(self, live: Sequence[str], _in_force: Sequence[str]) -> list[RandomStep]:
         if not live or not self._lab.devices:
             return []
-        node, device, state = (self._random.choice(each) for each in (live, self._lab.devices, STATES))
+        node, device, state = (self._random.choice(words) for words in (live, self._lab.devices, STATES))
         return [("set_state", {"node": node, "device": device, "state": state})]
 
-    def _call(self, live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    def _call(self, live: Sequence[str], _in_force: Sequence[str]) -> list[RandomStep]:
         phones = [phone.name for phone in self._lab.phones if phone.node in live]
         if len(phones) < 2:
             return []
@@ -53,7 +54,7 @@ class Chaos:
             ("hang_up", {"phone": self._random.choice((caller, callee))}),
         ]
 
-    def _message(self, live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    def _message(self, live: Sequence[str], _in_force: Sequence[str]) -> list[RandomStep]:
         phones = [phone.name for phone in self._lab.phones if phone.node in live]
         boxes = [mailbox.number for mailbox in self._lab.mailboxes if mailbox.node in live]
         if not phones or not boxes:
@@ -61,32 +62,15 @@ class Chaos:
         caller, mailbox = self._random.choice(phones), self._random.choice(boxes)
         return [("leave_voicemail", {"caller": caller, "mailbox": mailbox, "duration": 0.5})]
 
-    def _fault(self, live: Sequence[str], in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    def _fault(self, live: Sequence[str], in_force: Sequence[str]) -> list[RandomStep]:
         if len(in_force) >= 2 or len(live) < 2:
             return []
-        node, other = self._random.sample(list(live), 2)
-        everyone = len(live) == len(self._lab.nodes)  # a filter can be put only on a node that runs
-        rest = [each.name for each in self._lab.nodes if each.name != node]
-        traffic = self._random.choice(("all", "totem" if self._lab.rings else "sip"))
-        settle: tuple[str, dict[str, Any]] = ("settle", {})
-        asterisk = ("restart", {"node": node, "service": "asterisk"})
-        faults: list[list[tuple[str, dict[str, Any]]]] = [
-            *([[("partition", {"groups": [[node], rest], "traffic": traffic})]] if everyone else []),
-            [("cut", {"sender": node, "receiver": other})],
-            [("pause", {"node": node})],
-            # Asterisk writes its database once a second: one that is ended sooner has another state than it said last.
-            [settle, ("kill", {"node": node})],
-            [settle, ("stop", {"node": node})],
-            [settle, ("kill", {"node": node, "service": "asterisk"})],
-            # Its module never finds the new Corosync; what an operator then does is to restart Asterisk.
-            *([[settle, ("kill", {"node": node, "service": "corosync"}), asterisk]] if self._lab.rings else []),
-            [("iface_down", {"node": node})],
-            [("impair", {"node": node, "loss": float(self._random.choice((5, 20)))})],
-        ]
-        return self._random.choice(faults)
+        kind = FAULTS[self._random.choice(sorted(FAULTS))]
+        nodes = tuple(node.name for node in self._lab.nodes)
+        return kind.random_steps(Choices(self._random, nodes, tuple(live), self._lab.rings))
 
-    def _heal(self, _live: Sequence[str], in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    def _heal(self, _live: Sequence[str], in_force: Sequence[str]) -> list[RandomStep]:
         return [("heal", {"fault": self._random.choice(list(in_force))}), ("settle", {})] if in_force else []
 
-    def _settle(self, _live: Sequence[str], _in_force: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    def _settle(self, _live: Sequence[str], _in_force: Sequence[str]) -> list[RandomStep]:
         return [("settle", {})]

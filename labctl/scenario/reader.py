@@ -16,11 +16,13 @@ from labctl.errors import InvalidFile, UsageError
 from labctl.lab import Lab, Overrides
 from labctl.labfile.loader import DEFAULT_LAB
 from labctl.labfile.reader import resolve
-from labctl.scenario import step_arguments
+from labctl.scenario import step_form
 from labctl.scenario.entries import KnownEntry, ScenarioFile
-from labctl.scenario.step_arguments import VERBS, Step, long_form
+from labctl.scenario.step_form import long_form
 from labctl.scenario.step_order import rehearse
 from labctl.scenario.step_parsing import understand
+from labctl.scenario.step_registry import Step
+from labctl.scenario.steps import STEPS
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import ANY, Document, Path, json_schema, parse, shown
 from labctl.yamlfile.review import Review
@@ -62,7 +64,7 @@ def read(
     entry = review.fit(ScenarioFile)
     found, refused = _find_lab(review, find_lab, find_stack, flags)
     drafts = understand(review, found[0] if found else None)
-    rehearse(review, drafts, found[0] if found else None)
+    rehearse(review, drafts)
     _check_judging(review, entry.known if entry else ())
     review.settle(refused)
     assert entry
@@ -82,8 +84,8 @@ def _written_out(document: Document) -> Document:
         return document
 
     def moved(path: Path) -> Path:
-        if path[:1] == ("steps",) and len(path) > 3 and isinstance(path[3], int) and path[2] in VERBS:
-            return (*path[:3], VERBS[str(path[2])].short, *path[3:])
+        if path[:1] == ("steps",) and len(path) > 3 and isinstance(path[3], int) and path[2] in STEPS:
+            return (*path[:3], STEPS[str(path[2])].short, *path[3:])
         return path
 
     return replace(
@@ -184,5 +186,5 @@ def _known(entry: KnownEntry) -> Known:
 def schema() -> str:
     """The JSON Schema of the scenario file, for editors."""
     document = ScenarioFile.model_json_schema()
-    document["properties"]["steps"]["items"] = step_arguments.schema()
+    document["properties"]["steps"]["items"] = step_form.schema()
     return json_schema(document)

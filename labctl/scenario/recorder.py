@@ -8,13 +8,13 @@ import threading
 
 from labctl.asterisk import output
 from labctl.asterisk.output import Message
+from labctl.checks import disturbance
 from labctl.cluster.connections import LAB_CONTEXT
 from labctl.corosync.membership import Ring
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
 from labctl.lab import Lab
-from labctl.scenario import disturbances
 from labctl.sip import transcript
 from labctl.sip.phone_state import PhoneLines
 from labctl.sip.transcript import SipMessage
@@ -50,7 +50,7 @@ class Recorder:
         if ring:
             members = tuple(self._names[member] for member in ring.members if member in self._names)
             self._journal.write(RingEvent(at_s, node, members, ring.quorate))
-        if any(word in line for word in self._stack.telling_lines) or disturbances.tells(line):
+        if any(word in line for word in self._stack.telling_lines) or disturbance.tells(line):
             self._journal.write(Line(at_s, node, line))
 
     def phone_said(self, phone: str, message: SipMessage) -> None:

@@ -10,7 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
+from labctl.checks.course import UNKNOWN
 from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
 from labctl.engine.client import Engine
@@ -19,24 +21,25 @@ from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
 from labctl.lock import locked
-from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent, step
 from labctl.scenario import run_folder
-from labctl.scenario.conclusion import UNKNOWN, attempt, conclude, terms_of
-from labctl.scenario.disturbances import told_by_logs
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.assembly import live_lab
+from labctl.scenario.conclusion import attempt, conclude, terms_of
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
-from labctl.scenario.starvation import StarvationWatch
+from labctl.scenario.starvation import look_at_machine
 from labctl.timing import PATIENCE
 
 WORTH_A_RETRY = ("unknown", "error")
+LACKING = "this kernel has no"
+"""How the error of a run begins that comes to the same each time."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
     made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario that
-    came to no verdict is run again."""
+    came to no verdict is run again. `owner`: whose labs these are."""
 
     folder: Path
     timeout_s: float
@@ -45,6 +48,7 @@ class RunOptions:
     images: builder.Options = field(default_factory=builder.Options)
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
     retries: int = 0
+    owner: OwnerKind = "run"
 
 
 def run(
@@ -52,7 +56,7 @@ def run(
     scenario: Scenario,
     how: RunOptions,
     progress: Progress,
-    act: Callable[[Stage], None] | None = None,
+    act: Callable[[LiveLab], None] | None = None,
 ) -> Result:
     """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
 
@@ -66,19 +70,17 @@ def run(
     events: list[Event] = []
     lab_error: LabctlError | None = None
     try:
-        with StarvationWatch() as watch, fresh_lab(engine, scenario, how, progress, folder) as running:
+        with fresh_lab(engine, scenario, how, progress, folder) as running:
             journal = Journal(folder / run_folder.HISTORY)
             events = journal.events
             try:
-                watch.tell(journal, {node.node: node.id for node in running.seen.containers if node.role == ROLE_NODE})
-                stage = Stage(engine, running, journal, progress)
+                stage = live_lab(engine, running, journal, progress)
                 perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
             except LabctlError as error:
-                journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
+                if not any(isinstance(event, Over) for event in events):
+                    journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
                 raise
             finally:
-                for disturbance in tuple(told_by_logs(events)):
-                    journal.write(disturbance)
                 journal.close()
                 run_folder.save_lab(engine, running.lab, folder)
     except LabctlError as error:
@@ -93,7 +95,8 @@ def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progre
     those before it."""
     result = run(engine, scenario, how, progress)
     for _ in range(how.retries):
-        if result.standing not in WORTH_A_RETRY or how.stop.is_set():
+        hopeless = result.standing not in WORTH_A_RETRY or result.error.startswith(f"{UNKNOWN}{LACKING}")
+        if hopeless or how.stop.is_set():
             break
         earlier = (*result.earlier, attempt(result))
         with step(progress, f"again: {scenario.name}, since {earlier[-1].why}"):
@@ -136,17 +139,19 @@ def run_many(
 def fresh_lab(
     engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress, folder: Path
 ) -> Iterator[Running]:
-    """A lab that nobody has used, proven ready; whatever had its name is taken away first, with its faults.
+    """A lab that nobody has used, proven ready; what an earlier run left of it is taken away first, with its faults.
 
-    Of a lab that does not come up the nodes' logs are in `folder` before it is taken away.
+    Of a lab that does not come up the nodes' logs are in `folder` before it is taken away. Raises UsageError where a
+    lab of that name is there that another made.
     """
-    lab = scenario.lab
-    labs.down(engine, lab.name, Silent())
+    lab, owner = scenario.lab, Owner.current(how.owner)
+    labs.clear_way(engine, lab.name, owner)
     try:
         try:
             with step(progress, f"up {lab.name}"):
+                look_at_machine()
                 timeout_s = PATIENCE.stretch(how.timeout_s)
-                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof)
+                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof, owner=owner)
         except LabctlError:
             run_folder.save_lab(engine, lab, folder)
             raise
@@ -156,7 +161,7 @@ def fresh_lab(
             labs.down(engine, lab.name, Silent())
 
 
-def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[Stage], None]) -> None:
+def perform(stage: LiveLab, scenario: Scenario, seed: int | None, act: Callable[[LiveLab], None]) -> None:
     """Do it all, and undo what is in force. What goes wrong on the lab is in the journal, not raised.
 
     Raises HostError where the engine is gone so that nothing could be undone.
@@ -175,7 +180,7 @@ def perform(stage: Stage, scenario: Scenario, seed: int | None, act: Callable[[S
             stage.close(error)
 
 
-def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
+def do_steps(stage: LiveLab, scenario: Scenario, how: RunOptions) -> None:
     """Every step of the scenario; at the end the lab is settled, and looked at."""
     for planned in scenario.steps:
         if how.stop.is_set():
@@ -185,8 +190,8 @@ def do_steps(stage: Stage, scenario: Scenario, how: RunOptions) -> None:
         stage.settle()
 
 
-def _require(stage: Stage, abilities: Sequence[str]) -> None:
+def _require(stage: LiveLab, abilities: Sequence[str]) -> None:
     """Raise HostError for what a scenario wants and this kernel cannot do."""
     lacking = sorted(set(abilities) - stage.abilities) if abilities else []
     if lacking:
-        raise HostError(f"this kernel has no {', '.join(lacking)}", "labctl doctor tells more")
+        raise HostError(f"{LACKING} {', '.join(lacking)}", "labctl doctor tells more")

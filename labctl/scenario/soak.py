@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.checks.judgement import Result
@@ -10,7 +11,7 @@ from labctl.errors import HostError, LabctlError, LabError
 from labctl.lab import Overrides
 from labctl.progress import Progress
 from labctl.scenario import runner
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.loader import find_scenario
 from labctl.scenario.random_steps import Chaos, Move
 from labctl.scenario.reader import Scenario
@@ -37,7 +38,7 @@ def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, pr
     that is gone ends the run without a verdict.
     """
 
-    def act(stage: Stage) -> None:
+    def act(stage: LiveLab) -> None:
         runner.do_steps(stage, scenario, how)
         chaos, deadline, failing = Chaos(scenario.lab, how.seed or 0), Deadline(minutes * 60), 0
         while not deadline.passed:
@@ -48,10 +49,10 @@ def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, pr
         stage.heal()
         stage.settle()
 
-    return runner.run(engine, scenario, how, progress, act)
+    return runner.run(engine, scenario, replace(how, owner="soak"), progress, act)
 
 
-def attempt(engine: Engine, stage: Stage, move: Move) -> str:
+def attempt(engine: Engine, stage: LiveLab, move: Move) -> str:
     """Do the steps of a move until one fails; why it did, or nothing.
 
     Raises HostError where the engine answers no more: every move after that would fail at once, and for ever.

@@ -1,8 +1,8 @@
 """Watches whether the machine keeps a lab from its work: a disturbance is no fault of the cluster.
 
-Witnesses are labctl's own thread that comes too late, and cgroups of nodes that were throttled; what Corosync logs of
-itself is in disturbances.py. How busy the machine is (/proc/pressure/cpu) makes nothing a disturbance, since a busy
-machine may well serve everybody in time; patience grows with it.
+Witnesses are labctl's own thread that comes too late, and cgroups of nodes that were throttled. What Corosync logs of
+itself is judged from the history (checks/disturbance.py). How busy the machine is (/proc/pressure/cpu) makes nothing a
+disturbance, since a busy machine may well serve everybody in time; patience grows with it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 
 from labctl.history.events import Disturbed
 from labctl.history.journal import Journal
@@ -36,43 +35,34 @@ _PLACES = (
 
 
 class StarvationWatch:
-    """A thread that watches for as long as the block runs. `tell` names the journal that hears of it, and the ids of
-    the nodes' containers: their cgroups can be read only where the engine is on this machine."""
+    """A thread that watches from `begin` to `end`, and writes what it sees to a journal."""
 
     def __init__(self, patience: Patience = PATIENCE, cgroups: Path = CGROUPS, pressure: Path = PRESSURE) -> None:
         self._patience = patience
         self._cgroups = cgroups
         self._pressure = pressure
         self._over = threading.Event()
-        self._glance: Callable[[], None] = lambda: None
         self._journal: Journal | None = None
+        self._throttling: dict[str, Path] = {}
+        self._throttled_s: dict[str, float] = {}
         self._waited_s: float | None = None
         self._late_s = 0.0
         self._glanced_s = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="starvation", daemon=True)
 
-    def __enter__(self) -> StarvationWatch:
-        self._patience.note(average_pressure(_text(self._pressure)), 0.0)
+    def begin(self, journal: Journal, containers: Mapping[str, str]) -> None:
+        """Watch from now on. `containers` is node -> id: their cgroups can be read only where the engine is on this
+        machine."""
+        self._journal, self._glanced_s = journal, time.monotonic()
+        self._throttling = {node: file for node, id_ in containers.items() if (file := self._throttling_of(id_))}
+        self._throttled_s = {node: throttled_s(_text(file)) for node, file in self._throttling.items()}
         self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """Watch no more; nothing is written after this."""
         self._over.set()
-        self._thread.join()
-
-    def tell(self, journal: Journal, containers: Mapping[str, str]) -> None:
-        """Write disturbances to the journal from now on; `containers` is node -> id."""
-        files = {node: file for node, id_ in containers.items() if (file := self._throttling_of(id_))}
-        throttled = {node: throttled_s(_text(file)) for node, file in files.items()}
-
-        def glance() -> None:
-            for node, file in files.items():
-                before_s, throttled[node] = throttled[node], throttled_s(_text(file))
-                self.throttled(node, throttled[node] - before_s)
-
-        self._glance, self._journal = glance, journal
+        if self._thread.is_alive():
+            self._thread.join()
 
     def late(self, since_s: float, until_s: float) -> None:
         """A tick that was due after TICK_S, since then, came at last; both of the monotonic clock."""
@@ -97,21 +87,29 @@ class StarvationWatch:
             self.late(since_s, now_s)
             ticks += 1
             if ticks % GLANCE_TICKS == 0:
-                self._look_around(now_s)
+                self.look_around(now_s)
             since_s = time.monotonic()
 
-    def _look_around(self, now_s: float) -> None:
+    def look_around(self, now_s: float) -> None:
+        """Read the files of the kernel: how busy the machine is, and who was throttled since the last time."""
         elapsed_s = now_s - self._glanced_s
         waited_s = pressure_s(_text(self._pressure))
         waiting = 0.0 if self._waited_s is None else (waited_s - self._waited_s) / elapsed_s
         self._patience.note(waiting, self._late_s / elapsed_s)
         self._waited_s, self._late_s = waited_s, 0.0
-        self._glance()
+        for node, file in self._throttling.items():
+            before_s, self._throttled_s[node] = self._throttled_s[node], throttled_s(_text(file))
+            self.throttled(node, self._throttled_s[node] - before_s)
         self._glanced_s = now_s
 
     def _throttling_of(self, container: str) -> Path | None:
         paths = (self._cgroups / place.format(id=container) for place in _PLACES)
         return next((path for path in paths if path.exists()), None)
+
+
+def look_at_machine(patience: Patience = PATIENCE, pressure: Path = PRESSURE) -> None:
+    """Be as patient as the machine was slow in the last ten seconds."""
+    patience.note(average_pressure(_text(pressure)), 0.0)
 
 
 def average_pressure(text: str) -> float:

@@ -1,27 +1,18 @@
-"""The steps of a scenario one by one, with the mistakes that each shows by itself."""
+"""The steps of a scenario one by one, with the mistakes that each shows by itself; and those of a program."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labctl.errors import UsageError
 from labctl.lab import Lab
 from labctl.scenario.entries import MAX_STEPS
-from labctl.scenario.step_arguments import VERBS
-from labctl.yamlfile.document import ANY, Path, shown, suggestion
+from labctl.scenario.step_form import as_in_yaml, listed
+from labctl.scenario.step_registry import STEPS, StepKind
+from labctl.yamlfile.document import Document, Path, shown, suggestion
 from labctl.yamlfile.review import Review
-
-_NAMED = {
-    "phone": ("phone", "phones *", "caller"),
-    "node": ("node", "nodes *", "sender", "receiver", "groups * *"),
-    "extension": ("extension",),
-    "mailbox": ("mailbox",),
-    "device": ("device",),
-    "number": ("number",),
-}
-"""Kinds of things in a lab, and the arguments that name them."""
-_DIALED = r"\*?[0-9]{1,32}"
 
 
 @dataclass(frozen=True)
@@ -39,17 +30,46 @@ class Draft:
 
 
 def understand(review: Review, lab: Lab | None) -> list[Draft]:
-    """Every step, with the mistakes noted that it shows by itself."""
+    """Every step of a scenario, with the mistakes noted that it shows by itself."""
     steps = review.document.data.get("steps")
     if not isinstance(steps, list):
         return []
     if len(steps) > MAX_STEPS:
         review.refuse(("steps",), f"{len(steps)} steps", f"1 to {MAX_STEPS} can be")
         return []
-    fitted = [_fit(review, ("steps", index), step) for index, step in enumerate(steps)]
-    if lab:
-        _check_names(review, lab)
-    return [replace(draft, arguments=None) if review.doubts(*draft.path) else draft for draft in fitted]
+    drafts = [_fit(review, ("steps", index), step) for index, step in enumerate(steps)]
+    for draft, step in zip(drafts, steps, strict=True):
+        if lab and draft.verb:
+            _check_names(review, draft, step[draft.verb], lab)
+    drafts = [replace(draft, arguments=None) if review.doubts(*draft.path) else draft for draft in drafts]
+    for draft in drafts:
+        if lab and draft.verb:
+            _check_fit(review, draft, lab)
+    return drafts
+
+
+def understand_call(kind: StepKind, positional: tuple[Any, ...], named: Mapping[str, Any], lab: Lab) -> dict[str, Any]:
+    """The arguments of a step that a program calls, held to the same as those of a scenario.
+
+    Raises UsageError with every mistake, before anything is done.
+    """
+    parameters = [*kind.arguments.model_fields]
+    twice = set(parameters[: len(positional)]) & set(named)
+    if len(positional) > len(parameters) or twice:
+        what = f"`{min(twice)}` is given twice" if twice else f"{len(positional)} arguments are too many"
+        raise UsageError(f"{kind.verb}: {what}", f"it takes: {kind.takes or 'none'}")
+    arguments = {**dict(zip(parameters, positional, strict=False)), **named}
+    yaml_like = listed(kind, {key: as_in_yaml(value) for key, value in arguments.items() if value is not None})
+    review = Review(Document("", {kind.verb: yaml_like}))
+    draft = _fit(review, (), review.document.data)
+    _check_names(review, draft, yaml_like, lab)
+    if not review.problems:
+        _check_fit(review, draft, lab)
+    if review.problems:
+        fixes = dict.fromkeys(problem.fix for problem in review.problems if problem.fix)
+        whats = dict.fromkeys(problem.what for problem in review.problems)
+        raise UsageError(f"{kind.verb}: {'; '.join(whats)}", "; ".join(fixes) or f"it takes: {kind.takes or 'none'}")
+    return draft.given
 
 
 def _fit(review: Review, path: Path, step: Any) -> Draft:
@@ -59,26 +79,52 @@ def _fit(review: Review, path: Path, step: Any) -> Draft:
             review.refuse(path, "a step is one verb with its arguments", fix)
         return Draft(path, "", None)
     verb = str(next(iter(step)))
-    if verb not in VERBS:
-        review.refuse(path, f"no step `{shown(verb)}`", suggestion(verb, VERBS))
+    if verb not in STEPS:
+        review.refuse(path, f"no step `{shown(verb)}`", suggestion(verb, STEPS))
         return Draft(path, "", None)
-    arguments = review.fit(VERBS[verb].arguments, (*path, verb))
+    arguments = review.fit(STEPS[verb].arguments, (*path, verb))
     return Draft(path, verb, arguments.model_dump(exclude_none=True) if arguments else None)
 
 
-def _check_names(review: Review, lab: Lab) -> None:
+def _check_names(review: Review, draft: Draft, arguments: Any, lab: Lab) -> None:
     """Whatever a step names is in the lab."""
-    phones = [phone.name for phone in lab.phones]
-    known = {
-        "phone": phones,
-        "node": [node.name for node in lab.nodes],
-        "extension": [*(phone.extension for phone in lab.phones), *lab.devices],
-        "mailbox": [mailbox.number for mailbox in lab.mailboxes],
-        "device": lab.devices,
-        "number": [*(phone.extension for phone in lab.phones), *(f"*{mailbox.number}" for mailbox in lab.mailboxes)],
-    }
-    for kind, arguments in _NAMED.items():
-        for argument in arguments:
-            review.known(kind, review.values("steps", ANY, ANY, *argument.split()), known[kind])
-    called = review.values("steps", ANY, ANY, "callee")
-    review.known("phone", [each for each in called if not re.fullmatch(_DIALED, each[1])], phones)
+    if not isinstance(arguments, Mapping):
+        return
+    for argument, (depth, mark) in STEPS[draft.verb].names.items():
+        path = (*draft.path, draft.verb, argument)
+        texts = _texts(path, arguments.get(argument), depth)
+        certain = [(at, text) for at, text in texts if not review.is_doubtful(at) and not mark.allows(text)]
+        review.known(mark.word, certain, mark.known(lab))
+
+
+def _texts(path: Path, value: Any, depth: int) -> Iterator[tuple[Path, str]]:
+    """Every text within so many lists, with where it is."""
+    if depth and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts((*path, index), item, depth - 1)
+    elif not depth and isinstance(value, str):
+        yield path, value
+
+
+def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
+    """What a step asks for is there in this lab at all."""
+    if STEPS[draft.verb].needs == "sites" and not lab.sites:
+        review.say(draft.path, "this lab has no sites to be asked", "a lab with `sites:`, such as two-sites")
+    elif not lab.rings and _needs_ring(draft.given):
+        review.say(draft.path, "no node of this lab is in a ring", "`share.via: corosync`, or another step")
+    elif draft.verb == "partition" and draft.given:
+        _check_groups(review, draft, {node.name for node in lab.nodes})
+
+
+def _needs_ring(arguments: Mapping[str, Any]) -> bool:
+    """Whether a step with these arguments makes sense only where nodes are members of a ring."""
+    return arguments.get("service") == "corosync" or arguments.get("traffic") == "totem" or "members" in arguments
+
+
+def _check_groups(review: Review, draft: Draft, nodes: set[str]) -> None:
+    groups = draft.given["groups"]
+    left_out = sorted(nodes.difference(*groups))
+    if left_out:
+        review.say(draft.path, f"in no group: {', '.join(left_out)}", "every node is in one at least")
+    if any(nodes <= {*group} for group in groups):
+        review.say(draft.path, "this cuts nothing: some group holds every node", "take one out of it")

@@ -1,27 +1,50 @@
-"""A trial call: one phone of a lab calls another, and what each hears and each node learns of it is told."""
+"""A call by hand: one phone of a lab calls another, or a number, and what each hears and each node learns is shown."""
 
 from __future__ import annotations
 
+import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import Cluster, learned
 from labctl.cluster.views import Call
 from labctl.engine.client import Engine
-from labctl.errors import LabError, UsageError
-from labctl.lab import Lab
+from labctl.errors import LabError, NotReady, UsageError
+from labctl.lab import Lab, Phone
 from labctl.progress import Progress, step
 from labctl.sip.phones import TALK_MS, Phones
+from labctl.sip.user_agent import Refused, UserAgent
 from labctl.timing import Deadline
 from labctl.yamlfile.document import suggestion
 
 PACKETS_A_SECOND = 50
 """G.711 in packets of 20 ms (RFC 3551, section 4.2)."""
 
+BOOTED_S = 2.0
+"""How long a node that is not of the call may take to answer; one that is up does in milliseconds."""
+
+HOME_BOOTED_S = 20.0
+"""The same for the nodes of the two phones, which may just have been started."""
+
+LEARN_S = 2.0
+"""How long a node may take to learn a state; it takes milliseconds, and one that is cut off never does."""
+
+SILENCE_S = 1.0
+"""How much longer than the talk a number is listened to: listening takes a moment to begin."""
+
+_NUMBER = re.compile(r"[*#+]?[0-9][0-9*#]*")
+_WARNINGS = re.compile(r"\b(WARNING|ERROR|NOTICE)\[")
+_MOST_WARNINGS = 5
+
 
 @dataclass(frozen=True)
-class Trial:
-    """Who is to call whom, and for how long they talk; without `audio` there is signalling alone for that long."""
+class CallRequest:
+    """Which phone is to call whom, and for how long they talk; without `audio` there is signalling alone for that long.
+
+    `callee` is a phone's name, or any number. A phone is switched on for the call, if it is not on.
+    """
 
     caller: str
     callee: str
@@ -29,46 +52,148 @@ class Trial:
     audio: bool = True
 
 
-def call(engine: Engine, running: Running, trial: Trial, timeout_s: float, progress: Progress) -> Call:
-    """Have one phone of the lab call another, with audio both ways, and hang up.
+@dataclass(frozen=True)
+class _Parties:
+    """The two ends of a call. `callee` is None where the number is no phone's; `followed` is the extension whose
+    states are shown: the callee's, else the caller's."""
 
-    Returns what each side heard, and when each node learned the states of the callee's extension. Raises UsageError
-    for a name that is no phone, LabError for a call that fails or a side that hears nothing.
+    caller: Phone
+    callee: Phone | None
+    number: str
+
+    @property
+    def followed(self) -> str:
+        return (self.callee or self.caller).extension
+
+    @property
+    def home(self) -> str:
+        """The node that says those states first."""
+        return (self.callee or self.caller).node
+
+
+def call(engine: Engine, running: Running, request: CallRequest, timeout_s: float, progress: Progress) -> Call:
+    """Have one phone of the lab call another, or a number, and hang up.
+
+    Between two phones audio must arrive both ways. Nodes that do not answer are left out of what is shown. Returns what
+    each side heard, and when each node learned the states of the callee's extension, or of the caller's where no phone
+    has the number. Raises UsageError for a name that is no phone, LabError for a call that fails, with what the
+    caller's node logged, or for a side that hears nothing.
     """
-    lab, deadline = running.lab, Deadline(timeout_s)
-    _check(trial, lab)
-    caller, callee = lab.phone(trial.caller), lab.phone(trial.callee)
-    extension = callee.extension
+    deadline = Deadline(timeout_s)
+    parties = _parties(request, running.lab)
     with Cluster(engine, running) as cluster, Phones(engine, running) as phones:
         cluster.open()
-        cluster.await_booted(deadline)
-        with step(progress, f"{callee.name} registers with {callee.node}"):
-            called = phones.switch_on(callee.name, audio=trial.audio)
-        cluster.await_state(extension, "Idle", deadline)
-        history = cluster.follow(extension)
-        with step(progress, f"{caller.name} calls {extension} from {caller.node}"):
-            talk_ms = TALK_MS if trial.audio else round(trial.talk_s * 1000)
-            calling = phones.call(caller.name, extension, talk_ms, trial.audio)
-        if trial.audio:
-            with step(progress, f"both hear {trial.talk_s:g} s of audio from their nodes"):
+        nodes = _answering_nodes(cluster, parties)
+        called = _switched_on(phones, parties.callee, request.audio, progress)
+        if called:
+            _await_learned(cluster, parties.followed, "Idle", parties.home, nodes)
+        state_before = _state(cluster, parties)
+        history = cluster.follow(parties.followed)
+        try:
+            calling = _talk(phones, parties, request, called, deadline, progress)
+        except Refused as refusal:
+            raise _with_warnings(refusal, engine, running, parties.caller.node, deadline) from None
+        _await_learned(cluster, parties.followed, state_before, parties.home, nodes)
+        heard = [phones.heard(agent)[agent.agent.node_address] if agent else 0 for agent in (calling, called)]
+        return Call(parties.caller.name, request.callee, parties.followed, heard[0], heard[1], learned(history))
+
+
+def _talk(
+    phones: Phones,
+    parties: _Parties,
+    request: CallRequest,
+    called: UserAgent | None,
+    deadline: Deadline,
+    progress: Progress,
+) -> UserAgent:
+    """The call itself, from the first ring to the end."""
+    caller, number = parties.caller, parties.number
+    with step(progress, f"{caller.name} calls {number} from {caller.node}"):
+        calls_before = len(called.received("INVITE")) if called else 0
+        talk_ms = TALK_MS if request.audio else round(request.talk_s * 1000)
+        calling = phones.call(caller.name, number, talk_ms, request.audio)
+        if called and called.kept:
+            called.wait_for(lambda: len(called.received("INVITE")) > calls_before, "a call", deadline, calling)
+            called.answer(deadline)
+        calling.wait_for(lambda: 200 in calling.answers("INVITE") or bool(calling.call_end), "an answer", deadline)
+        if 200 not in calling.answers("INVITE"):
+            raise Refused(f"{caller.name} calls {number}: {calling.call_end}")
+    if request.audio:
+        packets = max(1, int(request.talk_s * PACKETS_A_SECOND))
+        who = "both hear" if called else f"{caller.name} hears"
+        with step(progress, f"{who} {request.talk_s:g} s of audio"):
+            if called:
                 for agent in (calling, called):
-                    phones.await_heard(agent, max(1, int(trial.talk_s * PACKETS_A_SECOND)), deadline)
-            calling.nudge()
-        with step(progress, f"{caller.name} hangs up"):
-            ending = calling.finish(deadline)
-            if ending.code:
-                raise LabError(f"{caller.name} calls {extension}: {ending}")
-            cluster.await_state(extension, "Idle", deadline)
-        heard = [phones.heard(agent)[agent.agent.node_address] for agent in (calling, called)]
-        return Call(caller.name, callee.name, extension, heard[0], heard[1], learned(history))
+                    phones.await_heard(agent, packets, deadline)
+            else:
+                with suppress(LabError):  # what answers need not speak, and may hang up
+                    phones.await_heard(calling, packets, Deadline(request.talk_s + SILENCE_S))
+        calling.nudge()
+    with step(progress, f"{caller.name} hangs up"):
+        ending = calling.finish(deadline)
+        if ending.code:
+            raise LabError(f"{caller.name} calls {number}: {ending}")
+    return calling
 
 
-def _check(trial: Trial, lab: Lab) -> None:
-    known = [phone.name for phone in lab.phones]
-    for name in (trial.caller, trial.callee):
-        if name not in known:
-            dialed = name.removeprefix("*").isdigit()
-            hint = "between two phones; in a scenario, `call` takes any number" if dialed else suggestion(name, known)
-            raise UsageError(f"no phone `{name}` in the lab {lab.name}", hint)
-    if trial.caller == trial.callee:
-        raise UsageError(f"{trial.caller} cannot call {trial.callee}: it is one phone", "name two")
+def _switched_on(phones: Phones, callee: Phone | None, audio: bool, progress: Progress) -> UserAgent | None:
+    """The agent that takes the call: one that was left on, or a new one; None where no phone has the number."""
+    if callee is None:
+        return None
+    with step(progress, f"{callee.name} registers with {callee.node}"):
+        return phones.line(callee.name) or phones.switch_on(callee.name, audio=audio)
+
+
+def _answering_nodes(cluster: Cluster, parties: _Parties) -> list[str]:
+    """The nodes that answer. Raises LabError where one of the two that the call needs does not."""
+
+    def booted() -> list[str]:
+        return [node for node in cluster.connected if cluster.connection(node).booted]
+
+    homes = {parties.caller.node, parties.home}
+    cluster.await_booted(Deadline(BOOTED_S))
+    if homes <= {*cluster.connected} and not homes <= {*booted()}:
+        cluster.await_booted(Deadline(HOME_BOOTED_S - BOOTED_S))
+    silent = sorted(homes - {*booted()})
+    if silent:
+        hint = "labctl ps shows what is wrong with it; labctl heal undoes faults, labctl up mends the rest"
+        raise LabError(f"{' and '.join(silent)}, which the call needs, does not answer", hint)
+    return booted()
+
+
+def _await_learned(cluster: Cluster, extension: str, state: str, home: str, nodes: list[str]) -> None:
+    """Return when all nodes say a state, or at least its home does and the others have had their time."""
+    lab = cluster.lab
+    others = [node for node in nodes if extension in lab.extensions_of(node)]
+    with suppress(NotReady):  # one that is cut off does not learn of it: that is what is to be seen
+        cluster.await_state(extension, state, Deadline(LEARN_S), others or [home])
+
+
+def _state(cluster: Cluster, parties: _Parties) -> str:
+    """What the home of the followed extension says of it now."""
+    rows = [row for row in cluster.states([parties.home]) if row.extension == parties.followed]
+    return next((row.states[parties.home] for row in rows if parties.home in row.states), "")
+
+
+def _with_warnings(refusal: Refused, engine: Engine, running: Running, node: str, deadline: Deadline) -> Refused:
+    """The refusal, with what the caller's node warned of meanwhile."""
+    since = int(time.time() - (deadline.timeout_s - deadline.left_s))
+    lines = engine.logs(running.container(node).id, since=since).splitlines()
+    warnings = [line for line in lines if _WARNINGS.search(line)][-_MOST_WARNINGS:]
+    return Refused("\n".join([refusal.message, *(f"  {node} | {line}" for line in warnings)]), refusal.hint)
+
+
+def _parties(request: CallRequest, lab: Lab) -> _Parties:
+    """Who calls whom. Raises UsageError for a name that is neither a phone nor a number."""
+    names = [phone.name for phone in lab.phones]
+    if request.caller not in names:
+        raise UsageError(f"no phone `{request.caller}` in the lab {lab.name}", suggestion(request.caller, names))
+    callees = [phone for phone in lab.phones if request.callee in (phone.name, phone.extension)]
+    if not callees and request.callee not in lab.devices and not _NUMBER.fullmatch(request.callee):
+        hint = f"{suggestion(request.callee, names)}; or any number, such as *600"
+        raise UsageError(f"no phone `{request.callee}` in the lab {lab.name}", hint)
+    caller = lab.phone(request.caller)
+    callee = callees[0] if callees else None
+    if callee == caller:
+        raise UsageError(f"{request.caller} cannot call {request.callee}: it is one phone", "name two")
+    return _Parties(caller, callee, callee.extension if callee else request.callee)

@@ -5,10 +5,13 @@
 folder=$1
 runner=$2
 shift 2
+exec 9>"$folder/running"
+flock --nonblock 9 || {
+    echo "a process of $folder still runs"
+    exit 1
+}
 rm -f "$folder/orders" "$folder/log"
 mkfifo "$folder/orders"
-exec 9>"$folder/running"
-flock 9
 # Open for reading and writing: so the FIFO has no end of file when a writer closes it.
 setsid bash "$runner" "$@" <>"$folder/orders" >>"$folder/log" 2>/dev/null &
 echo $! >"$folder/pid"

@@ -29,7 +29,7 @@ _CAUSES = re.compile(r"Failed(\w+)\(C\)")
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadResult:
     """How many transactions or calls were asked for and how they went, in `seconds` from the first to the last.
 
     `rate` is at how many a second they were begun. `causes` counts the failures by SIPp's own words for them.
@@ -72,7 +72,7 @@ def check(rate: float, count: int, hold_ms: int = 0) -> None:
         raise UsageError(f"no calls of {hold_ms} ms", f"0 to {LONGEST_HOLD_MS}")
 
 
-def read(output: str, asked: int, rate: float) -> Load:
+def read(output: str, asked: int, rate: float) -> LoadResult:
     """What SIPp's statistics and the shell's times(1p) tell of a load. Raises ValueError if there are none."""
     lines = output.strip().splitlines()
     table = csv.DictReader((line for line in lines if ";" in line), delimiter=";")
@@ -81,7 +81,7 @@ def read(output: str, asked: int, rate: float) -> Load:
         raise ValueError("no statistics of SIPp's")
     last = rows[-1]
     causes = {cause[1]: int(last[key]) for key in last if key and (cause := _CAUSES.fullmatch(key))}
-    return Load(
+    return LoadResult(
         asked=asked,
         done=int(last["SuccessfulCall(C)"]),
         failed=int(last["FailedCall(C)"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ UNREGISTERED, FREE, RINGING, TALKING, HOLDING = "UNAVAILABLE", "NOT_INUSE", "RIN
 
 CHAN_SIP = "SIP"
 """The channel driver of Asterisk before chan_pjsip."""
-
-_USER = re.compile(r"sips?:([^@;>]+)@")
 
 
 @dataclass
@@ -97,7 +94,7 @@ class PhoneLine:
     def _invite(self, call_id: str, message: SipMessage) -> None:
         call = self._calls.setdefault(call_id, _Call())
         if message.method:
-            call.peer = call.peer or _peer(message)
+            call.peer = call.peer or message.peer
             if message.sent and call.answered:  # a re-INVITE, RFC 6337, 5.3
                 call.offers_hold = "a=sendonly" in message.body
         elif message.status >= 300:
@@ -111,12 +108,6 @@ class PhoneLine:
         elif message.status > 100 and not call.state:
             # A node tells of a caller once the call rings or is answered: with 100 alone nothing is known of it.
             call.state = TALKING
-
-
-def _peer(invite: SipMessage) -> str:
-    """Who is at the other end: whom an INVITE goes to, or from whom it came."""
-    user = _USER.search(invite.start if invite.sent else invite.header("From"))
-    return user[1] if user else ""
 
 
 class PhoneLines:

@@ -19,15 +19,16 @@ from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import File, StartContainer
 from labctl.engine.client import Engine
+from labctl.engine.streams import ExecStream
 from labctl.errors import LabError
 from labctl.lock import claimed
 from labctl.names import ROLE_PHONES
 from labctl.paths import SCRIPTS
 from labctl.sip import kept_agents, load, sipp, tshark
 from labctl.sip.kept_agents import LINE, KeptAgent
-from labctl.sip.load import Load
+from labctl.sip.load import LoadResult
 from labctl.sip.rtp_listener import RtpListener
-from labctl.sip.sipp import Agent, Scenario
+from labctl.sip.sipp import Agent, SippScenario
 from labctl.sip.transcript import Ending
 from labctl.sip.user_agent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
 from labctl.timing import Deadline, Signal
@@ -42,7 +43,11 @@ FIRST_MEDIA_PORT = 20000
 PORTS_A_PHONE = 100
 AGENTS_A_PHONE = 10
 MEDIA_PORTS_AN_AGENT = 10
-"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each."""
+"""Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each. Beside them it has
+agents without media, for what it watches."""
+
+WITH_MEDIA = range(AGENTS_A_PHONE)
+WITHOUT_MEDIA = range(AGENTS_A_PHONE, PORTS_A_PHONE)
 
 LEAVE_TIMEOUT_S = 1.5
 KILL_TIMEOUT_S = 2.0
@@ -72,11 +77,12 @@ class Phones:
         self._network = observation.networks[0]
         self._secrets = Secrets(self._network.seed)
         self._container = containers[0].id
+        self._runs = containers[0].state == "running"
         self._address = addresses.phones_address(self._network.subnet)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
         self._kept: tuple[KeptAgent, ...] = ()
-        self._begun: dict[str, int] = {}
+        self._begun: dict[tuple[str, range], int] = {}
         self._on_message = on_message
         self._rtp = RtpListener(self._signal)
         self._claim = ExitStack()
@@ -106,15 +112,13 @@ class Phones:
 
     def _begin(self, audio: bool) -> None:
         self._engine.apply(StartContainer(self._container))  # nobody needed it until now
+        self._runs = True
         files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, _script("run-sipp")))
         self._engine.put_files(self._container, files)
         self._kept = self.kept()
         if audio:
             ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
-            command = tshark.command(self._address, ports)
-            self._rtp.start(
-                self._engine.open_stream(self._container, ["sh", "-c", _script("capture"), "capture", *command])
-            )
+            self._rtp.start(self._stream("capture", *tshark.command(self._address, ports)))
 
     def close(self) -> None:
         """Hang up, unsubscribe and unregister what still runs, within LEAVE_TIMEOUT_S; then kill what is left.
@@ -126,9 +130,11 @@ class Phones:
             stack.callback(self._rtp.close)
             for agent in self._agents:
                 stack.callback(agent.close)
-            self._leave([agent for agent in self._agents if agent.ending is None and not agent.kept])
+            self.end([agent for agent in self._agents if not agent.kept])
 
-    def _leave(self, running: list[UserAgent]) -> None:
+    def end(self, agents: list[UserAgent]) -> None:
+        """Hang up, unsubscribe and unregister agents, within LEAVE_TIMEOUT_S; then kill what is left of them."""
+        running = [agent for agent in agents if agent.runs]
         for agent in running:
             agent.drain()
             agent.nudge()
@@ -177,7 +183,7 @@ class Phones:
 
     def watch(self, name: str, extension: str, kept: bool = False) -> UserAgent:
         """Have a phone watch an extension's dialogs until a nudge; it has its first NOTIFY when this returns."""
-        watcher = self._start(name, f"watches {extension}", kept=kept)
+        watcher = self._start(name, f"watches {extension}", kept=kept, slots=WITHOUT_MEDIA)
         self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
         watcher.await_accepted("SUBSCRIBE", "subscribed")
         watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
@@ -187,7 +193,9 @@ class Phones:
 
     def kept(self) -> tuple[KeptAgent, ...]:
         """The agents that were left on; also those that have ended since, until another agent has the port."""
-        listing = self._engine.run(self._container, ["bash", "-c", _script("list-kept"), "list", KEPT])
+        if not self._runs:
+            return ()
+        listing = self._engine.run(self._container, _run_script("list-kept", KEPT))
         phones = {phone.name for phone in self._lab.phones}
         return tuple(agent for agent in kept_agents.parse(listing.text) if agent.phone in phones)
 
@@ -202,22 +210,28 @@ class Phones:
             kept=True,
         )
         self._agents.append(agent)
-        folder = _folder(agent)
-        agent.start(self._engine.open_stream(self._container, ["bash", "-c", _script("attach-sipp"), "attach", folder]))
+        agent.start(self._stream("attach-sipp", _folder(agent)))
         agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", Deadline(ANSWER_TIMEOUT_S))
         return agent
+
+    def forget(self, name: str) -> None:
+        """Take away what is written down of a phone's agents that were left on. They must have ended."""
+        folders = [f"{KEPT}/{kept.port}" for kept in self.kept() if kept.phone == name]
+        if folders:
+            self._engine.run(self._container, ["rm", "-rf", *folders])
+        self._kept = tuple(kept for kept in self._kept if kept.phone != name)
 
     def line(self, name: str) -> UserAgent | None:
         """The agent by which a phone takes calls: one that was switched on here or left on; None if it is off."""
         for agent in self._agents:
-            if (agent.agent.name, agent.activity, agent.ending) == (name, LINE, None):
+            if agent.agent.name == name and agent.is_line and agent.runs:
                 return agent
         left_on = (kept for kept in self._kept if kept.running and kept.is_line and kept.phone == name)
         return next((self.attach(kept) for kept in left_on), None)
 
     # What phones do many times
 
-    def storm(self, name: str, rate: float, count: int) -> Load:
+    def storm(self, name: str, rate: float, count: int) -> LoadResult:
         """Register a phone `count` times at `rate` a second; it is on or off after it as it was before.
 
         Raises UsageError beyond the bounds of `sip/load.py`, LabError if SIPp does not do it.
@@ -231,7 +245,7 @@ class Phones:
             self._load(self._start(name, "unregisters"), sipp.storm(generator.agent, 0, port), rate, 1)
         return result
 
-    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> Load:
+    def calls(self, caller: str, extension: str, rate: float, count: int, hold_ms: int) -> LoadResult:
         """Have a phone call an extension `count` times at `rate` a second, for `hold_ms` each and without audio.
 
         Who takes so many calls at once is switched on without audio, too. Raises as `storm` does.
@@ -241,7 +255,9 @@ class Phones:
         scenario = sipp.call(replace(generator.agent, audio=""), extension, hold_ms, LOAD_RING_MS)
         return self._load(generator, scenario, rate, count, hold_ms / 1000)
 
-    def _load(self, agent: UserAgent, scenario: Scenario, rate: float, count: int, hold_s: float = 0.0) -> Load:
+    def _load(
+        self, agent: UserAgent, scenario: SippScenario, rate: float, count: int, hold_s: float = 0.0
+    ) -> LoadResult:
         (path,) = self._put(agent, scenario)
         self._follow(agent, sipp.load_command(agent.agent, path, rate, count))
         try:
@@ -285,17 +301,19 @@ class Phones:
 
     # How
 
-    def _start(self, name: str, activity: str, password: str | None = None, kept: bool = False) -> UserAgent:
+    def _start(
+        self, name: str, activity: str, password: str | None = None, kept: bool = False, slots: range = WITH_MEDIA
+    ) -> UserAgent:
         """An agent of the phone with ports that no other has now. Raises LabError if there are none left."""
         first = FIRST_SIP_PORT + PORTS_A_PHONE * self._index(name)
-        used = {agent.agent.port for agent in self._agents if agent.ending is None}
+        used = {agent.agent.port for agent in self._agents if agent.runs}
         used |= {left_on.port for left_on in self._kept if left_on.running}
-        begun = self._begun.get(name, 0)
-        slots = [(begun + offset) % AGENTS_A_PHONE for offset in range(AGENTS_A_PHONE)]
-        slot = next((slot for slot in slots if first + slot not in used), None)
+        begun = self._begun.get((name, slots), 0)
+        in_turn = [slots[(begun + offset) % len(slots)] for offset in range(len(slots))]
+        slot = next((slot for slot in in_turn if first + slot not in used), None)
         if slot is None:
-            raise LabError(f"{name}: {AGENTS_A_PHONE} agents at a time are all that a phone has ports for")
-        self._begun[name] = slot + 1
+            raise LabError(f"{name}: {len(slots)} agents at a time are all that a phone has ports for")
+        self._begun[name, slots] = slots.index(slot) + 1
         agent = self._agent(name, first + slot, password)
         user_agent = UserAgent(agent, activity, self._signal, len(self._rtp.packets), self._on_message, kept)
         self._agents.append(user_agent)
@@ -303,8 +321,8 @@ class Phones:
 
     def _agent(self, name: str, port: int, password: str | None = None, token: str = "") -> Agent:
         phone = self._lab.phone(name)
-        offset = port - FIRST_SIP_PORT - PORTS_A_PHONE * self._index(name)
-        media = FIRST_MEDIA_PORT + PORTS_A_PHONE * self._index(name) + MEDIA_PORTS_AN_AGENT * offset
+        slot = min(port - FIRST_SIP_PORT - PORTS_A_PHONE * self._index(name), WITH_MEDIA[-1])
+        media = FIRST_MEDIA_PORT + PORTS_A_PHONE * self._index(name) + MEDIA_PORTS_AN_AGENT * slot
         agent = Agent(
             name=name,
             password=self._secrets.sip(name) if password is None else password,
@@ -319,10 +337,10 @@ class Phones:
     def _index(self, name: str) -> int:
         return self._lab.phones.index(self._lab.phone(name))
 
-    def _run(self, agent: UserAgent, scenarios: tuple[Scenario, ...], once: bool) -> None:
+    def _run(self, agent: UserAgent, scenarios: tuple[SippScenario, ...], once: bool) -> None:
         self._follow(agent, sipp.command(agent.agent, self._put(agent, *scenarios), once))
 
-    def _put(self, agent: UserAgent, *scenarios: Scenario) -> tuple[str, ...]:
+    def _put(self, agent: UserAgent, *scenarios: SippScenario) -> tuple[str, ...]:
         paths = tuple(f"{FOLDER}/{agent.agent.port}-{scenario.name}.xml" for scenario in scenarios)
         files = [File(path, scenario.text) for path, scenario in zip(paths, scenarios, strict=True)]
         if agent.kept:
@@ -332,20 +350,27 @@ class Phones:
 
     def _follow(self, agent: UserAgent, command: list[str]) -> None:
         """Start SIPp, and follow what it says."""
+        if not agent.kept:
+            agent.start(self._stream("run-sipp", *command))
+            return
         folder = _folder(agent)
-        script, arguments = _script("run-sipp"), command
-        if agent.kept:
-            keep = ["bash", "-c", _script("keep-sipp"), "keep", folder, RUN_SCRIPT, *command]
-            output = self._engine.run(self._container, keep)
-            if output.code:
-                raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
-            script, arguments = _script("attach-sipp"), [folder]
-        agent.start(self._engine.open_stream(self._container, ["bash", "-c", script, "phone", *arguments]))
+        output = self._engine.run(self._container, _run_script("keep-sipp", folder, RUN_SCRIPT, *command))
+        if output.code:
+            raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
+        agent.start(self._stream("attach-sipp", folder))
+
+    def _stream(self, script: str, *arguments: str) -> ExecStream:
+        return self._engine.open_stream(self._container, _run_script(script, *arguments))
 
 
 def _folder(agent: UserAgent) -> str:
     """Where an agent that is kept has its files."""
     return f"{KEPT}/{agent.agent.port}"
+
+
+def _run_script(name: str, *arguments: str) -> list[str]:
+    """The command that runs a script of labctl/scripts in the container."""
+    return ["bash", "-c", _script(name), name, *arguments]
 
 
 def _script(name: str) -> str:

@@ -62,29 +62,29 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class SippScenario:
     """A SIPp scenario, as XML."""
 
     name: str
     text: str
 
 
-def register(agent: Agent, expires_s: int) -> Scenario:
+def register(agent: Agent, expires_s: int) -> SippScenario:
     """Register, and again at half time; after a nudge take the registration back, and end."""
     return _render("register", agent, expires_s=expires_s)
 
 
-def line(agent: Agent, ring_ms: int) -> Scenario:
+def line(agent: Agent, ring_ms: int) -> SippScenario:
     """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY."""
     return _render("line", agent, ring_ms=max(1, ring_ms), longest_ms=LONGEST_MS, again_ms=AGAIN_MS)
 
 
-def storm(agent: Agent, expires_s: int, port: int) -> Scenario:
+def storm(agent: Agent, expires_s: int, port: int) -> SippScenario:
     """Register once, to be reached at that port."""
     return _render("storm", agent, expires_s=expires_s, port=port)
 
 
-def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIMEOUT_MS) -> Scenario:
+def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIMEOUT_MS) -> SippScenario:
     """Call the extension, let it ring for `ring_ms`, talk for `talk_ms` or until a nudge, hang up.
 
     A nudge before the answer cancels. A call that is refused has failed, and ends at once.
@@ -92,14 +92,14 @@ def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIME
     return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=ring_ms)
 
 
-def watch(agent: Agent, extension: str, expires_s: int) -> Scenario:
+def watch(agent: Agent, extension: str, expires_s: int) -> SippScenario:
     """Subscribe to the dialogs of the extension; unsubscribe after a nudge."""
     return _render(
         "watch", agent, extension=extension, expires_s=expires_s, watch_ms=expires_s * 1000, last_ms=LAST_NOTIFY_MS
     )
 
 
-def _render(name: str, agent: Agent, **values: object) -> Scenario:
+def _render(name: str, agent: Agent, **values: object) -> SippScenario:
     environment = Environment(
         loader=PackageLoader("labctl"),
         undefined=StrictUndefined,
@@ -110,7 +110,7 @@ def _render(name: str, agent: Agent, **values: object) -> Scenario:
     text = environment.get_template(f"sipp/{name}.xml.j2").render(
         agent=agent, leave_ms=LEAVE_MS, words=_WORDS, **values
     )
-    return Scenario(name, text)
+    return SippScenario(name, text)
 
 
 def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:

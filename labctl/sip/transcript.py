@@ -27,6 +27,7 @@ ENDINGS = {
 _REASONS = ("Warning", "Reason")
 """The headers that say why: RFC 3261, 20.43, and RFC 3326."""
 
+_USER = re.compile(r"sips?:([^@;>]+)@")
 _CHALLENGES = (401, 407)
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 
@@ -57,6 +58,12 @@ class SipMessage:
         return self.header("CSeq").rpartition(" ")[2]
 
     @property
+    def peer(self) -> str:
+        """Who is at the other end: whom a request goes to, or whom it came from. "" where that cannot be told."""
+        user = _USER.search(self.start if self.sent else self.header("From"))
+        return user[1] if user else ""
+
+    @property
     def request_key(self) -> tuple[str, str]:
         """What a request and the responses to it have in common: the Call-ID, and the CSeq (RFC 3261, 8.1.1.5)."""
         return self.header("Call-ID"), self.header("CSeq")
@@ -79,6 +86,8 @@ class Transcript:
         self.messages: list[SipMessage] = []
         self._transactions: set[tuple[str, str]] = set()
         self._signed: set[tuple[str, str]] = set()
+        self._dialogs: dict[str, list[SipMessage]] = {}
+        self._calls: list[str] = []
 
     def add(self, message: SipMessage) -> bool:
         """Whether a message is new. A request that came in before is not: it comes again where its answer was lost,
@@ -91,6 +100,10 @@ class Transcript:
         if message.sent and any(message.header(name) for name in _CREDENTIALS):
             self._signed.add(message.request_key)
         self.messages.append(message)
+        call_id = message.header("Call-ID")
+        self._dialogs.setdefault(call_id, []).append(message)
+        if message.method == "INVITE" and self._calls[-1:] != [call_id]:
+            self._calls.append(call_id)
         return True
 
     def received(self, method: str) -> list[SipMessage]:
@@ -127,23 +140,32 @@ class Transcript:
 
     @property
     def call(self) -> str:
-        """The Call-ID of the last call, its own or one that came in; "" if there was none."""
-        invites = (message for message in reversed(self.messages) if message.method == "INVITE")
-        return next((message.header("Call-ID") for message in invites), "")
+        """The Call-ID of its call, its own or one that came in: of several the last that goes on, else the last.
+
+        "" if there was none.
+        """
+        calls = self._calls[::-1]
+        return next((call for call in calls if not self._end_of(call)), next(iter(calls), ""))
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end of that call; "" if there was none."""
+        return next((message.peer for message in self._messages_of(self.call) if message.method == "INVITE"), "")
 
     @property
     def talking(self) -> bool:
         """Whether that call is answered and acknowledged, and goes on with nothing under way."""
-        messages = [message for message in self._call_messages() if message.about != "INFO"]
+        messages = [message for message in self._messages_of(self.call) if message.about != "INFO"]
         last = messages[-2:]
         return len(last) == 2 and last[1].method == "ACK" and self.call_state == TALKING
 
     @property
     def call_state(self) -> str:
         """How far that call is: CALLING, RINGING, TALKING or OVER; "" if there was none."""
-        if self.call_end:
+        call = self.call
+        if self._end_of(call):
             return OVER
-        messages = self._call_messages()
+        messages = self._messages_of(call)
         invite_statuses = [message.status for message in messages if message.about == "INVITE" and message.status]
         if any(200 <= status < 300 for status in invite_statuses):
             return TALKING
@@ -154,8 +176,11 @@ class Transcript:
     @property
     def call_end(self) -> str:
         """Why that call is over: the status that refused it, with its reasons, or who hung up; "" as it goes on."""
+        return self._end_of(self.call)
+
+    def _end_of(self, call: str) -> str:
         answered = False
-        for message in self._call_messages():
+        for message in self._messages_of(call):
             if message.method in ("BYE", "CANCEL"):
                 verb = "hung up" if message.method == "BYE" else "gave up"
                 reason = f" (Reason: {message.header('Reason')})" if message.header("Reason") else ""
@@ -167,9 +192,8 @@ class Transcript:
             answered = answered or 200 <= message.status < 300
         return ""
 
-    def _call_messages(self) -> list[SipMessage]:
-        call_id = self.call
-        return [message for message in list(self.messages) if call_id and message.header("Call-ID") == call_id]
+    def _messages_of(self, call: str) -> list[SipMessage]:
+        return list(self._dialogs.get(call, ())) if call else []
 
     # What it was told
 

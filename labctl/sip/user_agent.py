@@ -12,6 +12,7 @@ from dataclasses import replace
 from labctl.engine.streams import ExecStream
 from labctl.errors import LabctlError, LabError
 from labctl.sip import sipp, transcript
+from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
 from labctl.sip.transcript import Ending, SipMessage, Transcript
 from labctl.timing import Deadline, Signal
@@ -68,6 +69,16 @@ class UserAgent(Transcript):
 
     def __str__(self) -> str:
         return f"{self.agent.name} ({self.activity})"
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is the agent by which its phone takes calls."""
+        return self.activity == LINE
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process was started, and has not ended."""
+        return self._stream is not None and self.ending is None
 
     def start(self, stream: ExecStream) -> None:
         """Follow the process that the stream leads to."""
@@ -137,11 +148,38 @@ class UserAgent(Transcript):
         self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._order_numbers)))
 
     def nudge_call(self, order: str = "") -> None:
-        """Have it answer or hang up the call that came in last. Raises LabError if none did."""
-        calls = self.received("INVITE")
-        if not calls:
+        """Have it answer or hang up the call that came in; of several the last. Raises LabError if none did."""
+        if not self.received("INVITE"):
             raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, calls[-1].header("Call-ID"), next(self._order_numbers), order))
+        self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), order))
+
+    def answer(self, deadline: Deadline) -> None:
+        """Have it answer the call that rings there, whoever dialled; it talks when this returns.
+
+        Raises LabError if none rings by the deadline, or the call is over before it is answered.
+        """
+        self.wait_for(lambda: self.call_state in (transcript.RINGING, transcript.TALKING), "a call", deadline)
+        if self.call_state == transcript.RINGING:
+            self.nudge_call()
+        self.wait_for(lambda: self.talking or bool(self.call_end), "an answer", deadline)
+        if not self.talking:
+            raise LabError(f"{self}: the call is over: {self.call_end}")
+
+    def hang_up(self, deadline: Deadline) -> None:
+        """Have it end its call: hang up, give up where it calls, refuse where it rings. Its node knows on return.
+
+        Raises LabError if it is in no call, or its node does not answer by the deadline.
+        """
+        state = self.call_state
+        if state in ("", transcript.OVER):
+            raise LabError(f"{self} is in no call")
+        if self.received("INVITE"):
+            call = self.call
+            self.nudge_call(sipp.REJECT if state == transcript.RINGING else "")
+            self.wait_for(lambda: self.call != call or bool(self.call_end), "the end of its call", deadline)
+        else:
+            self.nudge()
+            self.finish(deadline)
 
     def reject_call(self) -> None:
         """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""
@@ -157,7 +195,9 @@ class UserAgent(Transcript):
 
     def _offer(self, direction: str) -> None:
         deadline = Deadline(ANSWER_TIMEOUT_S)
-        self.wait_for(lambda: self.talking, f"{direction}: a call that goes on", deadline)
+        self.wait_for(lambda: self.talking or bool(self.call_end), f"{direction}: a call that goes on", deadline)
+        if not self.talking:
+            raise LabError(f"{self}: {direction}: the call is over: {self.call_end}")
         before = len(self.answers("INVITE"))
         self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), direction))
         self.wait_for(lambda: len(self.answers("INVITE")) > before, f"{direction}: an answer", deadline)
@@ -178,7 +218,7 @@ class UserAgent(Transcript):
         self._order("kill\n")
 
     def _order(self, text: str) -> None:
-        if self._stream and self.ending is None:
+        if self._stream and self.runs:
             with suppress(OSError):  # it has ended just now
                 self._stream.send(text.encode())
 

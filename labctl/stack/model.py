@@ -66,6 +66,14 @@ class Build(Strict):
         default=False,
         description="The whole node comes with its base system: the suite's own apt cannot check signatures any more",
     )
+    needs_vsyscall: bool = Field(
+        default=False,
+        description="Its 64-bit programs are of before glibc 2.14: where the kernel has no vsyscall page they crash, "
+        "and the node is i386",
+    )
+    architecture: Text | None = Field(
+        default=None, description="Debian's name of the node's architecture; the engine's own by default"
+    )
     keyring: Text | None = Field(
         default=None, description="Debian's keyring that its signatures are checked with; the tools' own by default"
     )
@@ -131,6 +139,13 @@ Pattern = Annotated[Text, AfterValidator(_compiles)]
 """A regular expression, as Python's `re` has them."""
 
 
+class ContainerLimits(Strict):
+    """What each container of a lab may take of the host, so that one that goes wild takes nothing else with it."""
+
+    processes: int = Field(default=4096, ge=64, description="Processes and threads")
+    memory: int = Field(default=2048, ge=256, description="MiB, /dev/shm included")
+
+
 class Stack(Strict):
     """One generation of Asterisk and Corosync, and what it can do."""
 
@@ -172,6 +187,7 @@ class Stack(Strict):
     transports: tuple[Text, ...] = Field(min_length=1, description="Totem transports, the default first")
     encrypted_transports: tuple[Text, ...] = ()
     capabilities: tuple[Text, ...] = ()
+    limits: ContainerLimits = Field(default_factory=ContainerLimits)
     modules: Modules
     files: dict[NodePath, Text] = Field(description="Template of each file below /etc")
     carriers: dict[Carrier, Extra] = Field(

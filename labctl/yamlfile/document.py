@@ -36,18 +36,19 @@ _FIXES = {"\t": "indent with spaces, not tabs", "*": "quote a text that begins w
 """What is meant most likely where YAML stumbles over a character."""
 
 _CORE_TAGS = "tag:yaml.org,2002:"
+_MERGE_TAG = f"{_CORE_TAGS}merge"
 
 Path = tuple[str | int, ...]
 
 NAME = r"^[a-z][a-z0-9-]{0,30}$"
 NAME_FIX = "small letters, digits and `-`, a letter first, 31 at most"
-"""The form of most names, and what is said where a text has another."""
+"""The form of most names, and the way out in the message about a text that has another form."""
 
 
 def _printable(text: str) -> str:
-    found = next((character for character in text if not (character.isprintable() or character in "\n\t")), None)
-    if found is not None:
-        raise wrong("a text cannot hold the character {it}", it=ascii(found))
+    unprintable = next((character for character in text if not (character.isprintable() or character in "\n\t")), None)
+    if unprintable is not None:
+        raise wrong("a text cannot hold the character {it}", it=ascii(unprintable))
     return text
 
 
@@ -133,7 +134,7 @@ class _Reader:
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
         self.doubtful: list[Path] = []
-        self._line_ends = [found.start() for found in re.finditer("\n", text.rstrip())]
+        self._line_ends = [match.start() for match in re.finditer("\n", text.rstrip())]
         self._size = 0
         self._around: list[yaml.Node] = []
 
@@ -143,14 +144,9 @@ class _Reader:
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.lines.setdefault(path, self.line(node.start_mark))
-        if any(node is each for each in self._around):
-            raise yaml.MarkedYAMLError(problem="a value that contains itself", problem_mark=node.start_mark)
-        self._size += 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
-        if self._size > MAX_SIZE:
-            raise yaml.MarkedYAMLError(problem="aliases make it far too large", problem_mark=node.start_mark)
+        self._enter(node)
         if not node.tag.startswith(_CORE_TAGS):
             self._say(node, path, f"the tag {shown(node.tag)} means nothing here", "take it out")
-        self._around.append(node)
         value = self._value(node, path)
         self._around.pop()
         return value
@@ -166,7 +162,11 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
+            if key_node.tag == _MERGE_TAG:
+                merged.append(value_node)
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._say(key_node, (*path, ANY), "a key must be a plain word", "quote it or take it out")
                 continue
@@ -176,9 +176,33 @@ class _Reader:
                 fix = f"the first is on line {self.lines[here]}"
                 self._say(key_node, here, f"`{shown(key)}` stands here a second time", fix)
                 continue
-            self.lines[here] = self.line(key_node.start_mark)
+            self.lines.setdefault(here, self.line(key_node.start_mark))
             result[key] = self.read(value_node, here)
+        for value_node in merged:
+            result = self._merged(value_node, path) | result
         return result
+
+    def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+        """What a merge key brings in (yaml.org/type/merge): one mapping, or several, of which the first goes before."""
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        result: dict[str, Any] = {}
+        for source in sources or [node]:
+            if not isinstance(source, yaml.MappingNode):
+                self._say(source, (*path, "<<"), "`<<` takes a mapping, or a list of them", "such as `<<: *anchor`")
+                continue
+            self._enter(source)
+            result = self._mapping(source, path) | result
+            self._around.pop()
+        return result
+
+    def _enter(self, node: yaml.Node) -> None:
+        """Count a node, and note that what is read from now on stands within it."""
+        if any(node is outer for outer in self._around):
+            raise yaml.MarkedYAMLError(problem="a value that contains itself", problem_mark=node.start_mark)
+        self._size += 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
+        if self._size > MAX_SIZE:
+            raise yaml.MarkedYAMLError(problem="aliases make it far too large", problem_mark=node.start_mark)
+        self._around.append(node)
 
     def _say(self, node: yaml.Node, path: Path, what: str, fix: str) -> None:
         self.problems.append(Problem(self.line(node.start_mark), what, fix))

@@ -30,7 +30,7 @@ _MESSAGES = {
     "string_too_short": "some text is wanted",
     "too_short": "at least one is wanted",
 }
-"""What pydantic says to programmers, said to people."""
+"""The messages of pydantic, by its error types (docs: Validation Errors), in words for people who write YAML."""
 
 
 class Review:
@@ -59,9 +59,11 @@ class Review:
         try:
             return model.model_validate(self._at(at))
         except ValidationError as error:
-            found = error.errors(include_url=False)
+            mistakes = error.errors(include_url=False)
             # pydantic counts what is right in a list; too few it is only if it is empty
-            self._note(model, [each for each in found if each["type"] != "too_short" or not each["input"]], at)
+            self._note(
+                model, [mistake for mistake in mistakes if mistake["type"] != "too_short" or not mistake["input"]], at
+            )
             return None
 
     def values(self, *pattern: str) -> list[tuple[Path, str]]:
@@ -79,17 +81,21 @@ class Review:
     def doubts(self, *pattern: str | int) -> bool:
         """Whether anything at, around or within a path like `pattern` is in doubt."""
         return any(
-            all(part == given or ANY in (part, given) for part, given in zip(pattern, path, strict=False))
+            all(part == wanted or ANY in (part, wanted) for wanted, part in zip(pattern, path, strict=False))
             for path in self._doubtful
         )
 
+    def is_doubtful(self, path: Path) -> bool:
+        """Whether the value at a path, or what is around it, is in doubt."""
+        return any(path[:end] in self._doubtful for end in range(len(path) + 1))
+
     def each_once(self, *pattern: str) -> None:
         """Note every text at a path like `pattern` that stood there before."""
-        seen: set[str] = set()
+        earlier: set[str] = set()
         for path, value in self.values(*pattern):
-            if value in seen:
+            if value in earlier:
                 self.say(path, f"`{value}` is here twice", "each once")
-            seen.add(value)
+            earlier.add(value)
 
     def known(self, kind: str, values: Iterable[tuple[Path, str]], known: Collection[str] | None) -> None:
         """Note every value that is none of `known`; None says that these are in doubt themselves."""
@@ -105,15 +111,15 @@ class Review:
             raise also
 
     def _find(self, pattern: Iterable[str]) -> list[tuple[Path, Any]]:
-        found: list[tuple[Path, Any]] = [((), self.document.data)]
+        matches: list[tuple[Path, Any]] = [((), self.document.data)]
         for part in pattern:
-            found = [
+            matches = [
                 ((*path, key), value)
-                for path, around in found
+                for path, around in matches
                 for key, value in _children(around, part)
                 if (*path, key) not in self._doubtful
             ]
-        return found
+        return matches
 
     def _note(self, model: type[BaseModel], errors: list[Any], at: Path) -> None:
         meant: set[Path] = set()
@@ -151,14 +157,14 @@ def _path(details: Any) -> Path:
 
 
 def _message(details: Any) -> str:
-    what, given = str(_MESSAGES.get(details["type"], details["msg"])), details["input"]
-    if given is None:
+    what, value = str(_MESSAGES.get(details["type"], details["msg"])), details["input"]
+    if value is None:
         return " has no value"
     if what.startswith("Input should be "):
         what = what.removeprefix("Input should be ") + " is wanted"
-    if not isinstance(given, str | int | float):
+    if not isinstance(value, str | int | float):
         return f": {what}"
-    return f": {what}" + (": " if details["type"] == "form" else ", not ") + f"'{shown(str(given))}'"
+    return f": {what}" + (": " if details["type"] == "form" else ", not ") + f"'{shown(str(value))}'"
 
 
 def _children(around: Any, part: str) -> list[tuple[str | int, Any]]:
@@ -189,5 +195,5 @@ def _model_within(annotation: Any) -> type[BaseModel] | None:
     inner_ones = typing.get_args(annotation)
     if not inner_ones:
         return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    found = (_model_within(inner) for inner in inner_ones)
-    return next((inner for inner in found if inner), None)
+    models = (_model_within(inner) for inner in inner_ones)
+    return next((model for model in models if model), None)

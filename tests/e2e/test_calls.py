@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.errors import LabError
 from labctl.sip.phones import Phones
 from labctl.sip.user_agent import Refused, UserAgent
 from labctl.timing import Deadline
@@ -91,3 +92,70 @@ def test_callee_who_hangs_up_ends_the_call(lab: LabUnderTest, phones: Phones) ->
     bob.nudge_call()
     assert call.finish(Deadline(ARRIVES_S)).code == 0
     lab.cluster.await_state("102", "Idle", Deadline(ARRIVES_S))
+
+
+# Hold
+
+
+def talking(phones: Phones) -> tuple[UserAgent, UserAgent]:
+    """alice on node 1 and bob on node 2, who talk."""
+    bob = phones.switch_on("bob", RING_MS)
+    alice = phones.call("alice", "102")
+    alice.wait_for(lambda: alice.talking, "an answer", Deadline(ARRIVES_S))
+    bob.wait_for(lambda: bob.talking, "an answer", Deadline(ARRIVES_S))
+    return alice, bob
+
+
+@pytest.mark.parametrize("who_hangs_up", ["alice", "bob"])
+@pytest.mark.parametrize("who_holds", ["alice", "bob"])
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_call_that_was_held_is_hung_up_by_either_side(
+    lab: LabUnderTest, phones: Phones, who_holds: str, who_hangs_up: str, resumes: bool
+) -> None:
+    alice, bob = talking(phones)
+    holder = alice if who_holds == "alice" else bob
+    holder.hold()
+    if resumes:
+        holder.resume()
+        heard = phones.heard(bob)[bob.agent.node_address]
+        phones.await_heard(bob, heard + PACKETS, Deadline(ARRIVES_S))
+    (alice if who_hangs_up == "alice" else bob).hang_up(Deadline(ARRIVES_S))
+    assert alice.finish(Deadline(ARRIVES_S)).code == 0
+    lab.cluster.await_state("102", "Idle", Deadline(ARRIVES_S))
+
+
+def test_a_call_is_held_and_resumed_many_times(phones: Phones) -> None:
+    """Each offer has a branch of its own: with one that comes again, PJSIP answered one in nine with 500."""
+    for agent in talking(phones):
+        for _ in range(10):
+            agent.hold()
+            agent.resume()
+
+
+# Calls that end
+
+
+def test_a_call_that_its_node_refuses_is_told_at_once_with_the_status(phones: Phones) -> None:
+    call = phones.call("alice", "999")
+    with pytest.raises(LabError, match=r"an answer: alice \(calls 999\) has ended: 404 Not Found"):
+        call.wait_for(lambda: call.talking, "an answer", Deadline(600))
+
+
+def test_waiting_for_audio_ends_with_the_call(phones: Phones) -> None:
+    alice, bob = talking(phones)
+    bob.hang_up(Deadline(ARRIVES_S))
+    for agent in (alice, bob):
+        with pytest.raises(LabError, match="the call is over"):
+            phones.await_heard(agent, 1_000_000, Deadline(600))
+
+
+def test_two_labctls_in_a_row_have_dialogs_of_their_own(lab: LabUnderTest, phones: Phones) -> None:
+    """A node remembers a dialog for 32 s: one of the same Call-ID was refused by chan_sip."""
+    first = phones.call("alice", "*600", 100)
+    assert first.finish(Deadline(ARRIVES_S)).code == 0
+    phones.close()
+    with Phones(lab.engine, lab.running) as others:
+        second = others.call("alice", "*600", 100)
+        assert second.finish(Deadline(ARRIVES_S)).code == 0
+        assert second.agent.port == first.agent.port
+        assert second.call != first.call

@@ -29,9 +29,9 @@ MERGED = "[QUORUM] Members[3]: 1 2 3"
 def engine() -> Iterator[Engine]:
     """The engine, with a lab of this file's own."""
     assert labctl("up", "-n", NAME, "-q").code == 0
-    found = engines.connect()
-    yield found
-    verbs.down(found, NAME, Silent())
+    connected = engines.connect()
+    yield connected
+    verbs.down(connected, NAME, Silent())
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +50,10 @@ def sh(engine: Engine, node: str, script: str) -> str:
 
 def left_behind(engine: Engine) -> list[str]:
     """What tells of a fault on any node, or of a container that does not run."""
-    found = [each.node for each in engine.observe(NAME).containers if each.role == "node" and each.state != "running"]
+    containers = [container for container in engine.observe(NAME).containers if container.role == "node"]
+    ended = [container.node for container in containers if container.state != "running"]
     look = "iptables -S | grep labctl; ip link show eth0 | grep 'state DOWN'; tc qdisc show | grep -e tbf -e netem"
-    return found + [text for node in ("n1", "n2", "n3") if not found and (text := sh(engine, node, look))]
+    return ended + [text for node in ("n1", "n2", "n3") if not ended and (text := sh(engine, node, look))]
 
 
 FAULTS = [
@@ -74,7 +75,7 @@ def test_fault_is_shown_by_ps_and_undone_by_heal(engine: Engine, fault: tuple[st
     made = labctl("fault", *fault, "-n", NAME)
     assert made.code == 0, made.err
     shown = labctl("ps", "-n", NAME, "-o", "json").data
-    assert any(each["faults"] for each in shown)
+    assert any(row["faults"] for row in shown)
     assert labctl("heal", "-n", NAME).code == 0
     assert left_behind(engine) == []
     assert injector.in_force(engine, NAME) == ()
@@ -98,9 +99,10 @@ def test_fault_for_a_time_undoes_itself(engine: Engine) -> None:
     [
         (("partition", "n1,n9", "n2"), "no node `n9`"),
         (("partition", "n1,n2,n3"), "cuts nothing"),
-        (("cut", "n1", "n1"), "cannot be cut from itself"),
-        (("impair", "n1"), "no impairment"),
+        (("cut", "n1", "n1"), "cannot be cut off from itself"),
+        (("impair", "n1"), "nothing is wrong with this link"),
         (("pause", "n9"), "no node `n9`"),
+        (("cut", "n1", "n2", "--as", "my fault"), "not a name: 'my fault'"),
     ],
 )
 def test_wrong_fault_is_refused_and_nothing_done(engine: Engine, wrong: tuple[str, ...], message: str) -> None:

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+from testcontainers.core.waiting_utils import wait_for_logs
 
 from labctl.cluster import lifecycle as verbs
 from labctl.engine import client as engines
+from labctl.errors import LabError, UsageError
+from labctl.names import ROLE_PHONES
 from labctl.progress import Silent
 from labctl.testcontainers import AsteriskCluster, BrokenCheck
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.docker
 
-NAME = "e2e-python"
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[AsteriskCluster]:
-    """A cluster that the tests of this file share."""
-    with AsteriskCluster(nodes=2, name=NAME) as cluster:
+    """A cluster that the tests of this file share; alice and bob are on."""
+    with AsteriskCluster(nodes=2) as cluster:
+        cluster.register(["alice", "bob"])
         yield cluster
 
 
 def test_steps_are_methods_of_the_cluster_and_what_they_did_is_judged(cluster: AsteriskCluster) -> None:
-    cluster.register(["alice", "bob"])
     cluster.call("alice", "bob")
     cluster.answer("bob")
     cluster.wait_for(extension="102", state="InUse")
@@ -56,10 +61,102 @@ def test_command_and_logs_as_testcontainers_has_them(cluster: AsteriskCluster) -
     assert b"Asterisk Ready" in cluster.get_logs("n1")[0]
 
 
+def test_wrong_arguments_are_refused_before_anything_is_done(cluster: AsteriskCluster) -> None:
+    before = len(cluster.journal.events)
+    with pytest.raises(UsageError, match="no phone `zoe`"):
+        cluster.call("alice", "zoe")
+    assert not [event for event in cluster.journal.events[before:] if type(event).__name__ in ("Called", "Did")]
+
+
+def test_refused_call_has_its_status_at_once(cluster: AsteriskCluster) -> None:
+    cluster.call("alice", "999")
+    with pytest.raises(LabError, match="alice calls 999: 404 Not Found"):
+        cluster.talk("alice")
+    assert [event.why for event in cluster.journal.events if type(event).__name__ == "Ended"][-1] == "404 Not Found"
+
+
+def test_phone_that_holds_can_hang_up(cluster: AsteriskCluster) -> None:
+    cluster.reset()
+    cluster.call("alice", "bob")
+    cluster.answer("bob")
+    cluster.hold("alice")
+    cluster.hang_up("alice")
+    assert [event.why for event in cluster.journal.events if type(event).__name__ == "Ended"][-1] == ""
+
+
+def test_node_can_be_stopped_and_started_by_the_words_of_both(cluster: AsteriskCluster) -> None:
+    cluster.stop_node("n2")
+    assert cluster.node("n2").status == "exited"
+    cluster.start_node("n2")
+    cluster.stop(node="n2", service="asterisk")
+    cluster.start(node="n2", service="asterisk")
+    cluster.settle()
+    assert cluster.node("n2").status == "running"
+
+
+def test_two_clusters_of_one_process_are_two() -> None:
+    with AsteriskCluster(nodes=1) as one, AsteriskCluster(nodes=1) as other:
+        assert one.lab.name != other.lab.name
+        one.set_state("n1", "mystate", "BUSY")
+        other.wait_for(extension="mystate", state="Idle")
+
+
+OPTIONS = """<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="options">
+  <send retrans="500"><![CDATA[
+    OPTIONS sip:101@[remote_ip] SIP/2.0
+    Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    From: <sip:alice@[remote_ip]>;tag=[call_number]
+    To: <sip:101@[remote_ip]>
+    Call-ID: [call_id]
+    CSeq: 1 OPTIONS
+    Contact: <sip:alice@[local_ip]:[local_port]>
+    Max-Forwards: 70
+    Content-Length: 0
+
+  ]]></send>
+  <recv response="401" auth="true"/>
+  <send retrans="500"><![CDATA[
+    OPTIONS sip:101@[remote_ip] SIP/2.0
+    Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    From: <sip:alice@[remote_ip]>;tag=[call_number]
+    To: <sip:101@[remote_ip]>
+    Call-ID: [call_id]
+    CSeq: 2 OPTIONS
+    Contact: <sip:alice@[local_ip]:[local_port]>
+    [authentication username=alice password=PASSWORD]
+    Max-Forwards: 70
+    Content-Length: 0
+
+  ]]></send>
+  <recv response="200"/>
+</scenario>
+"""
+"""What a client asks that is none of labctl's: as alice, with her password, whether 101 can be called."""
+
+
+def test_containers_of_testcontainers_talk_sip_to_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in the lab's own network, and one in a network of testcontainers' that the lab has joined."""
+    monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)  # its image is on a registry
+    with Network() as network, AsteriskCluster(nodes=1).with_network(network) as cluster:
+        image = next(each.image for each in cluster.running.seen.containers if each.role == ROLE_PHONES)
+        scenario = OPTIONS.replace("PASSWORD", cluster.sip_password("alice"))
+        for joined, node in ((cluster.network, cluster.running.addresses["n1"]), (network, "n1")):
+            with DockerContainer(image).with_network(joined).with_command(["sleep", "infinity"]) as client:
+                client.exec(["sh", "-c", f"cat > /options.xml <<'END'\n{scenario}END"])
+                asked = client.exec(["sipp", f"{node}:5060", "-sf", "/options.xml", "-m", "1", "-timeout", "10"])
+                assert asked.exit_code == 0, asked.output.decode()
+
+
+def test_waiting_utilities_of_testcontainers_take_a_node(cluster: AsteriskCluster) -> None:
+    assert wait_for_logs(cluster.node("n1"), LogMessageWaitStrategy("Asterisk Ready"), timeout=10) >= 0
+    assert cluster.get_wrapped_container("n1").name == cluster.container_of("n1")
+
+
 def test_cluster_that_was_stopped_leaves_nothing() -> None:
-    cluster = AsteriskCluster(nodes=1, name="e2e-python-gone").start()
+    cluster = AsteriskCluster(nodes=1).start()
     cluster.stop()
-    assert engines.connect().observe("e2e-python-gone").empty
+    assert engines.connect().observe(cluster.lab.name).empty
 
 
 TESTS = """

@@ -22,36 +22,53 @@ def run(scenario: str, folder: Path, *more: str) -> Result:
 @pytest.fixture(scope="module")
 def every(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What a run of every shipped scenario came to: scenario -> its result."""
-    return {each["scenario"]: each for each in run("--all", tmp_path_factory.mktemp("runs")).data}
+    return {result["scenario"]: result for result in run("--all", tmp_path_factory.mktemp("runs")).data}
 
 
 @pytest.mark.xdist_group("scenarios")
 @pytest.mark.parametrize("scenario", shipped_scenarios())
 def test_shipped_scenario_ends_as_it_says(scenario: str, every: dict[str, dict[str, Any]]) -> None:
     result = every[scenario]
-    wrong = [finding["text"] for each in result["judged"] for finding in each["verdict"]["findings"]]
+    wrong = [finding["text"] for judged in result["judged"] for finding in judged["verdict"]["findings"]]
     assert result["standing"] in ("passed", "known"), "\n".join([*wrong, *result["story"]])
 
 
 def test_partition_heal_names_device_nodes_and_both_values_and_quotes_the_log(tmp_path: Path) -> None:
     done = run("partition-heal", tmp_path, "--strict", "--junit", str(tmp_path / "report.xml"))
     assert done.code == 1, done.err
-    agreement = next(each for each in done.data[0]["judged"] if each["verdict"]["check"] == "agreement")
+    agreement = next(judged for judged in done.data[0]["judged"] if judged["verdict"]["check"] == "agreement")
     finding = agreement["verdict"]["findings"][0]
     for word in ("mystate", "n1", "n3", "Busy", "Idle"):
         assert word in finding["text"]
     assert any("CPG mcast failed (6)" in quote for quote in finding["quotes"])
-    cases = {each.get("name"): each for each in ET.parse(tmp_path / "report.xml").iter("testcase")}  # noqa: S314 - our own
+    report = ET.parse(tmp_path / "report.xml")  # noqa: S314 - our own
+    cases = {case.get("name"): case for case in report.iter("testcase")}
     assert cases["agreement"].find("failure") is not None
     assert done.data[0]["standing"] == "failed"
+
+
+def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(tmp_path: Path) -> None:
+    """A node whose Corosync cannot read its configuration is never ready."""
+    broken = "title: Never ready\nlab: {config: {n1: {corosync/corosync.conf: 'totem {'}}}\nsteps:\n- settle\n"
+    (tmp_path / "broken.yaml").write_text(broken, "utf-8")
+    names = (str(tmp_path / "broken.yaml"), "distributed-device-state")
+    report = tmp_path / "report.xml"
+    done = labctl(
+        "run", *names, "--folder", str(tmp_path), "-q", "-o", "json", "--timeout", "15s", "--junit", str(report)
+    )
+    assert [result["standing"] for result in done.data] == ["error", "passed"], done.err
+    assert done.code == 1
+    assert (Path(done.data[0]["folder"]) / "n1.log").read_text("utf-8")
+    suites = ET.parse(report).getroot()  # noqa: S314 - our own
+    assert [(suite.get("errors"), suite.get("failures")) for suite in suites] == [("1", "0"), ("0", "0")]
 
 
 def test_old_run_is_judged_again_without_a_lab(tmp_path: Path) -> None:
     first = run("distributed-device-state", tmp_path)
     again = labctl("check", str(tmp_path / "latest"), "-o", "json")
     assert again.code == 0, again.err
-    assert [each["standing"] for each in again.data[0]["judged"]] == [
-        each["standing"] for each in first.data[0]["judged"]
+    assert [judged["standing"] for judged in again.data[0]["judged"]] == [
+        judged["standing"] for judged in first.data[0]["judged"]
     ]
 
 

@@ -27,7 +27,7 @@ from labctl.paths import images_folder
 from labctl.stack.loader import find_stack
 from tests.integration.conftest import Result, labctl
 
-TOOLS = ("apt-get", "apt-ftparchive", "dpkg-deb", "gpg", "mmdebstrap")
+TOOLS = ("apt-get", "apt-ftparchive", "dpkg-deb", "gpg")
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"it takes {', '.join(TOOLS)}"),
@@ -97,28 +97,48 @@ def stand_in(pool: Path, name: str, version: str) -> None:
     run("dpkg-deb", "--root-owner-group", "--build", str(root), str(pool), cwd=pool)
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """What mmdebstrap takes of this machine's Debian, and the stand-ins, as a signed squeeze."""
-    made = Archive(tmp_path_factory.mktemp("archive"), tmp_path_factory.mktemp("keys") / "keyring.gpg")
-    made.keyring.parent.chmod(0o700)
-    pool = made.folder / "pool"
-    (pool / "partial").mkdir(parents=True)
+def fetch(pool: Path, architecture: str, lists: Path) -> None:
+    """What mmdebstrap takes of this machine's Debian, of an architecture."""
     apt = ["apt-get", "--quiet", "--yes", "-oDebug::NoLocking=1", "-oAPT::Sandbox::User=root"]
+    if architecture != run("dpkg", "--print-architecture", cwd=pool).strip():
+        (lists / "partial").mkdir(parents=True)
+        apt += [f"-oAPT::Architecture={architecture}", f"-oAPT::Architectures::={architecture}"]
+        apt += [f"-oDir::State::lists={lists}"]
+        run(*apt, "update", cwd=pool)
     apt += ["--download-only", "--no-install-recommends", "-oDir::State::status=/dev/null"]
     wanted = ["?and(?essential,?not(?name(^apt$)))", "usr-is-merged", "apt-", "usrmerge-"]
     run(*apt, f"-oDir::Cache::archives={pool}", "install", *wanted, cwd=pool)
+
+
+def publish(folder: Path, keyring: Path, lists: Path, *architectures: str) -> Archive:
+    """A signed squeeze of this machine's Debian and the stand-ins."""
+    new = Archive(folder, keyring)
+    new.keyring.parent.chmod(0o700)
+    pool = new.folder / "pool"
+    (pool / "partial").mkdir(parents=True)
+    for architecture in architectures:
+        fetch(pool, architecture, lists)
     for name, version in (VERSIONS | UNUSED).items():
         stand_in(pool, name, version)
-    (made.folder / INDEX).mkdir(parents=True)
-    packages = run("apt-ftparchive", "packages", "pool", cwd=made.folder)
-    (made.folder / INDEX / "Packages").write_text(packages)
-    fields = {"Suite": "squeeze", "Codename": "squeeze", "Architectures": "amd64", "Components": "main"}
+    for architecture in architectures:
+        index = new.folder / f"dists/squeeze/main/binary-{architecture}"
+        index.mkdir(parents=True)
+        packages = run("apt-ftparchive", "--arch", architecture, "packages", "pool", cwd=new.folder)
+        (index / "Packages").write_text(packages)
+    fields = {"Suite": "squeeze", "Codename": "squeeze", "Components": "main"}
+    fields["Architectures"] = " ".join(architectures)
     settings = [f"-oAPT::FTPArchive::Release::{key}={value}" for key, value in fields.items()]
-    release = run("apt-ftparchive", *settings, "release", "dists/squeeze", cwd=made.folder)
-    (made.folder / "dists/squeeze/Release").write_text(release)
-    made.sign("20110101", "--digest-algo", "SHA1")
-    return made
+    release = run("apt-ftparchive", *settings, "release", "dists/squeeze", cwd=new.folder)
+    (new.folder / "dists/squeeze/Release").write_text(release)
+    new.sign("20110101", "--digest-algo", "SHA1")
+    return new
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """The stand-in squeeze, of amd64."""
+    keyring = tmp_path_factory.mktemp("keys") / "keyring.gpg"
+    return publish(tmp_path_factory.mktemp("archive"), keyring, tmp_path_factory.mktemp("lists"), "amd64")
 
 
 @pytest.fixture(autouse=True)
@@ -130,11 +150,13 @@ def _taken_away(engine: Engine) -> Iterator[None]:
             engine.remove_image(tag)
 
 
-def stack_file(folder: Path, keyring: Path, **values: Any) -> str:
+def stack_file(folder: Path, keyring: Path, *, architecture: str = "", **values: Any) -> str:
     """A stack whose node comes at once, with phones like those of stack 22."""
     shipped = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8"))
     own = {"at_once": True, "keyring": str(keyring), "corosync": ["corosync", "openais"], "asterisk": ["asterisk"]}
     own["phone"] = shipped["build"]["phone"] | {"suite": "sid", "base": "debian:sid"}
+    if architecture:
+        own["architecture"] = architecture
     data = shipped | {"name": STACK, "suite": "squeeze", "base": "labctl.invalid/no:1", "build": own} | values
     file = folder / "mine.yaml"
     file.write_text(yaml.safe_dump(data))
@@ -164,6 +186,20 @@ def test_a_folder_signed_by_keys_that_have_expired(archive: Archive, engine: Eng
     )
     assert list(result.data) == [tag, references(find_stack("22"), Options()).phone]
     assert labctl("build", "--stack", file, "--dry-run").out == "", "where it came from is no part of it"
+
+
+def test_a_node_of_i386_where_both_architectures_are_to_be_had(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    keyring = tmp_path_factory.mktemp("keys") / "keyring.gpg"
+    both = publish(tmp_path / "both", keyring, tmp_path / "lists", "amd64", "i386")
+    native = labctl("build", "--stack", stack_file(tmp_path, keyring), "--mirror", str(both.folder), "-o", "json")
+    file = stack_file(tmp_path, keyring, architecture="i386")
+    other = labctl("build", "--stack", file, "--mirror", str(both.folder), "-o", "json")
+    assert node(other)[0] != node(native)[0]
+    assert node(other)[1]["labctl.contents.asterisk"] == VERSIONS["asterisk"]
+    assert engine.probe(node(native)[0], "dpkg --print-architecture").strip() == "amd64"
+    assert engine.probe(node(other)[0], "dpkg --print-architecture").strip() == "i386"
 
 
 def serve(folder: Path) -> ThreadingHTTPServer:

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labctl.blueprint import record
+from labctl.blueprint.owner import Process
 from labctl.engine.client import Engine
 from labctl.images.builder import Options, references
+from labctl.labfile import writer
 from labctl.paths import images_folder
 from labctl.stack.loader import find_stack
 from labctl.timing import Deadline
@@ -323,6 +326,113 @@ def test_console_without_a_terminal_is_refused(name: str) -> None:
 def test_up_without_a_file_leaves_a_lab_as_it_was_made(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text="nodes: [hq, branch]\nphones: 1\n")
     assert labctl("up", "-n", name, "-o", "json").data["changed"] == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3)])
+def test_another_number_of_nodes_over_a_lab_as_it_was_made(name: str, before: int, after: int) -> None:
+    assert labctl("up", "-n", name, "--nodes", str(before)).code == 0
+    result = labctl("up", "-n", name, "--nodes", str(after), "-o", "json")
+    assert result.code == 0, result.err
+    assert len(result.data["nodes"]) == after
+    phones = labctl("config", "-n", name, "-o", "json").data["phones"]
+    assert [phone["node"] for phone in phones] == [f"n{number}" for number in range(1, after + 1)]
+
+
+def test_an_image_that_a_lab_was_made_with_stays_with_it_until_it_is_taken_off(name: str, engine: Engine) -> None:
+    node = references(find_stack("22"), Options()).node
+    engine._api.tag(node, "labctl/t-stays", "1")
+    try:
+        assert labctl("up", "-n", name, "-f", "-", "--image", "labctl/t-stays:1", text=SMALL).code == 0
+        images = {container.image for container in engine.observe(name).containers if container.role == "node"}
+        assert images == {"labctl/t-stays:1"}
+        assert labctl("up", "-n", name, "-o", "json").data["changed"] == []
+        assert labctl("up", "-n", name, "--image", "", "--dry-run").out.count(f"from {node}") == 2
+    finally:
+        labctl("down", "-n", name)
+        engine.remove_image("labctl/t-stays:1")
+
+
+def relabelled(engine: Engine, name: str, text: str) -> None:
+    """Make a lab whose record is this text: labels cannot be changed, so the phones' container is made anew."""
+    phones = f"labctl-{name}-phones"
+    inspected = engine._api.inspect_container(phones)
+    engine._api.remove_container(phones, force=True)
+    labels = inspected["Config"]["Labels"] | {"labctl.spec": text}
+    host_config = engine._api.create_host_config(network_mode=f"labctl-{name}")
+    engine._api.create_container(inspected["Config"]["Image"], name=phones, labels=labels, host_config=host_config)
+
+
+def test_a_lab_of_the_first_labctl_is_shown_changed_and_taken_away(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    as_made = record.parse(name, next(each.spec for each in engine.observe(name).containers if each.spec))
+    first = {"lab": writer.to_data(as_made.lab), "stack": as_made.stack.model_dump(mode="json")}
+    relabelled(engine, name, json.dumps(first))
+    assert [row["node"] for row in labctl("ps", "-n", name, "-o", "json").data] == ["n1", "n2"]
+    result = labctl("up", "-n", name, "-o", "json")
+    assert (result.code, len(result.data["nodes"])) == (0, 2), result.err
+    assert labctl("down", "-n", name).code == 0
+
+
+def test_a_lab_of_a_later_labctl_is_told_apart_and_taken_away(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    relabelled(engine, name, json.dumps({"version": 99, "labctl": "9.9", "lab": {"stack": "40", "nodes": ["n1"]}}))
+    for verb in ("up", "ps", "state"):
+        refused = labctl(verb, "-n", name)
+        assert (refused.code, "labctl 9.9 wrote it" in refused.err) == (2, True), refused.err
+    (row,) = [each for each in labctl("ls", "-o", "json").data if each["name"] == name]
+    assert (row["stack"], row["running"], row["nodes"]) == ("40", 2, 1)
+    assert labctl("down", "-n", name).code == 0
+    assert engine.observe(name).empty
+
+
+def test_run_takes_no_lab_away_that_a_user_made(name: str, engine: Engine, tmp_path: Path) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    before = identities(engine, name)
+    refused = labctl("run", "first-call", "--name", name, "--folder", str(tmp_path))
+    assert refused.code == 2, refused.err
+    assert f"labctl down --name {name}" in refused.err
+    assert identities(engine, name) == before
+
+
+def test_orphans_go_and_labs_of_users_stay(name: str, engine: Engine) -> None:
+    orphan = f"{name[:20]}-orphan"
+    process = json.loads(str(Process.current())) | {"start": "1"}
+    labels = {"labctl.lab": orphan, "labctl.owner": "run", "labctl.process": json.dumps(process)}
+    engine._api.create_network(f"labctl-{orphan}", "bridge", labels=labels)
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    planned = labctl("down", "--orphans", "--dry-run", "-o", "json").data
+    assert f"remove network labctl-{orphan}" in planned
+    assert not any(name in step and orphan not in step for step in planned)
+    assert labctl("down", "-n", orphan).code == 0
+    assert labctl("down", "--all", "--orphans").code == 2
+
+
+def test_a_network_that_a_guest_is_connected_to_exits_4_and_says_which(name: str, engine: Engine) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    image = references(find_stack("22"), Options()).phone
+    host_config = engine._api.create_host_config(network_mode=f"labctl-{name}")
+    guest = engine._api.create_container(image, ["sleep", "600"], name=f"guest-of-{name}", host_config=host_config)
+    try:
+        engine._api.start(guest["Id"])
+        refused = labctl("down", "-n", name)
+        assert (refused.code, f"guest-of-{name}" in refused.err) == (4, True), refused.err
+        assert [part.name for part in engine.observe(name).networks] == [f"labctl-{name}"]
+    finally:
+        engine._api.remove_container(guest["Id"], force=True)
+    assert labctl("down", "-n", name).code == 0
+    assert engine.observe(name).empty
+
+
+def test_up_and_down_of_one_lab_wait_for_each_other(name: str, engine: Engine) -> None:
+    with subprocess.Popen([sys.executable, "-m", "labctl", "up", "-n", name, "-q"], stderr=subprocess.PIPE) as process:
+        deadline = Deadline(30)
+        while engine.observe(name).empty:
+            assert not deadline.passed
+        waited = labctl("down", "-n", name)
+        assert waited.code == 0, waited.err
+        assert process.wait(timeout=60) == 0
+    assert "wait for another labctl" in waited.err
+    assert engine.observe(name).empty
 
 
 def test_another_stack_over_a_lab_as_it_was_made(name: str, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def result(*standings: Standing, lab_error: str = "", exit_code: int = 0) -> Res
 
 def suites(results: list[Result], acceptance: Acceptance) -> ET.Element:
     """What a reader of JUnit XML sees."""
-    told = [acceptance.applied(each) for each in results]
-    return ET.fromstring(junit.render(told, acceptance).partition("\n")[2])  # noqa: S314 - our own
+    applied = [acceptance.applied(result) for result in results]
+    return ET.fromstring(junit.render(applied, acceptance).partition("\n")[2])  # noqa: S314 - our own
 
 
 @given(
@@ -43,12 +43,12 @@ def suites(results: list[Result], acceptance: Acceptance) -> ET.Element:
     st.booleans(),
 )
 def test_junit_and_exit_code_agree(standings: list[list[Standing]], strict: bool, hopeful: bool) -> None:
-    results = [result(*each) for each in standings]
+    results = [result(*of_one) for of_one in standings]
     acceptance = Acceptance(strict, hopeful)
     root = suites(results, acceptance)
     failures, errors = (sum(int(suite.get(kind) or 0) for suite in root) for kind in ("failures", "errors"))
-    told = [acceptance.applied(each) for each in results]
-    assert acceptance.exit_code(told) == acceptance.exit_code(results) == (1 if failures else 5 if errors else 0)
+    applied = [acceptance.applied(result) for result in results]
+    assert acceptance.exit_code(applied) == acceptance.exit_code(results) == (1 if failures else 5 if errors else 0)
     assert failures == len(root.findall(".//failure"))
     assert errors == len(root.findall(".//error"))
 
@@ -78,9 +78,9 @@ def test_a_run_that_judged_nothing_at_all_is_unknown() -> None:
 
 
 def test_what_is_known_is_told_as_a_failure_where_it_counts_as_one() -> None:
-    told = Acceptance(strict=True).applied(result("known", "passed"))
-    assert (told.standing, told.judged[0].standing) == ("failed", "failed")
-    assert told.judged[0].reason == "known to fail, no excuse under --strict: a race"
+    strict = Acceptance(strict=True).applied(result("known", "passed"))
+    assert (strict.standing, strict.judged[0].standing) == ("failed", "failed")
+    assert strict.judged[0].reason == "known to fail, no excuse under --strict: a race"
 
 
 def test_test_cases_share_the_time_of_their_run() -> None:

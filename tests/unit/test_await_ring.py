@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from labctl.paths import images_folder
+from labctl.timing import Deadline
 from tests.unit.test_captures import capture
 
 SCRIPT = images_folder() / "corosync/root/usr/local/sbin/await-ring"
 LOGS = {"1": capture("corosync-1.2.1-start"), "3": capture("corosync-3-log")}
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the script has its FIFO
 GOING_ON = "going on all the same\n"
 
 
@@ -70,26 +73,30 @@ def test_where_there_is_no_ring_nothing_is_waited_for(tmp_path: Path) -> None:
 
 def test_it_ends_with_whoever_waits_and_leaves_nothing(tmp_path: Path) -> None:
     """As where runit restarts the service that waits: in 0.1 the script, its `tail` and its FIFO stayed for ever."""
-    before = set(Path("/dev/shm").glob("await-ring.*"))
+    before = set(SHARED_MEMORY.glob("await-ring.*"))
     (tmp_path / "corosync").mkdir()
     (tmp_path / "corosync/members").write_text("3\n")
     environment = {"AWAIT_RING_ETC": str(tmp_path), "AWAIT_RING_LOG": str(tmp_path / "log"), "PATH": "/usr/bin:/bin"}
     command = ["sh", "-c", f"sh {SCRIPT} all 0; true"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as service:
+    service = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = Deadline(10)
         while not (follower := offspring(service.pid, "tail")):
-            assert service.poll() is None
+            assert not deadline.passed
+    finally:
         service.kill()
         service.wait()  # as runit does: what nobody waits for is a process still
-        assert service.communicate(timeout=10)[0] == ""  # at its end nobody holds its output any more
+    assert service.communicate(timeout=20)[0] == ""  # at its end nobody holds its output any more
     assert not Path(f"/proc/{follower}").exists()
-    assert set(Path("/dev/shm").glob("await-ring.*")) <= before
+    assert set(SHARED_MEMORY.glob("await-ring.*")) <= before
 
 
 def offspring(process: int, program: str) -> int | None:
     """The process below another that runs a program, if there is one yet."""
-    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        if Path(f"/proc/{child}/cmdline").read_bytes().startswith(program.encode()):
-            return int(child)
-        if below := offspring(int(child), program):
-            return below
+    with suppress(OSError):  # it may have ended meanwhile
+        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            if Path(f"/proc/{child}/cmdline").read_bytes().startswith(program.encode()):
+                return int(child)
+            if below := offspring(int(child), program):
+                return below
     return None

@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 
 from labctl.blueprint import addresses, drawing
 from labctl.blueprint.secrets import Secrets
+from labctl.errors import HostError
 from labctl.lab import Node
 from labctl.labfile import reader
 from labctl.names import LABEL_CONFIG
 from labctl.stack.loader import find_stack, shipped_stacks
+from labctl.stack.model import ContainerLimits
 from tests.unit.labs import IMAGES, draw, files, stack
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -124,6 +126,26 @@ def test_the_key_is_there_only_where_it_is_used_and_for_root_alone() -> None:
     assert key.mode == 0o400
 
 
+def test_no_file_with_a_password_is_for_all_to_read() -> None:
+    blueprint = draw(TWO_SITES)
+    secrets = Secrets("seed")
+    passwords = {secrets.ami, secrets.authkey, *(secrets.sip(phone.name) for phone in blueprint.lab.phones)}
+    passwords |= {secrets.pin(mailbox.number) for mailbox in blueprint.lab.mailboxes}
+    all_files = [file for container in blueprint.containers for file in container.files]
+    holding = [
+        file for file in all_files if any(password in file.text for password in passwords) or "PRIV" in file.text
+    ]
+    assert {(file.mode, file.group) for file in holding} == {(0o640, "asterisk"), (0o400, "")}
+    assert {file.mode & 0o007 for file in all_files if file.path.startswith("/etc/asterisk/")} == {0}
+
+
+def test_a_stack_says_what_a_container_may_take() -> None:
+    small = stack().model_copy(update={"limits": ContainerLimits(processes=100, memory=300)})
+    limited = drawing.draw(reader.read(SHIPPED, "-", find_stack)[0], small, IMAGES, "198.18.7.0/24", "seed")
+    assert {(spec.processes, spec.memory_bytes) for spec in limited.containers} == {(100, 300 << 20)}
+    assert all(container.processes and container.memory_bytes for container in draw().containers)
+
+
 def test_extra_configuration_goes_where_the_lab_file_says() -> None:
     text = "name: lab\nconfig: {all: {asterisk/rtp.conf: a}, n2: {asterisk/rtp.conf: b, asterisk/manager.conf: c}}\n"
     assert [files(text, node)["asterisk/rtp.conf"] for node in ("n1", "n2")] == ["a\n", "a\nb\n"]
@@ -176,8 +198,9 @@ def test_the_last_free_network_is_found() -> None:
 
 @pytest.mark.parametrize("taken", [SLASH_24S, ["198.18.0.0/15"], ["0.0.0.0/0"], ["198.16.0.0/13", "::/0"]])
 def test_no_network_free_is_an_error(taken: list[str]) -> None:
-    with pytest.raises(LookupError, match=r"no /24 of 198\.18\.0\.0/15 is free"):
+    with pytest.raises(HostError, match=r"no /24 of 198\.18\.0\.0/15 is free") as refusal:
         addresses.free_subnet("lab", taken)
+    assert (refusal.value.exit_code, "docker network" in refusal.value.hint) == (4, True)
 
 
 def test_a_name_tends_to_the_same_network() -> None:

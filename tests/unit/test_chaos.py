@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labctl.lab import Lab
 from labctl.scenario.random_steps import Chaos, Move
-from labctl.scenario.step_arguments import VERBS
+from labctl.scenario.steps import STEPS
 from tests.unit.labs import lab
 
 LAB = lab("name: lab\nnodes: 4\nphones: 5\ndevices: [one, two]\n")
@@ -32,9 +32,9 @@ def moves(
     return [chaos.next(gone, in_force) for _ in range(count)]
 
 
-def steps(*given: Any, **named: Any) -> list[tuple[str, dict[str, Any]]]:
+def steps(*values: Any, **named: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of such moves, one after the other."""
-    return [step for move in moves(*given, **named) for step in move.steps]
+    return [step for move in moves(*values, **named) for step in move.steps]
 
 
 def touched(arguments: dict[str, Any]) -> set[str]:
@@ -73,10 +73,10 @@ def test_in_time_every_kind_of_move_is_made() -> None:
 
 @given(SEEDS, GONE, FAULT_NAMES)
 def test_every_step_is_a_verb_with_arguments_that_it_takes(seed: int, gone: set[str], in_force: list[str]) -> None:
-    made = steps(seed, gone=gone, in_force=in_force)
-    for verb, arguments in made:
-        said = VERBS[verb].arguments.model_validate(arguments).model_dump(exclude_unset=True, mode="json")
-        assert said == arguments
+    random_steps = steps(seed, gone=gone, in_force=in_force)
+    for verb, arguments in random_steps:
+        read_back = STEPS[verb].arguments.model_validate(arguments).model_dump(exclude_unset=True, mode="json")
+        assert read_back == arguments
 
 
 @given(SEEDS, GONE)
@@ -119,8 +119,8 @@ def test_no_fault_is_put_on_a_node_that_is_gone(seed: int, gone: set[str]) -> No
 def test_nothing_is_said_on_a_node_that_is_gone(seed: int, gone: set[str]) -> None:
     away = {phone.name for phone in LAB.phones if phone.node in gone}
     boxes = {mailbox.number for mailbox in LAB.mailboxes if mailbox.node in gone}
-    said = [arguments for verb, arguments in steps(seed, gone=gone) if verb not in FAULTS]
-    assert not {each for arguments in said for each in arguments.values() if isinstance(each, str)} & (
+    said_on = [arguments for verb, arguments in steps(seed, gone=gone) if verb not in FAULTS]
+    assert not {text for arguments in said_on for text in arguments.values() if isinstance(text, str)} & (
         away | boxes | gone
     )
 

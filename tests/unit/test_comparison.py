@@ -43,7 +43,7 @@ def test_a_percentile_lies_among_the_values_with_about_that_part_of_them_below(
     value = percentile(values, percent)
     slack = 1e-9 * max(values)  # of the interpolation
     assert min(values) - slack <= value <= max(values) + slack
-    assert sum(each < value - slack for each in values) <= percent / 100 * (len(values) - 1) + 1
+    assert sum(other < value - slack for other in values) <= percent / 100 * (len(values) - 1) + 1
 
 
 def test_known_percentiles() -> None:

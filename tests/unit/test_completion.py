@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -68,3 +74,32 @@ def test_without_an_engine_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_shipped_and_files() -> None:
     assert offered("run", "part") == ["partition-heal"]
     assert offered("up", "-f", "tw") == ["two-sites"]
+
+
+IN_BASH = """
+labctl() { "$PYTHON" -m labctl "$@"; }
+eval "$(labctl completion bash)" 2> /dev/null
+COMP_WORDS=(labctl "$@"); COMP_CWORD=$#; COMPREPLY=()
+_labctl_completion labctl 2> /dev/null
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["run", "partition-"], "partition-heal"), (["up", "-f", "tw"], "two-sites"), (["up", "--stack", "1."], "1.8")],
+)
+def test_bash_is_offered_what_is_shipped(words: list[str], name: str, tmp_path: Path) -> None:
+    launcher = tmp_path / "labctl"
+    launcher.write_text(f'#!/bin/sh\nexec {sys.executable} -m labctl "$@"\n')
+    launcher.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", IN_BASH, "bash", *words],
+        env=os.environ | {"PYTHON": sys.executable, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert name in done.stdout.split(), done.stderr

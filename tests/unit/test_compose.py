@@ -10,6 +10,7 @@ import yaml
 from labctl.cluster import lifecycle
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab, shipped_labs
+from tests.unit.labs import lab, stack
 
 FOLDER = Path(__file__).parents[2] / "compose"
 
@@ -29,3 +30,34 @@ def test_a_compose_file_publishes_no_port_and_asks_for_no_privilege(name: str) -
     services = yaml.safe_load((FOLDER / f"{name}.yaml").read_text("utf-8"))["services"]
     asked = {key for service in services.values() for key in service}
     assert not asked & {"ports", "privileged", "network_mode", "pid", "volumes"}
+
+
+def configs(text: str) -> dict[str, str]:
+    """Of the first node's service: path -> the text of its config."""
+    document = yaml.safe_load(lifecycle.export(lab(text), stack()))
+    texts = {name: config["content"] for name, config in document["configs"].items()}
+    service = next(iter(document["services"].values()))
+    return {config["target"]: texts[config["source"]] for config in service["configs"]}
+
+
+def test_files_whose_names_differ_in_a_character_that_no_config_has_are_two() -> None:
+    text = "name: lab\nconfig: {all: {asterisk/a.b.conf: dot, asterisk/a-b.conf: dash, asterisk/a/b.conf: slash}}\n"
+    texts = configs(text)
+    paths = [f"/etc/asterisk/{name}.conf" for name in ("a.b", "a-b", "a/b")]
+    assert [texts[path].strip() for path in paths] == ["dot", "dash", "slash"]
+
+
+def test_a_file_of_one_node_takes_no_name_from_one_of_all() -> None:
+    text = (
+        "name: lab\nnodes: [n1, n2]\nconfig:\n  all: {asterisk/n1-x.conf: shared}\n"
+        "  n1: {asterisk/x.conf: first}\n  n2: {asterisk/x.conf: second}\n"
+    )
+    texts = configs(text)
+    assert (texts["/etc/asterisk/n1-x.conf"], texts["/etc/asterisk/x.conf"]) == ("shared\n", "first\n")
+
+
+@pytest.mark.parametrize("name", shipped_labs())
+def test_every_service_has_limits_and_gains_no_privileges(name: str) -> None:
+    services = yaml.safe_load((FOLDER / f"{name}.yaml").read_text("utf-8"))["services"].values()
+    assert all({"pids_limit", "mem_limit"} <= set(service) for service in services)
+    assert {tuple(service["security_opt"]) for service in services} == {("no-new-privileges:true",)}

@@ -52,11 +52,11 @@ def test_doctor_tells_what_it_can_without_an_engine(
 
     monkeypatch.setattr(client, "connect", connect)
     assert run("doctor", "-o", "json") == 4
-    found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
-    assert found["engine"] == {
+    findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert findings["engine"] == {
         "what": "engine",
         "level": "broken",
         "detail": "no Docker Engine answers",
         "fix": "start it",
     }
-    assert found["python"]["level"] == "ok"
+    assert findings["python"]["level"] == "ok"

@@ -11,23 +11,41 @@ from hypothesis import strategies as st
 
 from labctl.blueprint import addresses
 from labctl.errors import HostError, UsageError
-from labctl.faults import model
-from labctl.faults.model import Impairment
+from labctl.faults import abilities, model, packet_filter, records
+from labctl.faults.link import Impair, InterfaceDown
+from labctl.faults.model import PreparedFault, Target
+from labctl.faults.network import Cut, Partition
+from labctl.faults.node import Kill, Stop
 
 NODES = ("n1", "n2", "n3")
 ADDRESSES = {node: f"198.18.0.1{number}" for number, node in enumerate(NODES, 1)}
-NETEM = {"iptables", "statistic", "tbf", "netem"}
+NETEM = frozenset({"iptables", "statistic", "tbf", "netem"})
+WITHOUT_NETEM = NETEM - {"netem"}
+TARGET = Target(ADDRESSES, ask_abilities=lambda: NETEM)
+BARE = Target(ADDRESSES, ask_abilities=lambda: WITHOUT_NETEM)
+
+
+def partition(*groups: list[str], traffic: str = "all", name: str = "p") -> PreparedFault:
+    return Partition.of({"groups": groups, "traffic": traffic}).prepare(name, TARGET)
+
+
+def cut(sender: str, receiver: str, traffic: str = "all", name: str = "c") -> PreparedFault:
+    return Cut.of({"sender": sender, "receiver": receiver, "traffic": traffic}).prepare(name, TARGET)
+
+
+def impair(target: Target = TARGET, **wrongs: object) -> PreparedFault:
+    return Impair.of({"node": "n1", **wrongs}).prepare("i", target)
 
 
 def test_partition_drops_what_comes_from_the_other_side_and_nothing_else() -> None:
-    fault = model.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    fault = partition(["n1", "n2"], ["n3"])
     assert "-A labctl-p -s 198.18.0.13 -j DROP" in fault.scripts["n1"]
     assert fault.scripts["n1"].count(" -s ") == 1
     assert fault.scripts["n3"].count(" -s ") == 2
 
 
 def test_partition_can_be_held_to_totem() -> None:
-    fault = model.partition("p", [["n1"], ["n2", "n3"]], "totem", ADDRESSES)
+    fault = partition(["n1"], ["n2", "n3"], traffic="totem")
     assert "-s 198.18.0.12 -p udp --dport 5404:5915 -j DROP" in fault.scripts["n1"]
     assert fault.what == "partition n1 | n2,n3, totem only"
 
@@ -35,7 +53,7 @@ def test_partition_can_be_held_to_totem() -> None:
 @given(st.integers(18, 19), st.integers(0, 255), st.integers(0, 15))
 def test_whatever_a_filter_holds_to_totem_holds_for_the_ports_of_any_lab(second: int, third: int, site: int) -> None:
     _, port = addresses.multicast(f"198.{second}.{third}.0/24", site)
-    first, last = model.TRAFFIC["totem"].split()[-1].split(":")
+    first, last = packet_filter.TRAFFIC["totem"].split()[-1].split(":")
     assert int(first) <= port - 1 < port <= int(last)
 
 
@@ -56,89 +74,93 @@ def test_iptables_waits_for_its_lock_where_it_has_one(knows: str, word: str, tmp
         (tmp_path / name).write_text(STUB)
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LOG": str(tmp_path / "log"), "KNOWS": knows}
-    fault = model.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
-    for script in (fault.scripts["n1"], fault.undo["n1"]):
-        subprocess.run(["sh", "-c", script.replace(model.RECORDS, str(tmp_path / "r"))], env=environment, check=True)
-    said = (tmp_path / "log").read_text().splitlines()
-    assert f"iptables-restore {word}--noflush" in said
-    assert f"iptables {word}-X labctl-p" in said
+    fault = partition(["n1", "n2"], ["n3"])
+    for script in (fault.scripts["n1"], records.undo_one("p")):
+        subprocess.run(["sh", "-c", script.replace(records.RECORDS, str(tmp_path / "r"))], env=environment, check=True)
+    log = (tmp_path / "log").read_text().splitlines()
+    assert f"iptables-restore {word}--noflush" in log
+    assert f"iptables {word}-X labctl-p" in log
 
 
 def test_partition_of_sip_leaves_the_rings_whole() -> None:
-    fault = model.partition("p", [["n1"], ["n2", "n3"]], "sip", ADDRESSES)
+    fault = partition(["n1"], ["n2", "n3"], traffic="sip")
     assert model.rings(NODES, [fault]) == dict.fromkeys(NODES, NODES)
 
 
 def test_rings_of_a_partition_are_its_groups() -> None:
-    fault = model.partition("p", [["n1", "n2"], ["n3"]], "all", ADDRESSES)
+    fault = partition(["n1", "n2"], ["n3"])
     assert model.rings(NODES, [fault]) == {"n1": ("n1", "n2"), "n2": ("n1", "n2"), "n3": ("n3",)}
 
 
 def test_rings_of_a_bridge_and_of_a_cut_one_way_are_not_foretold() -> None:
-    bridge = model.partition("p", [["n1", "n2"], ["n2", "n3"]], "all", ADDRESSES)
-    one_way = model.cut("c", "n1", "n2", "all", ADDRESSES)
+    bridge = partition(["n1", "n2"], ["n2", "n3"])
+    one_way = cut("n1", "n2")
     assert model.rings(NODES, [bridge]) is None
     assert model.rings(NODES, [one_way]) is None
 
 
 def test_rings_without_a_node_that_was_killed() -> None:
-    fault = model.container("k", "kill", "n2", ADDRESSES)
+    fault = Kill.of({"node": "n2"}).prepare("k", TARGET)
     assert model.rings(NODES, [fault]) == {"n1": ("n1", "n3"), "n2": (), "n3": ("n1", "n3")}
 
 
-def test_partition_that_cuts_nothing_is_refused() -> None:
+@pytest.mark.parametrize("words", [["n1,n2,n3"], ["n1,n2,n3", "n1"]])
+def test_partition_that_cuts_nothing_is_refused(words: list[str]) -> None:
     with pytest.raises(UsageError, match="cuts nothing"):
-        model.partition("p", [["n1", "n2", "n3"]], "all", ADDRESSES)
+        Partition.from_command_line({"groups": words}, NODES).prepare("p", TARGET)
+
+
+def test_nodes_that_a_command_leaves_out_are_a_group() -> None:
+    assert Partition.from_command_line({"groups": ["n1", "n2,"]}, NODES).groups == (("n1",), ("n2",), ("n3",))
 
 
 @pytest.mark.parametrize("kind", ["partition", "cut", "iface_down", "impair", "stop"])
 def test_record_is_written_before_the_fault_and_can_be_read_back(kind: str) -> None:
     fault = {
-        "partition": model.partition("f", [["n1"], ["n2", "n3"]], "all", ADDRESSES),
-        "cut": model.cut("f", "n2", "n1", "all", ADDRESSES),
-        "iface_down": model.interface_down("f", "n1", ADDRESSES),
-        "impair": model.impair("f", "n1", Impairment(loss=10), "all", NETEM, ADDRESSES),
-        "stop": model.service("f", "stop", "n1", "corosync", ADDRESSES),
+        "partition": partition(["n1"], ["n2", "n3"], name="f"),
+        "cut": cut("n2", "n1", name="f"),
+        "iface_down": InterfaceDown.of({"node": "n1"}).prepare("f", TARGET),
+        "impair": Impair.of({"node": "n1", "loss": 10}).prepare("f", TARGET),
+        "stop": Stop.of({"node": "n1", "service": "corosync"}).prepare("f", TARGET),
     }[kind]
     script = fault.scripts["n1"]
     written = next(line for line in script.splitlines() if line.startswith("echo "))
-    record = model.parse_records(written.removeprefix("echo '").partition("' >")[0])[0]
+    record = records.parse_records(written.removeprefix("echo '").partition("' >")[0])[0]
     assert (record.name, record.kind, record.what, record.nodes) == ("f", kind, fault.what, fault.nodes)
-    assert script.index("echo ") < script.index(
-        {"iface_down": "ip link", "stop": "sv ", "impair": "tc "}.get(kind, "iptables")
-    )
+    done = {"iface_down": "ip link set eth0 down", "stop": "sv -w", "impair": "tc qdisc replace"}
+    assert script.index("/undo\n") < script.index("echo '{") < script.index(done.get(kind, "iptables-restore $r"))
 
 
 def test_long_names_fit_into_a_chain() -> None:
-    fault = model.cut("a-name-that-is-far-longer-than-a-chain", "n1", "n2", "all", ADDRESSES)
+    fault = cut("n1", "n2", name="a-name-that-is-far-longer-than-a-chain")
     chain = next(line for line in fault.scripts["n2"].splitlines() if line.startswith(":"))
     assert len(chain.split()[0]) <= 29
 
 
 def test_impairment_by_netem_where_the_kernel_has_it() -> None:
-    fault = model.impair("i", "n1", Impairment(5, 20, 3, 1, 512), "all", NETEM, ADDRESSES)
+    fault = impair(loss=5, delay="20ms", jitter="3ms", duplicate=1, rate=512)
     assert "netem loss 5% delay 20ms 3ms duplicate 1% rate 512kbit" in fault.scripts["n1"]
 
 
 def test_loss_and_rate_without_netem() -> None:
-    fault = model.impair("i", "n1", Impairment(loss=5, rate_kbit=64), "all", NETEM - {"netem"}, ADDRESSES)
+    fault = impair(BARE, loss=5, rate=64)
     assert "--probability 0.0500" in fault.scripts["n1"]
     assert "tbf rate 64kbit" in fault.scripts["n1"]
     assert "iptables" in fault.what
 
 
-@pytest.mark.parametrize("wrong", [Impairment(delay_ms=5), Impairment(duplicate=5)])
-def test_delay_and_duplicates_without_netem_are_refused_with_the_way_out(wrong: Impairment) -> None:
+@pytest.mark.parametrize("wrong", [{"delay": "5ms"}, {"duplicate": 5}])
+def test_delay_and_duplicates_without_netem_are_refused_with_the_way_out(wrong: dict[str, object]) -> None:
     with pytest.raises(HostError, match="no netem") as caught:
-        model.impair("i", "n1", wrong, "all", NETEM - {"netem"}, ADDRESSES)
+        impair(BARE, **wrong)
     assert "modprobe" in caught.value.hint
 
 
 def test_abilities_are_what_the_probe_could_do() -> None:
-    assert model.parse_abilities("iptables=yes\nnetem=no\ntbf=yes\n") == {"iptables", "tbf"}
+    assert abilities.parse_abilities("iptables=yes\nnetem=no\ntbf=yes\n") == {"iptables", "tbf"}
 
 
 @pytest.mark.parametrize(("one", "other"), [("n1", "n9"), ("n9", "n1")])
 def test_unknown_nodes_are_refused(one: str, other: str) -> None:
     with pytest.raises(UsageError, match="no node `n9`"):
-        model.cut("c", one, other, "all", ADDRESSES)
+        cut(one, other)

@@ -10,6 +10,8 @@ from labctl.images import recipes
 from labctl.images.recipes import (
     ASTERISK,
     BASE,
+    BUILDER,
+    BUILDER_BASE,
     COROSYNC,
     MODULE,
     NODE,
@@ -153,7 +155,7 @@ def old(**values: Any) -> Stack:
 
 def test_a_node_that_comes_at_once_stands_on_a_system_with_all_its_packages() -> None:
     made = recipes.recipes(OLD, CONTEXTS)
-    assert set(made) == {SYSTEM, WHOLE, PHONE_BASE, PHONE}
+    assert set(made) == {BUILDER_BASE, BUILDER, SYSTEM, WHOLE, PHONE_BASE, PHONE}
     assert recipes.run_by_labs(made) == (made[WHOLE], made[PHONE])
     assert recipes.ground(made[WHOLE], made) == made[SYSTEM]
     packages = (*OLD.build.corosync, *OLD.build.asterisk) if OLD.build else ()
@@ -191,3 +193,27 @@ def test_its_tag_changes_with_the_files_of_its_layers(folder: str) -> None:
 
 def test_it_has_the_dockerfile_of_its_own_folder() -> None:
     assert recipes.recipes(OLD, CONTEXTS)[WHOLE].context["Dockerfile"] == CONTEXTS[WHOLE]["Dockerfile"]
+
+
+def test_what_makes_its_system_is_built_only_where_that_is_missing() -> None:
+    made = recipes.recipes(OLD, CONTEXTS)
+    assert made[SYSTEM].made_in == BUILDER
+    assert made[BUILDER].tag.startswith("labctl/bookworm-builder:")
+    wanted = [recipe.name for recipe in recipes.missing(made, set())]
+    assert wanted == [BUILDER_BASE, BUILDER, SYSTEM, WHOLE, PHONE_BASE, PHONE]
+    assert [recipe.name for recipe in recipes.missing(made, {made[SYSTEM].tag, made[PHONE].tag})] == [WHOLE]
+    assert recipes.missing(made, {made[WHOLE].tag, made[PHONE].tag}) == []
+
+
+def test_other_tools_make_another_system() -> None:
+    contexts = CONTEXTS | {BUILDER: {**CONTEXTS[BUILDER], "root/new": (b"", 0o644)}}
+    before, after = tags(OLD), tags(OLD, contexts)
+    assert {name for name in before if before[name] != after[name]} == {BUILDER, SYSTEM, WHOLE}
+
+
+def test_a_node_of_another_architecture_is_another_image() -> None:
+    before, after = tags(OLD), tags(old(architecture="i386"))
+    assert {name for name in before if before[name] != after[name]} == {SYSTEM, WHOLE}
+    system = recipes.recipes(old(architecture="i386"), CONTEXTS)[SYSTEM]
+    assert b"ARCHITECTURE=i386\n" in system.context[recipes.SETTINGS][0]
+    assert b"ARCHITECTURE" not in recipes.recipes(OLD, CONTEXTS)[SYSTEM].context[recipes.SETTINGS][0]

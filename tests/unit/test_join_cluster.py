@@ -53,8 +53,8 @@ def test_the_module_is_loaded_until_it_is_in_its_group(needed: int, tmp_path: Pa
 
 def test_it_gives_up_and_says_so(tmp_path: Path) -> None:
     asked, printed = join(tmp_path, 1000)
-    assert asked.count("module load res_corosync.so") == 120
-    assert printed.splitlines()[-1].startswith("join-cluster: res_corosync is not in its group after 120 tries")
+    assert asked.count("module load res_corosync.so") == 60
+    assert printed.splitlines()[-1].startswith("join-cluster: res_corosync is not in its group after 60 tries")
 
 
 def test_where_no_module_is_named_nothing_is_asked(tmp_path: Path) -> None:

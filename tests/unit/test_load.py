@@ -8,7 +8,7 @@ import pytest
 
 from labctl.errors import UsageError
 from labctl.sip import load, sipp
-from labctl.sip.load import Load
+from labctl.sip.load import LoadResult
 from tests.unit.test_sipp import AGENT
 
 BEGAN_S = 1700000000.25
@@ -45,9 +45,9 @@ def output(*rows: str, times: str = TIMES) -> str:
     return "\n".join([HEADER, *rows, times])
 
 
-def ended(**other: Any) -> Load:
+def ended(**other: Any) -> LoadResult:
     values: dict[str, Any] = {"asked": 100, "done": 100, "failed": 0, "rate_asked": 100.0, "rate": 100.0}
-    return Load(**(values | {"retransmissions": 0, "seconds": 2.0, "cpu_s": 0.1} | other))
+    return LoadResult(**(values | {"retransmissions": 0, "seconds": 2.0, "cpu_s": 0.1} | other))
 
 
 def test_the_last_row_has_what_came_of_it() -> None:

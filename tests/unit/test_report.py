@@ -53,9 +53,9 @@ def test_nodes_agree_where_all_that_answer_say_the_same(states: tuple[str, str],
 
 
 def test_the_slowest_crossing_is_named() -> None:
-    seen = [Crossing("n1", "n2", 1.5), Crossing("n2", "n1", 20.04)]
+    proven = [Crossing("n1", "n2", 1.5), Crossing("n2", "n1", 20.04)]
     assert (
-        formats.crossings(seen)
+        formats.crossings(proven)
         == "proven: a change on each of 2 nodes was seen on every other, the slowest n2 to n1 in 20.0 ms"
     )
 
@@ -65,8 +65,8 @@ def test_where_nothing_is_shared_nothing_is_claimed() -> None:
 
 
 def tree(root: type[LabctlError]) -> dict[str, int]:
-    below = [tree(each) for each in root.__subclasses__() if each.__module__ == errors.__name__]
-    return {root.__name__: root.exit_code} | {name: code for each in below for name, code in each.items()}
+    below = [tree(kind) for kind in root.__subclasses__() if kind.__module__ == errors.__name__]
+    return {root.__name__: root.exit_code} | {name: code for branch in below for name, code in branch.items()}
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

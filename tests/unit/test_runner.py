@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from labctl.blueprint.owner import Owner
 from labctl.blueprint.running_lab import Running
 from labctl.checks.finding import Limits
 from labctl.checks.judgement import Result
@@ -66,9 +67,14 @@ class Labs:
         if name in self.down_errors and self.done.count(f"down {name}") > 1:
             raise self.down_errors[name]
 
+    def clear_way(self, engine: Engine, name: str, owner: Owner) -> None:
+        """Take away what an earlier run left; it was one of the same kind."""
+        assert owner.kind == "run"
+        self.down(engine, name, Silent())
+
     def load(self, _engine: Engine, name: str) -> Running:
         """The lab that is up."""
-        lab = next(each.lab for each in SCENARIOS if each.lab.name == name)
+        lab = next(planned.lab for planned in SCENARIOS if planned.lab.name == name)
         return Running(lab, SCENARIOS[0].stack, Observation())
 
 
@@ -94,7 +100,7 @@ class FakeStage:
             self.journal.write(Did(1.0, 1, "settle", 0.5, left[0].message))
             raise left[0]
         states = {node.name: {"101": "Idle"} for node in self.lab.nodes}
-        rings = {node.name: tuple(each.name for each in self.lab.nodes) for node in self.lab.nodes}
+        rings = {node.name: tuple(member.name for member in self.lab.nodes) for node in self.lab.nodes}
         self.journal.write(Did(1.0, 1, "settle", 0.5))
         self.journal.write(Looked(1.0, states, rings))
 
@@ -121,7 +127,8 @@ def run_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., li
 
     def run(labs: Labs, engine: FakeEngine | None = None, **options: Any) -> list[Result]:
         monkeypatch.setattr(runner, "labs", labs)
-        monkeypatch.setattr(runner, "Stage", FakeStage)
+        monkeypatch.setattr(runner, "look_at_machine", lambda: None)  # it is of the whole process
+        monkeypatch.setattr(runner, "live_lab", FakeStage)
         how = RunOptions(tmp_path, 60.0, **options)
         fake = cast(Engine, engine or FakeEngine())
         return [*runner.run_many(fake, SCENARIOS, how, 1, lambda _: Silent())]
@@ -150,7 +157,7 @@ def test_an_error_of_a_lab_is_told_to_people_and_to_ci(run_all: Callable[..., li
     results = run_all(Labs(up={"lab-second": AWAY}))
     text = junit.render(results)
     assert '<testsuite name="second" tests="1" failures="0" errors="1" skipped="0"' in text
-    assert '<error message="not ready after 60 s">' in text
+    assert '<error message="not ready after 60 s: n2: its ring has 2 of 3 members">' in text
     assert verdict_tables.findings(results[1])[:2] == ["lab: error", "  not ready after 60 s"]
     assert str([*verdict_tables.overview(results).columns[2].cells][1]) == "error"
 
@@ -207,6 +214,12 @@ def test_what_comes_to_no_verdict_each_time_is_unknown_in_the_end(run_all: Calla
     assert Acceptance().exit_code(results) == 5
 
 
+def test_what_this_kernel_cannot_do_is_not_tried_again(run_all: Callable[..., list[Result]]) -> None:
+    FakeStage.failing = (HostError("this kernel has no netem"),)
+    results = run_all(Labs(), retries=2)
+    assert (standings(results)[0], results[0].earlier) == ("unknown", ())
+
+
 def test_what_failed_is_not_run_again(run_all: Callable[..., list[Result]]) -> None:
     FakeStage.failing = (NotReady("the ring of n1 is n1, after 30 s", {}),)
     results = run_all(Labs(), retries=2)
@@ -226,7 +239,7 @@ def ended(at_s: float, why: str) -> Ended:
 
 def outcomes(*events: Event) -> dict[str, str]:
     """What each check says."""
-    return {each.check: each.outcome for each in conclusion.judge_course((BEGAN, *events), Limits())}
+    return {verdict.check: verdict.outcome for verdict in conclusion.judge_course((BEGAN, *events), Limits())}
 
 
 def test_what_comes_after_the_point_where_the_course_broke_is_not_judged() -> None:

@@ -22,11 +22,12 @@ from labctl.errors import InvalidFile, UsageError
 from labctl.lab import Overrides
 from labctl.labfile.loader import shipped_labs
 from labctl.paths import SCENARIOS
-from labctl.scenario import reader, step_arguments
+from labctl.scenario import reader
 from labctl.scenario.entries import CHECKS
 from labctl.scenario.loader import find_scenario, shipped_scenarios
 from labctl.scenario.reader import Scenario
-from labctl.scenario.step_arguments import Step
+from labctl.scenario.step_registry import Step
+from labctl.scenario.steps import STEPS
 from labctl.stack.loader import find_stack
 from labctl.yamlfile.document import Document, parse
 from tests.unit.labs import DATA, stack
@@ -214,10 +215,10 @@ def test_what_is_known_of_stacks_that_no_run_has_seen_is_marked(capsys: pytest.C
         cli.main(["scenarios"])
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert (
-        "agreement on 22, agreement on 1.6 (measured by hand), agreement on 1.8 (measured by hand)"
-        in (lines["corosync-crash"])
-    )
-    assert lines["partition-heal"].rstrip().endswith("agreement on 22")
+        "agreement on 22 by corosync, agreement on 1.6 by corosync (measured by hand), "
+        "agreement on 1.8 by corosync (measured by hand)"
+    ) in lines["corosync-crash"]
+    assert lines["partition-heal"].rstrip().endswith("agreement on 22 by corosync")
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
@@ -235,7 +236,7 @@ def test_where_a_module_is_to_find_a_new_corosync_asterisk_stays(name: str) -> N
 def test_every_verb_can_be_said_in_every_way() -> None:
     made = read(EVERYTHING)
     SCHEMA.validate(yaml.safe_load(EVERYTHING))
-    assert {step.verb for step in made.steps} == set(step_arguments.VERBS) - {"look_up", "ask_state"}
+    assert {step.verb for step in made.steps} == set(STEPS) - {"look_up", "ask_state"}
     assert (made.title, made.about) == ("Everything that can be said", "More about it\n")
     assert (made.limits.delay_ms, made.requires, made.expect) == (500, ("netem", "iptables"), ("agreement", "truth"))
     assert made.known == (
@@ -393,8 +394,8 @@ def a_step(draw: st.DrawFn) -> Any:
     arguments = {key: draw(ARGUMENTS[verb][key]) for key in kept}
     if not arguments and draw(st.booleans()):
         return verb
-    if [*arguments] == [step_arguments.VERBS[verb].short] and draw(st.booleans()):
-        return {verb: arguments[step_arguments.VERBS[verb].short]}
+    if [*arguments] == [STEPS[verb].short] and draw(st.booleans()):
+        return {verb: arguments[STEPS[verb].short]}
     return {verb: arguments}
 
 
@@ -412,11 +413,11 @@ def test_no_change_makes_it_too_odd_to_be_refused(drawn: st.DataObject) -> None:
         around, key = drawn.draw(st.sampled_from(_places(data)))
         match drawn.draw(st.sampled_from(["put", "drop", "rename", "copy"])):
             case "put":
-                around[key] = drawn.draw(STRUCTURES | st.sampled_from([*step_arguments.VERBS, "all", "alice", "n1"]))
+                around[key] = drawn.draw(STRUCTURES | st.sampled_from([*STEPS, "all", "alice", "n1"]))
             case "drop":
                 del around[key]
             case "rename" if isinstance(around, dict):
-                around[drawn.draw(st.sampled_from([*step_arguments.VERBS, "phone", "phones", "x"]))] = around.pop(key)
+                around[drawn.draw(st.sampled_from([*STEPS, "phone", "phones", "x"]))] = around.pop(key)
             case _:
                 around[key] = copy.deepcopy(drawn.draw(st.sampled_from(_places(data)))[0])
     check_refusal(yaml.safe_dump(data, allow_unicode=True))

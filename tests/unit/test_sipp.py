@@ -110,16 +110,73 @@ def test_line_that_is_no_packet_is_none() -> None:
     assert tshark.parse_packet("Capturing on 'eth0'") is None
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [sipp.register(AGENT, 3600), sipp.line(AGENT, 100), sipp.call(AGENT, "102", 1000), sipp.watch(AGENT, "102", 3600)],
-    ids=lambda scenario: scenario.name,
-)
-def test_scenario_jumps_only_to_labels_that_it_has(scenario: sipp.Scenario) -> None:
-    root = ET.fromstring(scenario.text)  # noqa: S314 - our own
-    labels = {each.attrib["id"] for each in root.iter("label")}
-    jumps = {each.attrib[key] for each in root.iter() for key in ("next", "ontimeout") if key in each.attrib}
+SCENARIOS = [
+    sipp.register(AGENT, 3600),
+    sipp.line(AGENT, 100),
+    sipp.call(AGENT, "102", 1000),
+    sipp.watch(AGENT, "102", 3600),
+    sipp.storm(AGENT, 3600, 6001),
+]
+every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+
+
+def elements(scenario: sipp.SippScenario) -> list[ET.Element]:
+    return list(ET.fromstring(scenario.text).iter())  # noqa: S314 - our own
+
+
+@every_scenario
+def test_scenario_jumps_only_to_labels_that_it_has(scenario: sipp.SippScenario) -> None:
+    labels = {element.attrib["id"] for element in elements(scenario) if element.tag == "label"}
+    jumps = {
+        element.attrib[key] for element in elements(scenario) for key in ("next", "ontimeout") if key in element.attrib
+    }
     assert jumps <= labels
+
+
+@every_scenario
+def test_scenario_uses_every_variable_that_it_sets(scenario: sipp.SippScenario) -> None:
+    """SIPp refuses a scenario that names a variable once."""
+    assigned = {element.attrib["assign_to"] for element in elements(scenario) if "assign_to" in element.attrib}
+    users = ("test", "condexec", "variable", "variable2")
+    used = {element.attrib[key] for element in elements(scenario) for key in users if key in element.attrib}
+    used |= set(re.findall(r"\[\$(\w+)\]", scenario.text))
+    assert assigned - used == set()
+    assert used - assigned == set()
+
+
+@every_scenario
+def test_scenario_that_signs_passes_over_a_challenge_that_comes_again(scenario: sipp.SippScenario) -> None:
+    """After each signed request a 401 ends it only if it answers that very request, which its CSeq tells."""
+    steps = [*ET.fromstring(scenario.text)]  # noqa: S314 - our own
+    signed = [
+        number for number, step in enumerate(steps) if step.tag == "send" and "[authentication" in (step.text or "")
+    ]
+    for number in signed:
+        waits = []
+        for step in steps[number + 1 :]:
+            if step.tag == "send":
+                break
+            waits.append(step)
+        challenge = next(step for step in waits if step.get("response") == "401")
+        assert (challenge.get("optional"), challenge.get("test")) == ("true", "differs")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS[1:3], ids=lambda scenario: scenario.name)
+def test_an_order_in_a_call_is_compared_as_a_whole(scenario: sipp.SippScenario) -> None:
+    """An expression that names some orders leaves its variable as an earlier order has set it, where none fits: a phone
+    that had held took the order to hang up for another hold."""
+    subjects = [element for element in elements(scenario) if element.get("header") == "Subject:"]
+    assert subjects
+    assert {element.get("regexp") for element in subjects} == {"[a-z][a-z ]*"}
+    assert all(re.fullmatch("[a-z][a-z ]*", order) for order in (sipp.HOLD, sipp.RESUME, sipp.REJECT, "go on"))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS[1:3], ids=lambda scenario: scenario.name)
+def test_an_offer_that_is_refused_is_acknowledged_with_its_branch(scenario: sipp.SippScenario) -> None:
+    """RFC 3261, 17.1.1.3; the call goes on as it was (14.1)."""
+    offers = re.findall(r"(INVITE|ACK) \[next_url\].*?branch=([^;]+);", scenario.text, re.DOTALL)
+    assert sorted(method for method, branch in offers if "-offer-" in branch) == ["ACK", "INVITE"]
+    assert len({branch for _, branch in offers if "-offer-" in branch}) == 1
 
 
 def test_tone_is_one_second_of_text() -> None:

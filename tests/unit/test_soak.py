@@ -15,7 +15,7 @@ from labctl.errors import HostError, LabctlError, LabError
 from labctl.lab import Overrides
 from labctl.progress import Silent
 from labctl.scenario import runner, soak
-from labctl.scenario.live_lab import Stage
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.runner import RunOptions
 
 
@@ -57,7 +57,7 @@ def acted(monkeypatch: pytest.MonkeyPatch, outcomes: Iterator[LabctlError | None
     """A stage on which a soak run was done to its end."""
     engine = FakeEngine()
     stage = FakeStage(engine, outcomes)
-    monkeypatch.setattr(runner, "run", lambda _engine, _scenario, _how, _progress, act: act(cast(Stage, stage)))
+    monkeypatch.setattr(runner, "run", lambda _engine, _scenario, _how, _progress, act: act(cast(LiveLab, stage)))
     scenario = replace(soak.find(None, Overrides()), steps=())
     monkeypatch.setattr(runner, "do_steps", lambda *_: None)
     how = RunOptions(Path(), 60.0, seed=7)

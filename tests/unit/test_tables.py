@@ -64,3 +64,36 @@ def test_where_no_colour_is_wanted_nothing_is_bold_or_dim(
     monkeypatch.setenv("TERM", "xterm")
     terminal.show(tables.table("", ("BOLD",), [(Text("dim", "dim"),)]))
     assert ("\x1b[" in capsys.readouterr().out) == styled
+
+
+# State of many nodes
+
+TWELVE = tuple(f"n{number}" for number in range(1, 13))
+
+
+def state_rows() -> list[StateRow]:
+    """What twelve nodes say of three extensions: all the same, one another thing, one nothing."""
+    ringing = dict.fromkeys(TWELVE, "InUse&Ringing")
+    return [
+        StateRow("101", "PJSIP/alice", ringing),
+        StateRow("102", "PJSIP/bob", ringing | {"n7": "Idle"}),
+        StateRow("mystate", "Custom:mystate", ringing | {"n12": UNKNOWN}),
+    ]
+
+
+def test_state_of_twelve_nodes_is_whole_in_80_columns() -> None:
+    lines = text(tables.state(state_rows(), TWELVE, 80), 80)
+    assert max(map(len, lines)) <= 80
+    words = " ".join(lines).replace(",", "").split()
+    assert words.count("InUse&Ringing") == 3
+    assert [word for word in words if word in TWELVE].count("n7") == 2  # who says Idle, and of the third extension
+    assert [line for line in lines if "differ" in line] == [lines[2]]
+
+
+def test_state_of_nodes_that_agree_is_one_word() -> None:
+    assert text(tables.state(state_rows()[:1], TWELVE, 80), 80)[1].split() == ["101", "PJSIP/alice", "InUse&Ringing"]
+
+
+@pytest.mark.parametrize("width", [None, 300])
+def test_where_there_is_room_each_node_has_its_column(width: int | None) -> None:
+    assert text(tables.state(state_rows(), TWELVE, width), 300)[0].split() == ["EXTENSION", "DEVICE", *TWELVE]

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from labctl.scenario.live_lab import Stage
-from labctl.scenario.step_arguments import VERBS, Step, long_form
+from labctl.faults.registry import FAULTS
+from labctl.scenario.step_form import long_form
+from labctl.scenario.step_registry import Step
+from labctl.scenario.steps import STEPS
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from([*VERBS])
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from([*STEPS])
 ANYTHING = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(SCALARS | st.just("phones"), inner, max_size=2),
@@ -23,23 +25,35 @@ ANYTHING = st.recursive(
 
 def step(verb: str, **arguments: Any) -> Step:
     """A step as the reader makes it: defaults filled in, and nothing that is not said."""
-    return Step(verb, VERBS[verb].arguments.model_validate(arguments).model_dump(exclude_none=True))
+    return Step(verb, STEPS[verb].arguments.model_validate(arguments).model_dump(exclude_none=True))
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_a_step_of_the_stage_that_takes_its_arguments(verb: str) -> None:
-    parameters = inspect.signature(getattr(Stage, verb)).parameters
-    wanted = {key for key, each in parameters.items() if each.default is each.empty} - {"self"}
-    fields = VERBS[verb].arguments.model_fields
-    assert fields.keys() <= parameters.keys()
-    assert wanted <= {key for key, field in fields.items() if field.is_required()}
+@pytest.mark.parametrize("verb", [verb for verb in STEPS if verb not in FAULTS])
+def test_what_a_step_takes_is_what_its_function_takes(verb: str) -> None:
+    live, *parameters = inspect.signature(STEPS[verb].do).parameters.values()
+    fields = STEPS[verb].arguments.model_fields
+    assert live.name == "live"
+    assert [parameter.name for parameter in parameters] == [*fields]
+    wanted = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+    assert wanted == {key for key, field in fields.items() if field.is_required()}
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if VERBS[verb].short])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_fault_is_a_step(kind: str) -> None:
+    assert (STEPS[kind].arguments, STEPS[kind].about) == (FAULTS[kind], FAULTS[kind].about)
+
+
+@pytest.mark.parametrize("verb", STEPS)
+def test_every_step_says_in_one_line_what_it_does(verb: str) -> None:
+    assert STEPS[verb].about
+    assert not STEPS[verb].about.endswith(".")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in STEPS if STEPS[verb].short])
 def test_what_may_be_given_bare_is_an_argument_and_the_only_one_wanted(verb: str) -> None:
-    required = {key for key, field in VERBS[verb].arguments.model_fields.items() if field.is_required()}
-    assert VERBS[verb].short in VERBS[verb].arguments.model_fields
-    assert required <= {VERBS[verb].short}
+    required = {key for key, field in STEPS[verb].arguments.model_fields.items() if field.is_required()}
+    assert STEPS[verb].short in STEPS[verb].arguments.model_fields
+    assert required <= {STEPS[verb].short}
 
 
 # How people read it
@@ -121,7 +135,7 @@ def test_what_is_no_step_stays_so(thing: Any) -> None:
     assert long_form(thing) == thing
 
 
-@given(ANYTHING | st.dictionaries(st.sampled_from([*VERBS]), ANYTHING, min_size=1, max_size=1))
+@given(ANYTHING | st.dictionaries(st.sampled_from([*STEPS]), ANYTHING, min_size=1, max_size=1))
 def test_a_long_form_is_its_own(thing: Any) -> None:
     long = long_form(thing)
     assert long_form(long) == long
@@ -155,4 +169,4 @@ def test_a_state_is_one_of_asterisks_in_any_case(said: Any, state: str | None) -
     [("watch", "phone extension"), ("settle", "[timeout=30s]"), ("cut", "sender receiver [traffic=all] [name]")],
 )
 def test_a_step_says_what_it_takes(verb: str, takes: str) -> None:
-    assert VERBS[verb].takes == takes
+    assert STEPS[verb].takes == takes

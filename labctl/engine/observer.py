@@ -1,4 +1,4 @@
-"""What is there: the engine itself, and all that bears a lab's label."""
+"""What an engine is, and what it holds of labs: all containers and networks with a lab's label."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ class EngineInfo:
     memory_bytes: int
 
 
-class Observing(Access):
-    """An engine that is looked at."""
+class Observer:
+    """Looks at an engine and changes nothing."""
+
+    def __init__(self, access: Access) -> None:
+        self._api = access.api
 
     def info(self) -> EngineInfo:
         """Version and abilities of the engine."""
@@ -49,16 +52,9 @@ class Observing(Access):
             containers = self._api.containers(all=True, filters={"label": label})
             networks = self._api.networks(filters={"label": label})
         return Observation(
-            tuple(sorted((_network(each) for each in networks), key=lambda each: each.name)),
-            tuple(sorted((_container(each) for each in containers), key=lambda each: each.name)),
+            tuple(sorted(map(_network, networks), key=lambda network: network.name)),
+            tuple(sorted(map(_container, containers), key=lambda container: container.name)),
         )
-
-    def subnets(self) -> list[str]:
-        """The subnets of every Docker network on this engine."""
-        with translated("list networks"):
-            networks = self._api.networks()
-        configs = [config for each in networks for config in (each["IPAM"].get("Config") or [])]
-        return [config["Subnet"] for config in configs if "Subnet" in config]
 
 
 def _network(raw: Any) -> Network:
@@ -70,6 +66,9 @@ def _network(raw: Any) -> Network:
         subnet=labels.get(names.LABEL_SUBNET, ""),
         seed=labels.get(names.LABEL_SEED, ""),
         internal=bool(raw.get("Internal")),
+        owner=labels.get(names.LABEL_OWNER, ""),
+        process=labels.get(names.LABEL_PROCESS, ""),
+        created=raw.get("Created", ""),
     )
 
 

@@ -1,0 +1,107 @@
+"""Who made a lab: which verb, in which process. It stands on the labels of the lab's network.
+
+A verb that takes labs away by itself, such as `run`, takes none away but those that its own kind made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from labctl.names import LABEL_OWNER, LABEL_PROCESS
+
+OwnerKind = Literal["up", "run", "soak", "compare", "bench", "test"]
+
+USER_KIND: OwnerKind = "up"
+"""The kind of labs that a user made to keep; all other kinds belong to a process that is to take them away."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process on some host. Process numbers are used again, so when it started is part of who it is.
+
+    `start` is in clock ticks after boot (proc(5), /proc/PID/stat, field 22), `boot` the kernel's id of that boot,
+    `namespace` the PID namespace, since a container has numbers of its own; all three are "" where there is no /proc.
+    """
+
+    pid: int
+    start: str
+    host: str
+    boot: str
+    namespace: str
+
+    @classmethod
+    def current(cls) -> Process:
+        """This process."""
+        return cls(os.getpid(), _start(os.getpid()), *_place())
+
+    @classmethod
+    def parse(cls, text: str) -> Process | None:
+        """What `str` of a process gave; None for any other text."""
+        with suppress(ValueError, TypeError):
+            return cls(**json.loads(text))
+        return None
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
+
+    @property
+    def alive(self) -> bool | None:
+        """Whether it still runs; None where that cannot be known from here."""
+        if self.host == platform.node() and self.boot != _place()[1]:
+            return False
+        if (self.host, self.boot, self.namespace) != _place():
+            return None
+        if self.boot:
+            return _start(self.pid) == self.start
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The verb that makes a lab, and the process that does."""
+
+    kind: OwnerKind
+    process: Process
+
+    @classmethod
+    def current(cls, kind: OwnerKind) -> Owner:
+        """This process, doing a verb."""
+        return cls(kind, Process.current())
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """The labels of the lab's network that tell of it."""
+        return ((LABEL_OWNER, self.kind), (LABEL_PROCESS, str(self.process)))
+
+
+@cache
+def _place() -> tuple[str, str, str]:
+    """Host, boot and PID namespace of this process."""
+    boot = namespace = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    return platform.node(), boot, namespace
+
+
+def _start(pid: int) -> str:
+    """When a process started, in clock ticks after boot; "" if it does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    state, *fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return "" if state == "Z" else fields[18]

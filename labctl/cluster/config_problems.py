@@ -1,0 +1,114 @@
+"""What a node makes of the files that a lab's `config:` adds to: what it complains of, and what nobody there reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from labctl.asterisk import output
+from labctl.errors import LabError
+from labctl.lab import EVERY_NODE, Lab
+
+LIST_COMMAND = "config list"
+"""Lists each file that Asterisk has read, and who asked for it (main/config.c, handle_cli_config_list)."""
+
+OTHER_READERS = {"extensions.ael": "pbx_ael", "extensions.lua": "pbx_lua"}
+"""Files with a parser of their own, which `config list` does not know, and the module that has it."""
+
+_READ = re.compile(r"^(\S+) +/etc/(asterisk/\S+)\s*$", re.MULTILINE)
+_COMPLAINT = re.compile(r"\b(?:WARNING|ERROR)\[\d+\](?:\[C-\w+\])?: (?:\S+/)?(\w+)\.c:\d+ (.*)")
+_COROSYNC_READS = re.compile(r"corosync/(corosync\.conf|authkey|(uidgid|service)\.d/.+)")
+"""corosync(8) and corosync.conf(5): what Corosync reads of /etc/corosync."""
+
+
+@dataclass(frozen=True)
+class ConfigProblem:
+    """What is wrong with a file that `config:` adds to, on a node; `path` is below /etc."""
+
+    node: str
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.path}: {self.what}"
+
+
+def readers(listing: str) -> dict[str, frozenset[str]] | None:
+    """The files below /etc that Asterisk has read and who asked for each, of what `config list` printed.
+
+    None where that version has no such command.
+    """
+    pairs = _READ.findall(listing)
+    return {path: frozenset(who for who, other in pairs if other == path) for _, path in pairs} if pairs else None
+
+
+def added_files(lab: Lab, node: str) -> tuple[str, ...]:
+    """The files that the lab's `config:` adds to on a node, each once."""
+    return tuple(dict.fromkeys(extra.path for extra in lab.config if extra.scope in (EVERY_NODE, node)))
+
+
+def complaints(node: str, paths: Iterable[str], log: str, read_by: Mapping[str, frozenset[str]]) -> list[ConfigProblem]:
+    """The warnings and errors of Asterisk's log that name one of the files, or come of a module that has read one.
+
+    Each is given once, however often it is in the log.
+    """
+    lines = [(match[1], match[2]) for match in map(_COMPLAINT.search, log.splitlines()) if match]
+    problems: dict[ConfigProblem, None] = {}
+    for path in paths:
+        name = re.compile(rf"(?<![\w.-]){re.escape(path.rpartition('/')[2])}\b")
+        for module, text in lines:
+            if name.search(text) or module in read_by.get(path, ()):
+                problems[ConfigProblem(node, path, text)] = None
+    return list(problems)
+
+
+def unread(
+    node: str,
+    paths: Iterable[str],
+    read_by: Mapping[str, frozenset[str]],
+    modules: Iterable[str],
+    included: Callable[[str], bool],
+) -> list[ConfigProblem]:
+    """The files that nothing on the node reads. `included`: whether another of its files includes one of a name."""
+    loaded = set(modules)
+    return [
+        ConfigProblem(node, path, "nothing that is loaded on this node reads it: is its name right, or `modules: all`?")
+        for path in paths
+        if not _is_read(path, read_by, loaded) and not included(path.rpartition("/")[2])
+    ]
+
+
+def _is_read(path: str, read_by: Mapping[str, frozenset[str]], loaded: set[str]) -> bool:
+    name = path.removeprefix("asterisk/")
+    if path.startswith("corosync/"):
+        return bool(_COROSYNC_READS.fullmatch(path))
+    if name in OTHER_READERS:
+        return OTHER_READERS[name] in loaded
+    # What is no configuration of Asterisk's, such as a key or a sound, is read when it is wanted.
+    return path in read_by or not name.endswith(".conf")
+
+
+def look(lab: Lab, node: str, log: str, ask: Callable[[str], str]) -> list[ConfigProblem]:
+    """Every problem of a node's added files, of its log and of what its Asterisk has read.
+
+    `ask` gives the answer to a command of Asterisk's command line, or raises LabError; then the log alone tells.
+    """
+    paths = added_files(lab, node)
+    if not paths:
+        return []
+    read_by: dict[str, frozenset[str]] | None = None
+    modules: tuple[str, ...] = ()
+    with suppress(LabError):
+        read_by = readers(ask(LIST_COMMAND))
+        modules = output.parse_modules(ask("module show"))
+    problems = complaints(node, paths, log, read_by or {})
+    if read_by is None:
+        return problems
+    texts = [extra.text for extra in lab.config]
+
+    def included(name: str) -> bool:
+        return any(re.search(rf"^\s*#\w+\s+[\"<]?{re.escape(name)}\b", text, re.MULTILINE) for text in texts)
+
+    return problems + unread(node, paths, read_by, modules, included)

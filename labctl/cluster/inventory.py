@@ -1,0 +1,136 @@
+"""The labs that an engine holds: listed, read back, and who made them. Changes nothing."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from labctl.blueprint import record
+from labctl.blueprint.owner import USER_KIND, Owner, Process
+from labctl.blueprint.record import LabRecord
+from labctl.blueprint.running_lab import Running
+from labctl.engine.client import Engine
+from labctl.engine.observation import Network, Observation
+from labctl.errors import LabError, UsageError
+from labctl.names import ROLE_NODE, ROLE_PHONES, check_lab_name
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row of `labctl ls`. `stack` is empty where the lab is not whole."""
+
+    name: str
+    stack: str
+    running: int
+    nodes: int
+    subnet: str
+
+
+def names(engine: Engine) -> list[str]:
+    """The names of all labs. A network without containers is none: an engine that failed to remove it left it."""
+    observation = engine.observe()
+    return sorted({container.lab for container in observation.containers} - {""})
+
+
+def remnants(engine: Engine) -> list[str]:
+    """The names of all labs, and of those of which a network alone is left."""
+    return _all_names(engine.observe())
+
+
+def _all_names(observation: Observation) -> list[str]:
+    labs = {container.lab for container in observation.containers} | {network.lab for network in observation.networks}
+    return sorted(labs - {""})
+
+
+def summaries(engine: Engine) -> list[Summary]:
+    """Every lab that Docker holds, in whatever state it is."""
+    observation = engine.observe()
+    return [_summary(name, observation) for name in _all_names(observation)]
+
+
+def _summary(name: str, observation: Observation) -> Summary:
+    containers = [container for container in observation.containers if container.lab == name]
+    states = [container.state for container in containers if container.role == ROLE_NODE]
+    stack, nodes = record.glance(next((container.spec for container in containers if container.spec), ""))
+    subnet = next((network.subnet for network in observation.networks if network.lab == name), "")
+    return Summary(name, stack, states.count("running"), len(nodes) or len(states), subnet)
+
+
+def load(engine: Engine, name: str | None) -> Running:
+    """A lab that Docker holds, by name, or the only one there is. Raises UsageError, LabError."""
+    if name is not None:
+        check_lab_name(name)
+    known = names(engine)
+    if name is None:
+        if len(known) != 1:
+            here = f"these are here: {', '.join(known)}" if known else "there is none"
+            raise UsageError(f"which lab? {here}", "--name NAME tells; labctl up makes one")
+        name = known[0]
+    if name not in known:
+        here = ", ".join(known) or "none"
+        raise UsageError(f"no lab `{name}` is up (here: {here})", f"labctl up --name {name}")
+    observation = engine.observe(name)
+    text = _record_text(observation)
+    if not text:
+        raise LabError(
+            f"the lab {name} is not whole: its phones' container is gone", f"labctl up --name {name} mends it"
+        )
+    as_made = record.parse(name, text)
+    return Running(as_made.lab, as_made.stack, observation)
+
+
+def find_record(engine: Engine, name: str) -> LabRecord | None:
+    """What the containers of a lab say of it; None where Docker holds none of that name. Raises UsageError."""
+    text = _record_text(engine.observe(name))
+    return record.parse(name, text) if text else None
+
+
+def _record_text(observation: Observation) -> str:
+    return next((container.spec for container in observation.containers if container.role == ROLE_PHONES), "")
+
+
+# Who made them
+
+
+def require_own(engine: Engine, name: str, owner: Owner) -> None:
+    """Raise UsageError where a lab of that name is there that another made: a user, another verb, or another process
+    that still runs or of which that cannot be known."""
+    observation = engine.observe(name)
+    if observation.empty:
+        return
+    network = observation.networks[0] if observation.networks else None
+    maker = _maker(network)
+    process = Process.parse(network.process) if network else None
+    if maker == owner.kind and process and (process == owner.process or process.alive is False):
+        return
+    who = f"labctl {maker}" if maker else "who is not known"
+    by = f" (process {process.pid} on {process.host})" if process and maker != USER_KIND else ""
+    raise UsageError(
+        f"labctl {owner.kind} needs a fresh lab `{name}`, and one of that name is there, made by {who}{by}",
+        f"another name for this one: --name NAME; or take that one away: labctl down --name {name}",
+    )
+
+
+def orphans(engine: Engine, older_than_s: float | None = None) -> list[str]:
+    """The names of labs that belong to no process any more; labs that a user made with `up` are never among them.
+
+    Without `older_than_s` those whose process is dead; with it those that were made so many seconds ago, but for
+    those whose process is known to run.
+    """
+    return sorted(network.lab for network in engine.observe().networks if _is_orphan(network, older_than_s))
+
+
+def _is_orphan(network: Network, older_than_s: float | None) -> bool:
+    process = Process.parse(network.process)
+    if _maker(network) in ("", USER_KIND) or process is None or process.alive:
+        return False
+    return process.alive is False if older_than_s is None else _age_s(network) >= older_than_s
+
+
+def _maker(network: Network | None) -> str:
+    return network.owner if network else ""
+
+
+def _age_s(network: Network) -> float:
+    created = datetime.datetime.fromisoformat(network.created)
+    return (datetime.datetime.now(datetime.UTC) - created).total_seconds()

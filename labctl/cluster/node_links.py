@@ -1,0 +1,220 @@
+"""The links to every node of a lab: one kept AMI connection and one followed log each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from labctl.asterisk import ami
+from labctl.asterisk.output import Message
+from labctl.blueprint.running_lab import Running
+from labctl.blueprint.secrets import Secrets
+from labctl.cluster import config_problems
+from labctl.cluster.config_problems import ConfigProblem
+from labctl.cluster.node_logs import LineListener, NodeLogs
+from labctl.cluster.node_tools import ring_numbers_on
+from labctl.cluster.restarts import restarts
+from labctl.corosync import membership
+from labctl.corosync.membership import Ring
+from labctl.engine.client import Engine
+from labctl.engine.observation import Container
+from labctl.errors import LabError, NotReady
+from labctl.names import ROLE_NODE
+from labctl.timing import Deadline, Signal
+
+LOG_TAIL = 8
+LOG_READ_BACK = 200
+NOISE = ("Retransmit List", "IPC connection not ready", "[KNET  ]", "Unloading")
+"""What lines of a node's log hold that explain nothing, and come by the hundred."""
+
+EventListener = Callable[[str, float, Message], None]
+"""Called with node, monotonic seconds and AMI message, from the node's own thread."""
+
+
+class NodeLinks:
+    """Connections to the nodes of a lab, and what they tell unasked.
+
+    `membership` is notified of whatever may change whether any node is ready, `events` of every AMI event.
+    """
+
+    def __init__(self, engine: Engine, running: Running) -> None:
+        self.engine = engine
+        self.running = running
+        self.lab = running.lab
+        self.stack = running.stack
+        self.membership = Signal()
+        self.events = Signal()
+        self.logs = NodeLogs(engine, running, self._notify)
+        self._news: dict[str, Signal] = {}
+        networks = running.seen.networks
+        self._secrets = Secrets(networks[0].seed if networks else "")
+        self._containers = _nodes_of(running.seen.containers)
+        self._connections: dict[str, ami.Connection] = {}
+        self._listeners: list[EventListener] = []
+
+    # Connections
+
+    def open(self) -> None:
+        """Connect to every node that runs; Asterisk need not listen yet."""
+        nodes = [node for node, container in self._containers.items() if container.state == "running"]
+        with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+            list(pool.map(self._connect, nodes))
+
+    def close(self) -> None:
+        """Hang up everywhere. An error on one node keeps no other from being hung up on; it is raised at the end."""
+        with ExitStack() as closing:
+            closing.callback(self.logs.close)
+            for connection in tuple(self._connections.values()):
+                closing.callback(connection.close)
+
+    def connection(self, node: str) -> ami.Connection:
+        """The connection to a node. Raises LabError if there is none."""
+        if node not in self._connections:
+            raise LabError(f"{node} is not running", f"labctl up --name {self.lab.name} mends it")
+        return self._connections[node]
+
+    @property
+    def connected(self) -> tuple[str, ...]:
+        """The nodes that there is a connection to."""
+        return tuple(self._connections)
+
+    def await_booted(self, deadline: Deadline) -> None:
+        """Return when every connected Asterisk is fully booted, has gone, or the deadline passes."""
+        connections = tuple(self._connections.values())
+        self.membership.wait_until(
+            lambda: all(connection.booted or connection.ended for connection in connections), deadline
+        )
+
+    def reconnect(self, node: str, deadline: Deadline) -> None:
+        """Connect anew to a node whose Asterisk or container was gone, and return when it is fully booted.
+
+        Raises NotReady at the deadline, or as soon as its container has ended.
+        """
+        self.connect_again(node)
+        connection = self.connection(node)
+        self.membership.wait_until(lambda: connection.booted or connection.ended, deadline)
+        if not connection.booted:
+            raise self.not_ready(f"{node} is not back after {deadline.timeout_s:g} s", {node: ["not fully booted"]})
+
+    def connect_again(self, node: str) -> None:
+        """Replace the connection to a node by a new one. Raises LabError where its container is gone."""
+        self.disconnect(node)
+        self._containers = _nodes_of(self.engine.observe(self.lab.name).containers)
+        if node not in self._containers:
+            raise LabError(f"the container of {node} is gone", f"labctl up --name {self.lab.name} makes it again")
+        if self.logs.listened_to:
+            self.logs.follow(node, self._containers[node].id, since=int(time.time()) - 1)
+        self._connect(node)
+
+    def await_gone(self, node: str, deadline: Deadline) -> None:
+        """Return when the node's Asterisk has hung up, or there is no connection to it, or at the deadline."""
+        connection = self._connections.get(node)
+        if connection:
+            self.membership.wait_until(lambda: connection.ended, deadline)
+
+    def disconnect(self, node: str) -> None:
+        """Hang up on a node that is gone."""
+        connection = self._connections.pop(node, None)
+        with ExitStack() as closing:
+            closing.callback(self.logs.leave, node)
+            if connection:
+                closing.callback(connection.close)
+
+    def _connect(self, node: str) -> None:
+        stream = self.engine.open_stream(self._containers[node].id, ami.CONNECT)
+        connection = ami.Connection(node, stream, self._secrets.ami, self._on_event)
+        self._connections[node] = connection
+        connection.open()
+
+    # What nodes tell unasked
+
+    def listen(self, listener: EventListener) -> None:
+        """Call `listener` with every AMI event of every node from now on."""
+        self._listeners.append(listener)
+
+    def listen_to_logs(self, listener: LineListener) -> None:
+        """Call `listener` with every line that a node logs from now on."""
+        self.logs.listen(listener)
+        for node in self._connections:
+            if not self.logs.has_ring(node):
+                self.logs.note(node, self.ring(node))
+            self.logs.follow(node, self._containers[node].id, since=int(time.time()))
+
+    def follow_log(self, node: str) -> None:
+        """Follow a node's log, from what it says of how its ring formed."""
+        self.logs.follow(node, self._containers[node].id)
+
+    def _on_event(self, node: str, at_s: float, message: Message) -> None:
+        if message.get("Event") in ("FullyBooted", "Disconnected"):
+            self._notify(node)
+        for listener in self._listeners:
+            listener(node, at_s, message)
+        self.events.notify()
+
+    def news(self, node: str) -> Signal:
+        """What is notified of whatever may change whether this node is ready."""
+        return self._news.setdefault(node, Signal())
+
+    def _notify(self, node: str) -> None:
+        self.news(node).notify()
+        self.membership.notify()
+
+    # What nodes answer
+
+    def container(self, node: str) -> Container | None:
+        """A node's container as it was when it was connected to last."""
+        return self._containers.get(node)
+
+    def has_ended(self, node: str) -> bool:
+        """Whether the node's container does not run any more."""
+        containers = _nodes_of(self.engine.observe(self.lab.name).containers)
+        return node not in containers or containers[node].state != "running"
+
+    def ring(self, node: str) -> Ring:
+        """Corosync's membership as the node has it now; an empty one where it does not answer."""
+        if not self.lab.rings:
+            return Ring()
+        answer = self.engine.run(self._containers[node].id, self.stack.ring_command.split())
+        return membership.parse_ring(answer.text, ring_numbers_on(self.running, node))
+
+    def logged_ring(self, node: str) -> Ring:
+        """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
+        ring = self.logs.told(node, self._containers[node].id)
+        return ring if ring.members else self.ring(node)
+
+    def module_answer(self, node: str) -> str:
+        """What the node's cluster module answers when asked for its members, in whichever of the stack's words.
+
+        Raises LabError where it does not answer, or is not loaded.
+        """
+        commands = filter(None, (self.stack.members_command, self.stack.other_members_command))
+        return "\n".join(self.connection(node).command(command) for command in commands)
+
+    # What is amiss
+
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        if not config_problems.added_files(self.lab, node):
+            return []
+        log = self.engine.logs(self._containers[node].id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
+
+    def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
+        """An error that says which node lacks what, which daemon restarts in a loop, and then how each log ends."""
+        lines = [message]
+        containers = {node: self._containers[node] for node in missing if node in self._containers}
+        for node, lacks in missing.items():
+            loops = restarts(self.engine, containers[node].id) if node in containers else ()
+            lines.append(f"  {node}: {', '.join([*lacks, *loops])}")
+        lines += [f"  {problem}" for node in containers for problem in self.config_problems(node)]
+        for node, container in containers.items():
+            log = self.engine.logs(container.id, tail=LOG_READ_BACK).splitlines()
+            last = [line for line in log if not any(word in line for word in NOISE)][-LOG_TAIL:]
+            lines += [f"  the last that {node} logged:", *(f"    {line}" for line in last)] if last else []
+        return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+
+def _nodes_of(containers: tuple[Container, ...]) -> dict[str, Container]:
+    return {container.node: container for container in containers if container.role == ROLE_NODE}

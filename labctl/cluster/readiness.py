@@ -1,0 +1,174 @@
+"""When a lab is ready: what each node still lacks, waiting until it lacks nothing, and mending what can be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from labctl.asterisk import output
+from labctl.cluster.node_links import NodeLinks
+from labctl.errors import LabError
+from labctl.lab import Node
+from labctl.timing import Deadline
+
+LOOK_AGAIN_S = 2.0
+"""What a node lacks is looked for again after so long without news: a line of its log may have been missed. Each look
+is a process in the node: sixteen nodes a second would keep a small machine busy."""
+
+PATIENCE_S = 3.0
+"""So long a module may be amiss before labctl mends it: a node loads the module itself, and restarts an Asterisk that
+is to follow Corosync."""
+
+Restart = Callable[[str], None]
+"""Restarts the Asterisk of a node, and connects to it again."""
+
+
+class Remedy(Enum):
+    """What mends a node whose ring is whole, and whose cluster module is not in its group."""
+
+    NONE = auto()
+    LOAD_MODULE = auto()
+    RESTART_ASTERISK = auto()
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What a node lacks, and what mends it."""
+
+    what: str
+    remedy: Remedy = Remedy.NONE
+
+
+class Readiness:
+    """Waits until the nodes of a lab are ready."""
+
+    def __init__(self, links: NodeLinks, patience_s: float = PATIENCE_S, look_again_s: float = LOOK_AGAIN_S) -> None:
+        self._links = links
+        self._lab = links.lab
+        self._stack = links.stack
+        self._patience_s = patience_s
+        self._look_again_s = look_again_s
+
+    def wait(self, deadline: Deadline, restart: Restart | None = None) -> None:
+        """Return when every node is booted, quorate, and sees every member in its ring and its module.
+
+        restart: mends a node whose module cannot join its group any more; once a node. Where it is given, a module
+        that is not loaded is loaded, too; where not, nothing is changed.
+        Raises NotReady at the deadline, or as soon as a container has ended; it says which node lacks what.
+        """
+        with ThreadPoolExecutor(max_workers=len(self._lab.nodes)) as pool:
+            lacks = list(pool.map(lambda node: self._await_node(node, deadline, restart), self._lab.nodes))
+        missing = {node.name: [lack.what] for node, lack in zip(self._lab.nodes, lacks, strict=True) if lack}
+        if missing:
+            raise self._links.not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
+
+    def _await_node(self, node: Node, deadline: Deadline, restart: Restart | None) -> Lack | None:
+        """What the node still lacks at the deadline, or when its container has ended; None once it is ready."""
+        news = self._links.news(node.name)
+        remedy, patience = Remedy.NONE, Deadline(0)
+        learns = True
+        while True:
+            changes = news.count
+            if lack := self._await_booted(node.name, deadline):
+                return lack
+            if learns:
+                self._learn_ring(node)
+            lack = self.lack(node)
+            if lack is None or deadline.passed:
+                return lack
+            if lack.remedy is not remedy:
+                remedy, patience = lack.remedy, Deadline(self._patience(lack.remedy))
+            if restart and remedy is Remedy.RESTART_ASTERISK and patience.passed:
+                restart(node.name)
+                restart, remedy, learns = None, Remedy.NONE, True
+                continue
+            if restart and remedy is Remedy.LOAD_MODULE and patience.passed:
+                patience = Deadline(self._patience_s)
+                self._load_module(node.name)
+            look_again_s = min(self._look_again_s, patience.left_s or self._look_again_s)
+            learns = not news.wait_beyond(changes, Deadline(min(look_again_s, deadline.left_s)))
+
+    def _patience(self, remedy: Remedy) -> float:
+        """For how long a node may mend itself; a module that lost its ring for good finds it by no patience."""
+        mends_itself = remedy is Remedy.LOAD_MODULE or self._lab.follows_corosync
+        return self._patience_s if mends_itself else 0.0
+
+    def _learn_ring(self, node: Node) -> None:
+        """Note the node's ring: by its log when that is read for the first time, later by Corosync's own tool, in case
+        a line was missed."""
+        if not self._lab.rings:
+            return
+        if not self._links.logs.follows(node.name):
+            self._links.logs.note(node.name, self._links.logged_ring(node.name))
+            if self.lack(node):
+                self._links.follow_log(node.name)
+        elif (ring := self._links.ring(node.name)).members:
+            self._links.logs.note(node.name, ring)
+
+    def _await_booted(self, node: str, deadline: Deadline) -> Lack | None:
+        """Wait for Asterisk; connect to it again where the connection has ended and the container has not."""
+        if node not in self._links.connected:
+            return Lack("its container does not run")
+        news = self._links.news(node)
+        while True:
+            changes = news.count
+            connection = self._links.connection(node)
+            if connection.booted and not connection.ended:
+                return None
+            if connection.ended and self._links.has_ended(node):
+                return Lack("Asterisk is not fully booted (the container has ended)")
+            if deadline.passed:
+                return Lack("Asterisk is not fully booted (the container runs)")
+            if not connection.ended:
+                news.wait_beyond(changes, deadline)
+                continue
+            news.wait_beyond(changes, Deadline(min(self._look_again_s, deadline.left_s)))
+            self._links.connect_again(node)
+
+    def _load_module(self, node: str) -> None:
+        """Load the cluster module as the node's own script does. AMI refuses that command (manager.c's blacklist)."""
+        container = self._links.container(node)
+        if container:
+            command = f"module load {self._stack.cluster_module}.so"
+            self._links.engine.run(container.id, ["asterisk", "-rx", command])
+
+    # What a node lacks
+
+    def lack(self, node: Node) -> Lack | None:
+        """What a node lacks by its ring as the log told it last, and by what its module answers now."""
+        if not self._lab.rings:
+            return None
+        expected = len(self._lab.cluster_of(node.name))
+        ring = self._links.logs.ring(node.name)
+        if len(ring.members) != expected:
+            return Lack(f"its ring has {len(ring.members)} of {expected} members")
+        if not ring.quorate:
+            return Lack("its ring is not quorate")
+        return self._module_lack(node.name, expected) if self._lab.share else None
+
+    def _module_lack(self, node: str, expected: int) -> Lack | None:
+        """What the cluster module lacks where the ring is whole."""
+        module, command = self._stack.cluster_module, self._stack.members_command
+        try:
+            answer = self._links.module_answer(node)
+        except LabError as error:
+            answer = error.message.removeprefix(f"{node}: ")
+            return Lack(f"`{command}` fails: {answer}", self._remedy(answer))
+        members = output.parse_members(answer)
+        if len(members) == expected:
+            return None
+        remedy = Remedy.NONE if members else self._remedy(answer)
+        answered = f": {' '.join(answer.split())}" if remedy is not Remedy.NONE else ""
+        return Lack(f"{module} sees {len(members)} of {expected} members{answered}", remedy)
+
+    def _remedy(self, answer: str) -> Remedy:
+        """What mends a module that answers so, and names no member."""
+        if self._stack.has_lost_ring(answer):
+            return Remedy.RESTART_ASTERISK
+        if f"No such command '{self._stack.members_command}'" in answer:
+            return Remedy.LOAD_MODULE if self._stack.joins == "after-ring" else Remedy.RESTART_ASTERISK
+        if "did not answer" in answer:
+            return Remedy.RESTART_ASTERISK
+        return Remedy.NONE

@@ -1,0 +1,79 @@
+"""Networks: their subnets, made and taken away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from docker import errors as docker_errors
+from docker.types import IPAMConfig, IPAMPool
+
+from labctl.engine.access import Access, translated
+from labctl.engine.actions import NO_ROUTER, CreateNetwork, RemoveNetwork
+from labctl.errors import HostError, LabctlError
+
+
+class SubnetTaken(LabctlError):
+    """Another network took the addresses after the free ones were looked up; look again."""
+
+
+class Networks:
+    """The networks of an engine."""
+
+    def __init__(self, access: Access) -> None:
+        self._api = access.api
+
+    def subnets(self) -> list[str]:
+        """The subnets of every Docker network on this engine."""
+        with translated("list networks"):
+            networks = self._api.networks()
+        configs = [config for network in networks for config in (network["IPAM"].get("Config") or [])]
+        return [config["Subnet"] for config in configs if "Subnet" in config]
+
+    def create(self, step: CreateNetwork) -> None:
+        """Make a bridge network. Raises SubnetTaken where its addresses meet another's."""
+        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
+        try:
+            # Internal: nothing of a lab reaches the outside, and nothing outside reaches the lab.
+            self._api.create_network(
+                step.name,
+                "bridge",
+                ipam=ipam,
+                labels=dict(step.labels),
+                internal=step.internal,
+                options=None if step.internal else NO_ROUTER,
+            )
+        except docker_errors.APIError as error:
+            if "overlap" in str(error.explanation):
+                raise SubnetTaken(f"{step.subnet} is taken: {error.explanation}") from None
+            raise
+
+    def remove(self, step: RemoveNetwork) -> None:
+        """Take a network away; one that is gone already counts as removed.
+
+        Raises HostError where something is still connected: a container that is not the lab's, or an endpoint of a
+        container that is gone, which the engine has lost count of.
+        """
+        try:
+            with suppress(docker_errors.NotFound):
+                self._api.remove_network(step.id)
+        except docker_errors.APIError as error:
+            if "active endpoints" not in str(error.explanation):
+                raise
+            raise self._still_connected(step) from None
+
+    def _still_connected(self, step: RemoveNetwork) -> HostError:
+        endpoints = (self._api.inspect_network(step.id).get("Containers") or {}).items()
+        containers = {container["Id"] for container in self._api.containers(all=True)}
+        foreign = sorted(endpoint["Name"] for identity, endpoint in endpoints if identity in containers)
+        leaked = sorted(endpoint["Name"] for identity, endpoint in endpoints if identity not in containers)
+        if foreign:
+            return HostError(
+                f"{step}: containers that are not the lab's are connected to it: {', '.join(foreign)}",
+                "\n".join(f"docker network disconnect {step.name} {name}" for name in foreign),
+            )
+        commands = [f"docker network disconnect --force {step.name} {name}" for name in leaked]
+        return HostError(
+            f"{step}: the engine still counts endpoints of containers that are gone "
+            f"({', '.join(leaked) or 'it does not name them'})",
+            "\n".join([*commands, "if it stays so, restart the Docker Engine; labctl down then goes on from here"]),
+        )

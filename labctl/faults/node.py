@@ -1,0 +1,209 @@
+"""Faults of a node itself: all of it, or one of its daemons, ends or is still.
+
+The daemons are runit services (sv(8)): one that is killed is brought back at once, one that is stopped stays down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from labctl.errors import UsageError
+from labctl.faults.fault import Choices, Fault, NodeName, RandomStep, fault
+from labctl.faults.model import ASTERISK, COROSYNC, NODE, Pair, Target
+
+_SETTLE: RandomStep = ("settle", {})
+"""Asterisk writes its database once a second: one that is ended sooner has another state than it said last."""
+
+
+def restart_script(daemon: str) -> str:
+    """The script that ends one daemon of a node in an orderly way, and starts it again."""
+    return f"sv -w 10 restart /etc/service/{daemon}"
+
+
+class _Ending(Fault):
+    """All of a node, or one of its daemons, ends. A subclass has a field `service`."""
+
+    node: NodeName
+    service: str
+
+    def named(self, in_force: Collection[str] = ()) -> str:
+        """By what it is done to: that cannot be done twice."""
+        return f"{self.kind}-{self.node}" if self.service == NODE else f"{self.kind}-{self.service}-{self.node}"
+
+    def describe(self, target: Target) -> str:
+        """What is ended."""
+        return f"{self.kind} {self.node}" if self.service == NODE else f"{self.kind} {self.service} on {self.node}"
+
+    def scripts(self, name: str, target: Target) -> Mapping[str, str]:
+        """For a daemon, by its supervisor."""
+        if self.service == COROSYNC and not target.rings:
+            raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
+        if self.service == NODE:
+            return {}
+        return {self.node: f"{self.order(f'/etc/service/{self.service}')} > /dev/null"}
+
+    def order(self, folder: str) -> str:
+        """The command that ends the service in a folder."""
+        raise NotImplementedError
+
+    @property
+    def action(self) -> str:
+        """For a whole node, what is done to its container."""
+        return self.kind if self.service == NODE else ""
+
+    @property
+    def daemon(self) -> str:
+        """What is ended."""
+        return self.service
+
+    def leaving(self, target: Target) -> tuple[str, ...]:
+        """Asterisk goes with all, or by itself, or with a Corosync that it follows."""
+        return (self.node,) if self.service != COROSYNC or target.follows_corosync else ()
+
+    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
+        """A Corosync that ends is in no call's way; where Asterisk follows it, that is gone."""
+        return None if self.leaving(target) else ()
+
+    def holds(self, target: Target) -> tuple[str, ...]:
+        """A daemon that is down cannot be ended once more."""
+        return () if self.service == NODE else (f"{self.service} on {self.node}",)
+
+
+@fault
+class Kill(_Ending):
+    """Ends a node, or one of its daemons, as a power cut does."""
+
+    kind: ClassVar[str] = "kill"
+    about: ClassVar[str] = (
+        "End a node, or one of its daemons, as a power cut does; a daemon's supervisor brings it back"
+    )
+    short: ClassVar[str] = "node"
+
+    node: NodeName
+    service: Literal["node", "corosync", "asterisk"] = Field(default="node", description="What of the node")
+
+    @classmethod
+    def random_steps(cls, choices: Choices) -> list[RandomStep]:
+        """Any of it. After Corosync's end Asterisk is restarted, as an operator does whose module lost its ring."""
+        node = choices.random.choice(choices.live)
+        service = choices.random.choice((NODE, ASTERISK, *((COROSYNC,) if choices.rings else ())))
+        if service == NODE:
+            return [_SETTLE, (cls.kind, {"node": node})]
+        after: RandomStep = ("restart", {"node": node, "service": ASTERISK})
+        return [_SETTLE, (cls.kind, {"node": node, "service": service}), *([after] if service == COROSYNC else [])]
+
+    def order(self, folder: str) -> str:
+        """By SIGKILL."""
+        return f"sv kill {folder}"
+
+    def absent(self, target: Target) -> tuple[str, ...]:
+        """A node that is gone is in no ring."""
+        return (self.node,) if self.service == NODE else ()
+
+    @property
+    def passes(self) -> bool:
+        """A daemon is back at once."""
+        return self.service != NODE
+
+
+@fault
+class Stop(_Ending):
+    """Ends a node, or one of its daemons, in an orderly way; it stays down."""
+
+    kind: ClassVar[str] = "stop"
+    about: ClassVar[str] = "End a node, or one of its daemons, in an orderly way; it stays down"
+    short: ClassVar[str] = "node"
+
+    node: NodeName
+    service: Literal["node", "corosync", "asterisk"] = Field(default="node", description="What of the node")
+
+    @classmethod
+    def random_steps(cls, choices: Choices) -> list[RandomStep]:
+        """A whole node."""
+        return [_SETTLE, (cls.kind, {"node": choices.random.choice(choices.live)})]
+
+    def order(self, folder: str) -> str:
+        """By SIGTERM, and SIGKILL after ten seconds."""
+        return f"sv -w 10 force-stop {folder}"
+
+    def undo_scripts(self, name: str, target: Target) -> Mapping[str, str]:
+        """For a daemon: it is wanted up again."""
+        return {} if self.service == NODE else {self.node: f"sv up /etc/service/{self.service}"}
+
+    def absent(self, target: Target) -> tuple[str, ...]:
+        """Without Corosync no ring."""
+        return (self.node,) if self.service in (NODE, COROSYNC) else ()
+
+
+@fault
+class Restart(_Ending):
+    """Ends one of a node's daemons in an orderly way, and starts it again."""
+
+    kind: ClassVar[str] = "restart"
+    about: ClassVar[str] = "End one of a node's daemons in an orderly way and start it again"
+    waits_for_return: ClassVar[bool] = True
+
+    node: NodeName
+    service: Literal["corosync", "asterisk"] = Field(description="Which daemon")
+
+    @classmethod
+    def random_steps(cls, choices: Choices) -> list[RandomStep]:
+        """Asterisk: what a restarted Corosync does to it, a killed one shows."""
+        return [_SETTLE, (cls.kind, {"node": choices.random.choice(choices.live), "service": ASTERISK})]
+
+    def scripts(self, name: str, target: Target) -> Mapping[str, str]:
+        """By its supervisor."""
+        return {node: f"{restart_script(self.service)} > /dev/null" for node in super().scripts(name, target)}
+
+    def order(self, folder: str) -> str:
+        """By SIGTERM, and up again."""
+        return restart_script(self.service)
+
+    @property
+    def passes(self) -> bool:
+        """It is back at once."""
+        return True
+
+
+@fault
+class Pause(Fault):
+    """Freezes all of a node: to the others it is silent, itself it notices nothing."""
+
+    kind: ClassVar[str] = "pause"
+    about: ClassVar[str] = "Freeze a node: to the others it is silent, itself it notices nothing"
+    short: ClassVar[str] = "node"
+
+    node: NodeName
+
+    def named(self, in_force: Collection[str] = ()) -> str:
+        """By the node: it cannot be paused twice."""
+        return f"pause-{self.node}"
+
+    def describe(self, target: Target) -> str:
+        """Which node."""
+        return f"pause {self.node}"
+
+    @property
+    def action(self) -> str:
+        """By Docker, for its container (cgroups' freezer)."""
+        return "pause"
+
+    @property
+    def daemon(self) -> str:
+        """All of it."""
+        return NODE
+
+    def absent(self, target: Target) -> tuple[str, ...]:
+        """Who is silent is put out of the ring."""
+        return (self.node,)
+
+    def leaving(self, target: Target) -> tuple[str, ...]:
+        """It answers nothing."""
+        return (self.node,)
+
+    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
+        """Every call through it may be lost."""
+        return None

@@ -1,0 +1,31 @@
+"""Puts a live lab together from its parts."""
+
+from __future__ import annotations
+
+import functools
+
+from labctl.blueprint.running_lab import Running
+from labctl.cluster.connections import Cluster
+from labctl.engine.client import Engine
+from labctl.history.journal import Journal
+from labctl.progress import Progress
+from labctl.scenario import steps
+from labctl.scenario.fault_control import FaultControl
+from labctl.scenario.live_lab import LiveLab
+from labctl.scenario.recorder import Recorder
+from labctl.scenario.starvation import StarvationWatch
+from labctl.scenario.switchboard import Switchboard
+from labctl.sip.phones import Phones
+
+STEPS = steps.STEPS
+"""What a live lab can be asked to do."""
+
+
+def live_lab(engine: Engine, running: Running, journal: Journal, progress: Progress) -> LiveLab:
+    """A live lab over one that runs. Nothing is connected to before it is opened."""
+    recorder = Recorder(journal, running.lab, running.stack)
+    cluster = Cluster(engine, running)
+    faults = FaultControl(engine, running, cluster, journal, recorder.node_lost_calls)
+    connect = functools.partial(Phones, engine, running)
+    phones = Switchboard(running.lab, journal, faults.gone, connect, recorder.phone_said)
+    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, StarvationWatch())

@@ -1,0 +1,59 @@
+"""The forms that a step may have: short and long in YAML, values in Python, and the JSON Schema of all that. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from labctl.scenario.step_registry import STEPS, StepKind
+
+
+def long_form(step: Any) -> Any:
+    """A step with its arguments by name: `{answer: {phone: bob}}` of `{answer: bob}`. What is no step stays so."""
+    step = {step: None} if isinstance(step, str) else step
+    if not isinstance(step, dict) or len(step) != 1:
+        return step
+    verb, value = next(iter(step.items()))
+    kind = STEPS.get(verb)
+    if kind is None:
+        return step
+    if value is None:
+        return {verb: {} if kind.complete else None}
+    if not isinstance(value, dict) and kind.short:
+        value = {kind.short: value}
+    return {verb: listed(kind, value) if isinstance(value, dict) else value}
+
+
+def listed(kind: StepKind, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, each list of which only the one item was given as a list."""
+    return {key: [value] if key in kind.lists and isinstance(value, str) else value for key, value in arguments.items()}
+
+
+def as_in_yaml(value: Any) -> Any:
+    """A value of a program as YAML would have it: scalars are text, tuples are lists. What YAML cannot say stays."""
+    if isinstance(value, list | tuple):
+        return [as_in_yaml(item) for item in value]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return str(value)
+    return value
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a step."""
+    alone = [verb for verb, kind in STEPS.items() if kind.complete]
+    step = {
+        "type": "object",
+        "properties": {verb: _schema(kind) for verb, kind in STEPS.items()},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {"anyOf": [{"enum": alone}, step]}
+
+
+def _schema(kind: StepKind) -> dict[str, Any]:
+    whole = kind.arguments.model_json_schema()
+    ways = [whole, whole["properties"][kind.short]] if kind.short else [whole]
+    return {"description": kind.about, "anyOf": [*ways, {"type": "null"}] if kind.complete else ways}

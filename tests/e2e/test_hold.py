@@ -1,0 +1,49 @@
+"""What nodes make of a call on hold, judged: a run of a scenario on a lab of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import labctl
+
+pytestmark = pytest.mark.docker
+
+SCENARIO = """
+title: Hold, resume, hang up
+lab:
+  nodes: 2
+  phones:
+    - {name: alice, node: n1, extension: "101"}
+    - {name: bob, node: n1, extension: "102"}
+    - {name: carol, node: n2, extension: "103"}
+steps:
+  - register: [alice, bob, carol]
+  - call: {caller: alice, callee: bob}
+  - answer: bob
+  - hold: alice
+  - wait_for: {extension: "102", state: Hold}
+  - wait_for: {extension: "101", state: InUse}
+  - settle
+  - resume: alice
+  - wait_for: {extension: "102", state: InUse}
+  - talk: [alice, bob]
+  - hold: bob
+  - wait_for: {extension: "101", state: Hold}
+  - settle
+  - hang_up: bob
+  - call: {caller: carol, callee: alice}
+  - answer: alice
+  - hold: carol
+  - settle
+  - hang_up: carol
+  - settle
+"""
+
+
+def test_the_phone_that_is_held_says_hold_and_every_check_agrees(tmp_path: Path) -> None:
+    scenario = tmp_path / "hold.yaml"
+    scenario.write_text(SCENARIO)
+    result = labctl("run", str(scenario), "--folder", str(tmp_path / "runs"), "-q")
+    assert result.code == 0, result.out + result.err

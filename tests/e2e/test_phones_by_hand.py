@@ -1,0 +1,127 @@
+"""Phones that people switch on, and that stay on between two commands; calls beside nodes that do not answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.conftest import Result, labctl
+
+pytestmark = pytest.mark.docker
+
+NAME = f"e2e-by-hand-{os.getpid()}"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[str]:
+    """A lab of three nodes and a phone on each, for the tests of this file."""
+    assert labctl("up", "-n", NAME, "-q").code == 0
+    yield NAME
+    labctl("down", "-n", NAME)
+
+
+@pytest.fixture(autouse=True)
+def all_off(lab: str) -> Iterator[None]:
+    """Every phone is off after a test."""
+    yield
+    labctl("phone", "off", "--all", "-n", lab)
+
+
+def phone(*arguments: str) -> Result:
+    """A verb of `labctl phone` that does what it should."""
+    result = labctl("phone", *arguments, "-n", NAME)
+    assert result.code == 0, result.err
+    return result
+
+
+def shown(watches: bool = False) -> set[tuple[str, str, str]]:
+    """What `labctl phone ls` shows: phone, what it does, how far that is; or what each watches."""
+    rows = {(row["phone"], row["activity"], row["state"]) for row in phone("ls", "-o", "json").data}
+    return {row for row in rows if row[1].startswith("watches") == watches}
+
+
+def call(*arguments: str) -> Result:
+    return labctl("call", *arguments, "-n", NAME, "-q", "-o", "json", "--duration", "300ms")
+
+
+def test_phones_stay_on_and_in_their_call_until_they_are_told_otherwise() -> None:
+    phone("on", "alice", "bob")
+    phone("watch", "carol", "bob")
+    phone("dial", "alice", "bob")
+    ringing = {("alice", "calls 102", "ringing"), ("bob", "phone", "ringing, 101")}
+    assert shown() == ringing | {("alice", "phone", "on")}
+    early = {("alice", "watches 102", "early"), ("carol", "watches 102", "early")}
+    assert shown(watches=True) >= early
+    assert phone("answer", "bob").err == "bob talks with 101\n"
+    assert labctl("wait", "-n", NAME, "--for", "state=102:InUse", "--timeout", "10s").code == 0
+    assert {("alice", "calls 102", "talking"), ("bob", "phone", "talking, 101")} <= shown()
+    phone("hangup", "bob")
+    assert labctl("wait", "-n", NAME, "--for", "state=102:Idle", "--timeout", "10s").code == 0
+    assert ("alice", "calls 102", "over: its node hung up") in {
+        (name, does, state.partition(" (")[0]) for name, does, state in shown()
+    }
+    phone("off", "--all")
+    assert shown() | shown(watches=True) == set()
+    assert labctl("wait", "-n", NAME, "--for", "state=102:Unavailable", "--timeout", "10s").code == 0
+
+
+def test_a_phone_that_rings_refuses_and_a_caller_gives_up() -> None:
+    phone("on", "bob")
+    phone("dial", "alice", "bob")
+    phone("hangup", "bob")
+    assert ("alice", "calls 102", "over: 486 Busy Here") in shown()
+    phone("dial", "alice", "bob")
+    phone("hangup", "alice")
+    assert labctl("wait", "-n", NAME, "--for", "state=102:Idle", "--timeout", "10s").code == 0
+
+
+def test_a_phone_answers_whoever_dialled() -> None:
+    """Here its own node, by a command of the manager interface."""
+    phone("on", "bob")
+    script = (
+        "printf 'Action: Login\\r\\nUsername: labctl\\r\\nSecret: %s\\r\\n\\r\\n"
+        "Action: Originate\\r\\nChannel: PJSIP/bob\\r\\nApplication: Echo\\r\\nAsync: yes\\r\\n\\r\\n'"
+        " \"$(sed -n 's/^secret *= *//p' /etc/asterisk/manager.conf)\" | timeout 2 socat - TCP:127.0.0.1:5038"
+    )
+    labctl("sh", "n2", "-n", NAME, "--", "sh", "-c", script)
+    phone("answer", "bob")
+    assert {state.partition(",")[0] for name, _, state in shown() if name == "bob"} == {"talking"}
+
+
+def test_a_call_goes_to_a_phone_that_was_left_on_and_leaves_it_on() -> None:
+    phone("on", "alice", "bob")
+    result = call("alice", "bob")
+    assert result.code == 0, result.err
+    assert min(result.data["caller_heard"], result.data["callee_heard"]) >= 15
+    assert shown() == {("alice", "phone", "on"), ("bob", "phone", "on")}
+
+
+@pytest.mark.parametrize("number", ["*600", "*101"])
+def test_a_call_takes_any_number(number: str) -> None:
+    result = call("alice", number)
+    assert result.code == 0, result.err
+    assert "InUse" in {change["state"] for change in result.data["learned"]}
+
+
+def test_a_call_that_is_refused_tells_the_status_and_what_the_node_says() -> None:
+    result = call("alice", "999")
+    assert result.code == 1
+    assert "alice calls 999: 404 Not Found" in result.err
+    assert "extension not found in context 'lab'" in result.err
+
+
+def test_a_call_beside_a_node_that_is_dead_shows_what_the_others_hear(lab: str) -> None:
+    assert labctl("fault", "kill", "n3", "-n", lab).code == 0
+    try:
+        result = call("alice", "bob")
+        dead = call("alice", "carol")
+    finally:
+        labctl("heal", "-n", lab)
+        labctl("up", "-n", lab, "-q")
+    assert result.code == 0, result.err
+    heard = {(change["state"], change["node"]) for change in result.data["learned"]}
+    assert heard >= {("InUse", "n1"), ("InUse", "n2")}
+    assert {node for _, node in heard} == {"n1", "n2"}
+    assert (dead.code, "n3, which the call needs, does not answer" in dead.err) == (1, True)

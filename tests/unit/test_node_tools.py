@@ -1,0 +1,151 @@
+"""A look at a node's tools: of one moment, and unknown where a tool does not answer."""
+
+# ruff: noqa: ARG005 - a fake has the arguments of what it stands for
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+import pytest
+
+from labctl.cluster import status
+from labctl.cluster.node_tools import ASKED_TIMES, ToolAnswers, ask_tools
+from labctl.cluster.restarts import looping
+from labctl.corosync.membership import Ring
+from labctl.engine.client import Engine
+from tests.unit.fake_nodes import FakeLab
+from tests.unit.test_captures import capture
+
+RING = capture("corosync-3-quorumtool-s")
+HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n- 1 hints registered"
+RUNS, DOWN = "run: /etc/service/corosync: (pid 10) 33s", "down: /etc/service/corosync: 3s, normally up, want down"
+ASTERISK_GONE = "Unable to connect to remote asterisk (does /var/run/asterisk/asterisk.ctl exist?)"
+VERSION, UPTIME = "Asterisk 22.10.1 built by x", "System uptime: 5 seconds"
+
+
+def look(*looks: tuple[str, ...], stack: str = "22") -> tuple[ToolAnswers, int]:
+    """What a node's tools come to where they print so at each look; and how often they were asked.
+
+    Each look: what the ring's tool, the module, the hints, version, uptime, the ring's tool again and runit print.
+    """
+    lab = FakeLab(stack=stack)
+    turns = iter(looks)
+    lab.run_in = lambda node, command: "\n@@\n".join(next(turns)) + "\n"
+    answers = ask_tools(cast(Engine, lab), lab.running, "n1", "lab")
+    return answers, len(lab.ran)
+
+
+def printed(
+    ring: str = RING, members: str = "", hints: str = HINTS, last: str | None = None, service: str = RUNS
+) -> tuple[str, ...]:
+    lab = FakeLab()
+    return (ring, members or lab.members(lab.nodes), hints, VERSION, UPTIME, ring if last is None else last, service)
+
+
+WHOLE = ToolAnswers(Ring(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
+
+
+def test_a_node_that_answers_is_asked_once() -> None:
+    assert look(printed()) == (WHOLE, 1)
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        printed(ring="", last=""),
+        printed(ring="Cannot initialize QUORUM service\n"),
+        printed(members="\n"),
+        printed(members=ASTERISK_GONE),
+        printed(hints=""),
+        printed(hints=HINTS.splitlines()[0]),
+    ],
+)
+def test_a_tool_that_prints_nothing_is_asked_again(silent: tuple[str, ...]) -> None:
+    assert look(silent, printed()) == (WHOLE, 2)
+
+
+def test_what_is_never_answered_is_unknown_and_never_empty() -> None:
+    """In 0.1 it was an empty ring, so that a node was judged to have left."""
+    answers, asked = look(*[printed(ring="", last="", members="\n", hints="")] * ASKED_TIMES)
+    assert (answers.ring, answers.members, answers.hints) == (None, None, None)
+    assert asked == ASKED_TIMES
+
+
+def test_a_corosync_that_does_not_run_has_an_empty_ring() -> None:
+    gone = "Cannot initialize QUORUM service\n"
+    answers, asked = look(printed(ring=gone, last=gone, members="Failed to initialize CPG iterator: 9", service=DOWN))
+    assert (answers.ring, answers.members, asked) == (Ring(), (), 1)
+
+
+def test_a_module_that_is_not_loaded_sees_nobody() -> None:
+    answers, asked = look(printed(members="No such command 'corosync show members' (type 'core show help')"))
+    assert (answers.members, asked) == ((), 1)
+
+
+def test_a_look_in_which_the_ring_changed_is_taken_again() -> None:
+    other = re.sub("Ring ID: .*", "Ring ID:          1.99", RING)
+    assert look(printed(last=other), printed()) == (WHOLE, 2)
+    answers, _ = look(*[printed(last=other)] * ASKED_TIMES)
+    assert (answers.ring, answers.members, answers.hints) == (None, None, None)
+
+
+def test_colours_of_1_6_are_no_answer() -> None:
+    answers, _ = look(*[printed(members="\x1b[0;37m\x1b[0m")] * ASKED_TIMES, stack="1.6")
+    assert answers.members is None
+
+
+def test_the_loopback_address_in_a_ring_is_the_node_itself() -> None:
+    """As after iface-down on Corosync 1.x: in 0.1 `ps` showed 16777343, and 0x100007f."""
+    ring = "runtime.totem.pg.mrp.srp.members.16777343.status=joined"
+    module = "=== ==> ID: 0x100007f\n=== ==> Address: 127.0.0.1\n=== ==> Member: Yes\n"
+    answers, _ = look(printed(ring=ring, members=module), stack="1.8")
+    assert (answers.ring, answers.members) == (Ring(True, (1,)), ("1",))
+
+
+# ps
+
+
+def ps_row(lab: FakeLab, node: str, *parts: str) -> tuple[str, ...]:
+    lab.run_in = lambda node, command: "\n@@\n".join(parts) + "\n" if "@@" in command[-1] else ""
+    return next(row.remarks for row in status.ps(cast(Engine, lab), lab.running) if row.node == node)
+
+
+def test_ps_says_which_tool_does_not_answer() -> None:
+    lab = FakeLab()
+    assert ps_row(lab, "n1", RING, "\n", ":", VERSION, UPTIME, RING, RUNS) == ("res_corosync does not answer",)
+    assert ps_row(lab, "n1", "", "\n", ":", "", "", "", RUNS) == (
+        "Corosync does not answer, or its ring changes from one moment to the next",
+        "res_corosync does not answer",
+        "Asterisk does not answer",
+    )
+
+
+def test_ps_says_when_its_view_may_be_old() -> None:
+    lab = FakeLab()
+    lab.states["n3"] = "exited"
+    (remark,) = ps_row(lab, "n1", *printed())
+    assert remark.startswith("may be old: the ring still counts n3, which is exited")
+
+
+def test_ps_says_that_a_daemon_restarts_in_a_loop() -> None:
+    lab = FakeLab()
+    lab.nodes["n2"].log = "[MAIN  ] Corosync Cluster Engine 3.1.10 starting up\n" * 5
+    assert ps_row(lab, "n2", *printed()) == ("Corosync started 5 times in a minute",)
+    assert ps_row(lab, "n1", *printed()) == ()
+
+
+@pytest.mark.parametrize(
+    ("log", "sentences"),
+    [
+        (capture("corosync-1.2.1-start"), ()),
+        (capture("corosync-1.2.1-start") * 3, ("Corosync started 3 times in a minute",)),
+        (
+            "NOTICE[9]: loader.c:2568 load_modules: 45 modules will be loaded.\n" * 4,
+            ("Asterisk started 4 times in a minute",),
+        ),
+        ("", ()),
+    ],
+)
+def test_a_loop_is_seen_by_what_a_daemon_logs_at_its_start(log: str, sentences: tuple[str, ...]) -> None:
+    assert looping(log) == sentences

@@ -1,0 +1,199 @@
+"""What engine.streams takes from docker-py's private parts: docker-py itself, on an engine that answers by script."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from docker.api.client import APIClient
+
+from labctl.engine.actions import RemoveNetwork
+from labctl.engine.client import Engine
+from labctl.engine.streams import FRAME_HEAD
+from labctl.errors import HostError
+
+UPGRADED = (
+    b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
+    b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+)
+LOGS = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STDOUT, STDERR = 1, 2
+
+Script = Callable[[str, socket.socket], None]
+
+
+def reply(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    return FRAME_HEAD.pack(stream, len(data)) + data
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def serve(server: socket.socket, script: Script) -> None:
+    """Answer every request on every connection as the script says, until the server's socket is closed."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as reader:
+            while first := reader.readline():
+                length = 0
+                while (line := reader.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                reader.read(length)
+                script(first.decode().split()[1], connection)
+
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Iterator[Callable[[Script], Engine]]:
+    """An engine that answers by script, over a real socket and through the real docker-py."""
+    path = tmp_path / "docker.sock"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+    clients: list[APIClient] = []
+
+    def engine(script: Script) -> Engine:
+        threading.Thread(target=serve, args=(server, script), daemon=True).start()
+        clients.append(APIClient(f"unix://{path}", version="1.41", timeout=10))
+        return Engine(clients[0])
+
+    yield engine
+    for client in clients:
+        client.close()
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+
+
+def test_output_that_comes_together_with_the_head_of_the_reply_is_not_lost(
+    scripted: Callable[[Script], Engine],
+) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/start"):
+            connection.sendall(UPGRADED + frame(STDOUT, b"first") + frame(STDERR, b"left out"))
+            connection.sendall(frame(STDOUT, connection.recv(100)))
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.sendall(reply(b'{"Id": "one"}'))
+
+    with closing(scripted(script).open_stream("n1", ["cat"])) as stream:
+        output = iter(stream)
+        assert next(output) == b"first"
+        stream.send(b"typed")
+        assert list(output) == [b"typed"]
+
+
+def test_a_command_that_is_hung_up_on_ends_its_reader_and_sees_the_end_of_its_input(
+    scripted: Callable[[Script], Engine],
+) -> None:
+    input_ended = threading.Event()
+
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/start"):
+            connection.sendall(UPGRADED + frame(STDOUT, b"first"))
+            assert connection.recv(100) == b""
+            input_ended.set()
+        else:
+            connection.sendall(reply(b'{"Id": "one"}'))
+
+    stream = scripted(script).open_stream("n1", ["cat"])
+    output = iter(stream)
+    assert next(output) == b"first"
+    rest: list[bytes] = []
+    reader = threading.Thread(target=lambda: rest.extend(output))
+    reader.start()
+    stream.close()
+    reader.join(timeout=10)
+    assert (reader.is_alive(), rest, input_ended.wait(10)) == (False, [], True)
+
+
+def test_a_log_that_is_closed_ends_its_reader(scripted: Callable[[Script], Engine]) -> None:
+    hung_up = threading.Event()
+
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/json"):
+            connection.sendall(reply(b'{"Config": {"Tty": false}}'))
+            return
+        connection.sendall(LOGS + chunk(frame(STDOUT, b"line\n")))
+        connection.recv(100)
+        hung_up.set()
+
+    stream = scripted(script).follow_logs("n1")
+    output = iter(stream)
+    assert next(output) == b"line\n"
+    rest: list[bytes] = []
+    reader = threading.Thread(target=lambda: rest.extend(output))
+    reader.start()
+    stream.close()
+    reader.join(timeout=10)
+    assert (reader.is_alive(), rest, hung_up.wait(10)) == (False, [], True)
+
+
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"])
+def test_an_engine_that_goes_away_amid_an_answer_is_an_error_of_the_host(
+    scripted: Callable[[Script], Engine], words: bytes
+) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        connection.sendall(words)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    engine = scripted(script)
+    for ask in (engine.observe, engine.info, engine.images, lambda: engine.run("n1", ["true"])):
+        with pytest.raises(HostError) as refusal:
+            ask()
+        assert "labctl doctor" in refusal.value.hint
+
+
+def test_an_engine_that_goes_away_amid_its_events_ends_them(
+    scripted: Callable[[Script], Engine],
+) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + chunk(b'{"Actor": {"Attributes": {"name": "n1"}}}\n') + b"5\r\nha")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    starts = scripted(script).starts("lab")
+    assert next(starts) == "n1"
+    assert list(starts) == []
+
+
+def test_a_network_with_endpoints_that_the_engine_leaked_says_which_and_the_way_out(
+    scripted: Callable[[Script], Engine],
+) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        body = b'{"message": "error while removing network: network labctl-a has active endpoints"}'
+        if path.endswith("/networks/id1") and not inspected:
+            inspected.append(path)
+            head = f"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+        elif "/containers/json" in path:
+            connection.sendall(reply(b'[{"Id": "c2", "Names": ["/guest"]}]' if guests else b"[]"))
+        else:
+            connection.sendall(reply(b'{"Containers": {"c2": {"Name": "guest"}}}'))
+
+    inspected: list[str] = []
+    guests = False
+    engine = scripted(script)
+    with pytest.raises(HostError, match=r"endpoints of containers that are gone \(guest\)") as refusal:
+        engine.apply(RemoveNetwork("labctl-a", "id1"))
+    assert "docker network disconnect --force labctl-a guest" in refusal.value.hint
+    inspected.clear()
+    guests = True
+    with pytest.raises(HostError, match=r"containers that are not the lab's are connected to it: guest"):
+        engine.apply(RemoveNetwork("labctl-a", "id1"))
