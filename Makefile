@@ -38,6 +38,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	sh .ci/shellcheck
 
 types: $(DEV)
 	$(BIN)/mypy

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from labctl.blueprint import addresses
 from labctl.engine.client import Engine
 from labctl.errors import HostError, LabctlError
+from labctl.faults.abilities import probe_script
 from labctl.images import architecture, builder, recipes
 from labctl.images.recipes import Images, at_once
-from labctl.paths import images_folder
 from labctl.stack.model import Stack
 
 OLDEST_API = (1, 41)
@@ -20,9 +20,6 @@ OLDEST_API = (1, 41)
 
 LEAST_DISK_GIB = 6
 LEAST_MEMORY_GIB = 2
-
-PROBE = "doctor/probe"
-"""Of images/: the script that prints what a kernel can do."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,7 @@ def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Diagnosis]
     yield from _sources(engine, stack, there=bool(images.node_id))
     if images.node_id:
         yield Diagnosis("images", "ok", f"stack {stack.name}: {images.node}")
-        script = (images_folder() / PROBE).read_text("utf-8")
-        yield from _kernel(engine.probe(images.node, script), stack)
+        yield from _kernel(engine.probe(images.node, probe_script()), stack)
     else:
         fix = "labctl build, then labctl doctor again: the kernel is asked from within a node's image"
         yield Diagnosis("images", "limited", f"stack {stack.name} is not built", fix)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
 from labctl.checks.message_lamps import Lit
-from labctl.history.events import Event, Fault, Gone, Looked, Notified, Over, Seen, Watching, beginning
+from labctl.history.events import Event, FaultBegan, Gone, Looked, Notified, Over, Seen, Watching, beginning
 
 DIALOGS = {
     "Idle": {"terminated"},
@@ -67,7 +67,7 @@ class _Keys:
                     self.result.findings += self._judge(key, event)
             case Gone(node=node):
                 self._forget({node})
-            case Fault(nodes=nodes):
+            case FaultBegan(nodes=nodes):
                 self._forget({*nodes} if self.replay.breaks_calls(nodes) else set())
             case _:
                 pass

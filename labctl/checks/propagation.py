@@ -9,7 +9,7 @@ from itertools import islice
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Limits
-from labctl.history.events import Event, Fault, Gone, Load, Over, Said, Seen, beginning
+from labctl.history.events import Event, FaultBegan, Gone, Load, Over, Said, Seen, beginning
 
 EARLY_S = 0.05
 """A phone's word is derived from its own SIP, which labctl may hear of after the node's."""
@@ -75,7 +75,7 @@ class _Changes:
                 by_place.setdefault((event.extension, event.node), []).append(event)
             else:
                 self._replay.take(event)
-                if isinstance(event, Fault | Gone | Over):
+                if isinstance(event, FaultBegan | Gone | Over):
                     self._close(self._all, event.at_s)
         self._close(self._all, events[-1].at_s)
         for extension, changes in self._all.items():

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -22,7 +22,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 READY_TIMEOUT = "60s"
 
 
-class Duration(click.ParamType[float]):
+if TYPE_CHECKING:
+    _Float = click.ParamType[float]
+else:
+    _Float = click.ParamType  # before click 8.4 it takes no type in brackets
+
+
+class Duration(_Float):
     """Seconds, or a number with a unit: 90, 90s, 1.5m, 500ms."""
 
     name = "duration"

@@ -167,7 +167,7 @@ def _settle(
             cluster.reconnect(node, deadline)
 
     with step(progress, "wait for Asterisk, the ring and the cluster module"):
-        cluster.await_ready(deadline, None if lab.follows_corosync else mend)
+        cluster.await_ready(deadline, mend)
     crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
     problems = tuple(problem for node in _begun(cluster, steps) for problem in cluster.config_problems(node))
     return UpReport(lab, tuple(steps), tuple(cluster.views()), tuple(crossings), tuple(routes), problems)

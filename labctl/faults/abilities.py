@@ -1,18 +1,16 @@
-"""What a kernel can do for faults, asked from within a container. Pure."""
+"""What a kernel can do for faults, asked from within a container."""
 
 from __future__ import annotations
 
-PROBE = """
-can() { "$@" > /dev/null 2>&1 && echo yes || echo no; }
-echo iptables=$(can iptables -A INPUT -p udp --dport 5405 -j DROP)
-echo statistic=$(can iptables -A INPUT -m statistic --mode random --probability 0.1 -j DROP)
-echo netem=$(can tc qdisc add dev lo root netem delay 1ms)
-echo tbf=$(can tc qdisc replace dev lo root tbf rate 1mbit burst 10kb latency 50ms)
-"""
-"""Run in a container of a node's image, with NET_ADMIN and only loopback: nothing of the host is touched."""
+from labctl.paths import images_folder
+
+
+def probe_script() -> str:
+    """The script that asks, for a container of a node's image with NET_ADMIN and no network but loopback."""
+    return (images_folder() / "doctor/probe").read_text("utf-8")
 
 
 def parse_abilities(text: str) -> frozenset[str]:
-    """The names of what this kernel can do, by what PROBE prints."""
+    """The names of what this kernel can do, by what the script prints."""
     pairs = (line.partition("=") for line in text.splitlines())
     return frozenset(name for name, _, answer in pairs if answer == "yes")

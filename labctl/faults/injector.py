@@ -16,7 +16,7 @@ from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import LabctlError, LabError, UsageError
 from labctl.faults import records
-from labctl.faults.abilities import PROBE, parse_abilities
+from labctl.faults.abilities import parse_abilities, probe_script
 from labctl.faults.model import PreparedFault, Record
 from labctl.faults.node import restart_script
 from labctl.names import ROLE_NODE, container_name
@@ -51,7 +51,7 @@ class Healing:
 
 def abilities(engine: Engine, image: str) -> frozenset[str]:
     """What this kernel can do for faults: iptables, statistic, netem, tbf. Takes about a second."""
-    return parse_abilities(engine.probe(image, PROBE))
+    return parse_abilities(engine.probe(image, probe_script()))
 
 
 def inflict(engine: Engine, lab: str, fault: PreparedFault, in_force: Collection[Record] = ()) -> None:
@@ -134,7 +134,8 @@ def _remembered(engine: Engine, lab: str) -> tuple[tuple[Record, ...], list[Labc
 
     def ask(container: Container) -> None:
         text = engine.run(container.id, ["sh", "-c", records.SHOW]).text
-        by_name.update((record.name, record) for record in records.parse_records(text))
+        for record in records.parse_records(text):
+            by_name.setdefault(record.name, record)  # a container's state goes before a record of the same name
 
     errors = _together(partial(ask, container) for container in nodes if container.state == "running")
     return tuple(by_name.values()), errors

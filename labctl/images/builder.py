@@ -51,10 +51,10 @@ def read_patches(paths: Iterable[str]) -> tuple[Patch, ...]:
 def _patch_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(each for suffix in PATCH_SUFFIXES for each in path.glob(f"*{suffix}"))
-    if not found:
+    patch_files = sorted(file for suffix in PATCH_SUFFIXES for file in path.glob(f"*{suffix}"))
+    if not patch_files:
         raise UsageError(f"{path}: no patch is in it", "its files *.patch and *.diff are taken")
-    return found
+    return patch_files
 
 
 def _read_patch(path: Path) -> bytes:
@@ -116,14 +116,29 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
     Raises BuildError, HostError.
     """
     stack = for_kernel(engine, stack)
-    made = recipes(stack, options)
+    all_recipes = recipes(stack, options)
     _fetch_foreign(engine, stack, progress)
     present = engine.images()
-    if _missing(made, options, present):
+    if _missing(all_recipes, options, present):
         with locked("build"):  # and look again: somebody else may have built it meanwhile
-            _make_missing(_Making(engine, stack, made, options, progress))
+            _make_missing(_Making(engine, stack, all_recipes, options, progress))
         present = engine.images()
-    return _identified(engine, _references(stack, made), present)
+    return _identified(engine, _references(stack, all_recipes), present)
+
+
+def prepare(engine: Engine, stack: Stack, progress: Progress) -> None:
+    """Make the container that asks for a stack's base system, where that is of a suite that has ended and it is not
+    there yet. Raises HostError."""
+    stack = for_kernel(engine, stack)
+    all_recipes = recipes(stack, Options())
+    if images.BUILDER in all_recipes and not engine.image_id(all_recipes[images.BUILDER].tag):
+        with locked("build"):
+            making = _Making(engine, stack, all_recipes, Options(), progress)
+            _make_all(making, _of_builder(_missing(all_recipes, Options(), engine.images())))
+
+
+def _of_builder(wanted: Iterable[Recipe]) -> list[Recipe]:
+    return [recipe for recipe in wanted if recipe.name in (images.BUILDER_BASE, images.BUILDER)]
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,7 @@ class _Making:
 
     engine: Engine
     stack: Stack
-    made: Mapping[str, Recipe]
+    recipes: Mapping[str, Recipe]
     options: Options
     progress: Progress
     way: Way = field(default_factory=Way)
@@ -140,7 +155,7 @@ class _Making:
 
 def _make_missing(making: _Making) -> None:
     """Make what is not there. Whether a system of a suite that has ended can be had is asked before all else."""
-    wanted = _missing(making.made, making.options, making.engine.images())
+    wanted = _missing(making.recipes, making.options, making.engine.images())
     system = images.at_once(making.stack)
     if system and images.SYSTEM in [recipe.name for recipe in wanted]:
         making = replace(making, way=_find_way(making, system, wanted))
@@ -156,13 +171,13 @@ def _find_way(making: _Making, system: System, wanted: Iterable[Recipe]) -> Way:
             with step(making.progress, f"base system: pull {reference}"):
                 making.engine.pull(reference)
 
-    given, insecure = making.options.mirror, making.options.insecure
-    way, _ = mirror.from_image(system, given, insecure, take_image)
+    mirror_option, insecure = making.options.mirror, making.options.insecure
+    way, _ = mirror.from_image(system, mirror_option, insecure, take_image)
     if way:
         return way
-    _make_all(making, [recipe for recipe in wanted if recipe.name in (images.BUILDER_BASE, images.BUILDER)])
-    builder = making.made[images.BUILDER].tag
-    way, tried = systems.find_way(making.engine, builder, system, given, insecure, take_image)
+    _make_all(making, _of_builder(wanted))
+    builder = making.recipes[images.BUILDER].tag
+    way, tried = systems.find_way(making.engine, builder, system, mirror_option, insecure, take_image)
     if not way:
         raise mirror.refusal(making.stack.name, system, tried)
     return way
@@ -198,8 +213,8 @@ def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:
     return images.recipes(stack, contexts(), options.mirror, options.patches)
 
 
-def _references(stack: Stack, made: Mapping[str, Recipe]) -> Images:
-    node, phone = (recipe.tag if recipe else "" for recipe in images.run_by_labs(made))
+def _references(stack: Stack, all_recipes: Mapping[str, Recipe]) -> Images:
+    node, phone = (recipe.tag if recipe else "" for recipe in images.run_by_labs(all_recipes))
     node = stack.image or node
     return Images(node, stack.phone_image or phone or node)
 
@@ -209,8 +224,8 @@ def _identified(engine: Engine, named: Images, present: Mapping[str, str]) -> Im
     return Images(named.node, named.phone, node_id, present.get(named.phone) or engine.image_id(named.phone))
 
 
-def _missing(made: Mapping[str, Recipe], options: Options, present: Mapping[str, str]) -> list[Recipe]:
-    return images.missing(made, set() if options.refresh else set(present))
+def _missing(all_recipes: Mapping[str, Recipe], options: Options, present: Mapping[str, str]) -> list[Recipe]:
+    return images.missing(all_recipes, set() if options.refresh else set(present))
 
 
 def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:
@@ -231,7 +246,7 @@ def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:
 
 def _make(making: _Making, recipe: Recipe) -> None:
     if recipe.system and recipe.system.packages:
-        builder = making.made[images.BUILDER].tag
+        builder = making.recipes[images.BUILDER].tag
         systems.make_whole(making.engine, recipe, recipe.system, builder, making.way, making.progress)
         return
     if recipe.system:
@@ -240,27 +255,27 @@ def _make(making: _Making, recipe: Recipe) -> None:
     what = f"build {recipe.tag}"
     with step(making.progress, what):
         raw = f"{recipe.tag}-unlabelled"
-        args = images.build_args(recipe, making.made)
-        said: list[str] = []
+        args = images.build_args(recipe, making.recipes)
+        output: list[str] = []
         try:
             for text in making.engine.build(images.pack(recipe.context), raw, args, {}, fresh=making.options.refresh):
-                said += text.splitlines()
+                output += text.splitlines()
                 making.progress.detail(what, text)
         except BuildError:
-            _refuse_patches(making.engine, making.stack, said, making.made)
+            _refuse_patches(making.engine, making.stack, output, making.recipes)
             raise  # for anything else
-        _label(making.engine, recipe, images.ground(recipe, making.made), raw)
+        _label(making.engine, recipe, images.ground(recipe, making.recipes), raw)
 
 
-def _refuse_patches(engine: Engine, stack: Stack, said: list[str], made: Mapping[str, Recipe]) -> None:
+def _refuse_patches(engine: Engine, stack: Stack, output: list[str], all_recipes: Mapping[str, Recipe]) -> None:
     """Raise PatchRefused with the reason where a build failed for its patches, and leave nothing of it behind."""
-    reason, layer = patches.refusal(said), patches.last_layer(said)
+    reason, layer = patches.refusal(output), patches.last_layer(output)
     if not reason:
         return
     with suppress(HostError):  # that something stands on it
         engine.remove_image(layer)
     source = f"{images.MODULE_SOURCE}/res/{stack.cluster_module}.c"
-    raise PatchRefused(reason, f"docker run --rm {made[images.MODULE].tag} cat {source} shows what is patched")
+    raise PatchRefused(reason, f"docker run --rm {all_recipes[images.MODULE].tag} cat {source} shows what is patched")
 
 
 def _label(engine: Engine, recipe: Recipe, ground: Recipe, raw: str) -> None:

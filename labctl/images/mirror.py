@@ -70,9 +70,9 @@ def url(text: str) -> str:
     return f"copy://{quote(folder(text))}" if is_folder(text) else text
 
 
-def question(system: System, given: str) -> list[str]:
+def question(system: System, mirror_option: str) -> list[str]:
     """The command, in the builder's container, that asks whether a mirror gives a system."""
-    return [ASK, system.suite, mmdebstrap.keyring(system), url(given)]
+    return [ASK, system.suite, mmdebstrap.keyring(system), url(mirror_option)]
 
 
 def parse_reply(text: str) -> Reply:
@@ -86,7 +86,9 @@ def parse_reply(text: str) -> Reply:
     return Reply(mirror, refusal, "signed" in facts, "keyring" in facts)
 
 
-def from_image(system: System, given: str, insecure: bool, take_image: Callable[[str], None]) -> tuple[Way | None, str]:
+def from_image(
+    system: System, mirror_option: str, insecure: bool, take_image: Callable[[str], None]
+) -> tuple[Way | None, str]:
     """The way from an image of the system, or why there is none.
 
     `take_image` sees to it that an image is here, or raises HostError. An image is taken only where that is allowed
@@ -99,13 +101,13 @@ def from_image(system: System, given: str, insecure: bool, take_image: Callable[
         return None, f"{image}: not tried, for its apt cannot check signatures any more (--insecure takes it)"
     if system.architecture:
         return None, f"{image}: not tried, for it may not be of {system.architecture}"
-    if is_folder(given):
-        return None, f"{image}: within Docker, its apt does not see the folder {given}"
+    if is_folder(mirror_option):
+        return None, f"{image}: within Docker, its apt does not see the folder {mirror_option}"
     try:
         take_image(system.base)
     except HostError as error:
         return None, f"{image}: not here, and {error.message.splitlines()[0]}"
-    return Way(system.base, Mirror(given, "--mirror"), checked=False), ""
+    return Way(system.base, Mirror(mirror_option, "--mirror"), checked=False), ""
 
 
 def from_mirror(system: System, reply: Reply, insecure: bool) -> tuple[Way | None, str]:

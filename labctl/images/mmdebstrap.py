@@ -109,11 +109,11 @@ def _checks(system: System) -> list[str]:
 @contextmanager
 def archive(words: list[str], system: System) -> Iterator[IO[bytes]]:
     """What a command of this module writes, once it is whole. Raises BuildError with the reason and the way out."""
-    with tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as said:
-        code = subprocess.run(words, stdout=written, stderr=said, stdin=subprocess.DEVNULL, check=False).returncode
+    with tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as errors:
+        code = subprocess.run(words, stdout=written, stderr=errors, stdin=subprocess.DEVNULL, check=False).returncode
         if code != 0:
-            said.seek(0)
-            raise failure(system, code, said.read().decode("utf-8", "replace"))
+            errors.seek(0)
+            raise failure(system, code, errors.read().decode("utf-8", "replace"))
         written.seek(0)
         yield written
 
@@ -125,14 +125,14 @@ def failure(system: System, code: int, text: str) -> BuildError:
     return BuildError(f"{TOOL} {system.suite} ended with {code}:{lines}", _way_out(system, "\n".join(why)))
 
 
-def reason(said: str) -> list[str]:
+def reason(output: str) -> list[str]:
     """Why mmdebstrap failed, of all that it and apt said: each thing once; where they give no reason, their last words.
 
     At least one line.
     """
-    told = [line for line in _TOLD.findall(said) if line and not _NO_REASON.match(line)]
-    last = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
-    return list(dict.fromkeys(told)) or last or ["it said nothing"]
+    reasons = [line for line in _TOLD.findall(output) if line and not _NO_REASON.match(line)]
+    last = [line for line in output.splitlines() if line.strip()][-_LAST_LINES:]
+    return list(dict.fromkeys(reasons)) or last or ["it said nothing"]
 
 
 def _way_out(system: System, why: str) -> str:

@@ -103,15 +103,15 @@ def recipes(
     if build is None:
         return {}
     # Where a node comes at once, the mirror is that of its own suite, and of no other that the phones may stand on.
-    made = _Recipes(contexts, "" if build.at_once else mirror)
+    collected = _Recipes(contexts, "" if build.at_once else mirror)
     system = at_once(stack)
     if system:
-        made.whole(stack, system)
+        collected.whole(stack, system)
     elif not stack.image:
-        made.layers(stack, build, patches)
+        collected.layers(stack, build, patches)
     if not stack.phone_image:
-        made.phone(stack, build)
-    return made.found
+        collected.phone(stack, build)
+    return collected.by_name
 
 
 def at_once(stack: Stack) -> System | None:
@@ -129,7 +129,7 @@ class _Recipes:
     """Recipes as they are added. What only holds what a suite has is named by the suite, so that stacks share it."""
 
     def __init__(self, contexts: Mapping[str, Context], mirror: str) -> None:
-        self.found: dict[str, Recipe] = {}
+        self.by_name: dict[str, Recipe] = {}
         self._contexts = contexts
         self._mirror = mirror
 
@@ -165,7 +165,7 @@ class _Recipes:
         own = build.phone.suite in (None, stack.suite)
         suite, base = (stack.suite, stack.base) if own else (build.phone.suite, build.phone.base)
         name = BASE if own else PHONE_BASE
-        if name not in self.found:
+        if name not in self.by_name:
             self._base(name, suite, base)
         self._layer(PHONE, suite or "", self._packages(build.phone.packages), name)
 
@@ -195,23 +195,23 @@ class _Recipes:
         system: System | None = None,
         made_in: str = "",
     ) -> None:
-        tools = [self.found[made_in].tag] if made_in else []
-        inputs = ([self.found[need].tag for need in needs] + tools, hashlib.sha256(pack(context)).hexdigest())
+        tools = [self.by_name[made_in].tag] if made_in else []
+        inputs = ([self.by_name[need].tag for need in needs] + tools, hashlib.sha256(pack(context)).hexdigest())
         kind = {PHONE_BASE: BASE, BUILDER_BASE: BASE, WHOLE: NODE}.get(name, name)
         tag = f"{REPOSITORY}/{owner}-{kind}:{_short(json.dumps(inputs))}"
-        self.found[name] = Recipe(name, tag, context, needs, labels or {}, system, made_in)
+        self.by_name[name] = Recipe(name, tag, context, needs, labels or {}, system, made_in)
 
 
-def run_by_labs(made: Mapping[str, Recipe]) -> tuple[Recipe | None, Recipe | None]:
+def run_by_labs(all_recipes: Mapping[str, Recipe]) -> tuple[Recipe | None, Recipe | None]:
     """The two recipes whose images a lab's containers run, a node's and the phones': None for what is not made here."""
-    node = next((made[name] for name in (WHOLE, NODE, ASTERISK) if name in made), None)
-    return node, made.get(PHONE)
+    node = next((all_recipes[name] for name in (WHOLE, NODE, ASTERISK) if name in all_recipes), None)
+    return node, all_recipes.get(PHONE)
 
 
-def ground(recipe: Recipe, made: Mapping[str, Recipe]) -> Recipe:
+def ground(recipe: Recipe, all_recipes: Mapping[str, Recipe]) -> Recipe:
     """The Debian at the bottom of an image."""
     while recipe.needs:
-        recipe = made[recipe.needs[0]]
+        recipe = all_recipes[recipe.needs[0]]
     return recipe
 
 
@@ -237,24 +237,24 @@ def _patch_labels(stack: Stack, patches: tuple[Patch, ...]) -> dict[str, str]:
     return {f"{LABEL_CONTENTS}.{stack.cluster_module}.patches": ", ".join(map(str, patches))}
 
 
-def missing(made: Mapping[str, Recipe], present: set[str]) -> list[Recipe]:
+def missing(all_recipes: Mapping[str, Recipe], present: set[str]) -> list[Recipe]:
     """What must be built, each after those it needs, so that the two images a lab runs are there.
 
     What stands between is built for their sake alone: where they are present, nothing is missing.
     """
     wanted: set[str] = set()
-    open_ = [recipe.name for recipe in run_by_labs(made) if recipe]
+    open_ = [recipe.name for recipe in run_by_labs(all_recipes) if recipe]
     while open_:
         name = open_.pop()
-        if made[name].tag not in present and name not in wanted:
+        if all_recipes[name].tag not in present and name not in wanted:
             wanted.add(name)
-            open_ += [*made[name].needs, *filter(None, [made[name].made_in])]
-    return [recipe for name, recipe in made.items() if name in wanted]
+            open_ += [*all_recipes[name].needs, *filter(None, [all_recipes[name].made_in])]
+    return [recipe for name, recipe in all_recipes.items() if name in wanted]
 
 
-def build_args(recipe: Recipe, made: Mapping[str, Recipe]) -> dict[str, str]:
+def build_args(recipe: Recipe, all_recipes: Mapping[str, Recipe]) -> dict[str, str]:
     """The Dockerfile's ARGs: the images it stands on."""
-    return {"MODULE" if need in (MODULE, PATCHED) else "BASE": made[need].tag for need in recipe.needs}
+    return {"MODULE" if need in (MODULE, PATCHED) else "BASE": all_recipes[need].tag for need in recipe.needs}
 
 
 def pack(context: Context) -> bytes:
@@ -276,9 +276,9 @@ def _check(stack: Stack, patches: tuple[Patch, ...]) -> None:
             "that of a stack with `build.module` is, and takes patches",
         )
     for patch in patches:
-        found = problems(patch, f"res/{stack.cluster_module}.c")
-        if found:
-            raise InvalidFile(patch.source, found)
+        mistakes = problems(patch, f"res/{stack.cluster_module}.c")
+        if mistakes:
+            raise InvalidFile(patch.source, mistakes)
 
 
 def parse_contents(text: str) -> dict[str, str]:

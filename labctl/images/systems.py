@@ -21,23 +21,25 @@ LABEL_ARCHITECTURE = "labctl.architecture"
 
 
 def find_way(
-    engine: Engine, builder: str, system: System, given: str, insecure: bool, take_image: Callable[[str], None]
+    engine: Engine, builder: str, system: System, mirror_option: str, insecure: bool, take_image: Callable[[str], None]
 ) -> tuple[Way | None, tuple[str, ...]]:
     """How a system with its packages comes about, None where it cannot; and what was tried in vain, each with why.
 
-    `builder` is the image that asks the mirror, and must be there; `given` is what --mirror was given. `take_image`
-    sees to it that an image is here, or raises HostError.
+    `builder` is the image that asks the mirror, and must be there; `mirror_option` is what --mirror was given.
+    `take_image` sees to it that an image is here, or raises HostError.
     """
-    way, why_no_image = mirror.from_image(system, given, insecure, take_image)
+    way, why_no_image = mirror.from_image(system, mirror_option, insecure, take_image)
     if way:
         return way, ()
-    way, why_no_mirror = mirror.from_mirror(system, ask(engine, builder, system, given), insecure)
+    way, why_no_mirror = mirror.from_mirror(system, ask(engine, builder, system, mirror_option), insecure)
     return way, (why_no_image,) if way else (why_no_image, why_no_mirror)
 
 
-def ask(engine: Engine, builder: str, system: System, given: str) -> Reply:
+def ask(engine: Engine, builder: str, system: System, mirror_option: str) -> Reply:
     """Whether a mirror gives a system, asked from the builder's container. Takes a few seconds at most."""
-    with worked(engine, builder, mirror.question(system, given), _files(system), mirror.folder(given)) as work:
+    with worked(
+        engine, builder, mirror.question(system, mirror_option), _files(system), mirror.folder(mirror_option)
+    ) as work:
         return mirror.parse_reply(work.text)
 
 

@@ -216,8 +216,8 @@ def parse_stack(text: str, source: str, templates: Collection[str]) -> Stack:
     review.known("module", review.values("modules", "preload", ANY), every_module)
     review.known("transport", review.values("encrypted_transports", ANY), review.all("transports", ANY))
     if not review.doubts("image") and not review.doubts("build") and not review.doubts("suite"):
-        given = {key for key, value in review.document.data.items() if value is not None}
-        if not {"image"} <= given and not {"build", "suite"} <= given:
+        keys = {key for key, value in review.document.data.items() if value is not None}
+        if not {"image"} <= keys and not {"build", "suite"} <= keys:
             review.say((), "nothing says where the images come from", "`image`, or `build` and `suite`")
     if stack and stack.build and stack.build.at_once:
         _review_at_once(stack.suite, stack.build, review)

@@ -38,9 +38,9 @@ OLD, NEW = '"Node %u (%s) at %s %s the cluster\\n"', f'"{NAME} sees that node %u
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     """The engine, with the images of the stack as it is."""
-    found = engines.connect()
-    builder.build(found, find_stack("22"), Options(), Silent())
-    return found
+    connected = engines.connect()
+    builder.build(connected, find_stack("22"), Options(), Silent())
+    return connected
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +83,9 @@ def test_every_node_runs_the_patched_module(engine: Engine, source: str, capsys:
         try:
             verbs.up(engine, wanted, stack, options, READY_S, Silent())
             for name in ("n1", "n2", "n3"):
-                said = engine.logs(f"labctl-{NAME}-{name}")
-                assert f"{NAME} sees that node" in said
-                assert ": Node " not in said
+                log = engine.logs(f"labctl-{NAME}-{name}")
+                assert f"{NAME} sees that node" in log
+                assert ": Node " not in log
         finally:
             verbs.down(engine, NAME, Silent())
         labels = engine.image_labels(node) or {}
@@ -112,16 +112,16 @@ def refusal(engine: Engine, patch: Patch) -> str:
 
 def test_a_patch_that_does_not_apply_is_refused_with_its_hunk(engine: Engine, source: str, unread: None) -> None:
     another = source.replace("the cluster\\n", "another source\\n")
-    said = refusal(engine, diff(another, another.replace("another source", NAME)))
-    assert said.startswith("mend.patch does not apply to asterisk 1:22.")
-    assert "Hunk #1 FAILED at " in said
-    assert f'  +\tast_log(AST_LOG_NOTICE, "Node %u (%s) at %s %s {NAME}' in said
+    reason = refusal(engine, diff(another, another.replace("another source", NAME)))
+    assert reason.startswith("mend.patch does not apply to asterisk 1:22.")
+    assert "Hunk #1 FAILED at " in reason
+    assert f'  +\tast_log(AST_LOG_NOTICE, "Node %u (%s) at %s %s {NAME}' in reason
 
 
 def test_a_patch_that_does_not_compile_is_refused_with_the_error(engine: Engine, source: str, unread: None) -> None:
-    said = refusal(engine, diff(source, source.replace(OLD, f"no_{os.getpid()}")))
-    assert "does not compile with mend.patch:\n" in said
-    assert f"error: 'no_{os.getpid()}' undeclared" in said
+    reason = refusal(engine, diff(source, source.replace(OLD, f"no_{os.getpid()}")))
+    assert "does not compile with mend.patch:\n" in reason
+    assert f"error: 'no_{os.getpid()}' undeclared" in reason
 
 
 def test_a_patch_may_bring_a_header_and_stand_on_another(engine: Engine, source: str) -> None:

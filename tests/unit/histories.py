@@ -17,7 +17,7 @@ from labctl.history.events import (
     Did,
     Ended,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Heard,
@@ -207,7 +207,7 @@ class World:
                 node: {device: len(words.get(node, ())) for device, words in self.said.items()} for node in self.nodes
             }
             self.cut_off |= {node: (side, counts[node]) for side in self.groups for node in side if node in self.live}
-            self.events.append(Fault(self.at_s, "split", "partition", self.nodes))
+            self.events.append(FaultBegan(self.at_s, "split", "partition", self.nodes))
             self.at_s += 1.5
             self.tell([*self.devices])
 
@@ -225,7 +225,7 @@ class World:
             self.at_s += LAG_S
             self.gone.add(node)
             self.corosyncs -= {node} if self.chance.random() < 0.7 else set()
-            self.events += [Gone(self.at_s, node, "kill"), Fault(self.at_s, f"kill-{node}", "kill", (node,))]
+            self.events += [Gone(self.at_s, node, "kill"), FaultBegan(self.at_s, f"kill-{node}", "kill", (node,))]
             self.at_s += 1.5
             self.tell([*self.devices])
 

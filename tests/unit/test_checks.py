@@ -18,7 +18,7 @@ from labctl.checks.expected import Replay, groups
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.registry import CHECKS
 from labctl.history import events as history
-from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
+from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
 from labctl.scenario import entries
 from tests.unit.histories import WRONGS, Spoil, World, half_a_ghost
 from tests.unit.labs import DATA
@@ -182,7 +182,7 @@ def test_the_bound_is_the_one_that_is_given(delay_ms: float, outcome: str) -> No
 
 @pytest.mark.parametrize(("settle_s", "outcome"), [(2.0, "failed"), (10.0, "nothing")])
 def test_after_a_fault_nothing_is_asked_for_a_while(settle_s: float, outcome: str) -> None:
-    fault: list[Event] = [Fault(0.1, "split", "partition", ("n1", "n2")), Healed(0.2, "split")]
+    fault: list[Event] = [FaultBegan(0.1, "split", "partition", ("n1", "n2")), Healed(0.2, "split")]
     events: list[Event] = [BEGAN, *fault, replace(BUSY, at_s=3.0), seen(3.01, "n1", "Busy"), Over(9.0)]
     events.insert(1, seen(0.01, "n2", "Idle"))
     verdicts = judge(events, Limits(settle_s=settle_s))
@@ -238,7 +238,7 @@ def test_the_word_of_who_is_gone_does_not_count() -> None:
 def test_a_word_that_was_taken_back_before_the_fault_is_no_ghost() -> None:
     replay = Replay(BEGAN)
     said = [replace(BUSY, at_s=number, state=state) for number, state in enumerate(("RINGING", "BUSY", "INUSE"), 1)]
-    for event in (said[0], said[1], Fault(1.5, "split", "partition", ("n1", "n2")), said[2]):
+    for event in (said[0], said[1], FaultBegan(1.5, "split", "partition", ("n1", "n2")), said[2]):
         replay.take(event)
     assert replay.ghosts("Custom:mystate", ("n2",)) == {"Busy", "InUse"}
 
@@ -247,7 +247,7 @@ def test_a_lab_is_whole_when_all_is_mended_for_a_while() -> None:
     replay = Replay(BEGAN)
     assert replay.whole(0.0, 10.0)
     told: list[bool] = []
-    for event in (Gone(1.0, "n1", "kill"), Fault(1.0, "k", "kill", ("n1",)), Healed(2.0, "k"), Back(4.0, "n1")):
+    for event in (Gone(1.0, "n1", "kill"), FaultBegan(1.0, "k", "kill", ("n1",)), Healed(2.0, "k"), Back(4.0, "n1")):
         replay.take(event)
         told.append(replay.whole(13.0, 10.0))
     assert told == [False] * 4

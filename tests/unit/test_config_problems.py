@@ -83,8 +83,10 @@ def test_a_name_within_another_is_another_file() -> None:
     ],
 )
 def test_what_nothing_reads_is_told(path: str, is_read: bool) -> None:
-    told = [problem for problem in problems(path, log="") if "nothing that is loaded on this node reads it" in problem]
-    assert bool(told) is not is_read
+    complaints = [
+        problem for problem in problems(path, log="") if "nothing that is loaded on this node reads it" in problem
+    ]
+    assert bool(complaints) is not is_read
 
 
 def test_what_another_file_includes_is_read() -> None:

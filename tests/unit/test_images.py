@@ -94,8 +94,8 @@ def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
 )
 def test_what_is_missing_comes_after_what_it_stands_on(present: set[str], missing: list[str]) -> None:
     made = recipes.recipes(stack(), CONTEXTS)
-    found: list[Recipe] = recipes.missing(made, {made[name].tag for name in present})
-    assert [recipe.name for recipe in found] == missing
+    wanted: list[Recipe] = recipes.missing(made, {made[name].tag for name in present})
+    assert [recipe.name for recipe in wanted] == missing
 
 
 def test_a_stack_whose_node_image_was_built_elsewhere_has_its_phones_built_here() -> None:

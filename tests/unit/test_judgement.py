@@ -31,7 +31,7 @@ from labctl.history.events import (
     Disturbed,
     Ended,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Heard,
@@ -256,17 +256,17 @@ def suite(*all_judged: Judged, **more: str) -> ET.Element:
 
 
 def test_a_suite_counts_its_cases() -> None:
-    made = suite(*(judged(standing, check) for standing, check in zip(WORST_FIRST, CHECKS, strict=False)))
-    counts = {name: made.get(name) for name in ("name", "tests", "failures", "errors", "skipped", "time")}
+    element = suite(*(judged(standing, check) for standing, check in zip(WORST_FIRST, CHECKS, strict=False)))
+    counts = {name: element.get(name) for name in ("name", "tests", "failures", "errors", "skipped", "time")}
     assert counts == {
         **{"name": "call", "tests": "6", "failures": "2"},
         "errors": "1",
         "skipped": "2",
         "time": "12.346",
     }
-    assert [case.get("name") for case in made.iter("testcase")] == [*CHECKS[:6]]
-    assert {case.get("classname") for case in made.iter("testcase")} == {"labctl.call"}
-    values = {each.get("name"): each.get("value") for each in made.iter("property")}
+    assert [case.get("name") for case in element.iter("testcase")] == [*CHECKS[:6]]
+    assert {case.get("classname") for case in element.iter("testcase")} == {"labctl.call"}
+    values = {item.get("name"): item.get("value") for item in element.iter("property")}
     assert values == {"stack": "22", "title": "A call", "folder": "runs/call-1"}
 
 
@@ -283,9 +283,9 @@ def test_a_suite_counts_its_cases() -> None:
 def test_a_case_says_how_its_check_stands(standing: Standing, kind: str, message: str, detail: str) -> None:
     case = suite(judged(standing, reason="why")).find("testcase")
     assert case is not None
-    (said,) = case
-    assert (said.tag, said.get("message")) == (kind, message)
-    assert detail in (said.text or "")
+    (child,) = case
+    assert (child.tag, child.get("message")) == (kind, message)
+    assert detail in (child.text or "")
 
 
 def test_a_check_that_passed_is_an_empty_case() -> None:
@@ -303,8 +303,8 @@ def test_a_failure_without_findings_has_a_message_all_the_same(outcome: Outcome,
 
 @pytest.mark.parametrize("standing", WORST_FIRST)
 def test_a_story_is_there_where_something_is_to_be_explained(standing: Standing) -> None:
-    told = suite(judged(standing)).findtext("system-out")
-    assert told == (None if standing in ("passed", "nothing") else "  1.000 s  > settle")
+    story_told = suite(judged(standing)).findtext("system-out")
+    assert story_told == (None if standing in ("passed", "nothing") else "  1.000 s  > settle")
 
 
 def test_every_result_is_a_suite() -> None:
@@ -436,7 +436,7 @@ TOLD: list[tuple[Event, str]] = [
     (Ring(1.0, "n1", ("n1", "n2"), True), "  ring of n1: n1,n2"),
     (Line(1.0, "n1", "[Jan  1 00:00:00] WARNING[1]: lost"), "  n1 logs WARNING[1]: lost"),
     (Line(1.0, "n1", "no date"), "  n1 logs no date"),
-    (Fault(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
+    (FaultBegan(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
     (Healed(1.0, "split"), "! healed: split"),
     (
         Disturbed(1.0, 2.4, "", "the machine was starved for 1.4 s", "labctl"),
@@ -491,7 +491,7 @@ def test_of_a_long_story_the_end_is_told() -> None:
 
 
 def test_a_story_does_not_depend_on_who_wrote_first() -> None:
-    events: list[Event] = [Fault(3.0, "split", "partition", ("n1",)), *lines(1, 2), Seen(4.0, "n1", "101", "Idle")]
+    events: list[Event] = [FaultBegan(3.0, "split", "partition", ("n1",)), *lines(1, 2), Seen(4.0, "n1", "101", "Idle")]
     shuffled = random.Random(1).sample(events, len(events))  # noqa: S311 - chance, not secrets
     assert story.tell(shuffled) == story.tell(events)
 

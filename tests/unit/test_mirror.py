@@ -220,7 +220,7 @@ def test_a_bare_system_is_checked_as_the_tools_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("output", "why"),
     [
         (
             "I: running apt-get update...\nErr:4 copy:/m squeeze/main Packages\n  Hash Sum mismatch\n"
@@ -241,24 +241,24 @@ def test_a_bare_system_is_checked_as_the_tools_do() -> None:
         ("", ["it said nothing"]),
     ],
 )
-def test_why_mmdebstrap_failed_is_told_without_what_follows_from_it(said: str, why: list[str]) -> None:
-    assert mmdebstrap.reason(said) == why
+def test_why_mmdebstrap_failed_is_told_without_what_follows_from_it(output: str, why: list[str]) -> None:
+    assert mmdebstrap.reason(output) == why
 
 
 # What a stack may not say
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "mistake"),
     [
         ({"phone": {"packages": ["sip-tester"]}}, "the phones cannot stand on squeeze too"),
         ({"phone": {"packages": ["sip-tester"], "suite": "squeeze"}}, "the phones cannot stand on squeeze too"),
         ({"module": {"source": "asterisk", "packages": ["gcc"]}}, "no module is compiled where a node comes at once"),
     ],
 )
-def test_what_an_old_apt_would_have_to_install_is_refused(values: dict[str, object], said: str) -> None:
+def test_what_an_old_apt_would_have_to_install_is_refused(values: dict[str, object], mistake: str) -> None:
     data = yaml.safe_load((images_folder() / "stacks/1.6.yaml").read_text("utf-8"))
     data["build"] |= values
     templates = [*data["files"].values(), *(t for extra in data["carriers"].values() for t in extra["files"].values())]
-    with pytest.raises(InvalidFile, match=said):
+    with pytest.raises(InvalidFile, match=mistake):
         parse_stack(yaml.safe_dump(data), "mine.yaml", templates)

@@ -10,7 +10,7 @@ import pytest
 from labctl.checks import judgement, registry
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Standing, Terms
-from labctl.history.events import Began, Disturbed, Event, Fault, Gone, Lamp, Looked, Notified, Over, Said, Seen
+from labctl.history.events import Began, Disturbed, Event, FaultBegan, Gone, Lamp, Looked, Notified, Over, Said, Seen
 from labctl.lab import Overrides
 from labctl.scenario.loader import find_scenario
 from tests.unit.old_runs import FOLDER, OUTCOMES, old_run
@@ -232,8 +232,8 @@ def test_no_old_run_is_taken_for_one_that_was_disturbed() -> None:
 
 def test_a_call_that_fails_while_corosync_alone_is_stopped_is_not_spared() -> None:
     events = old_run("1.8-many-calls")
-    stopped = Fault(0.5, "stop-corosync-n1", "stop corosync on n1", ("n1",))
-    killed = Fault(0.5, "kill-n1", "kill n1", ("n1",))
+    stopped = FaultBegan(0.5, "stop-corosync-n1", "stop corosync on n1", ("n1",))
+    killed = FaultBegan(0.5, "kill-n1", "kill n1", ("n1",))
     assert verdicts([*events, stopped])["calls"].figures["spared"] == 0
     assert verdicts([*events, killed, Gone(0.5, "n1", "kill")])["calls"].figures["spared"] == 1
 

@@ -103,7 +103,7 @@ def golden(name: str, file: str) -> list[str]:
 def as_objctl(text: str) -> Iterator[str]:
     """corosync.conf as corosync-objctl prints it: a line for each key, with the sections that it is in."""
     sections: list[str] = []
-    for line in (each.partition("#")[0].strip() for each in text.splitlines()):
+    for line in (line.partition("#")[0].strip() for line in text.splitlines()):
         if line.endswith("{"):
             sections.append(line.removesuffix("{").strip())
         elif line == "}":
@@ -113,7 +113,7 @@ def as_objctl(text: str) -> Iterator[str]:
             yield f"{'.'.join([*sections, key])}={value.strip()}"
 
 
-@pytest.mark.parametrize(("names", "file", "line", "source"), SOURCES, ids=[f"{each[1]} {each[2]}" for each in SOURCES])
+@pytest.mark.parametrize(("names", "file", "line", "source"), SOURCES, ids=[f"{row[1]} {row[2]}" for row in SOURCES])
 def test_every_line_that_matters_has_a_source(names: tuple[str, ...], file: str, line: str, source: str) -> None:
     assert source
     assert [line in golden(name, file) for name in names] == [True] * len(names)
@@ -202,12 +202,12 @@ def said_by(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def check_golden(said: str, name: str) -> None:
+def check_golden(printed: str, name: str) -> None:
     path = GOLDEN / "cli" / name
     if os.environ.get("LABCTL_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
-        path.write_text(said, "utf-8")
-    assert said == path.read_text("utf-8")
+        path.write_text(printed, "utf-8")
+    assert printed == path.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -220,11 +220,11 @@ def test_a_dry_run_needs_no_image_and_names_those_to_build(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "connect", Nothing)
-    said = said_by(capsys, "up", "--stack", name, "--dry-run").splitlines(keepends=True)
-    builds = [line for line in said if line.startswith("build ")]
+    lines = said_by(capsys, "up", "--stack", name, "--dry-run").splitlines(keepends=True)
+    builds = [line for line in lines if line.startswith("build ")]
     assert builds
     assert [line.partition(":")[0] for line in builds if f"/{name}-" in line] == [f"build labctl/{name}-node"]
-    steps = re.sub(r":[0-9a-f]{12}$", ":TAG", "".join(said[len(builds) :]), flags=re.MULTILINE)
+    steps = re.sub(r":[0-9a-f]{12}$", ":TAG", "".join(lines[len(builds) :]), flags=re.MULTILINE)
     check_golden(steps, f"up-{name}.txt")
 
 

@@ -16,6 +16,7 @@ from tests.unit.labs import stack
 from tests.unit.test_images import CONTEXTS, changed
 
 FILE = "res/res_corosync.c"
+RENAMED = "diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n"
 HUNK = "@@ -1,2 +1,2 @@\n-old\n+new\n \n"
 
 
@@ -64,8 +65,8 @@ def test_with_all_else_there_only_the_module_and_the_node_are_built() -> None:
 def test_the_images_say_which_patches_are_in_them() -> None:
     one, other = patch(), patch(source="0002 other.diff")
     made = recipes(one, other)
-    said = {"labctl.contents.res_corosync.patches": f"{one}, {other}"}
-    assert {name: recipe.labels for name, recipe in made.items() if recipe.labels} == {PATCHED: said, NODE: said}
+    label = {"labctl.contents.res_corosync.patches": f"{one}, {other}"}
+    assert {name: recipe.labels for name, recipe in made.items() if recipe.labels} == {PATCHED: label, NODE: label}
     assert str(other).startswith("0002_other.diff@")
 
 
@@ -100,7 +101,11 @@ def test_a_patch_of_the_module_is_taken(text: str) -> None:
     [
         ("", ["fix.patch:1: no change to res/res_corosync.c is in it"]),
         ("no patch\n", ["fix.patch:1: no change to"]),
-        (HUNK, ["fix.patch:1: no change to"]),
+        (HUNK, ["fix.patch:1: no change to res/res_corosync.c can be read in it: Unexpected hunk found"]),
+        (
+            diff(hunk="@@ -1,9 +1,9 @@\n-old\n+new\n"),
+            ["fix.patch:1: no change to res/res_corosync.c can be read in it"],
+        ),
         (f"diff --git a/{FILE} b/{FILE}\nold mode 100644\nnew mode 100755\n", ["fix.patch:1: no change to"]),
         (f"*** a/{FILE}\n--- b/{FILE}\n***************\n*** 1 ****\n", ["fix.patch:1: no change to"]),
         (diff() + diff("main/other.c"), ["fix.patch:7: a/main/other.c is not compiled here, res/res_corosync.c"]),
@@ -109,7 +114,7 @@ def test_a_patch_of_the_module_is_taken(text: str) -> None:
         (diff("res/ares/a.h"), ["fix.patch:1: a/res/ares/a.h is not"]),
         (diff(folders=("", "")), ["fix.patch:1: res/res_corosync.c is without the folder in front"]),
         (
-            f"diff --git a/x b/y\nsimilarity index 100%\n{diff()}",
+            f"{RENAMED}diff --git a/{FILE} b/{FILE}\n{diff()}",
             ["fix.patch:1: a/x is not", "fix.patch:1: b/y is not"],
         ),
         ("diff --git a/x.bin b/x.bin\nGIT binary patch\n", ["fix.patch:1: a/x.bin is not"]),
@@ -119,9 +124,9 @@ def test_a_patch_of_the_module_is_taken(text: str) -> None:
 def test_what_is_no_patch_of_the_module_is_refused(text: str, lines: list[str]) -> None:
     with pytest.raises(InvalidFile) as caught:
         recipes(patch(text))
-    found = caught.value.message.splitlines()
-    assert [line[: len(start)] for line, start in zip(found, lines, strict=True)] == lines
-    assert all("in Asterisk's tree: git diff" in line for line in found)
+    printed = caught.value.message.splitlines()
+    assert [line[: len(start)] for line, start in zip(printed, lines, strict=True)] == lines
+    assert all("in Asterisk's tree: git diff" in line for line in printed)
     assert caught.value.exit_code == 2
 
 
@@ -136,7 +141,7 @@ def test_of_a_folder_all_patches_are_read_in_the_order_of_their_names(tmp_path: 
         (tmp_path / name).write_text(name)
     (tmp_path / "more.patch").touch()
     read = builder.read_patches([str(tmp_path / "series"), str(tmp_path)])
-    assert [each.name for each in read] == ["series", "1.patch", "10.diff", "2.patch", "more.patch"]
+    assert [patch.name for patch in read] == ["series", "1.patch", "10.diff", "2.patch", "more.patch"]
     assert read[1].content == b"1.patch"
 
 
@@ -151,7 +156,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_why_patches_were_not_built_is_what_their_script_said() -> None:
-    said = [
+    output = [
         "Step 3/4 : COPY root/ /",
         " ---> f53930420672",
         "Step 4/4 : RUN build-patched",
@@ -162,9 +167,9 @@ def test_why_patches_were_not_built_is_what_their_script_said() -> None:
         "Removing intermediate container a07f312aefcc",
         "The command '/bin/sh -c build-patched' returned a non-zero code: 1",
     ]
-    assert patches.refusal(said) == "fix.patch does not apply:\n  Hunk #1 FAILED at 311."
-    assert patches.last_layer(said) == "f53930420672"
-    assert (patches.refusal(said[:5]), patches.last_layer(said[:1])) == ("", "")
+    assert patches.refusal(output) == "fix.patch does not apply:\n  Hunk #1 FAILED at 311."
+    assert patches.last_layer(output) == "f53930420672"
+    assert (patches.refusal(output[:5]), patches.last_layer(output[:1])) == ("", "")
 
 
 def test_a_long_reason_is_cut() -> None:
