@@ -7,7 +7,7 @@ not happen it raises LabError. Arguments are held to the same as in a scenario f
 from __future__ import annotations
 
 import datetime
-import functools
+import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -154,7 +154,15 @@ class LiveLab:
         """The step of that name, as a method."""
         if verb not in STEPS:
             raise AttributeError(f"{type(self).__name__} has no attribute and no step `{verb}`")
-        return functools.partial(self.do, verb)
+        kind = STEPS[verb]
+
+        def method(*positional: Any, **named: Any) -> Any:
+            return self.do(verb, *positional, **named)
+
+        method.__name__ = method.__qualname__ = verb
+        method.__doc__ = inspect.getdoc(kind.do) or kind.about
+        vars(method)["__signature__"] = kind.signature  # for help(), and for editors
+        return method
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *STEPS})
