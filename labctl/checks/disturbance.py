@@ -218,15 +218,15 @@ def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
 def _stalled(ring: Ring, witnesses: Sequence[Disturbed]) -> bool:
     """Whether a node stood still for long just before its ring broke."""
     return any(
-        each.until_s - each.at_s >= STALL_S and each.at_s <= ring.at_s and each.until_s >= ring.at_s - BEFORE_S
-        for each in witnesses
+        stall.until_s - stall.at_s >= STALL_S and stall.at_s <= ring.at_s and stall.until_s >= ring.at_s - BEFORE_S
+        for stall in witnesses
     )
 
 
 def _near(ring: Ring, witnesses: Sequence[Disturbed]) -> Disturbed | None:
     """The worst witness of what may have broken a ring."""
-    near = [each for each in witnesses if each.at_s - NEAR_S <= ring.at_s <= each.until_s + NEAR_S]
-    return max(near, key=lambda each: (each.node == ring.node, each.until_s - each.at_s), default=None)
+    near = [witness for witness in witnesses if witness.at_s - NEAR_S <= ring.at_s <= witness.until_s + NEAR_S]
+    return max(near, key=lambda witness: (witness.node == ring.node, witness.until_s - witness.at_s), default=None)
 
 
 def _shadow_of(

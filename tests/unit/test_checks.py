@@ -38,7 +38,7 @@ def read(path: Path) -> tuple[Event, ...]:
 
 
 def judge(events: Sequence[Event], limits: Limits | None = None) -> dict[str, Verdict]:
-    return {each.check: each for each in registry.judge(events, limits or Limits())}
+    return {verdict.check: verdict for verdict in registry.judge(events, limits or Limits())}
 
 
 def seen(at_s: float, node: str, state: str) -> Seen:
@@ -80,7 +80,9 @@ def test_a_wrong_history_is_found_out_by_its_checks_alone(name: str) -> None:
 def test_a_right_history_that_looks_wrong_holds(name: str) -> None:
     expected = {check: outcome for outcome, named in RIGHT[name].items() for check in named}
     verdicts = judge(read(HISTORIES / "right" / f"{name}.jsonl"))
-    assert {each: verdict.outcome for each, verdict in verdicts.items()} == dict.fromkeys(CHECKS, "nothing") | expected
+    assert {check: verdict.outcome for check, verdict in verdicts.items()} == dict.fromkeys(
+        CHECKS, "nothing"
+    ) | expected
     assert [finding for verdict in verdicts.values() for finding in verdict.findings if not finding.doubt] == []
 
 
@@ -102,7 +104,7 @@ def test_in_a_right_history_nothing_is_found(world: World) -> None:
     verdicts = judge(history.parse(text, ""))
     assert [finding for verdict in verdicts.values() for finding in verdict.findings] == []
     assert {verdict.outcome for verdict in verdicts.values()} <= {*HOLDS}
-    assert [verdicts[each].outcome for each in ("agreement", "truth", "no_ghosts", "course")] == ["passed"] * 4
+    assert [verdicts[check].outcome for check in ("agreement", "truth", "no_ghosts", "course")] == ["passed"] * 4
 
 
 @pytest.mark.parametrize(("checks", "spoil"), SPOILS, ids=[spoil.__name__ for _, spoil in SPOILS])
@@ -147,6 +149,22 @@ def test_the_lines_that_tell_most_are_quoted_first() -> None:
     quotes = ("n2: CPG mcast failed (6)", "n2: Sending state", "n2: loaded", "n2: more", "n2: and 0", "n2: and 1")
     assert finding.quotes == quotes
     assert len(quotes) == QUOTES
+
+
+def test_lines_that_are_only_noise_are_not_quoted() -> None:
+    texts = ["Retransmit List: 1 2", "Unloading res_corosync.so", "Service engine unloaded: corosync", "telling"]
+    lines = [Line(2 + number / 10, "n2", f"Nov 26 15:43:1{number} {text}") for number, text in enumerate(texts * 2)]
+    (finding,) = judge([BEGAN, BUSY, *lines, differing(4.0, "n1", "n2")])["agreement"].findings
+    assert finding.quotes == ("n2: Nov 26 15:43:13 telling",)
+
+
+def test_lines_go_back_to_when_it_was_right() -> None:
+    nodes = ("n1", "n2")
+    alike = Looked(1.5, {node: {"mystate": "Busy"} for node in nodes}, dict.fromkeys(nodes, nodes))
+    lines = [Line(1.2, "n1", "before"), Line(2.0, "n1", "CPG mcast failed (6)")]
+    events: list[Event] = [BEGAN, BUSY, alike, *lines, differing(3.0, "n1", "n2"), differing(5.0, "n1", "n2")]
+    findings = judge(events)["agreement"].findings
+    assert [finding.quotes for finding in findings] == [("n1: CPG mcast failed (6)",)] * 2
 
 
 def test_lines_of_others_and_of_before_are_not_quoted() -> None:

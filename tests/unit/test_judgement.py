@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -45,8 +46,11 @@ from labctl.history.events import (
     Seen,
     Watching,
 )
+from labctl.lab import Overrides
 from labctl.report import junit, verdict_tables
+from labctl.scenario import soak
 from labctl.scenario.entries import CHECKS
+from labctl.scenario.loader import find_scenario, shipped_scenarios
 
 KNOWN = Known("22", "agreement", "CPG mcast failed (6)", always=True)
 SOMETIMES = Known("22", "agreement", "a race", always=False)
@@ -118,6 +122,88 @@ def test_only_what_is_expected_is_judged() -> None:
     given = [verdict("failed", check) for check in CHECKS]
     made = judgement.judge(given, terms(expect=("lamps", "truth")))
     assert [each.verdict.check for each in made] == ["truth", "lamps"]
+
+
+# What is known is this failure, and no other
+
+
+HAUNTED = Finding("102 is still Busy; nothing was said of it since", 6.0, ("n1",), ("n1: left",), "102", step=4)
+
+
+@pytest.mark.parametrize(
+    ("named", "matches"),
+    [
+        ({}, True),
+        ({"extension": "102"}, True),
+        ({"extension": "101"}, False),
+        ({"nodes": ("n1",)}, True),
+        ({"nodes": ("n1", "n2")}, True),
+        ({"nodes": ("n2",)}, False),
+        ({"step": 4}, True),
+        ({"step": 3}, False),
+        ({"finding": "nothing was said .*since$"}, True),
+        ({"finding": "^n1: left"}, True),
+        ({"finding": "still counted"}, False),
+        ({"extension": "102", "nodes": ("n1",), "step": 4, "finding": "Busy"}, True),
+        ({"extension": "102", "nodes": ("n1",), "step": 4, "finding": "Idle"}, False),
+    ],
+)
+def test_what_is_known_names_what_fails(named: dict[str, Any], matches: bool) -> None:
+    known = Known("22", "no_ghosts", "why", always=True, **named)
+    assert (known.matches(HAUNTED), known.names_what_fails) == (matches, bool(named))
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED,))], terms(known))
+    assert made.standing == ("known" if matches else "failed")
+
+
+def test_one_finding_that_is_not_known_fails_the_run_and_comes_first() -> None:
+    known = Known("22", "no_ghosts", "why", always=True, extension="102")
+    other = Finding("101 is still Idle", 7.0, ("n2",), extension="101")
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED, other))], terms(known))
+    assert (made.standing, made.verdict.findings) == ("failed", (other, HAUNTED))
+    both = terms(known, Known("22", "no_ghosts", "and why", always=False, extension="101"))
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED, other))], both)
+    assert (made.standing, made.reason) == ("known", "why; and why")
+
+
+def test_what_could_not_be_judged_is_no_news() -> None:
+    doubtful = Finding("101 is still Idle", 7.0, ("n2",), extension="101").doubted("the machine was starved")
+    known = Known("22", "no_ghosts", "why", always=True, extension="102")
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (doubtful, HAUNTED))], terms(known))
+    assert made.standing == "known"
+
+
+@pytest.mark.parametrize("name", [*shipped_scenarios(), str(soak.DEFAULT)])
+def test_shipped_scenarios_name_what_is_known_to_fail(name: str) -> None:
+    known = find_scenario(name, Overrides()).known
+    assert [entry for entry in known if not entry.names_what_fails] == []
+
+
+# A check that has nothing to judge
+
+
+@pytest.mark.parametrize(
+    ("explicit", "expect", "standing"),
+    [
+        (True, ("lamps",), "unknown"),
+        (False, ("lamps",), "nothing"),
+        (None, ("lamps",), "unknown"),
+        (True, CHECKS, "unknown"),
+        (None, CHECKS, "nothing"),
+    ],
+)
+def test_what_a_scenario_itself_expects_must_be_judged(
+    explicit: bool | None, expect: tuple[str, ...], standing: Standing
+) -> None:
+    """None: terms of labctl 0.1, which expected every check where the scenario did not say what it expects."""
+    expected = replace(terms(expect=expect), explicit=explicit)
+    (made,) = judgement.judge([Verdict("lamps", "nothing", (), {}, "2 not judged: broken")], expected)
+    assert made.standing == standing
+    texts = [finding.text for finding in made.verdict.findings]
+    assert texts == (
+        ["the scenario expects `lamps`, but nothing that happened is judged by it (2 not judged: broken)"]
+        if standing == "unknown"
+        else []
+    )
 
 
 # The worst of a result
