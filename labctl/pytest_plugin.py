@@ -56,11 +56,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lab" not in metafunc.fixturenames or not _is_ours(metafunc):
         return
     marker = metafunc.definition.get_closest_marker("lab")
-    given: dict[str, Any] = dict(zip(("lab", "stack", "nodes"), marker.args, strict=False)) if marker else {}
-    given.update(marker.kwargs if marker else {})
+    marked: dict[str, Any] = dict(zip(("lab", "stack", "nodes"), marker.args, strict=False)) if marker else {}
+    marked.update(marker.kwargs if marker else {})
     options = {"lab": "--lab", "stack": "--lab-stack", "nodes": "--lab-nodes"}
     spans = [
-        _span(given[key]) if key in given else metafunc.config.getoption(option) or [None]
+        _span(marked[key]) if key in marked else metafunc.config.getoption(option) or [None]
         for key, option in options.items()
     ]
     requests = [LabRequest(*combination) for combination in product(*spans)]

@@ -7,6 +7,7 @@ testcontainers can join its network, and it can join theirs. testcontainers itse
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ from labctl.labfile.loader import find_lab
 from labctl.progress import Progress, Silent
 from labctl.scenario.assembly import live_lab
 from labctl.scenario.live_lab import LiveLab
+from labctl.stack.model import Stack
 from labctl.yamlfile.document import suggestion
 
 if TYPE_CHECKING:
@@ -174,11 +176,20 @@ class AsteriskCluster:
             self.start_node(node, service)
             return self
         engine = engines.connect()
-        lab = self._bring_up(engine)
-        live = live_lab(engine, labs.load(engine, lab.name), Journal(self._history), self._progress)
-        live.open(self._file or "")
-        self._live, self._up = live, True
-        self._join()
+        lab, stack = find_lab(self._file, self._overrides)
+        owner = Owner.current("test")
+        labs.require_own(engine, lab.name, owner)
+        with ExitStack() as undo:
+            if not self._keep:
+                undo.callback(labs.down, engine, lab.name, self._progress)
+            self._bring_up(engine, lab, stack.with_image(self._image), owner)
+            live = live_lab(engine, labs.load(engine, lab.name), Journal(self._history), self._progress)
+            live.open(self._file or "")
+            undo.callback(live.close, "the cluster could not be started")
+            self._live = live
+            self._join()
+            undo.pop_all()
+        self._up = True
         return self
 
     def stop(self, node: str = "", service: str = NODE) -> None:
@@ -196,11 +207,7 @@ class AsteriskCluster:
         """The step `stop`: end a node, or one of its daemons, in an orderly way."""
         self.live_lab.do("stop", node, *([] if service == NODE else [service]))
 
-    def _bring_up(self, engine: Engine) -> Lab:
-        lab, stack = find_lab(self._file, self._overrides)
-        stack = stack.with_image(self._image)
-        owner = Owner.current("test")
-        labs.require_own(engine, lab.name, owner)
+    def _bring_up(self, engine: Engine, lab: Lab, stack: Stack, owner: Owner) -> None:
         was_there = lab.name in labs.names(engine)
         timeout_s = OLD_S if was_there else self._timeout_s
         try:
@@ -211,7 +218,6 @@ class AsteriskCluster:
             # One that cannot be mended, such as one with a module that is deaf for good.
             labs.down(engine, lab.name, self._progress)
             labs.up(engine, lab, stack, self._options, self._timeout_s, self._progress, owner=owner)
-        return lab
 
     def _finish_run(self, error: str) -> None:
         self._up = False
@@ -264,7 +270,7 @@ class AsteriskCluster:
         from testcontainers.core.network import Network  # noqa: PLC0415
 
         network = Network()
-        network.name = self.live_lab.running.seen.networks[0].name
+        network.name = self.live_lab.running.observation.networks[0].name
         network._network = DockerClient().client.networks.get(network.name)
         return network
 
@@ -283,7 +289,7 @@ class AsteriskCluster:
         phones = [known.name for known in running.lab.phones]
         if phone not in phones:
             raise UsageError(f"no phone `{phone}` in the lab {running.lab.name}", suggestion(phone, phones))
-        return Secrets(running.seen.networks[0].seed).sip(phone)
+        return Secrets(running.observation.networks[0].seed).sip(phone)
 
     def exec(self, node: str, command: str | Sequence[str]) -> ExecResult:
         """Run a command on a node: words, or a line for its shell."""

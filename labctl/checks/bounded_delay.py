@@ -25,32 +25,32 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
             findings += _late(change, node, delay_ms, limits)
     every = sorted(delay_ms for of_node in delays_ms.values() for delay_ms in of_node)
     figures: dict[str, float] = {"changes": len(every)}
-    if all_changes.left_out:
-        figures["not judged"] = all_changes.left_out
     if every:
         figures |= {"p50_ms": round(percentile(every, 50), 2), "p99_ms": round(percentile(every, 99), 2)}
         figures["max_ms"] = round(every[-1], 2)
     figures |= {f"max_ms {node}": round(max(of_node), 2) for node, of_node in delays_ms.items() if of_node}
+    if all_changes.left_out:
+        figures["not judged"] = all_changes.left_out
     return verdict("bounded_delay", findings, len(every), figures, all_changes.remark(limits))
 
 
 def _delay_ms(change: Change, node: str) -> float | None:
     """How long a node took to tell of a change; None where it did not."""
     told_s = change.told_s.get(node)
-    return None if told_s is None else max(0.0, (told_s - change.said.at_s) * 1000)
+    return None if told_s is None else max(0.0, (told_s - change.word.at_s) * 1000)
 
 
 def _late(change: Change, node: str, delay_ms: float | None, limits: Limits) -> Iterator[Finding]:
-    lasted_ms = (change.until_s - change.said.at_s) * 1000
+    lasted_ms = (change.until_s - change.word.at_s) * 1000
     if delay_ms is None and lasted_ms <= limits.delay_ms:
         return
     if delay_ms is not None and delay_ms <= limits.delay_ms:
         return
     late = "not at all" if delay_ms is None else f"after {delay_ms:.0f} ms"
     text = (
-        f"+{change.said.at_s:.3f} s: {node} told {late} that {change.extension} is {change.new}, "
-        f"as {change.said.node} said; {limits.delay_ms:g} ms is the bound"
+        f"+{change.word.at_s:.3f} s: {node} told {late} that {change.extension} is {change.new}, "
+        f"as {change.word.node} said; {limits.delay_ms:g} ms is the bound"
     )
     waited_ms = lasted_ms if delay_ms is None else delay_ms
-    until_s = change.said.at_s + min(waited_ms, 10 * limits.delay_ms) / 1000
-    yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.said.at_s)
+    until_s = change.word.at_s + min(waited_ms, 10 * limits.delay_ms) / 1000
+    yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.word.at_s)

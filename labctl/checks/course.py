@@ -15,7 +15,7 @@ from labctl.history.events import (
     Back,
     Did,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Looked,
@@ -79,7 +79,7 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
     watch = _RingWatch(kept={*replay.began.nodes})
     for event in events:
         replay.take(event)
-        if isinstance(event, Fault | Healed | Gone | Back):
+        if isinstance(event, FaultBegan | Healed | Gone | Back):
             watch = _RingWatch(changed_s=event.at_s)
         elif isinstance(event, Ring):
             if frozenset(event.members) == _expected_ring(event.node, replay):

@@ -21,6 +21,10 @@ default (corosync.conf(5), token and token_coefficient)."""
 NEAR_S = 5.0
 """A witness explains what a ring does within so many seconds."""
 
+STALL_S = 0.8
+"""What stalls a node for so long may cost it the token even where a fault was over a moment ago: the part of the
+shortest time-out, 1 s, from which on Corosync itself warns (exec/main.c, timer_function_scheduler_timeout)."""
+
 _NOT_SCHEDULED = re.compile(r"(?:not scheduled (?:\(@\d+\) )?|Process pause detected )for (?P<ms>\d+(?:\.\d+)?) ?ms")
 """exec/main.c, timer_function_scheduler_timeout, Corosync 1.4 to 3.1, of which the last tells `(@when)` too; and
 exec/totemsrp.c, pause_flush, in each."""
@@ -38,13 +42,15 @@ def tells(line: str) -> bool:
 class Shadow:
     """A time in which nodes of a cluster may have been kept from their work, and the reason in words.
 
-    `loses` if what was said in it may be lost for good, since a ring broke; that ring was whole again at `whole_s`.
+    `brief` if it is too short to matter when all has been quiet for a while. `loses` if what was said in it may be
+    lost for good, since a ring broke; that ring was whole again at `whole_s`.
     """
 
     since_s: float
     until_s: float
     nodes: frozenset[str]
     reason: str
+    brief: bool = False
     loses: bool = False
     whole_s: float = float("inf")
 
@@ -55,21 +61,22 @@ class Shadows:
 
     all: tuple[Shadow, ...] = ()
 
-    def over(self, since_s: float, until_s: float, nodes: Collection[str] = ()) -> str:
-        """Why what came about in that time on these nodes (none: anywhere) is not judged; "" where it is."""
-        return next(
-            (
-                shadow.reason
-                for shadow in self.all
-                if shadow.since_s <= until_s and since_s <= shadow.until_s and (not nodes or shadow.nodes & {*nodes})
-            ),
-            "",
-        )
+    def over(self, since_s: float, until_s: float, nodes: Collection[str] = (), *, quiet: bool = False) -> str:
+        """Why what came about in that time on these nodes (none: anywhere) is not judged; "" where it is.
+
+        `quiet`: it was seen when nothing had been said for a while, so that what is brief does not explain it.
+        """
+        for shadow in self.all:
+            touches = shadow.since_s <= until_s and since_s <= shadow.until_s
+            if touches and (not nodes or shadow.nodes & {*nodes}) and not (quiet and shadow.brief):
+                return shadow.reason
+        return ""
 
     def doubt(self, finding: Finding) -> Finding:
         """A finding, as one that cannot be judged where it lies in a shadow."""
-        since_s = finding.at_s if finding.since_s is None else finding.since_s
-        return finding.doubted(self.over(since_s, finding.at_s, finding.nodes))
+        if finding.since_s is None:
+            return finding.doubted(self.over(finding.at_s, finding.at_s, finding.nodes, quiet=True))
+        return finding.doubted(self.over(finding.since_s, finding.at_s, finding.nodes))
 
 
 @dataclass
@@ -97,18 +104,22 @@ class Losses:
             lost = shadow.loses and shadow.since_s <= at_s and shadow.nodes & {*nodes}
             if lost and self._cleared_s.get((what, shadow.nodes), float("-inf")) < shadow.since_s:
                 return shadow.reason
-        return self.shadows.over(at_s, at_s, nodes)
+        return self.shadows.over(at_s, at_s, nodes, quiet=True)
 
 
 def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
     """Every shadow that lies on a history, from its witnesses."""
     witnesses = list(_witnesses(events, limits))
     breaks = _breaks(events, limits, witnesses)
-    starved = [
-        Shadow(each.at_s, each.until_s + limits.delay_ms / 1000, _touched(each.node, events), _starvation(each))
-        for each in witnesses
-    ]
-    return Shadows((*breaks, *starved))
+    return Shadows((*breaks, *(_starved(witness, events, limits) for witness in witnesses)))
+
+
+def _starved(witness: Disturbed, events: Sequence[Event], limits: Limits) -> Shadow:
+    """The shadow of a witness: what it delayed may come as much later as a state may take."""
+    bound_s = limits.delay_ms / 1000
+    brief = witness.until_s - witness.at_s < bound_s
+    nodes = _touched(witness.node, events)
+    return Shadow(witness.at_s, witness.until_s + bound_s, nodes, _starvation(witness), brief=brief)
 
 
 def _touched(node: str, events: Sequence[Event]) -> frozenset[str]:
@@ -125,20 +136,22 @@ def _starvation(witness: Disturbed) -> str:
 
 
 def _witnesses(events: Sequence[Event], limits: Limits) -> Iterator[Disturbed]:
-    """What was recorded as a disturbance, and what Corosync's own lines tell of one."""
+    """What was recorded as a disturbance; and what Corosync's own lines tell of one, where the recorder did not read
+    them, as labctl 0.1 did not."""
+    yield from (event for event in events if isinstance(event, Disturbed))
+    if any(isinstance(event, Disturbed) and "corosync" in event.source for event in events):
+        return
     replay = Replay(beginning(events))
     paused_s: dict[str, float] = {}
     for event in events:
         replay.take(event)
         for fault in replay.faults.values():
             paused_s |= dict.fromkeys(fault.nodes if fault.pauses else (), event.at_s)
-        if isinstance(event, Disturbed):
-            yield event
-        elif isinstance(event, Line) and event.at_s - paused_s.get(event.node, float("-inf")) > limits.settle_s:
-            late = _NOT_SCHEDULED.search(event.text)
-            if not late and replay.whole(event.at_s, limits.settle_s):
-                late = _NO_TOKEN.search(event.text)
-            if late:
+        if isinstance(event, Line):
+            lately_paused = event.at_s - paused_s.get(event.node, float("-inf")) <= limits.settle_s
+            stalled = None if lately_paused else _NOT_SCHEDULED.search(event.text)
+            without_token = _NO_TOKEN.search(event.text) if replay.whole(event.at_s, limits.settle_s) else None
+            if late := stalled or without_token:
                 yield _from_line(event, float(late["ms"]) / 1000)
 
 
@@ -162,7 +175,8 @@ def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturb
             before = last_told.get(ring.node, frozenset(replay.cluster(ring.node)))
             missing = before - {*ring.members}
             excused = _excused(ring, missing, replay, ended_s, limits)
-            if missing and (not excused or (not _kept_apart(ring.node, missing, replay) and _near(ring, witnesses))):
+            stalled = not _kept_apart(ring.node, missing, replay) and _stalled(ring, witnesses)
+            if missing and (stalled or not excused):
                 shadows.append(_shadow_of(ring, before, events[number:], replay, limits, witnesses))
             last_told[ring.node] = frozenset(ring.members)
         if isinstance(event, Healed) and event.fault in replay.faults:
@@ -201,10 +215,18 @@ def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
     return bool(unclear & {node, *others})
 
 
+def _stalled(ring: Ring, witnesses: Sequence[Disturbed]) -> bool:
+    """Whether a node stood still for long just before its ring broke."""
+    return any(
+        stall.until_s - stall.at_s >= STALL_S and stall.at_s <= ring.at_s and stall.until_s >= ring.at_s - BEFORE_S
+        for stall in witnesses
+    )
+
+
 def _near(ring: Ring, witnesses: Sequence[Disturbed]) -> Disturbed | None:
     """The worst witness of what may have broken a ring."""
-    near = [each for each in witnesses if each.at_s - NEAR_S <= ring.at_s <= each.until_s + NEAR_S]
-    return max(near, key=lambda each: (each.node == ring.node, each.until_s - each.at_s), default=None)
+    near = [witness for witness in witnesses if witness.at_s - NEAR_S <= ring.at_s <= witness.until_s + NEAR_S]
+    return max(near, key=lambda witness: (witness.node == ring.node, witness.until_s - witness.at_s), default=None)
 
 
 def _shadow_of(

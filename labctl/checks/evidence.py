@@ -10,7 +10,10 @@ from labctl.history.events import Line
 QUOTES = 6
 """How many lines stand with a finding."""
 
-_TELLING = ("CPG mcast failed", "Sending ")
+_TELLING = ("CPG mcast failed", "Sending ", "Clearing ")
+_OF_ANY_FAULT = "Token has not been received"
+"""What every fault of the network has Corosync say: it tells less than all else."""
+
 _NOISE = re.compile(r"Retransmit List|[Uu]nload(ing|ed)|Service engine|Completed service synchronization", re.ASCII)
 """What Corosync repeats as long as anything is wrong, or says of itself at its end: it explains no state."""
 
@@ -21,7 +24,8 @@ def quotes(lines: Iterable[Line], nodes: Sequence[str]) -> tuple[str, ...]:
     """The lines of some nodes, those first that tell of states that were sent or lost; each once, whatever its date."""
     of_nodes = [line for line in lines if line.node in nodes and not _NOISE.search(line.text)]
     telling = [line for word in _TELLING for line in of_nodes if word in line.text]
+    others = sorted(of_nodes, key=lambda line: _OF_ANY_FAULT in line.text)
     once: dict[tuple[str, str], str] = {}
-    for line in [*telling, *of_nodes]:
+    for line in [*telling, *others]:
         once.setdefault((line.node, _DATE.sub("", line.text)), f"{line.node}: {line.text}")
     return tuple(once.values())[:QUOTES]

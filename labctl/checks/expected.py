@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 from labctl.asterisk.device_state import aggregate, hint
 from labctl.checks.fault_reach import Reach, reach
-from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Looked, Ring, Said
+from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
 
 EITHER = frozenset({"Idle", "Unavailable"})
 """What a node says by itself of a Custom device that nobody speaks for."""
@@ -54,7 +54,7 @@ class Replay:
             case Back(node=node, at_s=at_s):
                 self.gone.discard(node)
                 self._mended(at_s)
-            case Fault(fault=name, nodes=nodes, at_s=at_s):
+            case FaultBegan(fault=name, nodes=nodes, at_s=at_s):
                 self.faults[name] = reach(event, self.began.nodes)
                 self._left_s |= dict.fromkeys(nodes, at_s)
             case Healed(fault=name, at_s=at_s):

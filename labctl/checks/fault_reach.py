@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from labctl.history.events import Fault
+from labctl.history.events import FaultBegan
 
 Pairs = frozenset[tuple[str, str]]
 """Pairs of nodes, first who sends."""
@@ -36,7 +36,7 @@ class Reach:
     pauses: bool
 
 
-def reach(fault: Fault, cluster: Sequence[str]) -> Reach:
+def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
     """What a fault of a lab with these nodes keeps apart."""
     of_corosync = bool(_COROSYNC.match(fault.what) or _COROSYNC.match(fault.fault))
     uncalled = fault.uncalled
@@ -56,14 +56,14 @@ def reach(fault: Fault, cluster: Sequence[str]) -> Reach:
     )
 
 
-def _absent(fault: Fault, of_corosync: bool) -> frozenset[str]:
+def _absent(fault: FaultBegan, of_corosync: bool) -> frozenset[str]:
     if of_corosync:
         return frozenset(fault.nodes)
     down = _DOWN.match(fault.what)
     return frozenset({down["node"]} & set(fault.nodes)) if down else frozenset()
 
 
-def _unheard(fault: Fault, cluster: Sequence[str], absent: frozenset[str]) -> Iterable[tuple[str, str]] | None:
+def _unheard(fault: FaultBegan, cluster: Sequence[str], absent: frozenset[str]) -> Iterable[tuple[str, str]] | None:
     """The pairs by the fault's words; None where they do not tell."""
     if partition := _PARTITION.match(fault.what):
         together = {pair for group in partition["groups"].split("|") for pair in permutations(_names(group), 2)}

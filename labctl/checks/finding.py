@@ -24,7 +24,8 @@ class Finding:
 
     `doubt`: why it is no failure of the cluster's, but could not be judged; "" where it is one. `extension` and `step`
     (its number, from 1) where it is of one. What is wrong came about between `since_s` and `at_s`, in seconds of the
-    history; `since_s` is None where that is one moment.
+    history; `since_s` is None where it was seen in a look, when all was
+    quiet.
     """
 
     text: str

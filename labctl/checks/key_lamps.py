@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
 from labctl.checks.message_lamps import Lit
-from labctl.history.events import Event, Fault, Gone, Looked, Notified, Over, Seen, Watching, beginning
+from labctl.history.events import Event, FaultBegan, Gone, Looked, Notified, Over, Seen, Watching, beginning
 
 DIALOGS = {
     "Idle": {"terminated"},
@@ -67,7 +67,7 @@ class _Keys:
                     self.result.findings += self._judge(key, event)
             case Gone(node=node):
                 self._forget({node})
-            case Fault(nodes=nodes):
+            case FaultBegan(nodes=nodes):
                 self._forget({*nodes} if self.replay.breaks_calls(nodes) else set())
             case _:
                 pass
@@ -98,7 +98,7 @@ class _Keys:
         for key in self.watched.values():
             if key.due and now_s > key.due.at_s + self.limits.delay_ms / 1000:
                 text = f"{key.phone} was told {key.dialog or 'nothing'}, but {key.home} had {key.due.state}"
-                self.result.findings.append(self._finding(key, text, key.due.at_s))
+                self.result.findings.append(self._finding(key, text, key.due.at_s, since_s=key.due.at_s))
                 key.due = None
 
     def _judge(self, key: _Key, event: Looked | Over) -> Iterator[Finding]:
@@ -114,10 +114,10 @@ class _Keys:
         elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
             yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s)
 
-    def _finding(self, key: _Key, text: str, at_s: float) -> Finding:
+    def _finding(self, key: _Key, text: str, at_s: float, since_s: float | None = None) -> Finding:
         where = f"+{at_s:.3f} s: {key.phone}, which watches {key.extension}, "
         text = text.removeprefix(f"{key.phone} ")
-        return Finding(where + text, at_s, (key.home,), extension=key.extension)
+        return Finding(where + text, at_s, (key.home,), extension=key.extension, since_s=since_s)
 
     def _forget(self, nodes: set[str]) -> None:
         """What phones of a node watch that is gone is not judged until they watch it anew."""

@@ -61,25 +61,43 @@ class _Place:
         return bool(self.wrong) and all(state in ghosts for state in self.wrong.values())
 
 
+@dataclass
+class _Lines:
+    """The log so far, and up to which line an extension was right on the nodes of a cluster."""
+
+    all: list[Line] = field(default_factory=list)
+    _right_at: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
+
+    def of(self, place: _Place) -> Sequence[Line]:
+        """What was logged since the extension was right there in a look."""
+        return self.all[self._right_at.get(self._key(place), 0) :]
+
+    def were_right(self, place: _Place) -> None:
+        """What comes from now on may explain the next that is wrong there."""
+        self._right_at[self._key(place)] = len(self.all)
+
+    def _key(self, place: _Place) -> tuple[str, tuple[str, ...]]:
+        return place.extension, place.replay.cluster(place.group[0])
+
+
 def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
     """Hold every look against what was said until then."""
     comparison, replay = LookComparison(), Replay(beginning(events))
     losses = Losses(shadows(events, limits))
-    lines: list[Line] = []
+    lines = _Lines()
     for event in events:
         replay.take(event)
         if isinstance(event, Line):
-            lines.append(event)
+            lines.all.append(event)
         elif isinstance(event, Said):
             losses.said_anew(event.device, event.at_s, event.node)
         elif isinstance(event, Looked):
             comparison.looks += 1
             _look(event, replay, losses, lines, comparison)
-            lines = []
     return comparison
 
 
-def _look(look: Looked, replay: Replay, losses: Losses, lines: Sequence[Line], comparison: LookComparison) -> None:
+def _look(look: Looked, replay: Replay, losses: Losses, lines: _Lines, comparison: LookComparison) -> None:
     unanswered = unanswered_rings(look, replay)
     for node in unanswered:
         for rule in RULES:
@@ -89,10 +107,12 @@ def _look(look: Looked, replay: Replay, losses: Losses, lines: Sequence[Line], c
         comparison.compared["truth"] += len(place.states)
         comparison.compared["no_ghosts"] += len(place.states)
         doubt = losses.reason(place.device, look.at_s, place.group)
-        for rule, finding in _wrongs(place, quotes(lines, place.group)):
-            comparison.findings[rule].append(finding.doubted(doubt))
-        if not place.wrong and not place.differs:
+        if place.wrong or place.differs:
+            for rule, finding in _wrongs(place, quotes(lines.of(place), place.group)):
+                comparison.findings[rule].append(finding.doubted(doubt))
+        else:
             losses.was_right(place.device, look.at_s, place.group)
+            lines.were_right(place)
 
 
 def _no_answer(look: Looked, node: str) -> Finding:
@@ -113,8 +133,6 @@ def _places(look: Looked, replay: Replay, unanswered: Sequence[str]) -> Iterator
 def _wrongs(place: _Place, lines: tuple[str, ...]) -> Iterator[tuple[Rule, Finding]]:
     """What is wrong of an extension. Nodes that differ break agreement, whatever explains it; what all say alike and
     wrongly is a ghost where the words of who left explain it, else it is untrue."""
-    if not place.wrong and not place.differs:
-        return
     where = f"+{place.look.at_s:.3f} s: {place.extension} ({place.device})"
     should = " or ".join(sorted(place.right))
     at_s, extension = place.look.at_s, place.extension

@@ -70,7 +70,7 @@ def _compare(look: Looked, phone: str, shown: Count | None, replay: Replay, loss
     if shown is not None and tuple(shown) == tuple(kept):
         losses.was_right(mailbox, look.at_s, pair)
         return
-    told = f"was told of {shown[0]} new and {shown[1]} old messages" if shown else "was never told of any message"
-    text = f"+{look.at_s:.3f} s: {phone} {told}, but mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
+    news = f"was told of {shown[0]} new and {shown[1]} old messages" if shown else "was never told of any message"
+    text = f"+{look.at_s:.3f} s: {phone} {news}, but mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
     finding = Finding(text, look.at_s, pair, extension=f"*{mailbox}")
     result.findings.append(finding.doubted(losses.reason(mailbox, look.at_s, pair)))

@@ -18,10 +18,11 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
     findings = [
         Finding(
             f"+{flap.at_s:.3f} s: {flap.node} told {flap.extension} {flap.state} after it had told {change.new}, "
-            f"and nobody had said so since {change.said.node} did at +{change.said.at_s:.3f} s",
+            f"and nobody had said so since {change.word.node} did at +{change.word.at_s:.3f} s",
             flap.at_s,
             (flap.node,),
             extension=flap.extension,
+            since_s=flap.at_s,
         )
         for change in all_changes.judged
         for flap in change.flaps

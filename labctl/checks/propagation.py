@@ -9,7 +9,7 @@ from itertools import islice
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Limits
-from labctl.history.events import Event, Fault, Gone, Load, Over, Said, Seen, beginning
+from labctl.history.events import Event, FaultBegan, Gone, Load, Over, Said, Seen, beginning
 
 EARLY_S = 0.05
 """A phone's word is derived from its own SIP, which labctl may hear of after the node's."""
@@ -22,7 +22,7 @@ class Change:
     `judged`: whether nothing was broken; `plain`: whether it is another state by any reading.
     """
 
-    said: Said
+    word: Said
     extension: str
     new: str
     judged: bool
@@ -51,7 +51,7 @@ def changes(events: Sequence[Event], limits: Limits) -> Changes:
     """Every change in every cluster: what one says another is not told."""
     clusters = beginning(events).clusters
     plain = [change for nodes in clusters for change in _Changes(events, limits, nodes).all if change.plain]
-    judged = sorted((change for change in plain if change.judged), key=lambda change: change.said.at_s)
+    judged = sorted((change for change in plain if change.judged), key=lambda change: change.word.at_s)
     return Changes(tuple(judged), len(plain) - len(judged))
 
 
@@ -75,7 +75,7 @@ class _Changes:
                 by_place.setdefault((event.extension, event.node), []).append(event)
             else:
                 self._replay.take(event)
-                if isinstance(event, Fault | Gone | Over):
+                if isinstance(event, FaultBegan | Gone | Over):
                     self._close(self._all, event.at_s)
         self._close(self._all, events[-1].at_s)
         for extension, changes in self._all.items():
@@ -84,18 +84,18 @@ class _Changes:
                 _follow(changes, node, by_place.get((extension, node), []), at_first, limits.delay_ms / 1000)
         self.all = [change for changes in self._all.values() for change in changes]
 
-    def _say(self, said: Said, limits: Limits) -> None:
-        before = self._replay.right(said.device, self._nodes)
-        self._replay.take(said)
-        after = self._replay.right(said.device, self._nodes)
-        extension = self._extensions.get(said.device)
+    def _say(self, word: Said, limits: Limits) -> None:
+        before = self._replay.right(word.device, self._nodes)
+        self._replay.take(word)
+        after = self._replay.right(word.device, self._nodes)
+        extension = self._extensions.get(word.device)
         if extension is None or after == before:
             return
-        self._close([extension], said.at_s)
-        if not any(load.began_s <= said.at_s <= load.at_s for load in self._loads_of(extension)):
-            judged = self._replay.whole(said.at_s, limits.settle_s)
+        self._close([extension], word.at_s)
+        if not any(load.began_s <= word.at_s <= load.at_s for load in self._loads_of(extension)):
+            judged = self._replay.whole(word.at_s, limits.settle_s)
             plain = before.isdisjoint(after)
-            self._all[extension].append(Change(said, extension, next(iter(after)), judged, plain, self._nodes))
+            self._all[extension].append(Change(word, extension, next(iter(after)), judged, plain, self._nodes))
 
     def _loads_of(self, extension: str) -> list[Load]:
         """What changed the state of an extension too often to follow."""
@@ -105,7 +105,7 @@ class _Changes:
         """What was said last of each extension holds no longer; nor has it since a load began."""
         for extension in extensions:
             for change in self._all[extension][-1:]:
-                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.said.at_s]
+                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.word.at_s]
                 change.until_s = min(change.until_s, at_s, *loads_s)
 
 
@@ -120,7 +120,7 @@ def _follow(
     sources = _sources(changes, tellings, bound_s)
     for number, change in enumerate(changes):
         since_s: float | None = None
-        first = max(0, bisect_left(tellings, change.said.at_s, key=lambda event: event.at_s) - 1)
+        first = max(0, bisect_left(tellings, change.word.at_s, key=lambda event: event.at_s) - 1)
         for event, source in islice(zip(tellings, sources, strict=True), first, None):
             if event.at_s > change.until_s or source > number:
                 break
@@ -131,7 +131,7 @@ def _follow(
             elif since_s is not None:
                 change.flaps.append(event)
         if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
-            since_s = change.said.at_s
+            since_s = change.word.at_s
         if since_s is not None:
             change.told_s[node] = since_s
 
@@ -143,7 +143,7 @@ def _sources(changes: Sequence[Change], tellings: Sequence[Seen], bound_s: float
     first = 0
     for event in tellings:
         first = max(first, bisect_left(changes, event.at_s - bound_s, key=lambda change: change.until_s))
-        end = bisect_right(changes, event.at_s + EARLY_S, key=lambda change: change.said.at_s)
+        end = bisect_right(changes, event.at_s + EARLY_S, key=lambda change: change.word.at_s)
         numbers.append(next((number for number in range(first, end) if changes[number].new == event.state), -1))
         first = max(first, numbers[-1])
     return numbers

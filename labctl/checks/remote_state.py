@@ -28,7 +28,8 @@ def _wrongs(events: Sequence[Event], question: Asked, replay: Replay, limits: Li
 
     def finding(text: str, *answerers: str) -> Finding:
         where = f"+{question.at_s:.3f} s: {question.node} asked for the state of {question.number}"
-        return Finding(f"{where}, and {text}", question.at_s, (question.node, *answerers), extension=question.number)
+        nodes, at_s = (question.node, *answerers), question.at_s
+        return Finding(f"{where}, and {text}", at_s, nodes, extension=question.number, since_s=at_s)
 
     since_s = question.at_s - replay.began.cache_s - limits.delay_ms / 1000
     could_say = {node: _could_say(events, question, node, since_s) for node in dict.fromkeys(question.by)}

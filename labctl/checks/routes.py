@@ -29,5 +29,5 @@ def routes(events: Sequence[Event], _limits: Limits) -> Verdict:
                 f"and was told {answer(question)}, not {should}"
             )
             nodes = (question.node, *question.by)
-            findings.append(Finding(text, question.at_s, nodes, extension=question.number))
+            findings.append(Finding(text, question.at_s, nodes, extension=question.number, since_s=question.at_s))
     return verdict("routes", findings, asked, {"asked": asked})

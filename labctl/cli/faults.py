@@ -73,8 +73,10 @@ def _command(kind: type[Fault]) -> click.Command:
     if not kind.waits_for_return:
         about = "Undo it after this time, and return then."
         parameters.append(click.Option(["--for", "for"], type=Duration(), help=about))
-    command = click.Command(kind.kind.replace("_", "-"), params=parameters, callback=run, help=f"{kind.about}.")
-    return name_option(command)
+    name = kind.kind.replace("_", "-")
+    return name_option(
+        click.Command(name, params=parameters, callback=run, help=f"{kind.about}.", short_help=kind.about)
+    )
 
 
 def _destination(field: str) -> str:

@@ -65,6 +65,9 @@ def ps(which: Which, output: str) -> None:
         click.echo(formats.as_json(views))
     else:
         show(tables().ps(views, running.lab))
+        for view in views:
+            for remark in view.remarks:
+                click.echo(f"{view.node}: {remark}")
         faults = dict.fromkeys(fault for view in views for fault in view.faults)
         if faults:
             click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))

@@ -19,7 +19,7 @@ from labctl.cluster.node_tools import numbered, ring_numbers_on
 from labctl.cluster.readiness import Readiness, Restart
 from labctl.cluster.states import LAB_CONTEXT, HintStates, learned
 from labctl.cluster.views import NodeView, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.errors import NotReady
 from labctl.lab import Node
@@ -105,11 +105,15 @@ class Cluster:
         """An error that says which node lacks what, and shows the last lines of that node's log."""
         return self._links.not_ready(message, missing)
 
-    def known_ring(self, node: str) -> Ring:
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        return self._links.config_problems(node)
+
+    def known_ring(self, node: str) -> Membership:
         """Corosync's membership as the node's log told it last."""
         return self._links.logs.ring(node)
 
-    def ring(self, node: str) -> Ring:
+    def ring(self, node: str) -> Membership:
         """Corosync's membership as the node has it now; an empty one where it does not answer."""
         return self._links.ring(node)
 
@@ -137,10 +141,6 @@ class Cluster:
         Raises LabError.
         """
         return dundi.parse_lookup(self.connection(node).command(dundi.command(number, context, fresh=fresh)))
-
-    def config_problems(self, node: str) -> list[ConfigProblem]:
-        """What is wrong with the files of a node that the lab's `config:` adds to."""
-        return self._links.config_problems(node)
 
     def views(self) -> list[NodeView]:
         """One row of `labctl ps` for each node, asked over the open connections, which is quicker."""

@@ -20,6 +20,7 @@ from labctl.cluster.inventory import (
     load,
     names,
     orphans,
+    refuse_guess,
     remnants,
     require_own,
     summaries,
@@ -55,6 +56,7 @@ __all__ = [
     "orphans",
     "plan_down",
     "plan_up",
+    "refuse_guess",
     "remnants",
     "require_own",
     "summaries",
@@ -167,7 +169,7 @@ def _settle(
             cluster.reconnect(node, deadline)
 
     with step(progress, "wait for Asterisk, the ring and the cluster module"):
-        cluster.await_ready(deadline, None if lab.follows_corosync else mend)
+        cluster.await_ready(deadline, mend)
     crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
     problems = tuple(problem for node in _begun(cluster, steps) for problem in cluster.config_problems(node))
     return UpReport(lab, tuple(steps), tuple(cluster.views()), tuple(crossings), tuple(routes), problems)

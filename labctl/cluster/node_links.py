@@ -17,7 +17,7 @@ from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.cluster.node_tools import ring_numbers_on
 from labctl.cluster.restarts import restarts
 from labctl.corosync import membership
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import LabError, NotReady
@@ -48,9 +48,9 @@ class NodeLinks:
         self.events = Signal()
         self.logs = NodeLogs(engine, running, self._notify)
         self._news: dict[str, Signal] = {}
-        networks = running.seen.networks
+        networks = running.observation.networks
         self._secrets = Secrets(networks[0].seed if networks else "")
-        self._containers = _nodes_of(running.seen.containers)
+        self._containers = _nodes_of(running.observation.containers)
         self._connections: dict[str, ami.Connection] = {}
         self._listeners: list[EventListener] = []
 
@@ -172,14 +172,14 @@ class NodeLinks:
         containers = _nodes_of(self.engine.observe(self.lab.name).containers)
         return node not in containers or containers[node].state != "running"
 
-    def ring(self, node: str) -> Ring:
+    def ring(self, node: str) -> Membership:
         """Corosync's membership as the node has it now; an empty one where it does not answer."""
         if not self.lab.rings:
-            return Ring()
+            return Membership()
         answer = self.engine.run(self._containers[node].id, self.stack.ring_command.split())
         return membership.parse_ring(answer.text, ring_numbers_on(self.running, node))
 
-    def logged_ring(self, node: str) -> Ring:
+    def logged_ring(self, node: str) -> Membership:
         """The membership that the node's log tells of: a process to ask Corosync takes ten times as long."""
         ring = self.logs.told(node, self._containers[node].id)
         return ring if ring.members else self.ring(node)
@@ -194,13 +194,6 @@ class NodeLinks:
 
     # What is amiss
 
-    def config_problems(self, node: str) -> list[ConfigProblem]:
-        """What is wrong with the files of a node that the lab's `config:` adds to."""
-        if not config_problems.added_files(self.lab, node):
-            return []
-        log = self.engine.logs(self._containers[node].id)
-        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
-
     def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
         """An error that says which node lacks what, which daemon restarts in a loop, and then how each log ends."""
         lines = [message]
@@ -214,6 +207,14 @@ class NodeLinks:
             last = [line for line in log if not any(word in line for word in NOISE)][-LOG_TAIL:]
             lines += [f"  the last that {node} logged:", *(f"    {line}" for line in last)] if last else []
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
+
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        container = self._containers.get(node)
+        if container is None or not config_problems.added_files(self.lab, node):
+            return []
+        log = self.engine.logs(container.id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
 
 def _nodes_of(containers: tuple[Container, ...]) -> dict[str, Container]:

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.node_tools import ring_numbers_on
-from labctl.corosync.membership import Ring, RingLog
+from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
 from labctl.engine.streams import LogStream
 
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
 
-LineListener = Callable[[str, float, str, Ring | None], None]
+LineListener = Callable[[str, float, str, Membership | None], None]
 """Called with a node, monotonic seconds, a line of its log, and the membership where the line changed it."""
 
 
@@ -55,15 +55,15 @@ class NodeLogs:
         """Whether a node's membership is known, from its log or by `note`."""
         return node in self._rings
 
-    def ring(self, node: str) -> Ring:
+    def ring(self, node: str) -> Membership:
         """A node's membership as its log told it last, or as it was noted since."""
         return self._ring_log(node).ring
 
-    def note(self, node: str, ring: Ring) -> None:
+    def note(self, node: str, ring: Membership) -> None:
         """Replace what the log has told so far by a membership that was learned otherwise."""
         self._ring_log(node).ring = ring
 
-    def told(self, node: str, container: str) -> Ring:
+    def told(self, node: str, container: str) -> Membership:
         """The membership that a node's log tells of so far; empty where it tells of none."""
         log = RingLog(ring_numbers_on(self._running, node))
         for line in self._engine.logs(container, tail=LOG_START).splitlines():

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from labctl.asterisk import output
 from labctl.blueprint.running_lab import Running
 from labctl.corosync import membership
-from labctl.corosync.membership import Ring, address_id
+from labctl.corosync.membership import Membership, address_id
 from labctl.engine.client import Engine
+from labctl.names import container_name
 
 ASKED_TIMES = 3
 """A tool that printed nothing is asked so many times in all; what is still not answered then is unknown."""
@@ -21,6 +22,7 @@ TOOL_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
 _SEPARATOR = "@@"
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
+_NO_COMMAND = "No such command"
 _NO_ASTERISK = "Unable to connect to remote asterisk"
 
 
@@ -32,7 +34,7 @@ class ToolAnswers:
     context that was asked for.
     """
 
-    ring: Ring | None
+    ring: Membership | None
     members: tuple[str, ...] | None
     hints: Mapping[str, str] | None = None
     version: str = ""
@@ -55,12 +57,12 @@ def ring_numbers_on(running: Running, node: str) -> dict[int, int]:
 
 
 def ask_tools(engine: Engine, running: Running, node: str, context: str = "") -> ToolAnswers:
-    """What a node's tools print of its ring, its module's members, its hints in `context`, and Asterisk itself.
+    """What a node's tools answer of its ring and its module, and of its hints in `context`, or else its version.
 
     A tool that printed nothing is asked again, and so is every tool where the ring changed while they answered: the
     answers are of one moment. What is still amiss after ASKED_TIMES is unknown.
     """
-    container = running.container(node).id
+    container = container_name(running.lab.name, node)
     best = ToolAnswers(None, None)
     for _ in range(ASKED_TIMES):
         best, of_one_moment = _ask_once(engine, running, node, container, context)
@@ -80,8 +82,8 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
         _bounded(stack.ring_command) if rings else ":",
         "; ".join(_asterisk(command) for command in members) if rings else ":",
         _asterisk(output.HINTS_COMMAND) if context else ":",
-        _asterisk("core show version"),
-        _asterisk("core show uptime"),
+        ":" if context else _asterisk("core show version"),
+        ":" if context else _asterisk("core show uptime"),
         _bounded(stack.ring_command) if rings else ":",
         "sv status /etc/service/corosync",
     ]
@@ -90,10 +92,10 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     parts = [part.strip("\n") for part in printed.split(f"{_SEPARATOR}\n")]
     first, module, hints, version, uptime, last, service = (*parts, *[""] * (len(commands) - len(parts)))
     numbers = ring_numbers_on(running, node)
-    before, after = (_ring(text, service, numbers) if rings else Ring() for text in (first, last))
+    before, after = (_ring(text, service, numbers) if rings else Membership() for text in (first, last))
     answers = ToolAnswers(
         before,
-        _members(module, numbers) if rings else (),
+        _members(module, len(members), numbers) if rings else (),
         _hints(hints, context) if context else None,
         output.parse_version(version),
         output.parse_uptime(uptime),
@@ -109,14 +111,19 @@ def _asterisk(command: str) -> str:
     return _bounded(f"asterisk -rx '{command}'")
 
 
-def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Ring | None:
+def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | None:
     """The ring that Corosync's tool prints; none but an empty one where runit says that Corosync does not run."""
     ring = membership.parse_ring(text, numbers)
     return ring if ring.members or service.startswith(("down:", "finish:")) else None
 
 
-def _members(text: str, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
-    if not text.strip() or _NO_ASTERISK in text:
+def _members(text: str, commands: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
+    """Whom the module sees, by what its commands printed: nobody where none of them is known, for it is not loaded."""
+    if _NO_ASTERISK in text:
+        return None
+    lines = [line for line in text.splitlines() if line.strip()]
+    answered = [line for line in lines if not line.startswith(_NO_COMMAND)]
+    if not answered and len(lines) < commands:
         return None
     return numbered(output.parse_members(text), numbers)
 

@@ -73,7 +73,7 @@ class Readiness:
             changes = news.count
             if lack := self._await_booted(node.name, deadline):
                 return lack
-            if learns:
+            if learns or not self._links.logs.follows(node.name):  # a new connection follows no log yet
                 self._learn_ring(node)
             lack = self.lack(node)
             if lack is None or deadline.passed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from labctl.engine.client import Engine
@@ -10,8 +11,12 @@ WINDOW_S = 60
 MANY = 3
 """So many starts of one daemon within the window are a loop: a node starts each once, a fault or a mend once more."""
 
-START_LINES = {"Corosync": "Corosync Cluster Engine", "Asterisk": " modules will be loaded"}
-"""What each daemon logs once at every start: corosync's main.c, all versions; Asterisk's loader.c, 1.6 to 22."""
+START_LINES = {
+    "Corosync": r"Corosync Cluster Engine .* ?start(ing up|ed and ready)",
+    "Asterisk": r" modules will be loaded",
+}
+"""What each daemon logs once at every start: corosync's main.c, 1.2 to 3.1, which names itself when it exits too;
+Asterisk's loader.c, 1.6 to 22."""
 
 
 def restarts(engine: Engine, container: str) -> tuple[str, ...]:
@@ -23,5 +28,5 @@ def restarts(engine: Engine, container: str) -> tuple[str, ...]:
 def looping(log: str) -> tuple[str, ...]:
     """A sentence for each daemon that started MANY times or more in the minute that this log is of. Pure."""
     lines = log.splitlines()
-    starts = {daemon: sum(text in line for line in lines) for daemon, text in START_LINES.items()}
+    starts = {daemon: sum(bool(re.search(pattern, line)) for line in lines) for daemon, pattern in START_LINES.items()}
     return tuple(f"{daemon} started {count} times in a minute" for daemon, count in starts.items() if count >= MANY)

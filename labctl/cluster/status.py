@@ -15,7 +15,7 @@ from labctl.cluster.connections import Cluster
 from labctl.cluster.proof import Proof
 from labctl.cluster.restarts import restarts
 from labctl.cluster.views import UNKNOWN, NodeView, SiteState, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import UsageError
@@ -29,7 +29,8 @@ LOOK_TIMEOUT_S = 5.0
 
 def ps(engine: Engine, running: Running) -> list[NodeView]:
     """Each node as its own tools tell it, asked side by side."""
-    containers = {container.node: container for container in running.seen.containers if container.role == ROLE_NODE}
+    nodes = (container for container in running.observation.containers if container.role == ROLE_NODE)
+    containers = {container.node: container for container in nodes}
 
     def look(node: str) -> NodeView:
         container = containers.get(node)
@@ -57,13 +58,15 @@ def view(engine: Engine, running: Running, container: Container) -> NodeView:
         remarks.append("Corosync does not answer, or its ring changes from one moment to the next")
     if answers.members is None and running.lab.share:
         remarks.append(f"{running.stack.cluster_module} does not answer")
+    if answers.ring and answers.ring.members and answers.members == () and running.lab.share:
+        remarks.append(f"{running.stack.cluster_module} sees nobody, not even its own node; labctl up mends that")
     if not answers.version:
         remarks.append("Asterisk does not answer")
     return NodeView(
         container.node,
         container.state,
         container.address,
-        answers.ring or Ring(),
+        answers.ring or Membership(),
         answers.members or (),
         answers.version,
         answers.uptime_s,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 
 UNKNOWN = "Unknown"
 
@@ -18,7 +18,7 @@ class NodeView:
     node: str
     container: str
     address: str = ""
-    ring: Ring = field(default_factory=Ring)
+    ring: Membership = field(default_factory=Membership)
     cluster: tuple[str, ...] = ()
     asterisk: str = ""
     uptime_s: int | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
-class Ring:
+class Membership:
     """Corosync's membership as one node sees it; `members` are node ids."""
 
     quorate: bool = False
@@ -22,7 +22,7 @@ def address_id(address: str) -> int:
     return int.from_bytes(ipaddress.IPv4Address(address).packed, "little")
 
 
-def parse_ring(text: str, numbers: Mapping[int, int]) -> Ring:
+def parse_ring(text: str, numbers: Mapping[int, int]) -> Membership:
     """Who is in a node's ring, by whatever prints it: `corosync-quorumtool -s` (2 and 3), `corosync-objctl` (from 1.3
     on), a log, or `corosync-cfgtool -s`, which (1.x) knows of the node alone.
 
@@ -43,17 +43,17 @@ class RingLog:
     otherwise; ids that `numbers` does not have stay as they are."""
 
     def __init__(self, numbers: Mapping[int, int]) -> None:
-        self.ring = Ring()
+        self.ring = Membership()
         self._numbers = numbers
         self._listing: list[int] | None = None
         self._listed: list[int] | None = None
 
-    def feed(self, line: str) -> Ring:
+    def feed(self, line: str) -> Membership:
         """The membership after a line; the very same where the line tells of none."""
         self.ring = self._after_1(line) or self._after_3(line) or self.ring
         return self.ring
 
-    def _after_3(self, line: str) -> Ring | None:
+    def _after_3(self, line: str) -> Membership | None:
         """Corosync 2 and 3: the quorum service tells of it."""
         if "[QUORUM] This node is within the" in line:
             return replace(self.ring, quorate="the primary component" in line)
@@ -63,7 +63,7 @@ class RingLog:
             return replace(self.ring, members=_numbered(map(int, members[1].split()), self._numbers))
         return None
 
-    def _after_1(self, line: str) -> Ring | None:
+    def _after_1(self, line: str) -> Membership | None:
         """Corosync 1.x: OpenAIS's membership service lists each configuration, first the one on the way to the new,
         then that; when Totem has formed it, what was listed last is the ring."""
         if "[TOTEM ] A processor joined or left the membership and a new membership was formed" in line:
@@ -80,29 +80,29 @@ class RingLog:
         return None
 
 
-def _parse_quorumtool(text: str) -> Ring:
+def _parse_quorumtool(text: str) -> Membership:
     quorate = re.search(r"^Quorate:\s+(\w+)", text, re.MULTILINE)
     ring_id = re.search(r"^Ring ID:\s+(\S+)", text, re.MULTILINE)
     _, _, membership = text.partition("Membership information")
     members = re.findall(r"^\s*(\d+)\s+\d+\s+\S", membership, re.MULTILINE)
-    return Ring(bool(quorate and quorate[1] == "Yes"), tuple(map(int, members)), ring_id[1] if ring_id else "")
+    return Membership(bool(quorate and quorate[1] == "Yes"), tuple(map(int, members)), ring_id[1] if ring_id else "")
 
 
-def _parse_objctl(text: str) -> Ring:
+def _parse_objctl(text: str) -> Membership:
     """It prints an id as a number with a sign. That of 1.2.1 does not list the members at all."""
     members = re.findall(r"^runtime\.totem\.pg\.mrp\.srp\.members\.(-?\d+)\.status=joined", text, re.MULTILINE)
     return _unasked(int(member) & 0xFFFFFFFF for member in members)
 
 
-def _parse_cfgtool(text: str) -> Ring:
+def _parse_cfgtool(text: str) -> Membership:
     return _unasked(map(int, re.findall(r"^Local node ID (\d+)", text, re.MULTILINE)))
 
 
-def _unasked(members: Iterable[int]) -> Ring:
+def _unasked(members: Iterable[int]) -> Membership:
     """A ring of Corosync 1.x. It counts as quorate whoever is in it: the lab configures no quorum there, and OpenAIS's
     services ask for none, so every part of a ring goes on."""
     known = tuple(members)
-    return Ring(bool(known), known)
+    return Membership(bool(known), known)
 
 
 def _numbered(ids: Iterable[int], numbers: Mapping[int, int]) -> tuple[int, ...]:

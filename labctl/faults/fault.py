@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from labctl.errors import UsageError
 from labctl.faults import records
-from labctl.faults.model import SIP, Pair, Pairs, PreparedFault, Record, Target
+from labctl.faults.model import EVERY, SIP, TOTEM, Pair, Pairs, PreparedFault, Record, Target
 from labctl.yamlfile.document import Document, Form, Strict, Text
 from labctl.yamlfile.review import Review
 
@@ -86,8 +86,6 @@ class Fault(Strict):
     short: ClassVar[str] = ""
     waits_for_return: ClassVar[bool] = False
     """Whether its step returns only when the nodes whose Asterisk went are back, and so is over by itself."""
-    by_chance: ClassVar[bool] = False
-    """Whether what of Corosync's crosses between its nodes is left to chance, so that no ring can be foretold."""
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
@@ -154,8 +152,8 @@ class Fault(Strict):
             passes=self.passes,
             daemon=self.daemon,
             uncalled=self.uncalled(target),
+            unheard=self.unheard(target),
             waits_for_return=self.waits_for_return,
-            by_chance=self.by_chance,
         )
 
     # What a subclass says
@@ -194,8 +192,18 @@ class Fault(Strict):
 
         None where any call through a node that it touches may be lost.
         """
+        return self._kept_apart(SIP, target)
+
+    def unheard(self, target: Target) -> tuple[Pair, ...] | None:
+        """The pairs between which nothing of Corosync's crosses: by default those between which Totem does not.
+
+        None where it is left to chance.
+        """
+        return self._kept_apart(TOTEM, target)
+
+    def _kept_apart(self, traffic: str, target: Target) -> tuple[Pair, ...]:
         blocked = self.blocked(target)
-        return tuple(sorted({pair for traffic in ("all", SIP) for pair in blocked.get(traffic, ())}))
+        return tuple(sorted({*blocked.get(EVERY, ()), *blocked.get(traffic, ())}))
 
     def absent(self, target: Target) -> tuple[str, ...]:
         """The nodes whose Corosync is in no ring while it is in force."""

@@ -134,7 +134,8 @@ def _remembered(engine: Engine, lab: str) -> tuple[tuple[Record, ...], list[Labc
 
     def ask(container: Container) -> None:
         text = engine.run(container.id, ["sh", "-c", records.SHOW]).text
-        by_name.update((record.name, record) for record in records.parse_records(text))
+        for record in records.parse_records(text):
+            by_name.setdefault(record.name, record)  # a container's state goes before a record of the same name
 
     errors = _together(partial(ask, container) for container in nodes if container.state == "running")
     return tuple(by_name.values()), errors

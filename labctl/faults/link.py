@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from labctl.errors import HostError
 from labctl.faults import packet_filter
 from labctl.faults.fault import Choices, Fault, FaultName, NodeName, RandomStep, Traffic, fault
-from labctl.faults.model import EVERY, INTERFACE, SIP, Pair, Pairs, Target
+from labctl.faults.model import EVERY, INTERFACE, SIP, TOTEM, Pair, Pairs, Target
 from labctl.yamlfile.document import wrong
 from labctl.yamlfile.duration import Duration
 
@@ -24,9 +24,9 @@ _WRONGS = ("loss", "delay", "duplicate", "rate")
 class InterfaceDown(Fault):
     """Takes a node's interface down: other than in a partition, its own kernel knows."""
 
-    kind: ClassVar[str] = "iface_down"
-    about: ClassVar[str] = "Take a node's interface down: other than in a partition, its own kernel knows"
-    short: ClassVar[str] = "node"
+    kind = "iface_down"
+    about = "Take a node's interface down: other than in a partition, its own kernel knows"
+    short = "node"
 
     node: NodeName
     name: FaultName | None = None
@@ -70,9 +70,8 @@ class Impair(Fault):
             "dependentRequired": {"jitter": ["delay"]},
         }
     )
-    kind: ClassVar[str] = "impair"
-    by_chance: ClassVar[bool] = True
-    about: ClassVar[str] = "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"
+    kind = "impair"
+    about = "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"
 
     node: NodeName
     loss: _Percent | None = None
@@ -137,6 +136,10 @@ class Impair(Fault):
     def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
         """Loss on Totem or DUNDi alone is in no call's way."""
         return None if self.traffic in (EVERY, SIP) else ()
+
+    def unheard(self, target: Target) -> tuple[Pair, ...] | None:
+        """What may be lost, late or double."""
+        return super().unheard(target) if self.loss == 100 or self.traffic not in (EVERY, TOTEM) else None
 
     def holds(self, target: Target) -> tuple[str, ...]:
         """An interface has one queueing discipline, so a second fault would take the first one's place."""

@@ -89,7 +89,8 @@ class PreparedFault:
     `blocked`: kind of traffic -> the pairs between which it does not cross. `absent` are nodes whose Corosync leaves
     its ring, `leaving` those whose Asterisk goes. `passes`: a supervisor undoes it at once. `daemon` is what of a node
     it ends: NODE, a daemon, or "". `uncalled`: the pairs between which a call may be lost, or None where that is any
-    call through one of `nodes`. `by_chance`: what of Corosync's crosses between its nodes is left to chance.
+    call through one of `nodes`. `unheard`: the pairs between which nothing of Corosync's crosses, or None where that
+    is left to chance.
     """
 
     record: Record
@@ -101,8 +102,8 @@ class PreparedFault:
     passes: bool = False
     daemon: str = ""
     uncalled: tuple[Pair, ...] | None = ()
+    unheard: tuple[Pair, ...] | None = ()
     waits_for_return: bool = False
-    by_chance: bool = False
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -57,9 +57,9 @@ class _Filter(Fault):
 class Partition(_Filter):
     """Cuts the network into groups."""
 
-    kind: ClassVar[str] = "partition"
-    about: ClassVar[str] = "Cut the network into groups by packet filter"
-    short: ClassVar[str] = "groups"
+    kind = "partition"
+    about = "Cut the network into groups by packet filter"
+    short = "groups"
 
     groups: Annotated[tuple[_Group, ...], Argument(words=True)] = Field(
         description="Only nodes that share a group hear each other; one in two groups is a bridge",
@@ -112,8 +112,8 @@ class Partition(_Filter):
 class Cut(_Filter):
     """Cuts one way between two nodes."""
 
-    kind: ClassVar[str] = "cut"
-    about: ClassVar[str] = "Cut one way: what the sender sends does not reach the receiver"
+    kind = "cut"
+    about = "Cut one way: what the sender sends does not reach the receiver"
 
     sender: NodeName
     receiver: NodeName

@@ -6,7 +6,7 @@ The daemons are runit services (sv(8)): one that is killed is brought back at on
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -76,11 +76,9 @@ class _Ending(Fault):
 class Kill(_Ending):
     """Ends a node, or one of its daemons, as a power cut does."""
 
-    kind: ClassVar[str] = "kill"
-    about: ClassVar[str] = (
-        "End a node, or one of its daemons, as a power cut does; a daemon's supervisor brings it back"
-    )
-    short: ClassVar[str] = "node"
+    kind = "kill"
+    about = "End a node, or one of its daemons, as a power cut does; a daemon's supervisor brings it back"
+    short = "node"
 
     node: NodeName
     service: Literal["node", "corosync", "asterisk"] = Field(default="node", description="What of the node")
@@ -113,9 +111,9 @@ class Kill(_Ending):
 class Stop(_Ending):
     """Ends a node, or one of its daemons, in an orderly way; it stays down."""
 
-    kind: ClassVar[str] = "stop"
-    about: ClassVar[str] = "End a node, or one of its daemons, in an orderly way; it stays down"
-    short: ClassVar[str] = "node"
+    kind = "stop"
+    about = "End a node, or one of its daemons, in an orderly way; it stays down"
+    short = "node"
 
     node: NodeName
     service: Literal["node", "corosync", "asterisk"] = Field(default="node", description="What of the node")
@@ -142,9 +140,9 @@ class Stop(_Ending):
 class Restart(_Ending):
     """Ends one of a node's daemons in an orderly way, and starts it again."""
 
-    kind: ClassVar[str] = "restart"
-    about: ClassVar[str] = "End one of a node's daemons in an orderly way and start it again"
-    waits_for_return: ClassVar[bool] = True
+    kind = "restart"
+    about = "End one of a node's daemons in an orderly way and start it again"
+    waits_for_return = True
 
     node: NodeName
     service: Literal["corosync", "asterisk"] = Field(description="Which daemon")
@@ -172,9 +170,9 @@ class Restart(_Ending):
 class Pause(Fault):
     """Freezes all of a node: to the others it is silent, itself it notices nothing."""
 
-    kind: ClassVar[str] = "pause"
-    about: ClassVar[str] = "Freeze a node: to the others it is silent, itself it notices nothing"
-    short: ClassVar[str] = "node"
+    kind = "pause"
+    about = "Freeze a node: to the others it is silent, itself it notices nothing"
+    short = "node"
 
     node: NodeName
 

@@ -140,7 +140,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Fault:
+class FaultBegan:
     """A fault is in force from now on; `nodes` are those it touches.
 
     Pairs of nodes name first who sends. `unasked`: between which no question of DUNDi's crosses. `uncalled`: between
@@ -307,7 +307,7 @@ Event = (
     | Lamp
     | Ring
     | Line
-    | Fault
+    | FaultBegan
     | Healed
     | Disturbed
     | Gone
@@ -321,10 +321,13 @@ Event = (
     | Over
 )
 
+KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
+"""Kinds whose name in the file, which stays, is not that of the class."""
+
 KINDS: Mapping[str, type[Any]] = {
-    kind.__name__.lower(): kind
+    KIND_NAMES.get(kind, kind.__name__.lower()): kind
     for kind in (
-        *(Began, Did, Said, Seen, Watching, Notified, Lamp, Ring, Line, Fault, Healed, Disturbed),
+        *(Began, Did, Said, Seen, Watching, Notified, Lamp, Ring, Line, FaultBegan, Healed, Disturbed),
         *(Gone, Back, Called, Ended, Heard, Load, Asked, Looked, Over),
     )
 }
@@ -333,7 +336,9 @@ _ADAPTERS = {kind: TypeAdapter(model) for kind, model in KINDS.items()}
 
 def to_line(event: Event) -> str:
     """An event as a line of JSON, its kind first."""
-    return json.dumps({"kind": type(event).__name__.lower(), **asdict(event)}, separators=(",", ":"))
+    return json.dumps(
+        {"kind": KIND_NAMES.get(type(event), type(event).__name__.lower()), **asdict(event)}, separators=(",", ":")
+    )
 
 
 def parse(text: str, source: str) -> tuple[Event, ...]:

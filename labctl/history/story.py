@@ -12,7 +12,7 @@ from labctl.history.events import (
     Disturbed,
     Ended,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Heard,
@@ -68,7 +68,7 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  ring of {node}: {','.join(members) or 'nobody'}{'' if quorate else ', not quorate'}"
         case Line(node=node, text=text):
             return f"  {node} logs {_plain(text)}"
-        case Fault() | Healed() | Disturbed() | Gone() | Back():
+        case FaultBegan() | Healed() | Disturbed() | Gone() | Back():
             return f"! {_went_wrong(event)}"
         case Called(call=call):
             return f"  call {call} begins"
@@ -89,11 +89,11 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return ""
 
 
-def _went_wrong(event: Fault | Healed | Disturbed | Gone | Back) -> str:
+def _went_wrong(event: FaultBegan | Healed | Disturbed | Gone | Back) -> str:
     match event:
         case Disturbed(node=node, what=what, source=source):
             return f"{node or 'the machine'} was disturbed: {what} (by {source})"
-        case Fault(what=what):
+        case FaultBegan(what=what):
             return what
         case Healed(fault=fault):
             return f"healed: {fault}"

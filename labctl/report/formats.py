@@ -57,7 +57,9 @@ def crossings(proven: Sequence[Crossing]) -> str:
         return "nothing to prove: the lab has one node alone, or shares no device state"
     slowest = max(proven, key=lambda crossing: crossing.delay_ms)
     nodes = len({crossing.origin for crossing in proven})
+    rounds = max(crossing.round for crossing in proven)
+    late = f" in round {rounds} (of {rounds - 1} before, changes were lost)" if rounds > 1 else ""
     return (
-        f"proven: a change on each of {nodes} nodes was seen on every other, "
+        f"proven{late}: a change on each of {nodes} nodes was seen on every other, "
         f"the slowest {slowest.origin} to {slowest.observer} in {slowest.delay_ms:.1f} ms"
     )

@@ -21,6 +21,9 @@ STYLES: dict[RunStanding, str] = {
     "unknown": "bold yellow",
     "nothing": "dim",
 }
+LEFT_OUT = ("not judged", "spared")
+"""Figures that a remark tells better."""
+
 FINDINGS = 5
 QUOTES = 4
 
@@ -91,8 +94,10 @@ def _remark(judged: Judged) -> str:
     if judged.verdict.findings:
         more = len(judged.verdict.findings) - 1
         return judged.verdict.findings[0].text + (f" (and {more} more)" if more else "")
-    figures = judged.verdict.figures
-    return ", ".join(f"{name} {value:g}" for name, value in list(figures.items())[:4])
+    remark = judged.verdict.remark
+    figures = [(name, value) for name, value in judged.verdict.figures.items() if name not in LEFT_OUT or not remark]
+    shown = ", ".join(f"{name} {value:g}" for name, value in figures[:4])
+    return "; ".join(text for text in (shown, remark) if text)
 
 
 def _summary(result: Result) -> str:

@@ -13,8 +13,7 @@ from labctl.errors import LabctlError, LabError, UsageError
 from labctl.faults import injector, model
 from labctl.faults.fault import EVERY_FAULT, Fault
 from labctl.faults.model import NODE, PreparedFault, Target
-from labctl.history.events import Back, Gone, Healed
-from labctl.history.events import Fault as FaultEvent
+from labctl.history.events import Back, FaultBegan, Gone, Healed
 from labctl.history.journal import Journal
 from labctl.names import ROLE_NODE
 from labctl.timing import PATIENCE, Deadline
@@ -41,7 +40,7 @@ def target_of(engine: Engine, running: Running) -> Target:
 
     @functools.cache
     def ask_abilities() -> frozenset[str]:
-        image = next(container.image for container in running.seen.containers if container.role == ROLE_NODE)
+        image = next(container.image for container in running.observation.containers if container.role == ROLE_NODE)
         return injector.abilities(engine, image)
 
     return Target(running.addresses, running.lab.rings, running.lab.follows_corosync, ask_abilities)
@@ -165,14 +164,14 @@ class FaultControl:
     def _put_in_force(self, fault: PreparedFault) -> None:
         unasked = tuple(sorted(fault.blocks(model.DUNDI))) if self._lab.sites else ()
         self._journal.write(
-            FaultEvent(
+            FaultBegan(
                 at_s=self._journal.now_s(),
                 fault=fault.name,
                 what=fault.what,
                 nodes=fault.nodes,
                 unasked=unasked,
                 uncalled=fault.uncalled,
-                unheard=None if fault.by_chance else tuple(sorted(fault.blocks(model.TOTEM))),
+                unheard=fault.unheard,
                 absent=fault.absent,
             )
         )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import LAB_CONTEXT, Cluster
 from labctl.cluster.node_tools import ToolAnswers, ask_tools
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.faults.model import SIP
 from labctl.history.events import Looked
@@ -32,8 +32,8 @@ class Inspector:
     def look(self, nodes: Sequence[str], lamps: dict[str, tuple[int, int]]) -> Looked:
         """All that these nodes say, with what phones were told of their mailboxes.
 
-        It is of one moment: where a ring changes meanwhile, all is asked again. What a node does not answer, asked
-        again and again, is left out.
+        It is of one moment: where a ring changes meanwhile, all is asked again. A node whose tool prints nothing is
+        asked again too (node_tools.ask_tools); what it does not answer at all is left out.
         """
         for _ in range(TRIES):
             before = self._known_rings(nodes)
@@ -52,13 +52,13 @@ class Inspector:
         return Looked(
             at_s=self._journal.now_s(),
             states={node: {row.extension: row.states[node] for row in rows if node in row.states} for node in nodes},
-            rings={node: self._ring(node, tools.ring) for node, tools in answers.items() if tools.ring is not None},
+            rings={node: self._ring(node, answer.ring) for node, answer in answers.items() if answer.ring is not None},
             members={
-                node: self._rings.names(int(number) for number in tools.members)
-                for node, tools in answers.items()
-                if tools.members is not None
+                node: self._rings.names(int(member) for member in answer.members)
+                for node, answer in answers.items()
+                if answer.members is not None
             },
-            hints={node: dict(tools.hints) for node, tools in answers.items() if tools.hints is not None},
+            hints={node: dict(answer.hints) for node, answer in answers.items() if answer.hints is not None},
             kept=self.kept(nodes),
             lamps=lamps,
         )
@@ -77,7 +77,7 @@ class Inspector:
     def _ask(self, node: str) -> ToolAnswers:
         return ask_tools(self._engine, self._running, node, LAB_CONTEXT)
 
-    def _ring(self, node: str, ring: Ring) -> tuple[str, ...]:
+    def _ring(self, node: str, ring: Membership) -> tuple[str, ...]:
         """Who is in a node's ring; where there are none, who hears it by the faults in force."""
         if self._running.lab.rings:
             return self._rings.names(ring.members)

@@ -62,15 +62,15 @@ def read(
     flags = overrides or Overrides()
     flags = replace(flags, name=flags.name or _lab_name(name))
     entry = review.fit(ScenarioFile)
-    found, refused = _find_lab(review, find_lab, find_stack, flags)
-    drafts = understand(review, found[0] if found else None)
+    lab_and_stack, refused = _find_lab(review, find_lab, find_stack, flags)
+    drafts = understand(review, lab_and_stack[0] if lab_and_stack else None)
     rehearse(review, drafts)
     _check_judging(review, entry.known if entry else ())
     review.settle(refused)
     assert entry
-    assert found
-    steps = [Step(draft.verb, draft.given, review.document.line(draft.path)) for draft in drafts]
-    return _fill(entry, name, found, tuple(steps))
+    assert lab_and_stack
+    steps = [Step(draft.verb, draft.values, review.document.line(draft.path)) for draft in drafts]
+    return _fill(entry, name, *lab_and_stack, tuple(steps))
 
 
 def _lab_name(scenario: str) -> str:
@@ -115,7 +115,7 @@ def _find_lab(
     except InvalidFile as error:
         if error.source != review.document.source:
             return None, error
-        review.problems += [each for each in error.problems if each not in review.problems]
+        review.problems += [problem for problem in error.problems if problem not in review.problems]
         return None, next(iter(of_stack), None)
     except UsageError as error:
         return None, error
@@ -151,19 +151,19 @@ def _check_judging(review: Review, known: tuple[KnownEntry, ...]) -> None:
             review.say(("known", index), f"`{key[0]}` with stack `{shown(key[1])}` is here twice", "each once")
 
 
-def _fill(entry: ScenarioFile, name: str, found: tuple[Lab, Stack], steps: tuple[Step, ...]) -> Scenario:
+def _fill(entry: ScenarioFile, name: str, lab: Lab, stack: Stack, steps: tuple[Step, ...]) -> Scenario:
     return Scenario(
         name=name,
         title=entry.title,
         about=entry.about,
-        lab=found[0],
-        stack=found[1],
+        lab=lab,
+        stack=stack,
         limits=Limits(entry.limits.delay * 1000),
         proof=entry.proof,
         requires=entry.requires,
         steps=steps,
         expect=entry.expect,
-        known=tuple(_known(each) for each in entry.known),
+        known=tuple(_known(failure) for failure in entry.known),
         explicit="expect" in entry.model_fields_set,
     )
 

@@ -10,7 +10,7 @@ from labctl.asterisk import output
 from labctl.asterisk.output import Message
 from labctl.checks import disturbance
 from labctl.cluster.connections import LAB_CONTEXT
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
@@ -44,7 +44,7 @@ class Recorder:
             state = output.extension_state(message["Status"])
             self._journal.write(Seen(self._journal.at_s(at_s), node, message["Exten"], state))
 
-    def node_logged(self, node: str, at_s: float, line: str, ring: Ring | None) -> None:
+    def node_logged(self, node: str, at_s: float, line: str, ring: Membership | None) -> None:
         """A line of a node's log, and its ring where the line changed that."""
         at_s = self._journal.at_s(at_s)
         if ring:
@@ -89,8 +89,8 @@ class Recorder:
     def _notified(self, phone: str, message: SipMessage, at_s: float) -> None:
         event = message.header("Event").partition(";")[0]
         if event == "message-summary" and message.body:
-            told = transcript.message_summary(message.body)
-            self._journal.write(Lamp(at_s, phone, told.new, told.old))
+            summary = transcript.message_summary(message.body)
+            self._journal.write(Lamp(at_s, phone, summary.new, summary.old))
         elif event == "dialog" and message.body:
             watched = re.search(r"sip:([^@>]+)@", message.header("From"))
             extension = watched[1] if watched else ""

@@ -33,8 +33,8 @@ def _phones(draft: Draft, *, in_use: bool) -> set[str]:
     """The phones that a step names; those that must be in use by then, or those that it puts in use."""
     phones: set[str] = set()
     for argument, (depth, mark) in STEPS[draft.verb].names.items():
-        if mark.kind == "phone" and mark.in_use == in_use and argument in draft.given:
-            phones.update(draft.given[argument] if depth else [draft.given[argument]])
+        if mark.kind == "phone" and mark.in_use == in_use and argument in draft.values:
+            phones.update(draft.values[argument] if depth else [draft.values[argument]])
     return phones
 
 
@@ -51,7 +51,7 @@ def _check_phones(review: Review, drafts: list[Draft]) -> None:
 def _check_watches(review: Review, drafts: list[Draft]) -> None:
     watching: set[str] = set()
     for draft in _course(drafts, ("watch", "unwatch")):
-        phone = draft.given["phone"]
+        phone = draft.values["phone"]
         if draft.verb == "watch":
             watching.add(phone)
         elif phone not in watching:
@@ -63,7 +63,7 @@ def _check_watches(review: Review, drafts: list[Draft]) -> None:
 def _check_faults(review: Review, drafts: list[Draft]) -> None:
     since: dict[str, int] = {}
     for draft in _course(drafts, (*FAULTS, "heal")):
-        healed, name = draft.given.get("fault"), draft.given.get("name")
+        healed, name = draft.values.get("fault"), draft.values.get("name")
         if name in since:
             fix = f"since line {since[name]}: heal that first, or choose another name"
             review.say(draft.path, f"the fault `{name}` is in force already", fix)
@@ -80,7 +80,7 @@ def _check_faults(review: Review, drafts: list[Draft]) -> None:
 def _check_starts(review: Review, drafts: list[Draft]) -> None:
     ended: set[tuple[str, str]] = set()
     for draft in _course(drafts, ("kill", "stop", "pause", "start", "heal")):
-        arguments = draft.given
+        arguments = draft.values
         target = (arguments.get("node", ""), arguments.get("service", "node"))
         if draft.verb == "heal":
             ended = set() if arguments["fault"] == EVERY_FAULT else ended

@@ -24,7 +24,7 @@ class Draft:
     arguments: dict[str, Any] | None
 
     @property
-    def given(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """Its arguments, or none."""
         return self.arguments or {}
 
@@ -69,7 +69,7 @@ def understand_call(kind: StepKind, positional: tuple[Any, ...], named: Mapping[
         fixes = dict.fromkeys(problem.fix for problem in review.problems if problem.fix)
         whats = dict.fromkeys(problem.what for problem in review.problems)
         raise UsageError(f"{kind.verb}: {'; '.join(whats)}", "; ".join(fixes) or f"it takes: {kind.takes or 'none'}")
-    return draft.given
+    return draft.values
 
 
 def _fit(review: Review, path: Path, step: Any) -> Draft:
@@ -110,9 +110,9 @@ def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
     """What a step asks for is there in this lab at all."""
     if STEPS[draft.verb].needs == "sites" and not lab.sites:
         review.say(draft.path, "this lab has no sites to be asked", "a lab with `sites:`, such as two-sites")
-    elif not lab.rings and _needs_ring(draft.given):
+    elif not lab.rings and _needs_ring(draft.values):
         review.say(draft.path, "no node of this lab is in a ring", "`share.via: corosync`, or another step")
-    elif draft.verb == "partition" and draft.given:
+    elif draft.verb == "partition" and draft.values:
         _check_groups(review, draft, {node.name for node in lab.nodes})
 
 
@@ -122,7 +122,7 @@ def _needs_ring(arguments: Mapping[str, Any]) -> bool:
 
 
 def _check_groups(review: Review, draft: Draft, nodes: set[str]) -> None:
-    groups = draft.given["groups"]
+    groups = draft.values["groups"]
     left_out = sorted(nodes.difference(*groups))
     if left_out:
         review.say(draft.path, f"in no group: {', '.join(left_out)}", "every node is in one at least")

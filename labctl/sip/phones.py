@@ -31,7 +31,7 @@ from labctl.sip.rtp_listener import RtpListener
 from labctl.sip.sipp import Agent, SippScenario
 from labctl.sip.transcript import Ending
 from labctl.sip.user_agent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
-from labctl.timing import Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, Signal
 
 FOLDER = "/tmp/labctl"  # noqa: S108 - in the phones' container, which has one user
 TONE = f"{FOLDER}/tone.ulaw"
@@ -68,7 +68,7 @@ class Phones:
     def __init__(
         self, engine: Engine, running: Running, on_message: MessageListener = lambda _name, _message: None
     ) -> None:
-        lab, observation = running.lab, running.seen
+        lab, observation = running.lab, running.observation
         containers = [container for container in observation.containers if container.role == ROLE_PHONES]
         if not containers or not observation.networks:
             raise LabError(f"the phones' container of {lab.name} is gone", f"labctl up --name {lab.name} mends it")
@@ -178,7 +178,7 @@ class Phones:
         caller = self._start(name, f"calls {extension}", kept=kept)
         agent = caller.agent if audio else replace(caller.agent, audio="")
         self._run(caller, (sipp.call(agent, extension, talk_ms),), once=True)
-        caller.wait_for(lambda: caller.is_worked_on("INVITE"), "an answer", Deadline(ANSWER_TIMEOUT_S))
+        caller.wait_for(lambda: caller.is_worked_on("INVITE"), "an answer", PATIENCE.deadline(ANSWER_TIMEOUT_S))
         return caller
 
     def watch(self, name: str, extension: str, kept: bool = False) -> UserAgent:
@@ -186,7 +186,7 @@ class Phones:
         watcher = self._start(name, f"watches {extension}", kept=kept, slots=WITHOUT_MEDIA)
         self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
         watcher.await_accepted("SUBSCRIBE", "subscribed")
-        watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", Deadline(ANSWER_TIMEOUT_S))
+        watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", PATIENCE.deadline(ANSWER_TIMEOUT_S))
         return watcher
 
     # Phones that were left on
@@ -211,7 +211,7 @@ class Phones:
         )
         self._agents.append(agent)
         agent.start(self._stream("attach-sipp", _folder(agent)))
-        agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", Deadline(ANSWER_TIMEOUT_S))
+        agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", PATIENCE.deadline(ANSWER_TIMEOUT_S))
         return agent
 
     def forget(self, name: str) -> None:

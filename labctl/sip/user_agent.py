@@ -15,7 +15,7 @@ from labctl.sip import sipp, transcript
 from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
 from labctl.sip.transcript import Ending, SipMessage, Transcript
-from labctl.timing import Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, Signal
 
 ANSWER_TIMEOUT_S = 5.0
 """How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
@@ -26,8 +26,8 @@ ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 _REFUSED = 300
 _UNAUTHORIZED = 401
 _SHOWN = 6
-_CSEQ_LIMIT = 2**31
-"""RFC 3261, 8.1.1.5."""
+_CSEQ_LIMIT = 2**30
+"""CSeq numbers are below 2**31 (RFC 3261, 8.1.1.5), and SIPp goes on from that of the last order."""
 
 MessageListener = Callable[[str, SipMessage], None]
 """Called with the phone's name and a message that it sent or received."""
@@ -132,7 +132,7 @@ class UserAgent(Transcript):
         """Return when its node has accepted the signed request of that method; else end it, and raise LabError."""
         try:
             what = f"{done} with {self.agent.node_address}"
-            self.wait_for(lambda: bool(self.answers(method)), what, Deadline(ANSWER_TIMEOUT_S))
+            self.wait_for(lambda: bool(self.answers(method)), what, PATIENCE.deadline(ANSWER_TIMEOUT_S))
             answer = self.final_answers(method)[-1]
             if answer.status >= _REFUSED:
                 hint = "the node does not know this password" if answer.status == _UNAUTHORIZED else ""
@@ -194,7 +194,7 @@ class UserAgent(Transcript):
         self._offer(sipp.RESUME)
 
     def _offer(self, direction: str) -> None:
-        deadline = Deadline(ANSWER_TIMEOUT_S)
+        deadline = PATIENCE.deadline(ANSWER_TIMEOUT_S)
         self.wait_for(lambda: self.talking or bool(self.call_end), f"{direction}: a call that goes on", deadline)
         if not self.talking:
             raise LabError(f"{self}: {direction}: the call is over: {self.call_end}")

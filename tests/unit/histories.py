@@ -17,7 +17,7 @@ from labctl.history.events import (
     Did,
     Ended,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Heard,
@@ -53,13 +53,13 @@ class Place:
     def explained(self) -> set[str]:
         """Whatever could be told by who has forgotten the wrong ones of those who left."""
         words = sorted({word for spoken in self.lost for word in spoken})
-        some = (each for count in range(1, len(words) + 1) for each in combinations(words, count))
-        return {hint(aggregate([*self.heard, *each])) for each in some}
+        some = (combination for count in range(1, len(words) + 1) for combination in combinations(words, count))
+        return {hint(aggregate([*self.heard, *combination])) for combination in some}
 
     def ghosts(self) -> list[str]:
         """What is told by who has forgotten nobody, or all but one of those who left; where it is wrong."""
         some = [*((word,) for word in self.left), *([self.left] if self.left else [])]
-        return sorted({hint(aggregate([*self.heard, *each])) for each in some} - self.right)
+        return sorted({hint(aggregate([*self.heard, *combination])) for combination in some} - self.right)
 
     def strange(self) -> list[str]:
         """What nothing explains."""
@@ -121,7 +121,7 @@ class World:
 
     def group(self, node: str) -> tuple[str, ...]:
         """The nodes that are alive and hear the node, itself among them."""
-        return next(tuple(each for each in group if each in self.live) for group in self.groups if node in group)
+        return next(tuple(member for member in group if member in self.live) for group in self.groups if node in group)
 
     def heard(self, group: Sequence[str], extension: str) -> tuple[str, ...]:
         """What those of a group said last."""
@@ -158,7 +158,7 @@ class World:
         late = [seen for seen in known if seen.at_s > self.at_s]
         at_s = max([self.at_s + SLOWEST_S * self.chance.random(), *(seen.at_s for seen in late)])
         if late and self.chance.random() < 0.5:
-            self.events = [each for each in self.events if all(each is not seen for seen in late)]
+            self.events = [event for event in self.events if all(event is not seen for seen in late)]
             del known[-len(late) :]
         self.told[key] = state
         before = known[-1].state if known else None
@@ -188,7 +188,7 @@ class World:
 
     def ring(self) -> None:
         """A phone is called, in a moment; labctl hears of it after its node does."""
-        extension = self.chance.choice([each for each in self.devices if self.devices[each] in self.homes])
+        extension = self.chance.choice([number for number in self.devices if self.devices[number] in self.homes])
         home = self.homes[self.devices[extension]]
         for state in ("NOT_INUSE", "RINGING", "INUSE", "NOT_INUSE")[: self.chance.randint(1, 4)]:
             if home in self.live:
@@ -207,7 +207,7 @@ class World:
                 node: {device: len(words.get(node, ())) for device, words in self.said.items()} for node in self.nodes
             }
             self.cut_off |= {node: (side, counts[node]) for side in self.groups for node in side if node in self.live}
-            self.events.append(Fault(self.at_s, "split", "partition", self.nodes))
+            self.events.append(FaultBegan(self.at_s, "split", "partition", self.nodes))
             self.at_s += 1.5
             self.tell([*self.devices])
 
@@ -225,7 +225,7 @@ class World:
             self.at_s += LAG_S
             self.gone.add(node)
             self.corosyncs -= {node} if self.chance.random() < 0.7 else set()
-            self.events += [Gone(self.at_s, node, "kill"), Fault(self.at_s, f"kill-{node}", "kill", (node,))]
+            self.events += [Gone(self.at_s, node, "kill"), FaultBegan(self.at_s, f"kill-{node}", "kill", (node,))]
             self.at_s += 1.5
             self.tell([*self.devices])
 
@@ -259,7 +259,7 @@ class World:
         lost = bool(hurt) and self.chance.random() < 0.5
         self.at_s += 0.5
         wanted = self.chance.randint(1, 100)
-        self.events += [Heard(self.at_s, name, each, 0 if lost else wanted, wanted) for each in (caller, callee)]
+        self.events += [Heard(self.at_s, name, phone, 0 if lost else wanted, wanted) for phone in (caller, callee)]
         self.events.append(Ended(self.at_s + 0.1, name, not lost, "lost" if lost else ""))
         self.unhurt += [] if hurt else [name]
         self.at_s += 0.2
@@ -272,7 +272,7 @@ class World:
     def look(self) -> None:
         """All is quiet, and looked at."""
         self.at_s += 2 * SLOWEST_S
-        states = {node: {each: self._state(node, each) for each in self.devices} for node in self.live}
+        states = {node: {extension: self._state(node, extension) for extension in self.devices} for node in self.live}
         rings = {node: self._ring(node) for node in self.live}
         hints = {node: dict(states[node]) for node in _some(self.chance, self.live, len(self.live))}
         kept = {box: count for box, count in self.kept.items() if self.boxes[box] in self.live}
@@ -286,7 +286,7 @@ class World:
 
     def _ring(self, node: str) -> tuple[str, ...]:
         whole = next(group for group in self.groups if node in group)
-        return tuple(each for each in whole if each in self.corosyncs)
+        return tuple(member for member in whole if member in self.corosyncs)
 
     def _hears(self, phone: str) -> bool:
         """Whether a phone's node hears the one that keeps its mailbox."""
@@ -333,8 +333,8 @@ class World:
         while self.gone:
             self.start()
         node = self.chance.choice(self.nodes)
-        for each in self.nodes:
-            self.say(each, "yours", "RINGINUSE" if each == node else "NOT_INUSE")
+        for speaker in self.nodes:
+            self.say(speaker, "yours", "RINGINUSE" if speaker == node else "NOT_INUSE")
         self.kill(node)
         self.look()
 
@@ -344,7 +344,7 @@ class World:
 
 def _with(world: World, old: Event, *new: Event) -> list[Event]:
     """The events, with new ones in the place of an old one."""
-    return [each for event in world.events for each in (new if event is old else (event,))]
+    return [kept for event in world.events for kept in (new if event is old else (event,))]
 
 
 def _retold(world: World, place: Place, nodes: Sequence[str], state: str) -> list[Event]:
@@ -364,14 +364,14 @@ def _some(chance: Random, nodes: Sequence[str], most: int) -> list[str]:
 
 def stale(world: World) -> list[Event]:
     """Some of a group tell of what nobody said, the others of what is right."""
-    place = world.chance.choice([each for each in world.places if len(each.group) > 1 and each.strange()])
+    place = world.chance.choice([place for place in world.places if len(place.group) > 1 and place.strange()])
     nodes = _some(world.chance, place.group, len(place.group) - 1)
     return _retold(world, place, nodes, world.chance.choice(place.strange()))
 
 
 def lie(world: World) -> list[Event]:
     """All of a group tell of what nobody said."""
-    place = world.chance.choice([each for each in world.places if each.strange()])
+    place = world.chance.choice([place for place in world.places if place.strange()])
     return _retold(world, place, place.group, world.chance.choice(place.strange()))
 
 
@@ -391,7 +391,7 @@ def half_a_ghost(world: World) -> list[Event]:
 
 def contradiction(world: World) -> list[Event]:
     """A node's command line tells something else than its manager interface."""
-    look = world.chance.choice([each for each in world.events if isinstance(each, Looked) and each.hints])
+    look = world.chance.choice([event for event in world.events if isinstance(event, Looked) and event.hints])
     node, extension = world.chance.choice([*look.hints]), world.chance.choice([*world.devices])
     other = world.chance.choice([state for state in HINTS.values() if state != look.states[node][extension]])
     return _with(world, look, replace(look, hints=look.hints | {node: look.hints[node] | {extension: other}}))
@@ -407,7 +407,9 @@ def wrong_lamp(world: World) -> list[Event]:
 
 def _of_a_call(world: World, kind: type[Ended | Heard]) -> Event:
     """An event of a call through nodes that had no fault."""
-    return world.chance.choice([each for each in world.events if isinstance(each, kind) and each.call in world.unhurt])
+    return world.chance.choice(
+        [event for event in world.events if isinstance(event, kind) and event.call in world.unhurt]
+    )
 
 
 def lost_call(world: World) -> list[Event]:
@@ -429,9 +431,9 @@ def late(world: World) -> list[Event]:
     say otherwise meanwhile."""
     said, seen = world.chance.choice(world.slow)
     later = replace(seen, at_s=said.at_s + 1.01 + 2 * world.chance.random())
-    alone = [each for each in world.events if isinstance(each, Seen) and each.node == seen.node] == [seen]
+    alone = [event for event in world.events if isinstance(event, Seen) and event.node == seen.node] == [seen]
     events = _with(world, seen, *([later] if alone else world.chance.choice([(), (later,)])))
-    return [replace(each, hints={}) if isinstance(each, Looked) else each for each in events]
+    return [replace(event, hints={}) if isinstance(event, Looked) else event for event in events]
 
 
 def deaf_to_the_manager(world: World) -> list[Event]:
@@ -450,7 +452,7 @@ def flap(world: World) -> list[Event]:
 def wrong_step(world: World) -> list[Event]:
     """A step has an error, or the whole run."""
     over = world.events[-1]
-    step = world.chance.choice([each for each in world.events if isinstance(each, Did)])
+    step = world.chance.choice([event for event in world.events if isinstance(event, Did)])
     return world.chance.choice([_with(world, step, replace(step, error="e")), _with(world, over, Over(over.at_s, "e"))])
 
 
@@ -463,7 +465,7 @@ def crash(world: World) -> list[Event]:
 def cut_off(world: World) -> list[Event]:
     """The history is cut off anywhere, but between what a node tells of a phone and that phone's own word."""
     ordered = sorted(world.events, key=lambda event: event.at_s)
-    words_s = [each.at_s for each in world.events if isinstance(each, Said) and each.device in world.homes]
+    words_s = [event.at_s for event in world.events if isinstance(event, Said) and event.device in world.homes]
     ends = [
         count
         for count, event in enumerate(ordered[:-1], 1)

@@ -9,16 +9,15 @@ from typing import Any, cast
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import Cluster
 from labctl.cluster.views import StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.commands import Output
-from labctl.engine.observation import Container, Network, Observation
+from labctl.engine.observation import Network, Observation
 from labctl.errors import LabctlError
 from labctl.faults.model import PreparedFault
 from labctl.history.events import Did, Ended, Event
 from labctl.history.journal import Journal
 from labctl.lab import Lab
-from labctl.names import ROLE_NODE, container_name
 from labctl.progress import Silent
 from labctl.scenario.assembly import STEPS
 from labctl.scenario.fault_control import FaultControl
@@ -105,8 +104,8 @@ class FakeCluster:
     def set_device(self, node: str, device: str, state: str) -> str:
         return self.connection(node).send("Setvar", Device=device, State=state)
 
-    def known_ring(self, node: str) -> Ring:
-        return Ring(True, self.rings[node])
+    def known_ring(self, node: str) -> Membership:
+        return Membership(True, self.rings[node])
 
     def states(self, nodes: tuple[str, ...]) -> list[StateRow]:
         self.on_look()
@@ -248,12 +247,7 @@ class Rig:
 
     def __init__(self, text: str = "name: lab\n") -> None:
         of = lab(text)
-        containers = tuple(
-            Container(name, name, "lab", ROLE_NODE, node.name, "running", "hash")
-            for node in of.nodes
-            if (name := container_name("lab", node.name))
-        )
-        running = Running(of, stack(), Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),), containers))
+        running = Running(of, stack(), Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),)))
         self.journal = Journal()
         self.engine = FakeEngine()
         self.cluster = FakeCluster(of)

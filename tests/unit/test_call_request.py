@@ -1,11 +1,25 @@
-"""Whom `labctl call` is to call: a phone by its name or number, or any number."""
+"""Whom `labctl call` is to call, which nodes it needs, and what a refusal tells. Its calls are made in tests/e2e."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from labctl.errors import UsageError
-from labctl.scenario.test_call import CallRequest, _parties
+from labctl.cluster.connections import Cluster
+from labctl.engine.client import Engine
+from labctl.errors import LabError, NotReady, UsageError
+from labctl.scenario.test_call import (
+    CallRequest,
+    _answering_nodes,
+    _await_learned,
+    _parties,
+    _with_warnings,
+)
+from labctl.sip.user_agent import Refused
+from labctl.timing import Deadline
 from tests.unit.labs import lab
 
 LAB = lab("name: lab\nnodes: 3\nphones: 3\ndevices: [mystate]\n")
@@ -48,3 +62,86 @@ def test_a_name_that_is_none_is_refused_with_what_would_do(caller: str, callee: 
         _parties(CallRequest(caller, callee, 1.0), LAB)
     assert message in refused.value.message
     assert hint in refused.value.hint
+
+
+class Nodes:
+    """Connections to nodes: which are there, which are booted, and how often that was waited for."""
+
+    def __init__(self, connected: Collection[str], booted: Collection[str], after: Collection[str] = ()) -> None:
+        self.lab = LAB
+        self.connected = tuple(connected)
+        self.waits: list[float] = []
+        self.asked: list[tuple[str, str, list[str]]] = []
+        self._booted = [set(booted), {*booted, *after}]
+
+    def await_booted(self, deadline: Deadline) -> None:
+        """Wait; those that boot late have by the second time."""
+        self.waits.append(deadline.timeout_s)
+
+    def connection(self, node: str) -> SimpleNamespace:
+        """The connection to a node."""
+        assert node in self.connected
+        return SimpleNamespace(booted=node in self._booted[min(len(self.waits), 2) - 1])
+
+    def await_state(self, extension: str, state: str, deadline: Deadline, nodes: list[str]) -> None:
+        """Nodes that never say it."""
+        self.asked.append((extension, state, nodes))
+        raise NotReady("never", {})
+
+
+def answering(nodes: Nodes, callee: str) -> list[str]:
+    """The nodes that answer, for a call of alice's."""
+    return _answering_nodes(cast("Cluster", nodes), _parties(CallRequest("alice", callee, 1.0), LAB))
+
+
+def test_a_call_goes_on_beside_a_node_that_is_gone_or_does_not_answer() -> None:
+    assert answering(Nodes(["n1", "n2"], ["n1", "n2"]), "bob") == ["n1", "n2"]
+    silent = Nodes(["n1", "n2", "n3"], ["n1", "n2"])
+    assert answering(silent, "bob") == ["n1", "n2"]
+    assert len(silent.waits) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "callee", "missing"),
+    [
+        (Nodes(["n1", "n2"], ["n1", "n2"]), "carol", "n3"),
+        (Nodes(["n2", "n3"], ["n2", "n3"]), "bob", "n1"),
+        (Nodes(["n1", "n2", "n3"], ["n3"]), "bob", "n1 and n2"),
+        (Nodes(["n2"], ["n2"]), "*600", "n1"),
+    ],
+)
+def test_a_call_whose_own_nodes_do_not_answer_is_refused(nodes: Nodes, callee: str, missing: str) -> None:
+    with pytest.raises(LabError, match=f"^{missing}, which the call needs, does not answer"):
+        answering(nodes, callee)
+    if missing in nodes.connected:
+        assert len(nodes.waits) == 2
+
+
+def test_a_node_of_the_call_that_boots_is_waited_for() -> None:
+    assert answering(Nodes(["n1", "n2"], ["n1"], after=["n2"]), "bob") == ["n1", "n2"]
+
+
+def test_a_node_that_does_not_learn_of_a_state_stops_no_call() -> None:
+    nodes = Nodes(["n1", "n2"], ["n1", "n2"])
+    _await_learned(cast("Cluster", nodes), "102", "Idle", "n2", ["n1", "n2"])
+    assert nodes.asked == [("102", "Idle", ["n1", "n2"])]
+
+
+def test_a_refusal_tells_what_the_node_warned_of_meanwhile() -> None:
+    class Logs:
+        """What a node has logged."""
+
+        def logs(self, container: str, since: int) -> str:
+            """Its lines."""
+            assert (container, since > 0) == ("n1-id", True)
+            lines = ["VERBOSE[7]: Executing", "WARNING[7]: app_dial.c: Unable to create channel", "NOTICE[7]: rejected"]
+            return "\n".join(lines)
+
+    running = SimpleNamespace(container=lambda _node: SimpleNamespace(id="n1-id"))
+    refusal = Refused("alice calls 103: 503 Service Unavailable")
+    told = _with_warnings(refusal, cast("Engine", Logs()), running, "n1", Deadline(60))  # type: ignore[arg-type]
+    assert told.message.splitlines() == [
+        "alice calls 103: 503 Service Unavailable",
+        "  n1 | WARNING[7]: app_dial.c: Unable to create channel",
+        "  n1 | NOTICE[7]: rejected",
+    ]

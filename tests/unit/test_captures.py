@@ -9,7 +9,7 @@ import pytest
 from labctl.asterisk import output
 from labctl.asterisk.output import Hint
 from labctl.corosync import membership
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.lab import Node
 from tests.unit.labs import DATA
 
@@ -120,7 +120,7 @@ def test_uptime_in_seconds(text: str, seconds: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "Cannot initialize QUORUM service\n", "Quorate:          No\n"])
 def test_where_corosync_does_not_say_so_nothing_is_quorate(text: str) -> None:
-    assert membership.parse_ring(text, {}) == Ring()
+    assert membership.parse_ring(text, {}) == Membership()
 
 
 @pytest.mark.parametrize(("status", "name"), [("0", "Idle"), ("9", "InUse&Ringing"), ("-1", "NoHint"), ("64", "64")])

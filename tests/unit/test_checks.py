@@ -18,7 +18,7 @@ from labctl.checks.expected import Replay, groups
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.registry import CHECKS
 from labctl.history import events as history
-from labctl.history.events import Back, Began, Event, Fault, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
+from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
 from labctl.scenario import entries
 from tests.unit.histories import WRONGS, Spoil, World, half_a_ghost
 from tests.unit.labs import DATA
@@ -38,7 +38,7 @@ def read(path: Path) -> tuple[Event, ...]:
 
 
 def judge(events: Sequence[Event], limits: Limits | None = None) -> dict[str, Verdict]:
-    return {each.check: each for each in registry.judge(events, limits or Limits())}
+    return {verdict.check: verdict for verdict in registry.judge(events, limits or Limits())}
 
 
 def seen(at_s: float, node: str, state: str) -> Seen:
@@ -80,7 +80,9 @@ def test_a_wrong_history_is_found_out_by_its_checks_alone(name: str) -> None:
 def test_a_right_history_that_looks_wrong_holds(name: str) -> None:
     expected = {check: outcome for outcome, named in RIGHT[name].items() for check in named}
     verdicts = judge(read(HISTORIES / "right" / f"{name}.jsonl"))
-    assert {each: verdict.outcome for each, verdict in verdicts.items()} == dict.fromkeys(CHECKS, "nothing") | expected
+    assert {check: verdict.outcome for check, verdict in verdicts.items()} == dict.fromkeys(
+        CHECKS, "nothing"
+    ) | expected
     assert [finding for verdict in verdicts.values() for finding in verdict.findings if not finding.doubt] == []
 
 
@@ -102,7 +104,7 @@ def test_in_a_right_history_nothing_is_found(world: World) -> None:
     verdicts = judge(history.parse(text, ""))
     assert [finding for verdict in verdicts.values() for finding in verdict.findings] == []
     assert {verdict.outcome for verdict in verdicts.values()} <= {*HOLDS}
-    assert [verdicts[each].outcome for each in ("agreement", "truth", "no_ghosts", "course")] == ["passed"] * 4
+    assert [verdicts[check].outcome for check in ("agreement", "truth", "no_ghosts", "course")] == ["passed"] * 4
 
 
 @pytest.mark.parametrize(("checks", "spoil"), SPOILS, ids=[spoil.__name__ for _, spoil in SPOILS])
@@ -149,6 +151,22 @@ def test_the_lines_that_tell_most_are_quoted_first() -> None:
     assert len(quotes) == QUOTES
 
 
+def test_lines_that_are_only_noise_are_not_quoted() -> None:
+    texts = ["Retransmit List: 1 2", "Unloading res_corosync.so", "Service engine unloaded: corosync", "telling"]
+    lines = [Line(2 + number / 10, "n2", f"Nov 26 15:43:1{number} {text}") for number, text in enumerate(texts * 2)]
+    (finding,) = judge([BEGAN, BUSY, *lines, differing(4.0, "n1", "n2")])["agreement"].findings
+    assert finding.quotes == ("n2: Nov 26 15:43:13 telling",)
+
+
+def test_lines_go_back_to_when_it_was_right() -> None:
+    nodes = ("n1", "n2")
+    alike = Looked(1.5, {node: {"mystate": "Busy"} for node in nodes}, dict.fromkeys(nodes, nodes))
+    lines = [Line(1.2, "n1", "before"), Line(2.0, "n1", "CPG mcast failed (6)")]
+    events: list[Event] = [BEGAN, BUSY, alike, *lines, differing(3.0, "n1", "n2"), differing(5.0, "n1", "n2")]
+    findings = judge(events)["agreement"].findings
+    assert [finding.quotes for finding in findings] == [("n1: CPG mcast failed (6)",)] * 2
+
+
 def test_lines_of_others_and_of_before_are_not_quoted() -> None:
     old, foreign, mine = Line(2.0, "n1", "before"), Line(4.0, "n3", "elsewhere"), Line(4.1, "n1", "here")
     alike = Looked(3.0, {"n1": {"mystate": "Busy"}}, {"n1": ("n1",)})
@@ -164,7 +182,7 @@ def test_the_bound_is_the_one_that_is_given(delay_ms: float, outcome: str) -> No
 
 @pytest.mark.parametrize(("settle_s", "outcome"), [(2.0, "failed"), (10.0, "nothing")])
 def test_after_a_fault_nothing_is_asked_for_a_while(settle_s: float, outcome: str) -> None:
-    fault: list[Event] = [Fault(0.1, "split", "partition", ("n1", "n2")), Healed(0.2, "split")]
+    fault: list[Event] = [FaultBegan(0.1, "split", "partition", ("n1", "n2")), Healed(0.2, "split")]
     events: list[Event] = [BEGAN, *fault, replace(BUSY, at_s=3.0), seen(3.01, "n1", "Busy"), Over(9.0)]
     events.insert(1, seen(0.01, "n2", "Idle"))
     verdicts = judge(events, Limits(settle_s=settle_s))
@@ -220,7 +238,7 @@ def test_the_word_of_who_is_gone_does_not_count() -> None:
 def test_a_word_that_was_taken_back_before_the_fault_is_no_ghost() -> None:
     replay = Replay(BEGAN)
     said = [replace(BUSY, at_s=number, state=state) for number, state in enumerate(("RINGING", "BUSY", "INUSE"), 1)]
-    for event in (said[0], said[1], Fault(1.5, "split", "partition", ("n1", "n2")), said[2]):
+    for event in (said[0], said[1], FaultBegan(1.5, "split", "partition", ("n1", "n2")), said[2]):
         replay.take(event)
     assert replay.ghosts("Custom:mystate", ("n2",)) == {"Busy", "InUse"}
 
@@ -229,7 +247,7 @@ def test_a_lab_is_whole_when_all_is_mended_for_a_while() -> None:
     replay = Replay(BEGAN)
     assert replay.whole(0.0, 10.0)
     told: list[bool] = []
-    for event in (Gone(1.0, "n1", "kill"), Fault(1.0, "k", "kill", ("n1",)), Healed(2.0, "k"), Back(4.0, "n1")):
+    for event in (Gone(1.0, "n1", "kill"), FaultBegan(1.0, "k", "kill", ("n1",)), Healed(2.0, "k"), Back(4.0, "n1")):
         replay.take(event)
         told.append(replay.whole(13.0, 10.0))
     assert told == [False] * 4

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.blueprint import addresses
-from labctl.corosync.membership import Ring, RingLog, address_id, parse_ring
+from labctl.corosync.membership import Membership, RingLog, address_id, parse_ring
 from tests.unit.test_captures import capture
 
 LOG_1 = capture("corosync-1.2.1-start")
@@ -15,20 +15,20 @@ LOG_3 = capture("corosync-3-log")
 OBJCTL = capture("corosync-1.2.1-corosync-objctl")
 SUBNET = "198.18.16.0/24"
 NUMBERS = {1: 1, 2: 2, 3: 3} | {address_id(addresses.address(SUBNET, number)): number for number in (1, 2, 3)}
-THREE = Ring(True, (1, 2, 3), "1.d")
+THREE = Membership(True, (1, 2, 3), "1.d")
 FORMED = "corosync [TOTEM ] A processor joined or left the membership and a new membership was formed."
 
 
-def following(text: str, start: Ring | None = None) -> list[Ring]:
+def following(text: str, start: Membership | None = None) -> list[Membership]:
     """The ring after each line."""
     log = RingLog(NUMBERS)
-    log.ring = start or Ring()
+    log.ring = start or Membership()
     return [log.feed(line) for line in text.splitlines()]
 
 
-def steps(rings: list[Ring]) -> list[Ring]:
+def steps(rings: list[Membership]) -> list[Membership]:
     """Each ring that is another than the one before."""
-    return [ring for before, ring in zip([Ring(), *rings], rings, strict=False) if ring != before]
+    return [ring for before, ring in zip([Membership(), *rings], rings, strict=False) if ring != before]
 
 
 def members_line(node: str, status: str) -> str:
@@ -49,13 +49,13 @@ def test_addresses_have_ids_of_their_own(one: str, other: str) -> None:
 def test_each_membership_of_corosync_3_is_known_when_its_last_line_is_read() -> None:
     rings = following(LOG_3)
     settled = [ring for ring, line in zip(rings, LOG_3.splitlines(), strict=True) if "[QUORUM] Members" in line]
-    assert settled == [Ring(False, (1,), "1.5"), THREE, Ring(False, (1,), "1.11")]
+    assert settled == [Membership(False, (1,), "1.5"), THREE, Membership(False, (1,), "1.11")]
 
 
 def test_each_membership_of_corosync_1_is_known_when_totem_has_formed_it() -> None:
     rings = following(LOG_1)
-    assert steps(rings) == [Ring(True, (1,)), Ring(True, (1, 2)), Ring(True, (1, 2, 3))]
-    lines = zip([Ring(), *rings], rings, LOG_1.splitlines(), strict=False)
+    assert steps(rings) == [Membership(True, (1,)), Membership(True, (1, 2)), Membership(True, (1, 2, 3))]
+    lines = zip([Membership(), *rings], rings, LOG_1.splitlines(), strict=False)
     assert all(FORMED in line for before, ring, line in lines if ring != before)
 
 
@@ -68,19 +68,19 @@ def test_who_left_is_in_the_ring_of_corosync_1_no_more() -> None:
         "Members Joined:",
     )
     text = "\n".join([*(f"corosync [CLM   ] {line}" for line in said), FORMED])
-    assert steps(following(text, THREE)) == [THREE, Ring(True, (1,))]
+    assert steps(following(text, THREE)) == [THREE, Membership(True, (1,))]
 
 
 def test_where_reading_begins_in_the_middle_the_rest_is_as_before() -> None:
     start = next(number for number, line in enumerate(LOG_3.splitlines()) if "(1.11) was formed" in line)
-    assert following("\n".join(LOG_3.splitlines()[start:]), THREE)[-1] == Ring(False, (1,), "1.11")
+    assert following("\n".join(LOG_3.splitlines()[start:]), THREE)[-1] == Membership(False, (1,), "1.11")
 
 
 @pytest.mark.parametrize("first", range(16, 31))
 def test_half_a_list_of_corosync_1_is_no_membership(first: int) -> None:
     rings = following("\n".join(LOG_1.splitlines()[first:]))
-    assert set(steps(rings)) <= {Ring(True, (1,)), Ring(True, (1, 2)), Ring(True, (1, 2, 3))}
-    assert rings[-1] == Ring(True, (1, 2, 3))
+    assert set(steps(rings)) <= {Membership(True, (1,)), Membership(True, (1, 2)), Membership(True, (1, 2, 3))}
+    assert rings[-1] == Membership(True, (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_members_are_given_in_order_and_may_be_none() -> None:
 @pytest.mark.parametrize(
     ("text", "ring"),
     [
-        (capture("corosync-3-quorumtool-s"), Ring(True, (1, 2, 3))),
-        (capture("corosync-1.2.1-corosync-cfgtool-s"), Ring(True, (1,))),
-        (LOG_1, Ring(True, (1, 2, 3))),
-        (LOG_3, Ring(False, (1,))),
-        (OBJCTL, Ring()),  # that of 1.2.1 says how many messages came, and not from whom
-        (OBJCTL + members_line("202379974", "status=joined"), Ring(True, (2,))),
-        (members_line("185602758", "status=joined") + members_line("219157190", "status=left"), Ring(True, (1,))),
-        (members_line("-1", "status=joined"), Ring(True, (0xFFFFFFFF,))),
-        ("cat: /dev/shm/corosync.log: No such file or directory\n", Ring()),
-        ("Quorate:          No\n", Ring()),
+        (capture("corosync-3-quorumtool-s"), Membership(True, (1, 2, 3))),
+        (capture("corosync-1.2.1-corosync-cfgtool-s"), Membership(True, (1,))),
+        (LOG_1, Membership(True, (1, 2, 3))),
+        (LOG_3, Membership(False, (1,))),
+        (OBJCTL, Membership()),  # that of 1.2.1 says how many messages came, and not from whom
+        (OBJCTL + members_line("202379974", "status=joined"), Membership(True, (2,))),
+        (members_line("185602758", "status=joined") + members_line("219157190", "status=left"), Membership(True, (1,))),
+        (members_line("-1", "status=joined"), Membership(True, (0xFFFFFFFF,))),
+        ("cat: /dev/shm/corosync.log: No such file or directory\n", Membership()),
+        ("Quorate:          No\n", Membership()),
     ],
 )
-def test_whatever_prints_it_the_ring_has_the_numbers_of_the_lab(text: str, ring: Ring) -> None:
+def test_whatever_prints_it_the_ring_has_the_numbers_of_the_lab(text: str, ring: Membership) -> None:
     assert parse_ring(text, NUMBERS) == ring

@@ -11,8 +11,7 @@ from labctl.engine.client import Engine
 from labctl.errors import HostError, LabError, NotReady, UsageError
 from labctl.faults import registry
 from labctl.faults.model import SIP
-from labctl.history.events import Back, Event, Gone, Healed
-from labctl.history.events import Fault as FaultEvent
+from labctl.history.events import Back, Event, FaultBegan, Gone, Healed
 from labctl.history.journal import Journal
 from labctl.scenario.fault_control import FaultControl
 from labctl.timing import Deadline
@@ -57,9 +56,9 @@ class Control:
     def events(self, *kinds: type[Event]) -> list[tuple[str, str]]:
         """Events by kind and by the fault or node that they are of."""
         return [
-            (type(event).__name__, event.fault if isinstance(event, FaultEvent | Healed) else event.node)
+            (type(event).__name__, event.fault if isinstance(event, FaultBegan | Healed) else event.node)
             for event in self.journal.events
-            if isinstance(event, FaultEvent | Healed | Gone | Back) and (not kinds or isinstance(event, kinds))
+            if isinstance(event, FaultBegan | Healed | Gone | Back) and (not kinds or isinstance(event, kinds))
         ]
 
 
@@ -100,21 +99,46 @@ def test_history_has_what_calls_were_in_the_way_of_a_fault(
     kind: str, arguments: dict[str, Any], uncalled: Any, control: Control
 ) -> None:
     name = control.inflict(kind, **arguments)
-    (event,) = (event for event in control.journal.events if isinstance(event, FaultEvent))
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultBegan))
     assert (event.fault, event.uncalled, event.unasked) == (name, uncalled, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "unheard", "absent"),
+    [
+        ("partition", {"groups": [["n1", "n2"], ["n3"]], "traffic": "totem"}, BOTH_WAYS, ()),
+        ("partition", {"groups": [["n1", "n2"], ["n3"]], "traffic": "sip"}, (), ()),
+        ("iface_down", {"node": "n3"}, BOTH_WAYS, ()),
+        ("impair", {"node": "n1", "loss": 5}, None, ()),
+        ("impair", {"node": "n1", "loss": 5, "traffic": "totem"}, None, ()),
+        ("impair", {"node": "n1", "loss": 5, "traffic": "sip"}, (), ()),
+        ("impair", {"node": "n1", "loss": 100}, (("n1", "n2"), ("n1", "n3")), ()),
+        ("impair", {"node": "n1", "loss": 100, "traffic": "totem"}, (("n2", "n1"), ("n3", "n1")), ()),
+        ("pause", {"node": "n1"}, (), ("n1",)),
+        ("stop", {"node": "n1", "service": "corosync"}, (), ("n1",)),
+        ("kill", {"node": "n1", "service": "asterisk"}, (), ()),
+    ],
+    ids=str,
+)
+def test_history_has_whose_corosync_hears_whom(
+    kind: str, arguments: dict[str, Any], unheard: Any, absent: tuple[str, ...], control: Control
+) -> None:
+    control.inflict(kind, **arguments)
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultBegan))
+    assert (event.unheard, event.absent) == (unheard, absent)
 
 
 def test_where_asterisk_follows_corosync_that_takes_calls_with_it(tmp_path: Path) -> None:
     control = Control(tmp_path, "name: lab\nfollows_corosync: yes\n")
     control.inflict("stop", node="n1", service="corosync")
-    assert [event.uncalled for event in control.journal.events if isinstance(event, FaultEvent)] == [None]
+    assert [event.uncalled for event in control.journal.events if isinstance(event, FaultBegan)] == [None]
     assert (control.faults.gone, control.connections.calls) == ({"n1"}, [])
 
 
 def test_between_sites_history_has_what_questions_do_not_cross(tmp_path: Path) -> None:
     control = Control(tmp_path, "name: lab\nsites: {east: [n1], west: [n2, n3]}\n")
     control.inflict("cut", sender="n1", receiver="n2", traffic="dundi")
-    (event,) = (event for event in control.journal.events if isinstance(event, FaultEvent))
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultBegan))
     assert (event.unasked, event.uncalled) == ((("n1", "n2"),), ())
 
 
@@ -127,7 +151,7 @@ def test_a_node_is_gone_from_its_fault_until_it_is_booted_again(control: Control
     assert control.faults.expected_rings() == {"n1": ("n1", "n3"), "n2": (), "n3": ("n1", "n3")}
     control.faults.start("n2")
     assert control.connections.calls == ["disconnect n2", "await_gone n2", "reconnect n2"]
-    assert control.events() == [("Gone", "n2"), ("Fault", "kill-n2"), ("Healed", "kill-n2"), ("Back", "n2")]
+    assert control.events() == [("Gone", "n2"), ("FaultBegan", "kill-n2"), ("Healed", "kill-n2"), ("Back", "n2")]
     assert (control.faults.gone, control.faults.in_force, control.lost_calls) == (set(), (), ["n2"])
 
 
@@ -176,7 +200,7 @@ def test_a_node_that_is_gone_cannot_go(control: Control) -> None:
     control.inflict("pause", node="n1")
     with pytest.raises(UsageError, match="n1 is gone already"):
         control.inflict("kill", node="n1")
-    assert control.events() == [("Gone", "n1"), ("Fault", "pause-n1")]
+    assert control.events() == [("Gone", "n1"), ("FaultBegan", "pause-n1")]
 
 
 @pytest.mark.parametrize("way", ["kill", "stop", "pause"])
@@ -256,7 +280,7 @@ def test_a_fault_that_fails_is_healed_at_once(control: Control) -> None:
     control.nodes.refuse("n3", "iptables-restore --noflush ")
     with pytest.raises(LabError, match="refused"):
         control.inflict("partition", groups=[["n1"], ["n2", "n3"]], name="split")
-    assert control.events() == [("Fault", "split"), ("Healed", "split")]
+    assert control.events() == [("FaultBegan", "split"), ("Healed", "split")]
     assert control.faults.in_force == ()
 
 
@@ -264,7 +288,7 @@ def test_a_fault_that_fails_and_cannot_be_undone_is_in_force(control: Control) -
     control.nodes.refuse("n1", "ip link set")
     with pytest.raises(LabError, match="refused"):
         control.inflict("iface_down", node="n1", name="dark")
-    assert control.events() == [("Fault", "dark")]
+    assert control.events() == [("FaultBegan", "dark")]
     assert control.faults.in_force == ("dark",)
 
 
@@ -287,7 +311,7 @@ def test_what_does_not_fit_is_refused_and_not_written_down(
     control.inflict("impair", node="n1", loss=5, name="mine")
     with pytest.raises(UsageError, match=message):
         control.inflict(kind, **arguments)
-    assert control.events() == [("Fault", "mine")]
+    assert control.events() == [("FaultBegan", "mine")]
     assert control.faults.in_force == ("mine",)
 
 

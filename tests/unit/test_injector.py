@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from labctl.engine.actions import PauseContainer
 from labctl.engine.client import Engine
 from labctl.errors import LabError, UsageError
 from labctl.faults import injector, records, registry
@@ -60,15 +61,31 @@ def assert_untouched(nodes: SandboxNodes) -> None:
 
 
 @pytest.mark.parametrize(("kind", "arguments"), EVERY_KIND, ids=str)
-@pytest.mark.parametrize("by_name", [True, False])
 def test_whoever_heals_needs_what_the_nodes_keep_alone(
-    kind: str, arguments: dict[str, Any], by_name: bool, nodes: SandboxNodes
+    kind: str, arguments: dict[str, Any], nodes: SandboxNodes
 ) -> None:
     fault = inflict(nodes, kind, **arguments)
     (name,) = in_force(nodes)
     assert (name,) == injector.names_on_nodes(fault)
-    healing = injector.heal(engine(nodes), "lab", name if by_name else None)
+    healing = injector.heal(engine(nodes), "lab", name)
     assert ([record.name for record in healing.healed], healing.left, healing.errors) == ([name], (), ())
+    assert_untouched(nodes)
+
+
+def test_all_at_once_are_undone_at_once(nodes: SandboxNodes) -> None:
+    inflict(nodes, "partition", groups=[["n1", "n2"], ["n3"]])
+    inflict(nodes, "cut", sender="n1", receiver="n2", traffic="sip")
+    inflict(nodes, "iface_down", node="n1")
+    inflict(nodes, "impair", node="n1", loss=10)
+    inflict(nodes, "impair", node="n2", loss=10, traffic="totem")
+    inflict(nodes, "stop", node="n1", service="asterisk")
+    inflict(nodes, "stop", node="n1", service="corosync")
+    inflict(nodes, "kill", node="n2")
+    inflict(nodes, "pause", node="n3")
+    healing = injector.heal(engine(nodes), "lab")
+    names = {record.name for record in healing.healed}
+    assert names > {"partition.1", "iface-down.1", "impair.1", "stop-asterisk-n1", "stop-corosync-n1", "pause-n3"}
+    assert (healing.left, healing.errors) == ((), ())
     assert_untouched(nodes)
 
 
@@ -212,6 +229,15 @@ def test_nothing_is_undone_behind_the_back_of_a_pause(nodes: SandboxNodes) -> No
     injector.heal(engine(nodes), "lab", "pause-n2").check()
     assert in_force(nodes) == ["split"]
     injector.heal(engine(nodes), "lab").check()
+    assert_untouched(nodes)
+
+
+def test_a_name_like_that_of_a_pause_hides_no_pause(nodes: SandboxNodes) -> None:
+    inflict(nodes, "cut", sender="n1", receiver="n3", name="pause-n2")
+    nodes.apply(PauseContainer("labctl-lab-n2"))
+    injector.heal(engine(nodes), "lab", "pause-n2")
+    assert [record.kind for record in injector.in_force(engine(nodes), "lab")] == ["cut"]
+    injector.heal(engine(nodes), "lab", "pause-n2").check()
     assert_untouched(nodes)
 
 

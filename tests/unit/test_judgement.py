@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -30,7 +31,7 @@ from labctl.history.events import (
     Disturbed,
     Ended,
     Event,
-    Fault,
+    FaultBegan,
     Gone,
     Healed,
     Heard,
@@ -45,8 +46,11 @@ from labctl.history.events import (
     Seen,
     Watching,
 )
+from labctl.lab import Overrides
 from labctl.report import junit, verdict_tables
+from labctl.scenario import soak
 from labctl.scenario.entries import CHECKS
+from labctl.scenario.loader import find_scenario, shipped_scenarios
 
 KNOWN = Known("22", "agreement", "CPG mcast failed (6)", always=True)
 SOMETIMES = Known("22", "agreement", "a race", always=False)
@@ -120,6 +124,88 @@ def test_only_what_is_expected_is_judged() -> None:
     assert [each.verdict.check for each in made] == ["truth", "lamps"]
 
 
+# What is known is this failure, and no other
+
+
+HAUNTED = Finding("102 is still Busy; nothing was said of it since", 6.0, ("n1",), ("n1: left",), "102", step=4)
+
+
+@pytest.mark.parametrize(
+    ("named", "matches"),
+    [
+        ({}, True),
+        ({"extension": "102"}, True),
+        ({"extension": "101"}, False),
+        ({"nodes": ("n1",)}, True),
+        ({"nodes": ("n1", "n2")}, True),
+        ({"nodes": ("n2",)}, False),
+        ({"step": 4}, True),
+        ({"step": 3}, False),
+        ({"finding": "nothing was said .*since$"}, True),
+        ({"finding": "^n1: left"}, True),
+        ({"finding": "still counted"}, False),
+        ({"extension": "102", "nodes": ("n1",), "step": 4, "finding": "Busy"}, True),
+        ({"extension": "102", "nodes": ("n1",), "step": 4, "finding": "Idle"}, False),
+    ],
+)
+def test_what_is_known_names_what_fails(named: dict[str, Any], matches: bool) -> None:
+    known = Known("22", "no_ghosts", "why", always=True, **named)
+    assert (known.matches(HAUNTED), known.names_what_fails) == (matches, bool(named))
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED,))], terms(known))
+    assert made.standing == ("known" if matches else "failed")
+
+
+def test_one_finding_that_is_not_known_fails_the_run_and_comes_first() -> None:
+    known = Known("22", "no_ghosts", "why", always=True, extension="102")
+    other = Finding("101 is still Idle", 7.0, ("n2",), extension="101")
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED, other))], terms(known))
+    assert (made.standing, made.verdict.findings) == ("failed", (other, HAUNTED))
+    both = terms(known, Known("22", "no_ghosts", "and why", always=False, extension="101"))
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED, other))], both)
+    assert (made.standing, made.reason) == ("known", "why; and why")
+
+
+def test_what_could_not_be_judged_is_no_news() -> None:
+    doubtful = Finding("101 is still Idle", 7.0, ("n2",), extension="101").doubted("the machine was starved")
+    known = Known("22", "no_ghosts", "why", always=True, extension="102")
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (doubtful, HAUNTED))], terms(known))
+    assert made.standing == "known"
+
+
+@pytest.mark.parametrize("name", [*shipped_scenarios(), str(soak.DEFAULT)])
+def test_shipped_scenarios_name_what_is_known_to_fail(name: str) -> None:
+    known = find_scenario(name, Overrides()).known
+    assert [entry for entry in known if not entry.names_what_fails] == []
+
+
+# A check that has nothing to judge
+
+
+@pytest.mark.parametrize(
+    ("explicit", "expect", "standing"),
+    [
+        (True, ("lamps",), "unknown"),
+        (False, ("lamps",), "nothing"),
+        (None, ("lamps",), "unknown"),
+        (True, CHECKS, "unknown"),
+        (None, CHECKS, "nothing"),
+    ],
+)
+def test_what_a_scenario_itself_expects_must_be_judged(
+    explicit: bool | None, expect: tuple[str, ...], standing: Standing
+) -> None:
+    """None: terms of labctl 0.1, which expected every check where the scenario did not say what it expects."""
+    expected = replace(terms(expect=expect), explicit=explicit)
+    (made,) = judgement.judge([Verdict("lamps", "nothing", (), {}, "2 not judged: broken")], expected)
+    assert made.standing == standing
+    texts = [finding.text for finding in made.verdict.findings]
+    assert texts == (
+        ["the scenario expects `lamps`, but nothing that happened is judged by it (2 not judged: broken)"]
+        if standing == "unknown"
+        else []
+    )
+
+
 # The worst of a result
 
 
@@ -170,17 +256,17 @@ def suite(*all_judged: Judged, **more: str) -> ET.Element:
 
 
 def test_a_suite_counts_its_cases() -> None:
-    made = suite(*(judged(standing, check) for standing, check in zip(WORST_FIRST, CHECKS, strict=False)))
-    counts = {name: made.get(name) for name in ("name", "tests", "failures", "errors", "skipped", "time")}
+    element = suite(*(judged(standing, check) for standing, check in zip(WORST_FIRST, CHECKS, strict=False)))
+    counts = {name: element.get(name) for name in ("name", "tests", "failures", "errors", "skipped", "time")}
     assert counts == {
         **{"name": "call", "tests": "6", "failures": "2"},
         "errors": "1",
         "skipped": "2",
         "time": "12.346",
     }
-    assert [case.get("name") for case in made.iter("testcase")] == [*CHECKS[:6]]
-    assert {case.get("classname") for case in made.iter("testcase")} == {"labctl.call"}
-    values = {each.get("name"): each.get("value") for each in made.iter("property")}
+    assert [case.get("name") for case in element.iter("testcase")] == [*CHECKS[:6]]
+    assert {case.get("classname") for case in element.iter("testcase")} == {"labctl.call"}
+    values = {item.get("name"): item.get("value") for item in element.iter("property")}
     assert values == {"stack": "22", "title": "A call", "folder": "runs/call-1"}
 
 
@@ -197,9 +283,9 @@ def test_a_suite_counts_its_cases() -> None:
 def test_a_case_says_how_its_check_stands(standing: Standing, kind: str, message: str, detail: str) -> None:
     case = suite(judged(standing, reason="why")).find("testcase")
     assert case is not None
-    (said,) = case
-    assert (said.tag, said.get("message")) == (kind, message)
-    assert detail in (said.text or "")
+    (child,) = case
+    assert (child.tag, child.get("message")) == (kind, message)
+    assert detail in (child.text or "")
 
 
 def test_a_check_that_passed_is_an_empty_case() -> None:
@@ -217,8 +303,8 @@ def test_a_failure_without_findings_has_a_message_all_the_same(outcome: Outcome,
 
 @pytest.mark.parametrize("standing", WORST_FIRST)
 def test_a_story_is_there_where_something_is_to_be_explained(standing: Standing) -> None:
-    told = suite(judged(standing)).findtext("system-out")
-    assert told == (None if standing in ("passed", "nothing") else "  1.000 s  > settle")
+    story_told = suite(judged(standing)).findtext("system-out")
+    assert story_told == (None if standing in ("passed", "nothing") else "  1.000 s  > settle")
 
 
 def test_every_result_is_a_suite() -> None:
@@ -350,7 +436,7 @@ TOLD: list[tuple[Event, str]] = [
     (Ring(1.0, "n1", ("n1", "n2"), True), "  ring of n1: n1,n2"),
     (Line(1.0, "n1", "[Jan  1 00:00:00] WARNING[1]: lost"), "  n1 logs WARNING[1]: lost"),
     (Line(1.0, "n1", "no date"), "  n1 logs no date"),
-    (Fault(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
+    (FaultBegan(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
     (Healed(1.0, "split"), "! healed: split"),
     (
         Disturbed(1.0, 2.4, "", "the machine was starved for 1.4 s", "labctl"),
@@ -405,7 +491,7 @@ def test_of_a_long_story_the_end_is_told() -> None:
 
 
 def test_a_story_does_not_depend_on_who_wrote_first() -> None:
-    events: list[Event] = [Fault(3.0, "split", "partition", ("n1",)), *lines(1, 2), Seen(4.0, "n1", "101", "Idle")]
+    events: list[Event] = [FaultBegan(3.0, "split", "partition", ("n1",)), *lines(1, 2), Seen(4.0, "n1", "101", "Idle")]
     shuffled = random.Random(1).sample(events, len(events))  # noqa: S311 - chance, not secrets
     assert story.tell(shuffled) == story.tell(events)
 

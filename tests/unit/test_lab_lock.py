@@ -55,7 +55,7 @@ class Steps(Silent):
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of the test's own."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(lock, "_home", lambda: tmp_path)
     return tmp_path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from labctl.errors import HostError, LabError, NotReady, UsageError
 from labctl.history.events import Looked, Over, Said
 from labctl.scenario import live_lab
 from labctl.scenario.step_registry import describe
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE, Deadline
 from tests.unit.live_labs import STEPS, Rig
 
 PUBLISH = "name: lab\nshare: {via: pjsip-publish}\n"
@@ -18,18 +19,16 @@ HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n- 1 hints
 MEMBERS = (
     "Membership information\n----------\n    Nodeid      Votes    Qdevice Name\n         1          1         NR n1\n"
 )
-GROUP = "=== --> Group: asterisk\n=== --> Nodeid: 1\n"
-
-
-def printed(ring: str = MEMBERS, group: str = GROUP, hints: str = HINTS) -> str:
-    """What the tools of a node print that are asked in one go (labctl.cluster.node_tools)."""
-    return "@@\n".join([ring, group, hints, "Asterisk 22.10.1\n", "System uptime: 3 seconds\n", ring, "run: corosync"])
+NO_MODULE = "No such command 'corosync show members' (type 'core show help')\n"
+RUNS = "run: /etc/service/corosync: (pid 10) 33s\n"
+ANSWERS = "@@\n".join([MEMBERS, NO_MODULE, HINTS, "Asterisk 22.10.1\n", "System uptime: 5 seconds\n", MEMBERS, RUNS])
 
 
 @pytest.fixture(autouse=True)
 def _soon_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lab without nodes has nothing to say."""
+    """A lab without nodes has nothing to say, and the machine, however busy, takes no part in these tests."""
     monkeypatch.setattr(live_lab, "QUIET_S", 0.05)
+    monkeypatch.setattr(PATIENCE, "_factor", 1.0)
 
 
 # Steps are methods
@@ -39,6 +38,14 @@ def test_every_step_is_a_method() -> None:
     live = Rig().live
     assert {verb for verb in STEPS if not callable(getattr(live, verb))} == set()
     assert set(STEPS) <= set(dir(live))
+
+
+def test_a_step_has_its_name_its_arguments_and_what_it_says_of_itself() -> None:
+    live = Rig().live
+    assert live.hold.__name__ == "hold"
+    assert inspect.getdoc(live.hold) == "Put the other end of a call on hold\n\nBy a=sendonly (RFC 6337, section 5.3)."
+    assert inspect.getdoc(live.pause) == STEPS["pause"].about
+    assert [*inspect.signature(live.cut).parameters] == ["sender", "receiver", "traffic", "name"]
 
 
 def test_what_is_no_step_is_no_attribute() -> None:
@@ -191,7 +198,7 @@ def looks(rig: Rig) -> list[Looked]:
 def test_a_look_has_what_each_node_says() -> None:
     rig = Rig("name: lab\nnodes: 2\n")
     for node in ("n1", "n2"):
-        rig.engine.texts[f"labctl-lab-{node}"] = [printed()]
+        rig.engine.texts[f"labctl-lab-{node}"] = [ANSWERS]
     rig.cluster.said = {"n2": "InUse"}
     rig.live.open()
     look = rig.live.look()
@@ -204,13 +211,13 @@ def test_a_look_has_what_each_node_says() -> None:
 
 def test_a_tool_that_prints_nothing_is_asked_again() -> None:
     rig = Rig("name: lab\nnodes: 1\n")
-    rig.engine.texts["labctl-lab-n1"] = ["", printed(ring=""), printed()]
+    rig.engine.texts["labctl-lab-n1"] = ["", "@@\n" * 6, ANSWERS]
     rig.live.open()
     assert rig.live.look().rings == {"n1": ("n1",)}
     assert len(rig.engine.ran) == 3
 
 
-def test_a_tool_that_never_answers_has_said_nothing() -> None:
+def test_a_tool_that_never_answers_is_left_out_and_has_not_said_nothing() -> None:
     rig = Rig("name: lab\nnodes: 1\n")
     rig.live.open()
     look = rig.live.look()
@@ -219,7 +226,7 @@ def test_a_tool_that_never_answers_has_said_nothing() -> None:
 
 def test_a_look_is_of_one_moment() -> None:
     rig = Rig("name: lab\nnodes: 1\n")
-    rig.engine.texts["labctl-lab-n1"] = [printed()]
+    rig.engine.texts["labctl-lab-n1"] = [ANSWERS]
     rig.live.open()
     counts = iter([(), (1,)])
     rig.cluster.on_look = lambda: rig.cluster.rings.update(n1=next(counts, (1,)))
@@ -293,7 +300,7 @@ def test_by_sip_quiet_takes_longer_after_a_fault() -> None:
         rig.live.settle("2s")
 
 
-def test_a_lab_in_which_something_is_said_all_the_time_is_not_quiet() -> None:
+def test_quiet_takes_its_time_and_is_not_told_where_too_little_is_left() -> None:
     rig = Rig()
     rig.live.open()
     assert rig.live.await_quiet(0.001, Deadline(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import cast
 
 import jsonschema
 import pytest
@@ -22,7 +22,7 @@ from labctl.faults import fault as faults
 from labctl.faults import packet_filter
 from labctl.faults.fault import Fault, FaultName, NodeName
 from labctl.faults.model import TOTEM, Pairs, Target
-from labctl.history.events import Fault as FaultEvent
+from labctl.history.events import FaultBegan
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab
 from labctl.scenario import reader
@@ -37,9 +37,9 @@ from tests.unit.test_fault_control import Control
 class MuteTotem(Fault):
     """Corosync's port of a node is closed for what goes out, and for nothing else."""
 
-    kind: ClassVar[str] = "mute_totem"
-    about: ClassVar[str] = "Close Corosync's port of a node for what it sends"
-    short: ClassVar[str] = "node"
+    kind = "mute_totem"
+    about = "Close Corosync's port of a node for what it sends"
+    short = "node"
     node: NodeName
     name: FaultName | None = None
 
@@ -126,8 +126,8 @@ def test_history_has_it_and_what_it_excuses(tmp_path: Path) -> None:
     assert control.inflict("mute_totem", node="n2") == "mute-totem.1"
     assert control.faults.expected_rings() is None
     control.faults.heal("mute-totem.1")
-    assert control.events() == [("Fault", "mute-totem.1"), ("Healed", "mute-totem.1")]
-    (event,) = (event for event in control.journal.events if isinstance(event, FaultEvent))
+    assert control.events() == [("FaultBegan", "mute-totem.1"), ("Healed", "mute-totem.1")]
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultBegan))
     assert (event.what, event.nodes, event.uncalled) == ("Corosync of n2 is mute", ("n2",), ())
 
 

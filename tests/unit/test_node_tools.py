@@ -12,7 +12,7 @@ import pytest
 from labctl.cluster import status
 from labctl.cluster.node_tools import ASKED_TIMES, ToolAnswers, ask_tools
 from labctl.cluster.restarts import looping
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from tests.unit.fake_nodes import FakeLab
 from tests.unit.test_captures import capture
@@ -43,7 +43,7 @@ def printed(
     return (ring, members or lab.members(lab.nodes), hints, VERSION, UPTIME, ring if last is None else last, service)
 
 
-WHOLE = ToolAnswers(Ring(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
+WHOLE = ToolAnswers(Membership(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
 
 
 def test_a_node_that_answers_is_asked_once() -> None:
@@ -75,12 +75,21 @@ def test_what_is_never_answered_is_unknown_and_never_empty() -> None:
 def test_a_corosync_that_does_not_run_has_an_empty_ring() -> None:
     gone = "Cannot initialize QUORUM service\n"
     answers, asked = look(printed(ring=gone, last=gone, members="Failed to initialize CPG iterator: 9", service=DOWN))
-    assert (answers.ring, answers.members, asked) == (Ring(), (), 1)
+    assert (answers.ring, answers.members, asked) == (Membership(), (), 1)
 
 
 def test_a_module_that_is_not_loaded_sees_nobody() -> None:
     answers, asked = look(printed(members="No such command 'corosync show members' (type 'core show help')"))
     assert (answers.members, asked) == ((), 1)
+
+
+def test_a_module_that_knows_its_command_and_prints_nothing_does_not_answer() -> None:
+    """As res_ais that lost its Corosync, and spins; the other command is that of another version."""
+    silent = printed(members="\nNo such command 'ais show clm members' (type 'core show help ais show')")
+    answers, asked = look(*[silent] * ASKED_TIMES, stack="1.8")
+    assert (answers.members, asked) == (None, ASKED_TIMES)
+    neither = silent[1].replace("show clm", "clm show") + silent[1]
+    assert look(printed(members=neither), stack="1.8")[0].members == ()
 
 
 def test_a_look_in_which_the_ring_changed_is_taken_again() -> None:
@@ -100,7 +109,7 @@ def test_the_loopback_address_in_a_ring_is_the_node_itself() -> None:
     ring = "runtime.totem.pg.mrp.srp.members.16777343.status=joined"
     module = "=== ==> ID: 0x100007f\n=== ==> Address: 127.0.0.1\n=== ==> Member: Yes\n"
     answers, _ = look(printed(ring=ring, members=module), stack="1.8")
-    assert (answers.ring, answers.members) == (Ring(True, (1,)), ("1",))
+    assert (answers.ring, answers.members) == (Membership(True, (1,)), ("1",))
 
 
 # ps
@@ -119,6 +128,16 @@ def test_ps_says_which_tool_does_not_answer() -> None:
         "res_corosync does not answer",
         "Asterisk does not answer",
     )
+
+
+def test_ps_says_that_a_module_is_in_no_group_though_its_node_is_in_a_ring() -> None:
+    lab = FakeLab()
+    lost = printed(members="Failed to initialize CPG iterator: 9")
+    assert ps_row(lab, "n1", *lost) == ("res_corosync sees nobody, not even its own node; labctl up mends that",)
+    gone = printed(
+        ring="Cannot initialize QUORUM service", members="Failed to initialize CPG iterator: 9", service=DOWN
+    )
+    assert ps_row(lab, "n1", *gone) == ()
 
 
 def test_ps_says_when_its_view_may_be_old() -> None:
@@ -144,6 +163,7 @@ def test_ps_says_that_a_daemon_restarts_in_a_loop() -> None:
             "NOTICE[9]: loader.c:2568 load_modules: 45 modules will be loaded.\n" * 4,
             ("Asterisk started 4 times in a minute",),
         ),
+        ("[MAIN  ] Corosync Cluster Engine exiting normally\n" * 5, ()),
         ("", ()),
     ],
 )

@@ -3,140 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import pytest
 
-from labctl.blueprint.running_lab import Running
-from labctl.engine.actions import File, StartContainer
-from labctl.engine.client import Engine
-from labctl.engine.commands import Output
-from labctl.engine.observation import Container, Network, Observation
+from labctl.engine.actions import File
 from labctl.errors import HostError, LabError
-from labctl.names import ROLE_PHONES
 from labctl.sip import kept_agents, phone_control
 from labctl.sip import phones as phones_module
 from labctl.sip.phones import AGENTS_A_PHONE, Phones
 from labctl.sip.transcript import RINGING
 from labctl.sip.user_agent import Refused, UserAgent
 from labctl.timing import Deadline
-from tests.unit.labs import SUBNET, lab, stack
-from tests.unit.phone_streams import SIGNED, Stream, end, got, sent
+from tests.unit.phone_streams import (
+    CALLS,
+    CONTAINER,
+    LAB,
+    REFUSED,
+    REGISTERED,
+    SIGNED,
+    PhonesContainer,
+    Sipp,
+    end,
+    got,
+    made,
+    sent,
+)
 
 SOON_S = 5.0
-CONTAINER = "phones-id"
-REGISTERED = (
-    sent("REGISTER sip:n1 SIP/2.0", "2 REGISTER", SIGNED, call="r"),
-    got("SIP/2.0 200 OK", "2 REGISTER", call="r"),
-)
-CALLS = (
-    sent("INVITE sip:102@n1 SIP/2.0", "2 INVITE", SIGNED),
-    got("SIP/2.0 180 Ringing", "2 INVITE"),
-)
-REFUSED = (
-    sent("INVITE sip:102@n1 SIP/2.0", "2 INVITE", SIGNED),
-    got("SIP/2.0 488 Not Acceptable Here", "2 INVITE", 'Warning: 304 n1 "no codec"'),
-    end(1),
-)
 BODY = '<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info"/>'
 WATCHES = (
     sent("SUBSCRIBE sip:102@n1 SIP/2.0", "2 SUBSCRIBE", SIGNED, call="w"),
     got("SIP/2.0 200 OK", "2 SUBSCRIBE", call="w"),
     got("NOTIFY sip:alice@192.0.2.9 SIP/2.0", "1 NOTIFY", "Event: dialog", call="w", body=BODY),
 )
-LAB = lab("name: lab\nnodes: 3\nphones: 3\n")
 PACKET = "1700000000.5\t{source}\t{port}\t0\t0x1\t1\n"
 
 
-class Sipp(Stream):
-    """A SIPp or tshark that says its pieces, and ends when it is told to, as run-sipp.sh does."""
-
-    def __init__(self, command: list[str], *pieces: bytes) -> None:
-        super().__init__(*pieces)
-        self.command = command
-        if any(b"=== end" in piece for piece in pieces):
-            self.end()
-
-    def send(self, data: bytes) -> None:
-        """Take an order; `kill` and `drain` end it."""
-        super().send(data)
-        for order in data.decode().splitlines():
-            if order in ("kill", "drain"):
-                self.say(end(137 if order == "kill" else 0))
-                self.end()
-
-
-class PhonesContainer:
-    """The phones' container, as an engine: what it was given, what runs in it, and what it lists as left on."""
-
-    def __init__(self) -> None:
-        self.says: dict[str, tuple[bytes, ...]] = {"register": REGISTERED, "call": CALLS}
-        self.streams: list[Sipp] = []
-        self.files: dict[str, str] = {}
-        self.ran: list[list[str]] = []
-        self.started: list[object] = []
-        self.listing = ""
-        self.refuses_to_keep = ""
-
-    def apply(self, step: object) -> None:
-        """Start the container."""
-        assert step == StartContainer(CONTAINER) or str(step) == str(StartContainer(CONTAINER))
-        self.started.append(step)
-
-    def put_files(self, container: str, files: tuple[File, ...]) -> None:
-        """Put files into it."""
-        assert container == CONTAINER
-        self.files |= {file.path: file.text for file in files}
-
-    def run(self, container: str, command: list[str]) -> Output:
-        """Run a script to its end: one that keeps SIPp, or lists what was kept."""
-        assert container == CONTAINER
-        self.ran.append(command)
-        if command[0] == "rm":
-            return Output(0, "")
-        kind = command[3]
-        assert kind in ("keep-sipp", "list-kept")
-        if kind == "list-kept":
-            return Output(0, self.listing)
-        return Output(int(bool(self.refuses_to_keep)), self.refuses_to_keep)
-
-    def open_stream(self, container: str, command: list[str]) -> Sipp:
-        """Run a script, and keep both its ways open."""
-        assert container == CONTAINER
-        words = " ".join(command[3:])
-        kind = next((kind for kind in self.says if kind in words), "")
-        stream = Sipp(command, *self.says.get(kind, ()))
-        self.streams.append(stream)
-        return stream
-
-    @property
-    def captures(self) -> list[Sipp]:
-        """Those that run tshark."""
-        return [stream for stream in self.streams if stream.command[3] == "capture"]
-
-    @property
-    def agents(self) -> list[Sipp]:
-        """Those that run SIPp, or follow one that was left on."""
-        return [stream for stream in self.streams if stream.command[3] != "capture"]
-
-
 @pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nobody waits long for what does not come, and no lock is met outside of the test."""
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for what does not come."""
     monkeypatch.setattr(phones_module, "LEAVE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(phones_module, "LATE_PACKETS_S", 0.01)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("locks")))
 
 
 @pytest.fixture
 def container() -> PhonesContainer:
     return PhonesContainer()
-
-
-def made(container: PhonesContainer, state: str = "running") -> Phones:
-    here = Container(CONTAINER, "labctl-lab-phones", "lab", ROLE_PHONES, "phones", state, "hash")
-    seen = Observation((Network("id", "labctl-lab", "lab", SUBNET, "seed"),), (here,))
-    return Phones(cast("Engine", container), Running(LAB, stack(), seen))
 
 
 @pytest.fixture

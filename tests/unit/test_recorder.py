@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.history.events import Event, Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
@@ -112,8 +112,8 @@ def test_a_log_line_that_tells_nothing_is_not_written() -> None:
 
 def test_a_ring_has_the_names_of_its_members() -> None:
     heard = Heard()
-    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 3", Ring(True, (1, 3)))
-    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[0]:", Ring(False, ()))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 3", Membership(True, (1, 3)))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[0]:", Membership(False, ()))
     assert heard.journal.events == [
         RingEvent(heard.at_s, "n1", ("n1", "n3"), True),
         RingEvent(heard.at_s, "n1", (), False),
@@ -122,13 +122,13 @@ def test_a_ring_has_the_names_of_its_members() -> None:
 
 def test_a_member_that_the_lab_does_not_know_has_no_name() -> None:
     heard = Heard()
-    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 9", Ring(True, (9, 1)))
+    heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 9", Membership(True, (9, 1)))
     assert heard.journal.events == [RingEvent(heard.at_s, "n1", ("n1",), True)]
 
 
 def test_a_line_that_changes_the_ring_and_tells_something_is_both() -> None:
     heard = Heard()
-    heard.recorder.node_logged("n1", AT_S, "[TOTEM ] A new membership (1.a) was formed", Ring(True, (1,)))
+    heard.recorder.node_logged("n1", AT_S, "[TOTEM ] A new membership (1.a) was formed", Membership(True, (1,)))
     assert heard.told() == [
         RingEvent(0.0, "n1", ("n1",), True),
         Line(0.0, "n1", "[TOTEM ] A new membership (1.a) was formed"),
@@ -174,6 +174,32 @@ def test_calls_are_lost_with_their_node_and_no_others() -> None:
     before = len(heard.told())
     heard.recorder.node_lost_calls("n1")
     assert heard.told()[before:] == [Said(0.0, "n1", "PJSIP/alice", "NOT_INUSE")]
+
+
+def test_by_chan_pjsip_a_hold_is_what_the_node_says_of_the_phone_that_is_held() -> None:
+    one_node = lab("name: lab\nnodes: 1\nphones: 2\n")
+    journal = Journal()
+    recorder = Recorder(journal, one_node, stack())
+    alice, bob = (phone.extension for phone in one_node.phones)
+    caller = f"From: <sip:{alice}@192.0.2.1>;tag=a"
+    recorder.phone_said("alice", message(f"INVITE sip:{bob}@n1 SIP/2.0", "INVITE", sent=True, call="a"))
+    recorder.phone_said("bob", message("INVITE sip:bob@x SIP/2.0", "INVITE", sent=False, call="b", headers=caller))
+    recorder.phone_said("bob", message(OK, "INVITE", sent=True, call="b"))
+    recorder.phone_said("alice", message(OK, "INVITE", sent=False, call="a"))
+    before = len(journal.events)
+    hold = message(f"INVITE sip:{bob}@n1 SIP/2.0", "INVITE", sent=True, call="a", body="a=sendonly")
+    recorder.phone_said("alice", hold)
+    recorder.phone_said("alice", message(OK, "INVITE", sent=False, call="a"))
+    events = [replace(event, at_s=0.0) for event in journal.events[before:]]
+    assert events == [Said(0.0, "n1", "PJSIP/bob", "ONHOLD")]
+
+
+def test_by_chan_sip_a_caller_that_is_not_registered_stays_unavailable() -> None:
+    journal = Journal()
+    recorder = Recorder(journal, LAB, stack("1.8"))
+    recorder.phone_said("alice", message(RINGING, "INVITE", sent=False))
+    recorder.phone_said("alice", message(OK, "INVITE", sent=False))
+    assert [replace(event, at_s=0.0) for event in journal.events] == [Said(0.0, "n1", "SIP/alice", "UNAVAILABLE")]
 
 
 def test_a_phone_that_was_never_on_says_nothing_when_its_node_is_lost() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labctl import errors
 from labctl.cluster.views import UNKNOWN, Crossing, NodeView, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.errors import InvalidFile, LabctlError, Problem
 from labctl.report import formats
 
@@ -40,7 +40,7 @@ def test_a_duration_is_never_empty_nor_long(seconds: int) -> None:
 
 
 def test_json_holds_every_fact() -> None:
-    view = NodeView("n1", "running", ring=Ring(True, (1, 2), "1.9"))
+    view = NodeView("n1", "running", ring=Membership(True, (1, 2), "1.9"))
     assert json.loads(formats.as_json({"nodes": [view]}))["nodes"][0]["ring"]["members"] == [1, 2]
 
 
@@ -83,3 +83,10 @@ def test_only_the_mistakes_of_another_file_are_added() -> None:
     other = InvalidFile("stack.yaml", [Problem(3, "wrong")])
     assert InvalidFile("lab.yaml", [Problem(1, "bad")], other).message == "lab.yaml:1: bad\nstack.yaml:3: wrong"
     assert InvalidFile("lab.yaml", [Problem(1, "bad")], errors.UsageError("x")).message == "lab.yaml:1: bad"
+
+
+def test_a_proof_that_took_more_than_one_round_is_said_to_have() -> None:
+    crossings = [Crossing("n1", "n2", 1.0, 3), Crossing("n2", "n1", 20.0, 3)]
+    assert formats.crossings(crossings).startswith(
+        "proven in round 3 (of 2 before, changes were lost): a change on each"
+    )

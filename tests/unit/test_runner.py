@@ -151,6 +151,8 @@ def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(run_all: 
     assert (folder / "n1.log").read_text("utf-8") == "Entity ID is not set\n"
     assert json.loads((folder / "verdict.json").read_text("utf-8"))["lab_error"] == AWAY.message
     assert Acceptance().exit_code(results) == 1
+    with pytest.raises(UsageError, match="the lab of this run did not come up"):
+        conclusion.check(folder)
 
 
 def test_an_error_of_a_lab_is_told_to_people_and_to_ci(run_all: Callable[..., list[Result]]) -> None:

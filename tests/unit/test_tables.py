@@ -11,7 +11,7 @@ from rich.text import Text
 
 from labctl.cli import terminal
 from labctl.cluster.views import UNKNOWN, NodeView, StateRow
-from labctl.corosync.membership import Ring
+from labctl.corosync.membership import Membership
 from labctl.lab import Carrier, Lab, Node
 from labctl.report import tables
 from tests.unit import labs
@@ -36,7 +36,7 @@ def lab(*names: str, via: Carrier = "corosync") -> Lab:
 
 
 def test_of_a_node_that_does_not_run_nothing_else_is_said() -> None:
-    views = [NodeView("n1", "running", "198.18.0.11", Ring(False, (1,))), NodeView("n2", "exited")]
+    views = [NodeView("n1", "running", "198.18.0.11", Membership(False, (1,))), NodeView("n2", "exited")]
     lines = text(tables.ps(views, lab("n1", "n2")))
     assert lines[1].split() == ["n1", "running", "198.18.0.11", "not", "quorate", "1", "-", "-", "-"]
     assert lines[2].split() == ["n2", "exited", *"------"]
@@ -50,7 +50,9 @@ def test_where_there_is_no_ring_nothing_is_said_of_one() -> None:
 
 @pytest.mark.parametrize("width", [200, 80, 40, 20])
 def test_no_terminal_is_so_narrow_that_a_word_is_cut(width: int) -> None:
-    view = NodeView("branch", "running", "198.18.225.11", Ring(True, (1, 2, 3)), ("1", "2", "3"), "22.10.1+dfsg", 3601)
+    view = NodeView(
+        "branch", "running", "198.18.225.11", Membership(True, (1, 2, 3)), ("1", "2", "3"), "22.10.1+dfsg", 3601
+    )
     shown = " ".join(text(tables.ps([view], lab("branch")), width)).split()
     assert set(shown) >= {"branch", "running", "198.18.225.11", "quorate", "1,2,3", "22.10.1"}
 

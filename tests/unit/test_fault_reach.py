@@ -1,0 +1,50 @@
+"""What a fault keeps apart, by what a history holds of it, or by its words in one of labctl 0.1."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.checks.fault_reach import reach
+from labctl.history.events import FaultBegan
+
+NODES = ("n1", "n2", "n3")
+APART = {("n1", "n3"), ("n3", "n1"), ("n2", "n3"), ("n3", "n2")}
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "unheard", "absent", "uncalled"),
+    [
+        ("split", "partition n1,n2 | n3", APART, (), None),
+        ("split", "partition n1,n2 | n3, totem only", APART, (), ()),
+        ("split", "partition n1,n2 | n3, sip only", (), (), None),
+        ("cut.1", "cut n1 -> n2", {("n1", "n2")}, (), None),
+        ("cut.1", "cut n1 -> n2, dundi only", (), (), None),
+        ("iface-down.1", "eth0 of n3 down", APART, (), None),
+        ("kill-n3", "kill n3", (), ("n3",), None),
+        ("pause-n3", "pause n3", (), ("n3",), None),
+        ("stop-corosync-n3", "stop corosync on n3", (), ("n3",), ()),
+        ("kill-asterisk-n3", "kill asterisk on n3", (), (), None),
+        ("impair.1", "n3: loss 30 % (netem, of what it sends)", None, (), None),
+        ("impair.1", "n3: loss 30 %, totem only (loss by iptables, of what it receives)", None, (), ()),
+        ("mine", "something that nobody knows", None, (), None),
+    ],
+)
+def test_a_fault_of_an_old_history_is_known_by_its_words(
+    name: str,
+    what: str,
+    unheard: set[tuple[str, str]] | None,
+    absent: tuple[str, ...],
+    uncalled: tuple[tuple[str, str], ...] | None,
+) -> None:
+    nodes = ("n3",) if name not in ("split", "cut.1") else NODES
+    known = reach(FaultBegan(1.0, name, what, nodes), NODES)
+    assert known.unheard == (None if unheard is None else frozenset(unheard))
+    assert (known.absent, known.uncalled) == (frozenset(absent), None if uncalled is None else frozenset(uncalled))
+
+
+def test_what_the_history_holds_goes_before_the_words() -> None:
+    fault = FaultBegan(1.0, "f", "partition n1,n2 | n3", NODES, (), (("n1", "n2"),), (("n2", "n1"),), ("n2",))
+    known = reach(fault, NODES)
+    assert known.uncalled == frozenset({("n1", "n2")})
+    assert known.unheard == frozenset({("n2", "n1")})
+    assert known.absent == frozenset({"n2"})
