@@ -71,6 +71,8 @@ def examine(engine: Engine, stack: Stack, images: Images) -> Iterator[Diagnosis]
     else:
         fix = "labctl build, then labctl doctor again: the kernel is asked from within a node's image"
         yield Diagnosis("images", "limited", f"stack {stack.name} is not built", fix)
+        if stack.build and stack.build.needs_vsyscall:
+            yield vsyscall(architecture.kernel_facts(engine), stack)
 
 
 def _addresses(engine: Engine) -> Diagnosis:

@@ -37,6 +37,13 @@ def needs_i386(answer: str) -> bool:
     return machine == "x86_64" and bool(maps) and VSYSCALL not in maps
 
 
+def kernel_facts(engine: Engine) -> dict[str, str]:
+    """The kernel's machine, and its vsyscall page where it has one, as the script of images/doctor prints them."""
+    machine, _, maps = _ask_kernel(engine).partition("\n")
+    page = next((line.split()[1] for line in maps.splitlines() if VSYSCALL in line), "")
+    return {"machine": machine, "vsyscall": page}
+
+
 def _ask_kernel(engine: Engine) -> str:
     """What PROBE prints in a container of the engine's; where there is no image to run it in, on this machine."""
     own = sorted(tag for tag in engine.images() if tag.startswith(f"{REPOSITORY}/"))

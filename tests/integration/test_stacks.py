@@ -20,7 +20,7 @@ from tests.integration.conftest import labctl
 pytestmark = pytest.mark.docker
 
 QUICK_S = 20
-"""Seconds within which it must be plain that nothing can be had; it takes about one."""
+"""Seconds within which it must be plain that nothing can be had; it takes a few."""
 OLD = ("1.6", "1.8")
 
 

@@ -102,3 +102,9 @@ def test_doctor_names_the_way_out_for_an_image_from_elsewhere() -> None:
     diagnosis = doctor.vsyscall({"machine": "x86_64"}, stack("1.6").with_image("mine:1"))
     assert diagnosis.level == "limited"
     assert "vsyscall=xonly" in diagnosis.fix
+
+
+def test_doctor_knows_the_kernel_before_a_node_is_built() -> None:
+    lacking, having = (cast(Engine, Kernel(f"x86_64\n{maps}", "labctl/sid-base:1")) for maps in (WITHOUT, WITH))
+    assert architecture.kernel_facts(lacking) == {"machine": "x86_64", "vsyscall": ""}
+    assert architecture.kernel_facts(having) == {"machine": "x86_64", "vsyscall": "--xp"}
