@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.checks.fault_reach import reach
-from labctl.history.events import Fault
+from labctl.history.events import FaultBegan
 
 NODES = ("n1", "n2", "n3")
 APART = {("n1", "n3"), ("n3", "n1"), ("n2", "n3"), ("n3", "n2")}
@@ -37,13 +37,13 @@ def test_a_fault_of_an_old_history_is_known_by_its_words(
     uncalled: tuple[tuple[str, str], ...] | None,
 ) -> None:
     nodes = ("n3",) if name not in ("split", "cut.1") else NODES
-    known = reach(Fault(1.0, name, what, nodes), NODES)
+    known = reach(FaultBegan(1.0, name, what, nodes), NODES)
     assert known.unheard == (None if unheard is None else frozenset(unheard))
     assert (known.absent, known.uncalled) == (frozenset(absent), None if uncalled is None else frozenset(uncalled))
 
 
 def test_what_the_history_holds_goes_before_the_words() -> None:
-    fault = Fault(1.0, "f", "partition n1,n2 | n3", NODES, (), (("n1", "n2"),), (("n2", "n1"),), ("n2",))
+    fault = FaultBegan(1.0, "f", "partition n1,n2 | n3", NODES, (), (("n1", "n2"),), (("n2", "n1"),), ("n2",))
     known = reach(fault, NODES)
     assert known.uncalled == frozenset({("n1", "n2")})
     assert known.unheard == frozenset({("n2", "n1")})
