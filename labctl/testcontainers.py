@@ -270,7 +270,7 @@ class AsteriskCluster:
         from testcontainers.core.network import Network  # noqa: PLC0415
 
         network = Network()
-        network.name = self.live_lab.running.seen.networks[0].name
+        network.name = self.live_lab.running.observation.networks[0].name
         network._network = DockerClient().client.networks.get(network.name)
         return network
 
@@ -289,7 +289,7 @@ class AsteriskCluster:
         phones = [known.name for known in running.lab.phones]
         if phone not in phones:
             raise UsageError(f"no phone `{phone}` in the lab {running.lab.name}", suggestion(phone, phones))
-        return Secrets(running.seen.networks[0].seed).sip(phone)
+        return Secrets(running.observation.networks[0].seed).sip(phone)
 
     def exec(self, node: str, command: str | Sequence[str]) -> ExecResult:
         """Run a command on a node: words, or a line for its shell."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from labctl.asterisk.output import Message, MessageSplitter, render_action
 from labctl.errors import LabError
-from labctl.timing import Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, Signal
 
 CONNECT = ["socat", "-", "TCP:127.0.0.1:5038,retry=2000,interval=0.02"]
 """Run in a node, this joins the stream to AMI as soon as Asterisk listens. It gives up after 40 s, so that none stays
@@ -89,12 +89,13 @@ class Connection:
 
     def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
-        self._signal.wait_until(lambda: number in self._answers or self.ended, Deadline(timeout_s))
+        deadline = PATIENCE.deadline(timeout_s)
+        self._signal.wait_until(lambda: number in self._answers or self.ended, deadline)
         message = self._answers.pop(number, None)
         if message is None and self.ended:
             raise LabError(f"{self.node}: the manager connection is gone")
         if message is None:
-            raise LabError(f"{self.node}: Asterisk did not answer within {timeout_s:g} s")
+            raise LabError(f"{self.node}: Asterisk did not answer within {deadline.timeout_s:g} s")
         if message.get("Response") == "Error":
             reason = message.get("Output") or message.get("Message", "")
             raise LabError(f"{self.node}: Asterisk says: {' '.join(reason.split())}")

@@ -39,7 +39,7 @@ class Process:
     @classmethod
     def current(cls) -> Process:
         """This process."""
-        return cls(os.getpid(), _start(os.getpid()), *_place())
+        return cls(os.getpid(), _start(os.getpid()) or "", *_place())
 
     @classmethod
     def parse(cls, text: str) -> Process | None:
@@ -58,15 +58,8 @@ class Process:
             return False
         if (self.host, self.boot, self.namespace) != _place():
             return None
-        if self.boot:
-            return _start(self.pid) == self.start
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
+        start = _start(self.pid)
+        return _exists(self.pid) if start is None else start == self.start
 
 
 @dataclass(frozen=True)
@@ -97,11 +90,22 @@ def _place() -> tuple[str, str, str]:
     return platform.node(), boot, namespace
 
 
-def _start(pid: int) -> str:
-    """When a process started, in clock ticks after boot; "" if it does not run."""
+def _start(pid: int) -> str | None:
+    """When a process started, in clock ticks after boot; "" if it has ended, None where /proc does not tell."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
-        return ""
+        return None
     state, *fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
     return "" if state == "Z" else fields[18]
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is a process of that number: also where /proc hides those of other users (proc(5), hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

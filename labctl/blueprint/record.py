@@ -193,9 +193,11 @@ def glance(text: str) -> tuple[str, list[str]]:
 
 
 def _of_another_labctl(name: str, version: int, labctl: str, what: str) -> UsageError:
-    wrote = f"labctl {labctl} wrote it" if labctl else "it is damaged"
+    if version > VERSION:
+        why = f"labctl {labctl} wrote it, as version {version} of the record on its containers; {VERSION} is known here"
+    else:
+        why = "the record on its containers is damaged, or was written by a labctl between two versions"
     return UsageError(
-        f"the lab {name} cannot be {what} by this labctl ({__version__}): {wrote}, as version {version} of what "
-        f"stands on its containers, and this one knows up to {VERSION}",
-        f"use that labctl, or take the lab away: labctl down --name {name}",
+        f"the lab {name} cannot be {what} by this labctl ({__version__}): {why}",
+        f"use the labctl that made it, or take the lab away: labctl down --name {name}",
     )

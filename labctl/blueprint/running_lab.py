@@ -9,6 +9,7 @@ from labctl.corosync.membership import address_id
 from labctl.engine.observation import Container, Observation
 from labctl.errors import LabError, UsageError
 from labctl.lab import Lab
+from labctl.names import ROLE_NODE
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import suggestion
 
@@ -22,9 +23,9 @@ class Running:
     observation: Observation
 
     @property
-    def seen(self) -> Observation:
-        """What Docker holds of it, by its former name."""
-        return self.observation
+    def node_ids(self) -> dict[str, str]:
+        """The id of each node's container, by the node's name; none where it is gone."""
+        return {part.node: part.id for part in self.observation.containers if part.role == ROLE_NODE}
 
     @property
     def addresses(self) -> dict[str, str]:

@@ -194,7 +194,11 @@ def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine,
     other_stack = find_stack(flags.stack) if flags.stack else None
     engine = connect()
     there = lifecycle.find_record(engine, flags.name or DEFAULT_LAB)
-    return engine, _as_made(there, flags, making, other_stack) if there else _of_file(None, flags, making)
+    if there:
+        return engine, _as_made(there, flags, making, other_stack)
+    wanted = _of_file(None, flags, making)
+    lifecycle.refuse_guess(engine, wanted.lab)
+    return engine, wanted
 
 
 def _of_file(file: str | None, flags: Overrides, making: Making) -> Wanted:

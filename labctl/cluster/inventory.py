@@ -12,6 +12,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.engine.client import Engine
 from labctl.engine.observation import Network, Observation
 from labctl.errors import LabError, UsageError
+from labctl.lab import Lab
 from labctl.names import ROLE_NODE, ROLE_PHONES, check_lab_name
 
 
@@ -83,6 +84,21 @@ def find_record(engine: Engine, name: str) -> LabRecord | None:
     """What the containers of a lab say of it; None where Docker holds none of that name. Raises UsageError."""
     text = _record_text(engine.observe(name))
     return record.parse(name, text) if text else None
+
+
+def refuse_guess(engine: Engine, lab: Lab) -> None:
+    """Raise LabError where a lab of that name is there without its record, and has nodes that `lab` has not.
+
+    To make the one into the other would take nodes away that somebody asked for.
+    """
+    nodes = {container.node for container in engine.observe(lab.name).containers if container.role == ROLE_NODE}
+    foreign = sorted(nodes - {node.name for node in lab.nodes})
+    if foreign:
+        raise LabError(
+            f"the lab {lab.name} is not whole: its phones' container is gone, and with it what the lab was made of; "
+            f"{', '.join(foreign)} would be taken away",
+            f"say what it is to be: labctl up --name {lab.name} --file FILE; or labctl down --name {lab.name}",
+        )
 
 
 def _record_text(observation: Observation) -> str:

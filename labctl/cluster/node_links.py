@@ -194,6 +194,13 @@ class NodeLinks:
 
     # What is amiss
 
+    def config_problems(self, node: str) -> list[ConfigProblem]:
+        """What is wrong with the files of a node that the lab's `config:` adds to."""
+        if not config_problems.added_files(self.lab, node):
+            return []
+        log = self.engine.logs(self._containers[node].id)
+        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
+
     def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
         """An error that says which node lacks what, which daemon restarts in a loop, and then how each log ends."""
         lines = [message]
@@ -207,14 +214,6 @@ class NodeLinks:
             last = [line for line in log if not any(word in line for word in NOISE)][-LOG_TAIL:]
             lines += [f"  the last that {node} logged:", *(f"    {line}" for line in last)] if last else []
         return NotReady("\n".join(lines), missing, f"labctl logs NODE shows all; labctl ps the lab {self.lab.name}")
-
-    def config_problems(self, node: str) -> list[ConfigProblem]:
-        """What is wrong with the files of a node that the lab's `config:` adds to."""
-        container = self._containers.get(node)
-        if container is None or not config_problems.added_files(self.lab, node):
-            return []
-        log = self.engine.logs(container.id)
-        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
 
 
 def _nodes_of(containers: tuple[Container, ...]) -> dict[str, Container]:

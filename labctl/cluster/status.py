@@ -29,9 +29,8 @@ LOOK_TIMEOUT_S = 5.0
 
 def ps(engine: Engine, running: Running) -> list[NodeView]:
     """Each node as its own tools tell it, asked side by side."""
-    containers = {
-        container.node: container for container in running.observation.containers if container.role == ROLE_NODE
-    }
+    nodes = (container for container in running.observation.containers if container.role == ROLE_NODE)
+    containers = {container.node: container for container in nodes}
 
     def look(node: str) -> NodeView:
         container = containers.get(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import tarfile
 from collections.abc import Generator, Iterator
@@ -13,10 +14,15 @@ from labctl import names
 from labctl.engine.access import Access, translated
 from labctl.engine.streams import ExecStream, LogStream
 
+NO_EXIT_CODE = -1
+
 
 @dataclass(frozen=True)
 class Output:
-    """What a command in a container printed (standard output and standard error as one text), and its exit code."""
+    """What a command in a container printed (standard output and standard error as one text), and its exit code.
+
+    The code is NO_EXIT_CODE where the engine knows of none, as where the container ended first.
+    """
 
     code: int
     text: str
@@ -31,15 +37,16 @@ class Commands:
     def run(self, container: str, command: list[str]) -> Output:
         """Run a command in a container, to its end."""
         with translated(f"run `{command[0]}` in {container}"):
-            created = self._api.exec_create(container, command)["Id"]
-            text = self._api.exec_start(created).decode("utf-8", "replace")
-            return Output(int(self._api.exec_inspect(created)["ExitCode"] or 0), text)
+            identity = self._api.exec_create(container, command)["Id"]
+            text = self._api.exec_start(identity).decode("utf-8", "replace")
+            code = self._api.exec_inspect(identity)["ExitCode"]
+            return Output(NO_EXIT_CODE if code is None else int(code), text)
 
     def open_stream(self, container: str, command: list[str]) -> ExecStream:
         """Start a command in a container, with its standard input and output open."""
         with translated(f"run `{command[0]}` in {container}"):
-            created = self._api.exec_create(container, command, stdin=True)["Id"]
-            return ExecStream(self._api.exec_start(created, socket=True))
+            identity = self._api.exec_create(container, command, stdin=True)["Id"]
+            return ExecStream(self._api.exec_start(identity, socket=True))
 
     def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
         """What a container has logged so far; `tail` is a number of lines, `since` is in seconds since 1970."""
@@ -57,9 +64,10 @@ class Commands:
     def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
         """What a container logs, line by line, until it ends."""
         rest = ""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a chunk may end within a character
         with closing(self.follow_logs(container, tail)) as chunks:
             for chunk in chunks:
-                *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
+                *lines, rest = (rest + decoder.decode(chunk)).split("\n")
                 yield from lines
         if rest:
             yield rest

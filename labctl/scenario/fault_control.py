@@ -40,7 +40,7 @@ def target_of(engine: Engine, running: Running) -> Target:
 
     @functools.cache
     def ask_abilities() -> frozenset[str]:
-        image = next(container.image for container in running.seen.containers if container.role == ROLE_NODE)
+        image = next(container.image for container in running.observation.containers if container.role == ROLE_NODE)
         return injector.abilities(engine, image)
 
     return Target(running.addresses, running.lab.rings, running.lab.follows_corosync, ask_abilities)

@@ -7,7 +7,7 @@ not happen it raises LabError. Arguments are held to the same as in a scenario f
 from __future__ import annotations
 
 import datetime
-import functools
+import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from labctl.errors import HostError, LabctlError, NotReady
 from labctl.history import story
 from labctl.history.events import Began, Did, Looked, Over
 from labctl.history.journal import Journal
-from labctl.names import ROLE_NODE, container_name
+from labctl.names import container_name
 from labctl.progress import Progress, step
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.inspector import Inspector
@@ -99,8 +99,7 @@ class LiveLab:
             self.cluster.listen_to_logs(self._recorder.node_logged)
             self.phones.open()
             if self._machine:
-                containers = [container for container in self.running.seen.containers if container.role == ROLE_NODE]
-                self._machine.begin(self.journal, {container.node: container.id for container in containers})
+                self._machine.begin(self.journal, self.running.node_ids)
         except LabctlError:
             self.cluster.close()
             raise
@@ -155,7 +154,15 @@ class LiveLab:
         """The step of that name, as a method."""
         if verb not in STEPS:
             raise AttributeError(f"{type(self).__name__} has no attribute and no step `{verb}`")
-        return functools.partial(self.do, verb)
+        kind = STEPS[verb]
+
+        def method(*positional: Any, **named: Any) -> Any:
+            return self.do(verb, *positional, **named)
+
+        method.__name__ = method.__qualname__ = verb
+        method.__doc__ = inspect.getdoc(kind.do) or kind.about
+        vars(method)["__signature__"] = kind.signature  # for help(), and for editors
+        return method
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *STEPS})

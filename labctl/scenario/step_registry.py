@@ -60,6 +60,16 @@ class StepKind:
         fields = self.arguments.model_fields
         return {key: Annotated[field.annotation, None, *field.metadata] for key, field in fields.items()}
 
+    @property
+    def signature(self) -> inspect.Signature:
+        """How a program calls it: its arguments in order, each by position or by name."""
+        parameters = []
+        for name, field in self.arguments.model_fields.items():
+            default = inspect.Parameter.empty if field.is_required() else field.default
+            way = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            parameters.append(inspect.Parameter(name, way, default=default, annotation=field.annotation))
+        return inspect.Signature(parameters)
+
     def _marked(self, argument: str, kind: type[Any]) -> list[tuple[int, Any]]:
         return [(depth, mark) for depth, mark in markers(self._types[argument]) if isinstance(mark, kind)]
 

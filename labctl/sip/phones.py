@@ -68,7 +68,7 @@ class Phones:
     def __init__(
         self, engine: Engine, running: Running, on_message: MessageListener = lambda _name, _message: None
     ) -> None:
-        lab, observation = running.lab, running.seen
+        lab, observation = running.lab, running.observation
         containers = [container for container in observation.containers if container.role == ROLE_PHONES]
         if not containers or not observation.networks:
             raise LabError(f"the phones' container of {lab.name} is gone", f"labctl up --name {lab.name} mends it")

@@ -26,8 +26,8 @@ ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 _REFUSED = 300
 _UNAUTHORIZED = 401
 _SHOWN = 6
-_CSEQ_LIMIT = 2**31
-"""RFC 3261, 8.1.1.5."""
+_CSEQ_LIMIT = 2**30
+"""CSeq numbers are below 2**31 (RFC 3261, 8.1.1.5), and SIPp goes on from that of the last order."""
 
 MessageListener = Callable[[str, SipMessage], None]
 """Called with the phone's name and a message that it sent or received."""

@@ -139,7 +139,7 @@ def test_containers_of_testcontainers_talk_sip_to_a_node(monkeypatch: pytest.Mon
     """One in the lab's own network, and one in a network of testcontainers' that the lab has joined."""
     monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)  # its image is on a registry
     with Network() as network, AsteriskCluster(nodes=1).with_network(network) as cluster:
-        image = next(each.image for each in cluster.running.seen.containers if each.role == ROLE_PHONES)
+        image = next(each.image for each in cluster.running.observation.containers if each.role == ROLE_PHONES)
         scenario = OPTIONS.replace("PASSWORD", cluster.sip_password("alice"))
         for joined, node in ((cluster.network, cluster.running.addresses["n1"]), (network, "n1")):
             with DockerContainer(image).with_network(joined).with_command(["sleep", "infinity"]) as client:

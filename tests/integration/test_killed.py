@@ -44,6 +44,12 @@ def duration(*arguments: str) -> float:
     return time.monotonic() - start
 
 
+def locks(engine: Engine, name: str) -> list[str]:
+    """The locks of a lab that are held on the engine."""
+    volumes = engine._api.volumes(filters={"name": f"labctl-lock-{name}"})["Volumes"] or []
+    return [volume["Name"] for volume in volumes]
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_up_and_down_killed_at_points_spread_over_their_course(part: int, name: str, engine: Engine) -> None:
     up = ("up", "-n", name, "-f", "-")
@@ -60,6 +66,7 @@ def test_up_and_down_killed_at_points_spread_over_their_course(part: int, name: 
         result = labctl(*down)
         assert result.code == 0, f"down after a kill at {share:.0%}: {result.err}"
         assert engine.observe(name).empty, f"left behind after a kill at {share:.0%}"
+        assert locks(engine, name) == [], f"locked after a kill at {share:.0%}"
     assert killed >= len(points), "too few of the kills came in time to say anything"
 
 
@@ -71,3 +78,4 @@ def test_down_right_after_a_killed_up_leaves_nothing(name: str, engine: Engine) 
         kill_after(whole * share, *up)
         assert labctl("down", "-n", name).code == 0
         assert engine.observe(name).empty
+        assert locks(engine, name) == []

@@ -27,13 +27,13 @@ SMALL = "nodes: 2\nphones: 1\n"
 
 
 def identities(engine: Engine, name: str) -> dict[str, str]:
-    return {each.node: each.id for each in engine.observe(name).containers}
+    return {container.node: container.id for container in engine.observe(name).containers}
 
 
 def test_up_proves_that_every_node_sees_every_other(name: str) -> None:
     result = labctl("up", "-n", name, "-o", "json")
     assert result.code == 0, result.err
-    pairs = {(each["origin"], each["observer"]) for each in result.data["crossings"]}
+    pairs = {(crossing["origin"], crossing["observer"]) for crossing in result.data["crossings"]}
     assert pairs == {(one, other) for one in ("n1", "n2", "n3") for other in ("n1", "n2", "n3") if one != other}
 
 
@@ -60,8 +60,8 @@ def test_up_mends_a_module_that_lost_corosync_for_good(name: str) -> None:
     stopped = labctl("fault", "stop", "n2", "--service", "corosync", "-n", name)
     assert f"labctl up --name {name}" in stopped.err
     deadline = Deadline(30)
-    while "CPG iterator: 9" not in (said := labctl("cli", "n2", "-n", name, "corosync", "show", "members")).out:
-        assert not deadline.passed, said
+    while "CPG iterator: 9" not in (answer := labctl("cli", "n2", "-n", name, "corosync", "show", "members")).out:
+        assert not deadline.passed, answer
     assert labctl("heal", "-n", name).code == 0
     mended = labctl("up", "-n", name)
     assert mended.code == 0, mended.err
@@ -73,7 +73,7 @@ def test_a_node_that_is_down_cannot_be_killed_again(name: str) -> None:
     assert labctl("fault", "kill", "n2", "-n", name).code == 0
     again = labctl("fault", "kill", "n2", "-n", name)
     assert (again.code, "n2 is exited" in again.err) == (2, True)
-    assert [each["name"] for each in labctl("heal", "-n", name, "-o", "json").data] == ["down-n2"]
+    assert [fault["name"] for fault in labctl("heal", "-n", name, "-o", "json").data] == ["down-n2"]
 
 
 def test_up_starts_what_was_paused(name: str, engine: Engine) -> None:
@@ -146,7 +146,7 @@ def test_dry_run_says_and_does_nothing(name: str, engine: Engine) -> None:
 def test_ls_shows_every_lab_with_the_nodes_that_run(name: str, engine: Engine) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
     engine._api.kill(f"labctl-{name}-n2")
-    (row,) = [each for each in labctl("ls", "-o", "json").data if each["name"] == name]
+    (row,) = [lab for lab in labctl("ls", "-o", "json").data if lab["name"] == name]
     subnet = engine.observe(name).networks[0].subnet
     assert row == {"name": name, "stack": "22", "running": 1, "nodes": 2, "subnet": subnet}
     assert [name, "22", "1/2", subnet] in [line.split() for line in labctl("ls").out.splitlines()]
@@ -258,10 +258,10 @@ def test_config_takes_the_name_from_the_flag(name: str) -> None:
 
 def test_stack_that_names_an_image_built_elsewhere(name: str, tmp_path: Path, engine: Engine) -> None:
     shipped = yaml.safe_load((images_folder() / "stacks" / "22.yaml").read_text())
-    made = references(find_stack("22"), Options())
+    images = references(find_stack("22"), Options())
     foreign = {key: value for key, value in shipped.items() if key not in ("build", "suite", "base")}
     file = tmp_path / "mine.yaml"
-    file.write_text(yaml.safe_dump(foreign | {"name": "mine", "image": made.node, "phone_image": made.phone}))
+    file.write_text(yaml.safe_dump(foreign | {"name": "mine", "image": images.node, "phone_image": images.phone}))
     result = labctl("up", "-n", name, "--stack", str(file), "-f", "-", text=SMALL)
     assert result.code == 0, result.err
     assert labctl("ps", "-n", name).code == 0
@@ -306,8 +306,8 @@ def test_call_is_heard_by_both_and_seen_by_every_node(name: str) -> None:
     result = labctl("call", "-n", name, "alice", "bob", "--duration", "300ms", "-o", "json")
     assert result.code == 0, result.err
     assert min(result.data["caller_heard"], result.data["callee_heard"]) >= 15
-    seen = {(each["state"], each["node"]) for each in result.data["learned"]}
-    assert seen >= {(state, node) for state in ("Ringing", "InUse", "Idle") for node in ("n1", "n2", "n3")}
+    learned = {(change["state"], change["node"]) for change in result.data["learned"]}
+    assert learned >= {(state, node) for state in ("Ringing", "InUse", "Idle") for node in ("n1", "n2", "n3")}
 
 
 def test_call_of_a_phone_that_is_not_there_exits_2(name: str) -> None:
@@ -364,7 +364,9 @@ def relabelled(engine: Engine, name: str, text: str) -> None:
 
 def test_a_lab_of_the_first_labctl_is_shown_changed_and_taken_away(name: str, engine: Engine) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
-    as_made = record.parse(name, next(each.spec for each in engine.observe(name).containers if each.spec))
+    as_made = record.parse(
+        name, next(container.spec for container in engine.observe(name).containers if container.spec)
+    )
     first = {"lab": writer.to_data(as_made.lab), "stack": as_made.stack.model_dump(mode="json")}
     relabelled(engine, name, json.dumps(first))
     assert [row["node"] for row in labctl("ps", "-n", name, "-o", "json").data] == ["n1", "n2"]
@@ -379,7 +381,7 @@ def test_a_lab_of_a_later_labctl_is_told_apart_and_taken_away(name: str, engine:
     for verb in ("up", "ps", "state"):
         refused = labctl(verb, "-n", name)
         assert (refused.code, "labctl 9.9 wrote it" in refused.err) == (2, True), refused.err
-    (row,) = [each for each in labctl("ls", "-o", "json").data if each["name"] == name]
+    (row,) = [lab for lab in labctl("ls", "-o", "json").data if lab["name"] == name]
     assert (row["stack"], row["running"], row["nodes"]) == ("40", 2, 1)
     assert labctl("down", "-n", name).code == 0
     assert engine.observe(name).empty
@@ -388,7 +390,7 @@ def test_a_lab_of_a_later_labctl_is_told_apart_and_taken_away(name: str, engine:
 def test_run_takes_no_lab_away_that_a_user_made(name: str, engine: Engine, tmp_path: Path) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
     before = identities(engine, name)
-    refused = labctl("run", "first-call", "--name", name, "--folder", str(tmp_path))
+    refused = labctl("run", "partition-heal", "--name", name, "--folder", str(tmp_path))
     assert refused.code == 2, refused.err
     assert f"labctl down --name {name}" in refused.err
     assert identities(engine, name) == before
@@ -437,15 +439,15 @@ def test_up_and_down_of_one_lab_wait_for_each_other(name: str, engine: Engine) -
 
 def test_another_stack_over_a_lab_as_it_was_made(name: str, tmp_path: Path) -> None:
     shipped = yaml.safe_load((images_folder() / "stacks" / "22.yaml").read_text())
-    made = references(find_stack("22"), Options())
+    images = references(find_stack("22"), Options())
     foreign = {key: value for key, value in shipped.items() if key not in ("build", "suite", "base")}
     file = tmp_path / "mine.yaml"
-    file.write_text(yaml.safe_dump(foreign | {"name": "mine", "image": made.node, "phone_image": made.phone}))
+    file.write_text(yaml.safe_dump(foreign | {"name": "mine", "image": images.node, "phone_image": images.phone}))
     labctl("up", "-n", name, "-f", "-", text="nodes: [hq, branch]\nphones: 1\n")
     result = labctl("up", "-n", name, "--stack", str(file), "-o", "json")
     assert result.code == 0, result.err
     assert [node["node"] for node in result.data["nodes"]] == ["hq", "branch"]
-    (row,) = [each for each in labctl("ls", "-o", "json").data if each["name"] == name]
+    (row,) = [lab for lab in labctl("ls", "-o", "json").data if lab["name"] == name]
     assert row["stack"] == str(file)
 
 

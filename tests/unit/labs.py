@@ -42,7 +42,7 @@ def draw(
 
 def files(text: str, node: str, seed: str = "seed", name: str = "22") -> dict[str, str]:
     """The configuration of one node, on the stack of that name: path below /etc -> text."""
-    container = next(each for each in draw(text, seed=seed, name=name).containers if each.hostname == node)
+    container = next(spec for spec in draw(text, seed=seed, name=name).containers if spec.hostname == node)
     return {file.path.removeprefix("/etc/"): file.text for file in container.files}
 
 

@@ -133,7 +133,7 @@ class SandboxNodes:
     def observe(self, name: str) -> Observation:
         """All nodes."""
         assert name == "lab"
-        return self.running.seen
+        return self.running.observation
 
     def run(self, container: str, command: list[str]) -> Output:
         """Run a shell script on a node."""

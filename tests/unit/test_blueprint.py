@@ -36,7 +36,7 @@ SLASH_24S = [f"198.{18 + at // 256}.{at % 256}.0/24" for at in range(512)]
 
 def hashes(text: str = "name: lab\n") -> dict[str, str]:
     """node -> the hash of all that its container is."""
-    return {each.hostname: dict(each.labels)[LABEL_CONFIG] for each in draw(text).containers}
+    return {spec.hostname: dict(spec.labels)[LABEL_CONFIG] for spec in draw(text).containers}
 
 
 GOLDEN_NODES = [
@@ -47,10 +47,10 @@ GOLDEN_NODES = [
 ]
 
 
-@pytest.mark.parametrize(("what", "lab", "node"), GOLDEN_NODES, ids=[each[0] for each in GOLDEN_NODES])
+@pytest.mark.parametrize(("what", "lab", "node"), GOLDEN_NODES, ids=[golden[0] for golden in GOLDEN_NODES])
 def test_the_configuration_of_a_node_is_the_golden_one(what: str, lab: str, node: str) -> None:
-    made = files(lab, node, "golden", what.partition("-")[0])
-    texts = {path: "A key\n" if path.startswith("asterisk/keys/") else text for path, text in made.items()}
+    written = files(lab, node, "golden", what.partition("-")[0])
+    texts = {path: "A key\n" if path.startswith("asterisk/keys/") else text for path, text in written.items()}
     folder = GOLDEN / what / node
     if os.environ.get("LABCTL_UPDATE_GOLDEN"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -63,7 +63,7 @@ def test_the_configuration_of_a_node_is_the_golden_one(what: str, lab: str, node
 
 def test_nodes_have_addresses_of_their_own_in_the_smallest_network() -> None:
     nodes = draw("name: lab\nnodes: 16\n", subnet="198.18.0.64/26").containers
-    assert len({each.address for each in nodes}) == 17
+    assert len({node.address for node in nodes}) == 17
     assert nodes[0].address == "198.18.0.75"
     assert nodes[-1].address == addresses.phones_address("198.18.0.64/26") == "198.18.0.73"
 
@@ -74,8 +74,8 @@ def test_entity_ids_are_unique(nodeids: list[int]) -> None:
 
 
 def test_every_node_has_its_own_entity_id_and_no_other_one() -> None:
-    found = [re.findall("entityid = (.+)", files(SHIPPED, f"n{at}")["asterisk/asterisk.conf"]) for at in (1, 2, 3)]
-    assert found == [["02:00:00:00:00:01"], ["02:00:00:00:00:02"], ["02:00:00:00:00:03"]]
+    entity_ids = [re.findall("entityid = (.+)", files(SHIPPED, f"n{at}")["asterisk/asterisk.conf"]) for at in (1, 2, 3)]
+    assert entity_ids == [["02:00:00:00:00:01"], ["02:00:00:00:00:02"], ["02:00:00:00:00:03"]]
 
 
 @given(SEEDS, SEEDS)
@@ -168,7 +168,7 @@ def test_a_containers_hash_changes_with_what_it_is(text: str, nodes: set[str]) -
 
 def test_an_image_built_anew_is_a_change() -> None:
     newer = draw(images=replace(IMAGES, node_id="sha256:newer")).containers
-    assert [dict(each.labels)[LABEL_CONFIG] == hashes()[each.hostname] for each in newer] == [False] * 3 + [True]
+    assert [dict(spec.labels)[LABEL_CONFIG] == hashes()[spec.hostname] for spec in newer] == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize("name", shipped_stacks())
@@ -189,7 +189,7 @@ def test_no_module_is_loaded_twice() -> None:
 def test_a_free_network_meets_none_that_is_taken(name: str, taken: list[str]) -> None:
     free = addresses.free_subnet(name, taken)
     assert free in SLASH_24S
-    assert not any(free.startswith(each[:7]) for each in taken if each == "198.18.0.0/16")
+    assert not any(free.startswith(subnet[:7]) for subnet in taken if subnet == "198.18.0.0/16")
 
 
 def test_the_last_free_network_is_found() -> None:

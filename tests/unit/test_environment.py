@@ -40,11 +40,11 @@ def lab_name(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.fixture
 def timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long `labctl wait` is to wait, each time."""
-    found: list[float] = []
+    waits_s: list[float] = []
     monkeypatch.setattr(client, "connect", lambda: None)
     monkeypatch.setattr(verbs, "load", lambda *_: None)
-    monkeypatch.setattr(status, "wait", lambda *given: found.append(given[-1]))
-    return found
+    monkeypatch.setattr(status, "wait", lambda *arguments: waits_s.append(arguments[-1]))
+    return waits_s
 
 
 @pytest.fixture
@@ -121,11 +121,11 @@ def test_the_environment_never_names_the_lab_of_a_run(
         raise HostError("no Docker Engine answers")
 
     def find_scenario(file: str, flags: Overrides) -> Scenario:
-        scenario = found(file, flags)
+        scenario = find(file, flags)
         labs.append(scenario.lab.name)
         return scenario
 
-    found = loader.find_scenario
+    find = loader.find_scenario
     monkeypatch.setattr(loader, "find_scenario", find_scenario)
     monkeypatch.setattr(soak, "find_scenario", find_scenario)
     monkeypatch.setattr(client, "connect", connect)

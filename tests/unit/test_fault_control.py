@@ -124,7 +124,7 @@ def test_history_has_whose_corosync_hears_whom(
     kind: str, arguments: dict[str, Any], unheard: Any, absent: tuple[str, ...], control: Control
 ) -> None:
     control.inflict(kind, **arguments)
-    (event,) = (event for event in control.journal.events if isinstance(event, FaultEvent))
+    (event,) = (event for event in control.journal.events if isinstance(event, FaultBegan))
     assert (event.unheard, event.absent) == (unheard, absent)
 
 

@@ -50,15 +50,15 @@ def check_refusal(text: str) -> None:
 
 
 def test_nothing_but_a_name_gives_three_nodes_with_a_phone_each() -> None:
-    made = lab("name: a\n")
-    assert made.nodes == (Node("n1", 1), Node("n2", 2), Node("n3", 3))
-    assert made.phones[0] == Phone("alice", "n1", "101", ("bob", "carol"), "101")
-    assert [(phone.name, phone.node, phone.extension) for phone in made.phones[1:]] == [
+    filled = lab("name: a\n")
+    assert filled.nodes == (Node("n1", 1), Node("n2", 2), Node("n3", 3))
+    assert filled.phones[0] == Phone("alice", "n1", "101", ("bob", "carol"), "101")
+    assert [(phone.name, phone.node, phone.extension) for phone in filled.phones[1:]] == [
         ("bob", "n2", "102"),
         ("carol", "n3", "103"),
     ]
-    assert {mailbox.node for mailbox in made.mailboxes} == {"n1"}
-    assert (made.totem.transport, made.totem.encryption, made.totem.token_ms) == ("knet", True, 1000)
+    assert {mailbox.node for mailbox in filled.mailboxes} == {"n1"}
+    assert (filled.totem.transport, filled.totem.encryption, filled.totem.token_ms) == ("knet", True, 1000)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_however_it_was_saved_it_is_read(text: str) -> None:
 
 
 def test_an_extension_stays_the_text_that_was_written() -> None:
-    made = lab("phones: [{name: ann, node: n1, extension: 0101}]\nmailboxes: [{number: 007, node: n2}]\n")
-    assert (made.phones[0].extension, made.mailboxes[0].number, made.phones[0].mailbox) == ("0101", "007", None)
+    filled = lab("phones: [{name: ann, node: n1, extension: 0101}]\nmailboxes: [{number: 007, node: n2}]\n")
+    assert (filled.phones[0].extension, filled.mailboxes[0].number, filled.phones[0].mailbox) == ("0101", "007", None)
 
 
 def test_two_phones_may_have_one_mailbox() -> None:
@@ -93,29 +93,29 @@ def test_a_lab_may_have_no_phones() -> None:
 
 
 def test_more_phones_than_nodes_go_round() -> None:
-    made = lab("nodes: 2\nphones: 64\n")
-    assert [phone.node for phone in made.phones[:3]] == ["n1", "n2", "n1"]
-    assert len({phone.name for phone in made.phones} | {phone.extension for phone in made.phones}) == 128
+    filled = lab("nodes: 2\nphones: 64\n")
+    assert [phone.node for phone in filled.phones[:3]] == ["n1", "n2", "n1"]
+    assert len({phone.name for phone in filled.phones} | {phone.extension for phone in filled.phones}) == 128
 
 
 def test_sites_have_nodes_with_numbers_of_their_own_and_look_after_themselves() -> None:
-    made = lab("name: a\nsites: {east: 2, west: [hq]}\n")
-    assert made.nodes == (Node("east1", 1, "east"), Node("east2", 2, "east"), Node("hq", 3, "west"))
-    assert [(phone.name, phone.node, phone.watches) for phone in made.phones] == [
+    filled = lab("name: a\nsites: {east: 2, west: [hq]}\n")
+    assert filled.nodes == (Node("east1", 1, "east"), Node("east2", 2, "east"), Node("hq", 3, "west"))
+    assert [(phone.name, phone.node, phone.watches) for phone in filled.phones] == [
         ("alice", "east1", ("bob",)),
         ("bob", "east2", ("alice",)),
         ("carol", "hq", ()),
     ]
-    assert [mailbox.node for mailbox in made.mailboxes] == ["east1", "east1", "hq"]
-    assert made.cache_s == 2
+    assert [mailbox.node for mailbox in filled.mailboxes] == ["east1", "east1", "hq"]
+    assert filled.cache_s == 2
 
 
 def test_no_lamp_is_lit_by_a_mailbox_of_another_site() -> None:
     phones = "[{name: ann, node: east1, extension: 101}, {name: ben, node: west1, extension: 102}]"
     boxes = "[{number: 101, node: west1}, {number: 102, node: west1}]"
-    made = lab(f"sites: {{east: 1, west: 1}}\nphones: {phones}\nmailboxes: {boxes}\n")
-    assert [phone.mailbox for phone in made.phones] == [None, "102"]
-    assert lab(writer.to_yaml(made)) == made
+    filled = lab(f"sites: {{east: 1, west: 1}}\nphones: {phones}\nmailboxes: {boxes}\n")
+    assert [phone.mailbox for phone in filled.phones] == [None, "102"]
+    assert lab(writer.to_yaml(filled)) == filled
 
 
 def test_sites_need_a_stack_that_has_dundi() -> None:
@@ -136,32 +136,32 @@ def test_null_is_the_default_where_a_thing_is_optional() -> None:
 
 
 def test_an_alias_stands_for_its_value() -> None:
-    made = lab("share: &few [mwi]\ndevices: &d [lamp]\nconfig: {n1: &c {asterisk/rtp.conf: x}, n2: *c}\n")
-    assert [extra.scope for extra in made.config] == ["n1", "n2"]
+    filled = lab("share: &few [mwi]\ndevices: &d [lamp]\nconfig: {n1: &c {asterisk/rtp.conf: x}, n2: *c}\n")
+    assert [extra.scope for extra in filled.config] == ["n1", "n2"]
 
 
 def test_flags_win_over_the_file() -> None:
-    made = lab("name: a\nnodes: [left]\n", overrides=Overrides(name="b", nodes=2))
-    assert (made.name, [node.name for node in made.nodes]) == ("b", ["n1", "n2"])
+    filled = lab("name: a\nnodes: [left]\n", overrides=Overrides(name="b", nodes=2))
+    assert (filled.name, [node.name for node in filled.nodes]) == ("b", ["n1", "n2"])
 
 
 def test_data_that_was_a_lab_is_that_lab_again() -> None:
-    made = lab("config: {all: {asterisk/rtp.conf: 'Grüße 😀'}}\n")
-    data = json.loads(json.dumps(writer.to_data(made)))
-    assert reader.resolve(document.Document("Docker", data), find_stack)[0] == made
+    filled = lab("config: {all: {asterisk/rtp.conf: 'Grüße 😀'}}\n")
+    data = json.loads(json.dumps(writer.to_data(filled)))
+    assert reader.resolve(document.Document("Docker", data), find_stack)[0] == filled
 
 
 @pytest.mark.parametrize("name", shipped_labs())
 def test_shipped_labs_fit_the_schema(name: str) -> None:
-    made, _ = find_lab(name, Overrides())
-    SCHEMA.validate(writer.to_data(made))
-    assert made.name == name
+    filled, _ = find_lab(name, Overrides())
+    SCHEMA.validate(writer.to_data(filled))
+    assert filled.name == name
 
 
 @given(lab_data())
 def test_a_lab_written_is_the_lab_that_is_read(data: dict[str, Any]) -> None:
-    made = lab(yaml.safe_dump(data))
-    assert lab(writer.to_yaml(made)) == made
+    filled = lab(yaml.safe_dump(data))
+    assert lab(writer.to_yaml(filled)) == filled
 
 
 @given(lab_data())

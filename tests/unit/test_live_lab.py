@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -37,6 +38,14 @@ def test_every_step_is_a_method() -> None:
     live = Rig().live
     assert {verb for verb in STEPS if not callable(getattr(live, verb))} == set()
     assert set(STEPS) <= set(dir(live))
+
+
+def test_a_step_has_its_name_its_arguments_and_what_it_says_of_itself() -> None:
+    live = Rig().live
+    assert live.hold.__name__ == "hold"
+    assert inspect.getdoc(live.hold) == "Put the other end of a call on hold\n\nBy a=sendonly (RFC 6337, section 5.3)."
+    assert inspect.getdoc(live.pause) == STEPS["pause"].about
+    assert [*inspect.signature(live.cut).parameters] == ["sender", "receiver", "traffic", "name"]
 
 
 def test_what_is_no_step_is_no_attribute() -> None:

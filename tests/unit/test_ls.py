@@ -13,7 +13,7 @@ from tests.unit.labs import draw
 
 
 class Holding:
-    """An engine on which this is seen."""
+    """An engine that holds these containers and networks."""
 
     def __init__(self, *containers: Container, networks: tuple[Network, ...] = ()) -> None:
         self._seen = Observation(networks, containers)
@@ -28,8 +28,8 @@ def node(lab: str, name: str, state: str) -> Container:
 
 
 def phones(lab: str, text: str) -> Container:
-    labels = [dict(each.labels) for each in draw(text).containers]
-    spec = next(each[LABEL_SPEC] for each in labels if LABEL_SPEC in each)
+    labels = [dict(spec.labels) for spec in draw(text).containers]
+    spec = next(label[LABEL_SPEC] for label in labels if LABEL_SPEC in label)
     return Container("id", f"labctl-{lab}-phones", lab, ROLE_PHONES, "", "created", "hash", spec=spec)
 
 

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from labctl.blueprint import owner
 from labctl.blueprint.owner import Owner, OwnerKind, Process
 from labctl.cluster import lifecycle as labs
 from labctl.engine.actions import Step
@@ -138,3 +139,9 @@ def test_orphans_are_labs_of_dead_processes_that_no_user_made() -> None:
     assert labs.orphans(there) == ["a-dead-run", "a-dead-test"]
     assert labs.orphans(there, older_than_s=2 * 3600) == ["far-away"]
     assert labs.orphans(there, older_than_s=0) == ["a-dead-run", "a-dead-test", "far-away"]
+
+
+def test_a_process_that_proc_hides_is_taken_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = dead()
+    monkeypatch.setattr(owner, "_start", lambda _: None)
+    assert (HERE.alive, ended.alive) == (True, False)

@@ -179,6 +179,18 @@ def test_an_offer_that_is_refused_is_acknowledged_with_its_branch(scenario: sipp
     assert len({branch for _, branch in offers if "-offer-" in branch}) == 1
 
 
+def test_a_cancel_and_an_ack_of_a_refusal_have_the_cseq_of_their_invite() -> None:
+    """RFC 3261, 9.1 and 17.1.1.3. SIPp's [cseq] would go on from the CSeq of the order that came in before."""
+    text = sipp.call(AGENT, "102", 1000).text
+    requests = re.findall(
+        r"(INVITE|ACK|CANCEL) sip:102\S+ SIP/2.0\s+Via: \S+ \S+;branch=(\S+?);rport.*?CSeq: (\S+)", text, re.S
+    )
+    numbers = {branch: cseq for method, branch, cseq in requests if method == "ACK"}
+    assert sorted(numbers.values()) == ["1", "2"]
+    assert [numbers[branch] for method, branch, _ in requests if method == "INVITE"] == ["1", "2"]
+    assert [(cseq, numbers[branch]) for method, branch, cseq in requests if method == "CANCEL"] == [("2", "2")]
+
+
 def test_tone_is_one_second_of_text() -> None:
     tone = sipp.tone()
     assert len(tone) == 8000

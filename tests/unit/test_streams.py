@@ -13,6 +13,7 @@ from docker.api.client import APIClient
 
 from labctl.engine.actions import RemoveNetwork
 from labctl.engine.client import Engine
+from labctl.engine.commands import NO_EXIT_CODE, Output
 from labctl.engine.streams import FRAME_HEAD
 from labctl.errors import HostError
 
@@ -143,6 +144,30 @@ def test_a_log_that_is_closed_ends_its_reader(scripted: Callable[[Script], Engin
     stream.close()
     reader.join(timeout=10)
     assert (reader.is_alive(), rest, hung_up.wait(10)) == (False, [], True)
+
+
+def test_a_line_of_a_log_may_come_in_pieces_also_within_a_character(scripted: Callable[[Script], Engine]) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/json"):
+            connection.sendall(reply(b'{"Config": {"Tty": false}}'))
+            return
+        line = "für\nalle".encode()
+        pieces = b"".join(chunk(frame(STDOUT, piece)) for piece in (line[:2], line[2:]))
+        connection.sendall(LOGS + pieces + b"0\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+
+    assert list(scripted(script).follow_lines("n1")) == ["für", "alle"]
+
+
+def test_a_command_whose_container_ended_first_has_not_succeeded(scripted: Callable[[Script], Engine]) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/start"):
+            connection.sendall(UPGRADED)
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.sendall(reply(b'{"Id": "one", "ExitCode": null}'))
+
+    assert scripted(script).run("n1", ["true"]) == Output(NO_EXIT_CODE, "")
 
 
 @pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"])
