@@ -407,9 +407,8 @@ def wrong_lamp(world: World) -> list[Event]:
 
 def _of_a_call(world: World, kind: type[Ended | Heard]) -> Event:
     """An event of a call through nodes that had no fault."""
-    return world.chance.choice(
-        [event for event in world.events if isinstance(event, kind) and event.call in world.unhurt]
-    )
+    of_kind = [event for event in world.events if isinstance(event, kind)]
+    return world.chance.choice([event for event in of_kind if event.call in world.unhurt])
 
 
 def lost_call(world: World) -> list[Event]:
