@@ -17,7 +17,8 @@ from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.progress import Silent
 
-TIMEOUT_S = 300
+TIMEOUT_S = 1500
+"""So long nothing takes, not even every scenario on a machine that is busy: what hangs is ended."""
 
 
 @dataclass(frozen=True)
