@@ -81,6 +81,9 @@ def run(
     up, or a check that is known to fail did not (with --patch that is what is hoped for); 4 Docker or this machine
     could not make a lab; 2 a patch does not fit; 5 something could not be judged.
 
+    No code of a scenario runs on this machine itself; what its `config:` makes Asterisk run, runs in the node's
+    container.
+
     Examples:
 
     \b

@@ -1,6 +1,7 @@
 """The scenario file: steps as data in, a Scenario with every default filled in (or every mistake) out. Pure.
 
-A scenario holds no code, so a stranger's is safe to run, and its lab has a name that no lab of the user's own has.
+No code of a scenario runs on the host; what its `config:` makes Asterisk run, such as `System()` in a dialplan, runs in
+the node's container. Its lab has a name that no lab of the user's own has.
 """
 
 from __future__ import annotations
