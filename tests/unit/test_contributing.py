@@ -65,7 +65,11 @@ def test_the_check_finds_what_it_is_for_and_compares() -> None:
     began = Began(0.0, "s", "lab", "22", ("n1", "n2"), {})
     whole = Looked(1.0, {"n1": {}, "n2": {}}, {"n1": ("n1", "n2"), "n2": ("n1", "n2")})
     partial = Looked(2.0, {"n1": {}, "n2": {}}, {"n1": ("n1", "n2")})
-    histories = {"nothing": [began], "passed": [began, whole], "failed": [began, whole, partial]}
+    histories: dict[str, list[Event]] = {
+        "nothing": [began],
+        "passed": [began, whole],
+        "failed": [began, whole, partial],
+    }
     assert {outcome: rule.judge(events, Limits()).outcome for outcome, events in histories.items()} == {
         outcome: outcome for outcome in histories
     }
