@@ -72,7 +72,7 @@ def scripted(tmp_path: Path) -> Iterator[Callable[[Script], Engine]]:
 
     def engine(script: Script) -> Engine:
         threading.Thread(target=serve, args=(server, script), daemon=True).start()
-        clients.append(APIClient(f"unix://{path}", version="1.41", timeout=10))
+        clients.append(APIClient(f"unix://{path}", version="1.41", timeout=60))
         return Engine(clients[0])
 
     yield engine
@@ -120,8 +120,8 @@ def test_a_command_that_is_hung_up_on_ends_its_reader_and_sees_the_end_of_its_in
     reader = threading.Thread(target=lambda: rest.extend(output))
     reader.start()
     stream.close()
-    reader.join(timeout=10)
-    assert (reader.is_alive(), rest, input_ended.wait(10)) == (False, [], True)
+    reader.join(timeout=60)
+    assert (reader.is_alive(), rest, input_ended.wait(60)) == (False, [], True)
 
 
 def test_a_log_that_is_closed_ends_its_reader(scripted: Callable[[Script], Engine]) -> None:
@@ -142,8 +142,8 @@ def test_a_log_that_is_closed_ends_its_reader(scripted: Callable[[Script], Engin
     reader = threading.Thread(target=lambda: rest.extend(output))
     reader.start()
     stream.close()
-    reader.join(timeout=10)
-    assert (reader.is_alive(), rest, hung_up.wait(10)) == (False, [], True)
+    reader.join(timeout=60)
+    assert (reader.is_alive(), rest, hung_up.wait(60)) == (False, [], True)
 
 
 def test_a_line_of_a_log_may_come_in_pieces_also_within_a_character(scripted: Callable[[Script], Engine]) -> None:
