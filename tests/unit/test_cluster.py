@@ -183,3 +183,20 @@ def test_the_rings_that_faults_leave_hold_whom_the_nodes_see_in_whatever_order(t
     names = {node.number: node.name for node in lab.nodes.values()}
     seen_by_nodes = tuple(names[number] for number in sorted(names))
     assert all(set(ring) == set(seen_by_nodes) for ring in expected.values())
+
+
+def test_a_module_that_answers_with_an_error_is_a_remark_and_no_end_of_the_view() -> None:
+    """As CPG does while it is busy (CS_ERR_TRY_AGAIN): a lab that was proven then failed to come up."""
+    lab = FakeLab("name: lab\nnodes: 1\n")
+    (node,) = lab.nodes.values()
+    node.commands |= {
+        "corosync show members": "No such command: Failed to initialize CPG iterator: 6.",
+        "core show version": "Asterisk 22.10.1 built by x",
+        "core show uptime": "System uptime: 3 seconds",
+    }
+    with Cluster(cast(Engine, lab), lab.running) as cluster:
+        cluster.open()
+        cluster.await_booted(Deadline(5))
+        (view,) = cluster.views()
+    assert (view.cluster, view.asterisk, view.uptime_s) == ((), "22.10.1", 3)
+    assert "Failed to initialize CPG iterator: 6" in view.remarks[0]
