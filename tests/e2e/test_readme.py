@@ -154,13 +154,13 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def check(shell: Shell, command: Command) -> None:
     """A command ends with its exit code, or says that it could not judge."""
     done = shell.run(command.line)
-    told = f"{command.line}\n{done.stdout}{done.stderr}"
+    transcript = f"{command.line}\n{done.stdout}{done.stderr}"
     if command.line.startswith(JUDGED) and done.returncode == 5:
-        assert "unknown" in done.stdout, told
+        assert "unknown" in done.stdout, transcript
     else:
-        assert done.returncode == command.exit_code, told
-    assert "Traceback" not in done.stderr, told
-    assert "nothing that is loaded on this node reads it" not in done.stderr, told
+        assert done.returncode == command.exit_code, transcript
+    assert "Traceback" not in done.stderr, transcript
+    assert "nothing that is loaded on this node reads it" not in done.stderr, transcript
 
 
 OF_BLOCKS = [command for command in readme.commands() if command.line not in ELSEWHERE]
