@@ -188,10 +188,10 @@ def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine,
 
     if flags.name is not None:
         check_lab_name(flags.name)
-    if file:
+    if file is not None:
         wanted = _of_file(file, flags, making)
         return connect(), wanted
-    other_stack = find_stack(flags.stack) if flags.stack else None
+    other_stack = find_stack(flags.stack) if flags.stack is not None else None
     engine = connect()
     there = lifecycle.find_record(engine, flags.name or DEFAULT_LAB)
     if there:

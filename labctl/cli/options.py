@@ -168,6 +168,9 @@ build_options = together(
     ),
     gathered("making", Making),
 )
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run a scenario whose lab's configuration has the nodes run commands."
+)
 junit_option = click.option(
     "--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, whole after each scenario."
 )
