@@ -129,7 +129,10 @@ def down(
         targets = [name] if (name := which.name_in(engine, remnants=True)) else []
     if not targets:
         say("no lab is left over" if whole else "no lab is up")
-    steps = [action for target in targets for action in _down(engine, target, quiet=quiet, dry_run=dry_run)]
+    if whole and not every and not dry_run:
+        steps = lifecycle.down_orphans(engine, older_than, progress(quiet))
+    else:
+        steps = [action for target in targets for action in _down(engine, target, quiet=quiet, dry_run=dry_run)]
     if output == "json":
         click.echo(formats.as_json([str(action) for action in steps]))
     elif dry_run:

@@ -96,24 +96,25 @@ def run(
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
-    wanted = _find(scenarios or shipped_scenarios(), flags, every=every, trust=trust)
-    chosen = [_on(making.image, scenario) for scenario in wanted] * repeat
+    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * repeat
     if shuffle:
         random.Random(how.seed).shuffle(chosen)  # noqa: S311 - chance, not secrets
         terminal.say(f"seed {how.seed}")
     acceptance = Acceptance(strict, hopeful=bool(making.patch))
-    results = _run_all(
-        chosen, replace(how.options(making), retries=retries), how, jobs or min(2, len(chosen)), acceptance
-    )
+    options, at_once = replace(how.options(making), retries=retries), jobs or min(2, len(chosen))
+    results = _run_all(chosen, options, how, at_once, acceptance)
     _conclude(results, how.output, acceptance)
 
 
-def _find(files: Iterable[str], flags: Overrides, *, every: bool, trust: bool) -> list[Scenario]:
-    """The scenarios of some files; of `every` one those that make sense by another way than their own."""
+def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool, trust: bool) -> list[Scenario]:
+    """The scenarios of some files, on a node image where one is given.
+
+    Of `every` one those that make sense by another way than their own.
+    """
     scenarios = []
     for file in files:
         try:
-            scenarios.append(find_trusted(file, flags, trust=trust))
+            scenarios.append(_on(image, find_trusted(file, flags, trust=trust)))
         except InvalidFile as error:
             if not (every and flags.via):
                 raise
