@@ -16,6 +16,7 @@ from labctl.cli import terminal
 from labctl.cli.completion import complete_scenario
 from labctl.cli.option_groups import Conduct, Making
 from labctl.cli.options import (
+    Span,
     build_options,
     file_option,
     gathered,
@@ -274,7 +275,7 @@ def check(folder: Path, output: str) -> None:
 @stack_option
 @via_option
 @gathered("flags", Overrides)
-@click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
+@click.option("--minutes", type=Span(0.1, 240), default=5.0, show_default=True, help="How long.")
 @build_options
 @timeout_option
 @trust_option
