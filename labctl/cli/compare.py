@@ -25,7 +25,7 @@ from labctl.cli.options import (
 )
 from labctl.cli.scenarios import find_trusted, write_junit
 from labctl.errors import UsageError
-from labctl.lab import CARRIERS, Carrier
+from labctl.lab import CARRIERS, Carrier, Overrides
 
 if TYPE_CHECKING:
     from labctl.bench.comparison import Comparison, Variant
@@ -76,6 +76,8 @@ def compare(
     variants = _variants(stacks or (DEFAULT_STACK,), via)
     shipped = [name for name in shipped_scenarios() if not find_scenario(name, comparison.UNCHANGED).lab.sites]
     find = partial(find_trusted, trust=trust)
+    for file in scenarios:  # before a lab is made: what is wrong with a file by itself is no outcome
+        find(file, Overrides(stack=variants[0].stack))
     plan = comparison.Plan(variants, scenarios or tuple(shipped), find, changes, image=making.image)
     options, progress = how.options(making), terminal.progress(how.quiet)
     acceptance = Acceptance(hopeful=bool(making.patch))

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from labctl import cli, lock
+from labctl.bench import comparison
 from labctl.checks.judgement import Terms
 from labctl.engine import client
 from labctl.errors import HostError
 from labctl.history.events import Over
 from labctl.history.journal import Journal
-from labctl.scenario import run_folder, runner
+from labctl.scenario import run_folder, runner, soak
 
 FULL = Path("/dev/full")
 """A device on which there is never room (full(4))."""
@@ -133,3 +134,30 @@ cli.main(["wait", "-n", "office"])
     )
     assert (ended.returncode, ended.stdout) == (130, "tidied up\n")
     assert "interrupted" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["title: x\nsteps: []\n", "title: x\nsteps: [settle]\nlab: {nodes: 40}\n", "nonsense: ["]
+)
+def test_a_scenario_with_mistakes_is_compared_to_nothing(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "compare", lambda *_: pytest.fail("a lab was made"))
+    (tmp_path / "mine.yaml").write_text(text, "utf-8")
+    assert run("compare", str(tmp_path / "mine.yaml")) == 2
+    assert run("compare", str(tmp_path / "gone.yaml")) == 2
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "soak"])
+def test_a_scenario_that_runs_commands_wants_trust(
+    tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(comparison, "compare", lambda *_: pytest.fail("a lab was made"))
+    monkeypatch.setattr(soak, "soak", lambda *_: pytest.fail("a lab was made"))
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "title: x\nlab:\n  config:\n    all:\n      asterisk/cli.conf: '!System ls'\nsteps: [settle]\n", "utf-8"
+    )
+    assert run(verb, *(["-f"] if verb == "soak" else []), str(file)) == 2
+    assert f"{file}:5: all: asterisk/cli.conf: System" in (message := capsys.readouterr().err)
+    assert "--trust" in message
