@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from labctl.cli import terminal
 from labctl.cli.completion import complete_scenario
 from labctl.cli.option_groups import Conduct, Making
 from labctl.cli.options import (
+    Span,
     build_options,
     file_option,
     gathered,
@@ -24,6 +25,7 @@ from labctl.cli.options import (
     run_options,
     stack_option,
     timeout_option,
+    trust_option,
     via_option,
 )
 from labctl.errors import InvalidFile, UsageError
@@ -61,6 +63,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
     default=0,
     help="How often a scenario that came to no verdict is run again; both runs are told of.",
 )
+@trust_option
 @run_options
 def run(
     scenarios: tuple[str, ...],
@@ -72,6 +75,7 @@ def run(
     shuffle: bool,
     strict: bool,
     retries: int,
+    trust: bool,
     how: Conduct,
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
@@ -93,30 +97,40 @@ def run(
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
-    files = scenarios or shipped_scenarios()
-    chosen = [_on(making.image, scenario) for scenario in _find(files, flags, every=every)] * repeat
+    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * repeat
     if shuffle:
         random.Random(how.seed).shuffle(chosen)  # noqa: S311 - chance, not secrets
         terminal.say(f"seed {how.seed}")
     acceptance = Acceptance(strict, hopeful=bool(making.patch))
-    options = replace(how.options(making), retries=retries)
-    results = _run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance)
+    options, at_once = replace(how.options(making), retries=retries), jobs or min(2, len(chosen))
+    results = _run_all(chosen, options, how, at_once, acceptance)
     _conclude(results, how.output, acceptance)
 
 
-def _find(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
-    """The scenarios of some files; of `every` one those that make sense by another way than their own."""
-    from labctl.scenario.loader import find_scenario
+def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool, trust: bool) -> list[Scenario]:
+    """The scenarios of some files, on a node image where one is given.
 
+    Of `every` one those that make sense by another way than their own.
+    """
     scenarios = []
     for file in files:
         try:
-            scenarios.append(find_scenario(file, flags))
+            scenarios.append(_on(image, find_trusted(file, flags, trust=trust)))
         except InvalidFile as error:
             if not (every and flags.via):
                 raise
             terminal.say(f"{file}: left out: {error.first}")
     return scenarios
+
+
+def find_trusted(file: str, flags: Overrides, *, trust: bool) -> Scenario:
+    """A scenario. Raises UsageError as `find_scenario` does, and for one that has nodes run commands without trust."""
+    from labctl.scenario import inline_commands
+    from labctl.scenario.loader import find_scenario
+
+    scenario = find_scenario(file, flags)
+    inline_commands.refuse(scenario.commands, trusted=trust)
+    return scenario
 
 
 def _on(image: str | None, scenario: Scenario) -> Scenario:
@@ -132,6 +146,7 @@ def _run_all(
     from labctl.scenario import runner
 
     progress, results = terminal.progress(how.quiet), []
+    write_junit(how.junit, [], acceptance)  # before it all, not after: can it be written?
     numbers = itertools.count(1)
 
     def begin(scenario: Scenario) -> Progress:
@@ -154,7 +169,7 @@ def _tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
         _show(results[-1])
 
 
-def write_junit(path: Path | None, results: list[Result], acceptance: Acceptance) -> None:
+def write_junit(path: Path | None, results: Sequence[Result], acceptance: Acceptance) -> None:
     """Write results as JUnit XML, where that is asked for. Raises UsageError."""
     from labctl.report import junit
 
@@ -260,11 +275,12 @@ def check(folder: Path, output: str) -> None:
 @stack_option
 @via_option
 @gathered("flags", Overrides)
-@click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
+@click.option("--minutes", type=Span(0.1, 240), default=5.0, show_default=True, help="How long.")
 @build_options
 @timeout_option
+@trust_option
 @run_options
-def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how: Conduct) -> None:
+def soak(file: str | None, flags: Overrides, minutes: float, making: Making, trust: bool, how: Conduct) -> None:
     """Do random things and faults on a lab for some minutes, heal it, and judge what was seen.
 
     The same seed tries the same things again. FILE is a scenario whose lab, limits and known failures it takes.
@@ -273,16 +289,18 @@ def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how
     """
     from labctl.report import verdict_tables
     from labctl.report.acceptance import Acceptance
-    from labctl.scenario import run_folder
+    from labctl.scenario import inline_commands, run_folder
     from labctl.scenario import soak as soaking
 
     scenario = _on(making.image, soaking.find(file, flags))
+    inline_commands.refuse(scenario.commands, trusted=trust)
     engine = terminal.connect()
     terminal.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
+    acceptance = Acceptance(hopeful=bool(making.patch))
+    write_junit(how.junit, [], acceptance)
     result = soaking.soak(engine, scenario, how.options(making), minutes, terminal.progress(how.quiet))
     if result.story:
         terminal.say(verdict_tables.tally(run_folder.read_events(Path(result.folder))))
-    acceptance = Acceptance(hopeful=bool(making.patch))
     _tell([result], how, acceptance)
     _conclude([result], how.output, acceptance)
 
