@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
-from labctl.history.events import Back, Did, Disturbed, Event, Gone, Healed, Line, Looked, Ring, beginning
+from labctl.history.events import AMI, Back, Did, Disturbed, Event, Gone, Healed, Line, Looked, Ring, beginning
 
 BEFORE_S = 4.0
 """So long before its ring breaks a node may have fallen silent: the token's time-out, 3.65 s in a lab of three by
@@ -110,15 +110,17 @@ class Losses:
 def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
     """Every shadow that lies on a history, from its witnesses."""
     witnesses = list(_witnesses(events, limits))
-    breaks = _breaks(events, limits, witnesses)
+    breaks = _breaks(events, limits, [witness for witness in witnesses if witness.source != AMI])
     return Shadows((*breaks, *(_starved(witness, events, limits) for witness in witnesses)))
 
 
 def _starved(witness: Disturbed, events: Sequence[Event], limits: Limits) -> Shadow:
     """The shadow of a witness: what it delayed may come as much later as a state may take."""
     bound_s = limits.delay_ms / 1000
-    brief = witness.until_s - witness.at_s < bound_s
-    nodes = _touched(witness.node, events)
+    if witness.source == AMI:  # the node itself did its work, and in a look it is asked anew
+        nodes, brief = frozenset({witness.node}), True
+    else:
+        nodes, brief = _touched(witness.node, events), witness.until_s - witness.at_s < bound_s
     return Shadow(witness.at_s, witness.until_s + bound_s, nodes, _starvation(witness), brief=brief)
 
 
