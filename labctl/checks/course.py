@@ -72,7 +72,7 @@ def _crashes(events: Sequence[Event]) -> Iterator[Finding]:
         if isinstance(event, Gone) and event.what == BY_ITSELF:
             what = f"{event.node} ended" if event.whole else f"Asterisk on {event.node} ended"
             text = f"+{event.at_s:.3f} s: {what} by itself{f' ({event.how})' if event.how else ''}"
-            yield Finding(text, event.at_s, (event.node,))
+            yield Finding(text, event.at_s, (event.node,), certain=True)
 
 
 def _corosync_crashes(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _corosync_crashes(events: Sequence[Event], limits: Limits) -> Iterator[Findi
             lately = event.at_s <= excused_s.get(event.node, float("-inf")) + limits.settle_s
             if not lately and (event.node, event.text) not in lines:
                 text = f"+{event.at_s:.3f} s: Corosync on {event.node} ended by itself, and was started again"
-                yield Finding(text, event.at_s, (event.node,), (event.text,))
+                yield Finding(text, event.at_s, (event.node,), (event.text,), certain=True)
             lines.add((event.node, event.text))
 
 

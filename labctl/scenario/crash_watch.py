@@ -87,7 +87,7 @@ class CrashWatch:
         A node that ended as a whole is not waited for; once its container runs again, it is connected to.
         """
         waited = False
-        for node in [node.name for node in self._lab.nodes]:
+        for node in [] if self._over else [node.name for node in self._lab.nodes]:
             if node in self._faults.ended and self._connections.container_state(node) == "running":
                 self._restore(node, self._connect_again)
                 waited = True

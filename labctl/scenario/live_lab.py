@@ -183,7 +183,7 @@ class LiveLab:
         kind = STEPS[verb]
         arguments = understand_call(kind, positional, named, self.lab)
         shown = describe(verb, positional, named) if positional else str(Step(verb, arguments))
-        self._await_connections()
+        self.await_connections()
         with self.recorded(shown):
             return kind.do(self, **arguments)
 
@@ -248,18 +248,21 @@ class LiveLab:
 
         It is taken once more where the connection to a node was lost meanwhile.
         """
-        try:
-            look = self._inspector.look(self.live, self.phones.lamps())
-        except LabError:
-            if not self._await_connections():
-                raise
-            look = self._inspector.look(self.live, self.phones.lamps())
+        for last in (False, True):
+            try:
+                look = self._inspector.look(self.live, self.phones.lamps())
+            except LabError:
+                if last or not self.await_connections():
+                    raise
+            else:
+                if last or not self.await_connections():
+                    break
         self.journal.write(look)
         return look
 
     # Waiting
 
-    def _await_connections(self) -> bool:
+    def await_connections(self) -> bool:
         """Return when each node that crashed by itself, or was lost, is connected to again; whether any was."""
         return self._crashes is not None and self._crashes.await_restored()
 
@@ -268,7 +271,7 @@ class LiveLab:
 
         Raises NotReady at the deadline, or as soon as too little time is left to tell that it is quiet.
         """
-        self._await_connections()
+        self.await_connections()
         self.faults.await_returned()
         self.wait_until(lambda: self.rings.amiss(self.live), deadline)
         self.faults.note_settled()
