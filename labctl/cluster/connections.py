@@ -5,7 +5,7 @@ It hands on to the parts that do that: node_links.py, readiness.py, states.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -21,7 +21,7 @@ from labctl.cluster.states import LAB_CONTEXT, HintStates, learned
 from labctl.cluster.views import NodeView, StateRow
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
-from labctl.errors import NotReady
+from labctl.errors import LabError, NotReady
 from labctl.lab import Node
 from labctl.timing import Deadline
 
@@ -163,17 +163,27 @@ class Cluster:
         container = self._links.container(node.name)
         if container is None:
             return NodeView(node.name, "gone")
-        connection = self.connection(node.name)
-        members: tuple[str, ...] = ()
-        if self.lab.share and self.lab.rings:
-            answer = self._links.module_answer(node.name)
-            members = numbered(output.parse_members(answer), ring_numbers_on(self._links.running, node.name))
+        connection, remarks = self.connection(node.name), list[str]()
+
+        def answer(ask: Callable[[], str]) -> str:
+            """What the node answers; nothing, and a remark, where it answers with an error, as a busy CPG does."""
+            try:
+                return ask()
+            except LabError as error:
+                remarks.append(error.message.removeprefix(f"{node.name}: "))
+                return ""
+
+        shows_members = self.lab.share and self.lab.rings
+        module = answer(lambda: self._links.module_answer(node.name)) if shows_members else ""
+        version = answer(lambda: connection.command("core show version"))
+        uptime = answer(lambda: connection.command("core show uptime"))
         return NodeView(
             node.name,
             container.state,
             container.address,
             self.known_ring(node.name),
-            members,
-            output.parse_version(connection.command("core show version")),
-            output.parse_uptime(connection.command("core show uptime")),
+            numbered(output.parse_members(module), ring_numbers_on(self._links.running, node.name)),
+            output.parse_version(version),
+            output.parse_uptime(uptime),
+            remarks=tuple(remarks),
         )
