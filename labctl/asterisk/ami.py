@@ -68,7 +68,7 @@ class Connection:
         self.ended = False
         self.closed = False
         self.gives_up = False
-        self._awaited = 0
+        self._slow_commands = 0
         self.began_s = self.heard_s = time.monotonic()
         self._stream = stream
         self._on_event = on_event
@@ -109,11 +109,7 @@ class Connection:
     def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
         deadline = PATIENCE.deadline(timeout_s)
-        self._awaited += 1
-        try:
-            self._signal.wait_until(lambda: number in self._answers or self.ended, deadline)
-        finally:
-            self._awaited -= 1
+        self._signal.wait_until(lambda: number in self._answers or self.ended, deadline)
         message = self._answers.pop(number, None)
         if message is None and self.ended:
             raise LabError(f"{self.node}: {GONE}")
@@ -128,9 +124,13 @@ class Connection:
         """Send an action and wait for its answer."""
         return self.answer(self.send(action, **headers))
 
-    def command(self, line: str) -> str:
-        """What a CLI command prints."""
-        return self.ask("Command", Command=line).get("Output", "")
+    def command(self, line: str, *, slow: bool = False) -> str:
+        """What a CLI command prints. `slow`: it may take its time; until it ends Asterisk answers nothing else here."""
+        self._slow_commands += slow
+        try:
+            return self.ask("Command", Command=line).get("Output", "")
+        finally:
+            self._slow_commands -= slow
 
     def _read(self) -> None:
         """Take messages until the stream ends. However that comes about, the connection has ended then."""
@@ -166,9 +166,8 @@ class Connection:
         for.
 
         It costs nothing at rest: this is waited for only after a Ping, which a live Asterisk answers in milliseconds.
-        Only a command of before may take its time.
         """
-        timeout_s = ACTION_TIMEOUT_S if self._awaited else SILENT_S
+        timeout_s = ACTION_TIMEOUT_S if self._slow_commands else SILENT_S
         heard = self._words.wait_until(lambda: self.ended or self.heard_s >= since_s, PATIENCE.deadline(timeout_s))
         if not heard and self.booted and self.gives_up:
             self._stream.close()

@@ -152,7 +152,8 @@ class Cluster:
 
         Raises LabError.
         """
-        return dundi.parse_lookup(self.connection(node).command(dundi.command(number, context, fresh=fresh)))
+        command = dundi.command(number, context, fresh=fresh)
+        return dundi.parse_lookup(self.connection(node).command(command, slow=True))
 
     def views(self) -> list[NodeView]:
         """One row of `labctl ps` for each node, asked over the open connections, which is quicker."""

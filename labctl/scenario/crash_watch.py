@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from labctl.blueprint.running_lab import Running
@@ -25,6 +26,15 @@ from labctl.timing import PATIENCE, Deadline, Signal
 
 DEAF = "it runs, and does not answer any more"
 """How an Asterisk ended that has not."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """How a node's Asterisk ended, or all of the node; and when, on the monotonic clock."""
+
+    at_s: float
+    how: str
+    whole: bool = False
 
 
 class Connections(Protocol):
@@ -124,44 +134,45 @@ class CrashWatch:
         An Asterisk that is about to end hangs up before it does: it is looked at once more when all is well again.
         """
         deadline, connected = PATIENCE.deadline(BACK_S), False
-        crash = self._crash(loss)
+        crash = self._crash(loss, lost_s)
         while crash is None and not connected and not self._over:
-            try:
+            with suppress(LabctlError):
                 self._connections.reconnect(loss.node, deadline)
                 connected = True
-            except LabctlError:
-                pass
-            crash = self._crash(loss) or (None if connected or not deadline.passed else (DEAF, False))
+            deaf = deadline.passed and not connected
+            crash = self._crash(loss, lost_s) or (Crash(lost_s, DEAF) if deaf else None)
         if self._over or loss.node in self._faults.gone:
             return
         if crash is None:
             self._write_loss(loss)
             return
-        how, whole = crash
-        self._faults.note_crash(loss.node, self._journal.at_s(lost_s), how, whole=whole)
+        self._faults.note_crash(loss.node, self._journal.at_s(crash.at_s), crash.how, whole=crash.whole)
         if connected:
             self._faults.note_back(loss.node)
-        elif not whole:
+        elif not crash.whole:
             self._connect_again(loss.node)
 
-    def _crash(self, loss: Loss) -> tuple[str, bool] | None:
-        """How a node, or its Asterisk, ended, and whether all of it did; None where its Asterisk is still the same.
+    def _crash(self, loss: Loss, lost_s: float) -> Crash | None:
+        """How a node, or its Asterisk, ended; None where its Asterisk is still the same.
 
-        The same Asterisk has run for longer than the connection to it was there.
+        The same Asterisk has run for longer than the connection to it was there. One that ended did so after it was
+        heard of last, and before its connection was seen to end: the others may have told of it by then.
         """
         state = self._connections.container_state(loss.node)
         if state != "running":
-            return f"its container is {state or 'gone'}", True
-        elapsed_s = time.monotonic() - loss.began_s
+            return Crash(lost_s, f"its container is {state or 'gone'}", whole=True)
+        now_s = time.monotonic()
         try:
             process = asterisk_process.look(self._engine, container_name(self._lab.name, loss.node))
         except LabError:
             process = None
         if process is None:
-            return "its container has just ended", True
-        if process.age_s is not None and process.age_s >= elapsed_s:
+            return Crash(lost_s, "its container has just ended", whole=True)
+        if process.age_s is not None and process.age_s >= now_s - loss.began_s:
             return None
-        return process.ended, False
+        ago_s = process.ended_ago_s if process.ended_ago_s is not None else process.age_s
+        ended_s = lost_s if ago_s is None else now_s - ago_s
+        return Crash(min(max(ended_s, loss.heard_s), lost_s), process.ended)
 
     def _connect_again(self, node: str) -> None:
         """Connect to a node that has crashed as soon as it is there, however often its Asterisk ends meanwhile."""

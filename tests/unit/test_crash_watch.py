@@ -23,10 +23,10 @@ from labctl.timing import PATIENCE, Deadline, Signal
 from tests.unit.fake_nodes import FakeLab
 from tests.unit.labs import files
 
-SAME = "ended -1 9\nstarted 5000.00 100000\n"
+SAME = "now 5000.00\nended -1 9 800.00\nstarted 100000\n"
 """What a node prints whose Asterisk has run for 4000 s."""
 
-ANEW = "ended -1 139\nstarted 5000.00 500000\n"
+ANEW = "now 5000.00\nended -1 139 4999.99\nstarted 500000\n"
 """What one prints whose Asterisk began in this moment, after the last had ended by signal 11 and left its core."""
 
 
@@ -132,13 +132,22 @@ def test_each_loss_of_a_connection_is_seen_to(lab: Watched) -> None:
     lab.await_events(Disturbed, Disturbed)
 
 
+@answering("now 5000.00\nended -1 11 4000.00\nstarted 500000\n")
+def test_crash_is_no_later_than_what_the_others_tell_of_it_and_no_earlier_than_what_the_node_told(lab: Watched) -> None:
+    lost = lab.cluster.connection("n2")
+    heard_s = lab.journal.at_s(lost.heard_s)
+    lab.hang_up()
+    gone, _ = lab.await_events(Gone, Back)
+    assert gone.at_s == heard_s
+
+
 @answering(SAME, ANEW)
 def test_asterisk_that_hangs_up_just_before_it_ends_has_ended(lab: Watched) -> None:
     lab.hang_up()
     lab.await_events(Gone, Back)
 
 
-@answering("ended -1 9\n")
+@answering("now 5000.00\nended -1 9 4999.99\n")
 def test_asterisk_that_is_not_there_yet_when_it_is_looked_for_has_ended(lab: Watched) -> None:
     lab.hang_up()
     gone, _ = lab.await_events(Gone, Back)
@@ -146,7 +155,7 @@ def test_asterisk_that_is_not_there_yet_when_it_is_looked_for_has_ended(lab: Wat
     assert gone.how == "signal 9"
 
 
-@answering("ended\nstarted 5000.00 500000\n")
+@answering("now 5000.00\nended\nstarted 500000\n")
 def test_how_it_ended_need_not_be_known(lab: Watched) -> None:
     lab.hang_up()
     gone, _ = lab.await_events(Gone, Back)
@@ -258,11 +267,11 @@ def test_only_who_connects_again_gives_up_a_silent_connection(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("text", "process"),
     [
-        ("ended -1 11\nstarted 100.50 9950\n", AsteriskProcess(1.0, "signal 11")),
-        ("ended -1 139\nstarted 100.50 9950\n", AsteriskProcess(1.0, "signal 11")),
-        ("ended 1 0\nstarted 100.50 9950\n", AsteriskProcess(1.0, "exit code 1")),
-        ("ended\nstarted 100.50 9950\n", AsteriskProcess(1.0)),
-        ("ended -1 9\n", AsteriskProcess(None, "signal 9")),
+        ("now 100.50\nended -1 11 99.25\nstarted 9950\n", AsteriskProcess(1.0, "signal 11", 1.25)),
+        ("now 100.50\nended -1 139 99.25\nstarted 9950\n", AsteriskProcess(1.0, "signal 11", 1.25)),
+        ("now 100.50\nended 1 0 99.25\nstarted 9950\n", AsteriskProcess(1.0, "exit code 1", 1.25)),
+        ("now 100.50\nended\nstarted 9950\n", AsteriskProcess(1.0)),
+        ("now 100.50\nended -1 9 99.25\n", AsteriskProcess(None, "signal 9", 1.25)),
         ("OCI runtime exec failed: container has died\n", None),
         ("", None),
     ],
@@ -286,5 +295,10 @@ def test_what_the_supervisor_runs_when_asterisk_ended_says_how(
     script = script.replace(asterisk_process.SERVICE, str(tmp_path))
     done = subprocess.run(["sh", "-c", script, "finish", *arguments], capture_output=True, text=True, check=True)
     assert done.stdout == printed
-    assert (tmp_path / "ended").read_text() == " ".join(arguments) + "\n"
-    assert asterisk_process.parse(f"ended {' '.join(arguments)}\n") is not None
+    ended = (tmp_path / "ended").read_text()
+    process = asterisk_process.parse(f"now 9999999999.00\nended {ended}")
+    assert process is not None
+    assert (
+        process.ended == printed.removeprefix("Asterisk has ended ").removeprefix("by ").removeprefix("with ").strip()
+    )
+    assert process.ended_ago_s is not None
