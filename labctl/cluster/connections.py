@@ -13,7 +13,7 @@ from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.ami import ACTION_TIMEOUT_S
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.config_problems import ConfigProblem
-from labctl.cluster.node_links import EventListener, NodeLinks
+from labctl.cluster.node_links import EventListener, Loss, LossListener, NodeLinks
 from labctl.cluster.node_logs import LineListener
 from labctl.cluster.node_tools import numbered, ring_numbers_on
 from labctl.cluster.readiness import Readiness, Restart
@@ -87,6 +87,18 @@ class Cluster:
         """Call `listener` with every AMI event of every node from now on, from the node's own thread."""
         self._links.listen(listener)
 
+    def listen_to_losses(self, listener: LossListener) -> None:
+        """Call `listener` with every node whose connection is lost from now on, from the node's own thread."""
+        self._links.listen_to_losses(listener)
+
+    def lost(self, node: str) -> Loss | None:
+        """The loss of the connection to a node; None where it stands, or labctl hung up."""
+        return self._links.lost(node)
+
+    def container_state(self, node: str) -> str:
+        """The state of a node's container now, as the engine names it; "" where there is none."""
+        return self._links.container_state(node)
+
     def listen_to_logs(self, listener: LineListener) -> None:
         """Call `listener` with every line that a node logs from now on, from the node's own thread."""
         self._links.listen_to_logs(listener)
@@ -140,7 +152,8 @@ class Cluster:
 
         Raises LabError.
         """
-        return dundi.parse_lookup(self.connection(node).command(dundi.command(number, context, fresh=fresh)))
+        command = dundi.command(number, context, fresh=fresh)
+        return dundi.parse_lookup(self.connection(node).command(command, slow=True))
 
     def views(self) -> list[NodeView]:
         """One row of `labctl ps` for each node, asked over the open connections, which is quicker."""
