@@ -75,7 +75,7 @@ class Result:
     """A scenario that was run. `folder` holds its history and logs; `story` what happened, in lines.
 
     `error` is what ended its steps early. `lab_error` says why its lab did not come up or could not be taken away, and
-    `exit_code` is that error's. `earlier` are the runs before this one that came to no verdict.
+    the way out; `exit_code` is that error's. `earlier` are the runs before this one that came to no verdict.
     """
 
     scenario: str

@@ -54,7 +54,7 @@ def conclude(
         next((event.error for event in events if isinstance(event, Over)), broke_off),
         str(folder),
         tuple(story.tell(events)) if events else (),
-        lab_error.message if lab_error else "",
+        "\n".join(filter(None, (lab_error.message, lab_error.hint))) if lab_error else "",
         lab_error.exit_code if lab_error else 0,
     )
 

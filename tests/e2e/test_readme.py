@@ -245,7 +245,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("Data goes to stdout", f"{UNIT}test_tables.py"),
     ("5 something could not be judged", f"{UNIT}test_acceptance.py::test_each_mode_has_its_exit_code"),
     ("130 interrupted", f"{VERBS}test_interrupted_up_exits_130_and_the_next_goes_on"),
-    ("brings a lab up or takes it away; others wait", f"{VERBS}test_up_and_down_of_one_lab_wait_for_each_other"),
+    ("brings a lab up or takes it away; others wait", f"{VERBS}test_down_waits_for_whoever_is_at_work_on_the_lab"),
     ("That lock is a file in", f"{UNIT}test_lab_lock.py::test_locks_lie_where_this_user_alone_can_put_any"),
     ("What a dead process of this host holds", f"{UNIT}test_lab_lock.py::test_what_the_dead_hold_is_taken_at_once"),
     (
@@ -343,7 +343,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ),
     ("is root on that machine", OF_DOCKER),
     (
-        "runs in the node's container; there",
+        "runs in the node's container.",
         "tests/e2e/test_readme.py::test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
     ),
     ("are not privileged", "tests/e2e/test_readme.py::test_a_container_may_do_no_more_than_readme_says"),
