@@ -1,7 +1,7 @@
 """The scenario file: steps as data in, a Scenario with every default filled in (or every mistake) out. Pure.
 
-A scenario's steps hold no code, and what of its lab's configuration has a node run commands is named: a stranger's is
-safe to run. Its lab has a name that no lab of the user's own has.
+No code of a scenario runs on the host. What of its `config:` would have a node run commands or write files, such as
+`System()` in a dialplan, is named and refused unless it is trusted. Its lab has a name that no lab of the user's has.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import datetime
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from typing import cast
 from uuid import uuid4
 
@@ -71,6 +72,7 @@ def engine(*networks: Network) -> Engine:
     return cast(Engine, Holding(*networks))
 
 
+@cache
 def dead() -> Process:
     """A process that has ended."""
     script = "from labctl.blueprint.owner import Process; print(Process.current())"
