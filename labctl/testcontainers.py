@@ -192,6 +192,7 @@ class AsteriskCluster:
             self._live = live
             self._join()
             undo.pop_all()
+        self._up = True
         return self
 
     def stop(self, node: str = "", service: str = NODE) -> None:

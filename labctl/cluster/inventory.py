@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labctl.blueprint import record
-from labctl.blueprint.owner import USER_KIND, Owner, Process
+from labctl.blueprint.owner import USER_KIND, Owner, OwnerKind, Process
 from labctl.blueprint.record import LabRecord
 from labctl.blueprint.running_lab import Running
 from labctl.engine.client import Engine
@@ -17,6 +17,9 @@ from labctl.errors import LabError, UsageError
 from labctl.lab import Lab
 from labctl.lock import claimed
 from labctl.names import ROLE_NODE, ROLE_PHONES, check_lab_name
+
+NAMED_BY: Mapping[OwnerKind, str] = {"run": "--name NAME", "soak": "--name NAME", "test": "name=NAME"}
+"""How who makes a lab is told its name; others have one of their own."""
 
 USERS = ("test", "session")
 """Who may use a lab that another process made: a cluster in a test, and a whole session of tests."""
@@ -127,9 +130,10 @@ def require_own(engine: Engine, name: str, owner: Owner) -> None:
         return
     who = f"labctl {maker}" if maker else "who is not known"
     by = f" (process {process.pid} on {process.host})" if process and maker != USER_KIND else ""
+    other_name = f"another name for this one: {NAMED_BY[owner.kind]}; or " if owner.kind in NAMED_BY else ""
     raise UsageError(
         f"labctl {owner.kind} needs a fresh lab `{name}`, and one of that name is there, made by {who}{by}",
-        f"another name for this one: --name NAME; or take that one away: labctl down --name {name}",
+        f"{other_name}take that one away: labctl down --name {name}",
     )
 
 

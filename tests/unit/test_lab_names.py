@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 
+from labctl import testcontainers
+from labctl.cluster import lifecycle as labs
+from labctl.engine import client as engines
 from labctl.errors import UsageError
+from labctl.lab import Overrides
+from labctl.labfile.loader import find_lab
 from labctl.pytest_plugin import LabNames, LabRequest
 from labctl.testcontainers import AsteriskCluster
 from labctl.yamlfile.document import NAME
@@ -49,3 +56,26 @@ def test_what_is_asked_of_a_cluster_that_is_not_up_is_refused() -> None:
     with pytest.raises(UsageError, match="the cluster is not up"):
         cluster.start("n1")
     cluster.stop()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_name_that_was_given_is_one_clusters_at_a_time(monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
+    taken_away: list[str] = []
+    lab, _ = find_lab(None, Overrides())
+    live = SimpleNamespace(
+        open=lambda _: None, close=lambda *_: None, journal=SimpleNamespace(close=lambda: None), engine=None, lab=lab
+    )
+    monkeypatch.setattr(engines, "connect", lambda: None)
+    for verb in ("require_own", "up", "load"):
+        monkeypatch.setattr(labs, verb, lambda *_, **__: None)
+    monkeypatch.setattr(labs, "names", lambda _: [])
+    monkeypatch.setattr(labs, "down", lambda _, name, *__: taken_away.append(name))
+    monkeypatch.setattr(testcontainers, "live_lab", lambda *_: live)
+    name = f"x{uuid4().hex[:12]}"
+    with AsteriskCluster(name=name, keep=keep):
+        with pytest.raises(UsageError, match="in use"):
+            AsteriskCluster(name=name).start()
+        assert taken_away == []
+    assert len(taken_away) == (0 if keep else 1)
+    with AsteriskCluster(name=name, keep=keep):
+        pass
