@@ -129,11 +129,11 @@ def test_who_watches_whom_stays_as_the_file_said() -> None:
 
 def test_patches_image_and_mirror_stay_with_the_lab_but_not_with_another_stack() -> None:
     there = asked(TEXT)
-    request = replace(there.request, image="mine:1", mirror="http://debian.example", insecure=True, patches=(PATCH,))
+    request = replace(there.request, image="mine:1", mirror="http://mirror.example", insecure=True, patches=(PATCH,))
     kept = record.parse("office", record.dump(there.lab, there.stack, request))
     assert kept.request == request
     moved = kept.with_flags(Overrides(stack="old"), OLD).request
-    assert (moved.image, moved.patches, moved.mirror) == (None, (), "http://debian.example")
+    assert (moved.image, moved.patches, moved.mirror) == (None, (), "http://mirror.example")
 
 
 def test_a_patch_too_large_to_be_kept_is_known_by_name() -> None:

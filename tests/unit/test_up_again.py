@@ -30,7 +30,7 @@ REQUEST = Request(
     parse(TEXT, "-").data,
     Overrides(nodes=4),
     image="mine:1",
-    mirror="http://debian.example",
+    mirror="http://mirror.example",
     insecure=True,
     patches=(PATCH,),
 )
@@ -74,7 +74,7 @@ def test_all_that_it_was_made_with_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     planned = plan(monkeypatch)
     assert planned.lab == lab(TEXT, overrides=Overrides(nodes=4))
     assert planned.request == REQUEST
-    assert planned.options == Options("http://debian.example", False, (PATCH,), True)
+    assert planned.options == Options("http://mirror.example", False, (PATCH,), True)
     assert planned.stack.image == "mine:1"
 
 
@@ -102,7 +102,7 @@ def test_what_was_made_for_one_stack_does_not_go_along_to_another(monkeypatch: p
     planned = plan(monkeypatch, "--stack", "1.8")
     assert (planned.stack, planned.lab.stack, len(planned.lab.nodes)) == (stack("1.8"), "1.8", 4)
     assert (planned.request.image, planned.options.patches) == (None, ())
-    assert planned.options.mirror == "http://debian.example"
+    assert planned.options.mirror == "http://mirror.example"
 
 
 def test_a_file_says_it_all_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
