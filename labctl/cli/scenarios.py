@@ -80,10 +80,10 @@ def run(
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
 
-    A scenario is a file or a shipped name. No code of it runs on this machine; what its `config:` makes Asterisk run,
-    runs in the node's container. A lab that does not come up is an error, with its logs in the run's folder. Exit code:
-    0 as expected; 1 a check failed, a lab did not come up, or a check that is known to fail did not (with --patch that
-    is hoped for); 4 Docker or this machine could not make a lab; 2 a patch does not fit; 5 not everything was judged.
+    A scenario is a file or a shipped name. No code of it runs on this machine; what its `config:` has nodes run, runs
+    in their containers, and wants --trust. A lab that does not come up is an error; its logs are in the run's folder.
+    Exit code: 0 as expected; 1 a check failed, a lab did not come up, or a check that is known to fail did not (with
+    --patch that is hoped for); 4 Docker or this machine could not make a lab; 2 a patch does not fit; 5 not all judged.
 
     Examples:
 

@@ -42,7 +42,7 @@ class AsteriskProcess:
 def look(engine: Engine, container: str) -> AsteriskProcess | None:
     """What a node says of its Asterisk now; None where nothing runs in it, since its container is about to end.
 
-    Raises LabctlError where that has ended.
+    Raises LabctlError where that has ended, or the engine does not run anything in it.
     """
     return parse(engine.run(container, ["sh", "-c", _SCRIPT]).text)
 

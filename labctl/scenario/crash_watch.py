@@ -17,7 +17,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.cluster import asterisk_process
 from labctl.cluster.node_links import Loss, LossListener
 from labctl.engine.client import Engine
-from labctl.errors import LabctlError, LabError
+from labctl.errors import LabctlError
 from labctl.history.events import AMI, Disturbed
 from labctl.history.journal import Journal
 from labctl.names import container_name
@@ -153,7 +153,8 @@ class CrashWatch:
             self._connect_again(loss.node)
 
     def _crash(self, loss: Loss, lost_s: float) -> Crash | None:
-        """How a node, or its Asterisk, ended; None where its Asterisk is still the same.
+        """How a node, or its Asterisk, ended; None where its Asterisk is still the same, or that cannot be told yet:
+        in a container that is about to end nothing can be run.
 
         The same Asterisk has run for longer than the connection to it was there. One that ended did so after it was
         heard of last, and before its connection was seen to end: the others may have told of it by then.
@@ -164,11 +165,9 @@ class CrashWatch:
         now_s = time.monotonic()
         try:
             process = asterisk_process.look(self._engine, container_name(self._lab.name, loss.node))
-        except LabError:
-            process = None
-        if process is None:
-            return Crash(lost_s, "its container has just ended", whole=True)
-        if process.age_s is not None and process.age_s >= now_s - loss.began_s:
+        except LabctlError:
+            return None
+        if process is None or (process.age_s is not None and process.age_s >= now_s - loss.began_s):
             return None
         ago_s = process.ended_ago_s if process.ended_ago_s is not None else process.age_s
         ended_s = lost_s if ago_s is None else now_s - ago_s

@@ -201,6 +201,16 @@ def test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_use
     assert not Path(mark).exists()
 
 
+def test_a_scenario_that_has_nodes_run_commands_is_refused_with_its_line(shell: Shell) -> None:
+    lab = (shell.folder / "commands.yaml").read_text("utf-8")
+    indented = "".join(f"  {line}\n" for line in lab.splitlines())
+    (shell.folder / f"{NAME}-trust.yaml").write_text(f"title: Commands\nlab:\n{indented}steps:\n- settle\n", "utf-8")
+    done = shell.run(f"labctl run {NAME}-trust.yaml")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"{NAME}-trust.yaml:10: hq: asterisk/extensions.conf: System" in done.stderr
+    assert "--trust" in done.stderr
+
+
 def test_a_container_may_do_no_more_than_readme_says() -> None:
     """Those of the lab that is up."""
     engine = engines.connect()
@@ -226,6 +236,12 @@ VERBS = "tests/integration/test_verbs.py::"
 FAULTS = "tests/e2e/test_faults.py::"
 CALLS = "tests/e2e/test_calls.py::"
 UNIT = "tests/unit/"
+HERE = "tests/e2e/test_readme.py::"
+CARRIERS = "tests/e2e/test_carriers.py::"
+MIRRORS = "tests/integration/test_mirror.py::"
+PATCHES = "tests/e2e/test_patch.py::"
+PYTHON = "tests/e2e/test_python.py::"
+SITES = "tests/e2e/test_sites.py::"
 
 CLAIMS: tuple[tuple[str, str], ...] = (
     ("proves on every server that", f"{VERBS}test_up_proves_that_every_node_sees_every_other"),
@@ -245,7 +261,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("Data goes to stdout", f"{UNIT}test_tables.py"),
     ("5 something could not be judged", f"{UNIT}test_acceptance.py::test_each_mode_has_its_exit_code"),
     ("130 interrupted", f"{VERBS}test_interrupted_up_exits_130_and_the_next_goes_on"),
-    ("brings a lab up or takes it away; others wait", f"{VERBS}test_up_and_down_of_one_lab_wait_for_each_other"),
+    ("brings a lab up or takes it away; others wait", f"{VERBS}test_down_waits_for_whoever_is_at_work_on_the_lab"),
     ("That lock is a file in", f"{UNIT}test_lab_lock.py::test_locks_lie_where_this_user_alone_can_put_any"),
     ("What a dead process of this host holds", f"{UNIT}test_lab_lock.py::test_what_the_dead_hold_is_taken_at_once"),
     (
@@ -281,18 +297,15 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         f"{UNIT}test_runner.py::test_what_comes_after_the_point_where_the_course_broke_is_not_judged",
     ),
     ("agrees with the exit code", f"{UNIT}test_acceptance.py::test_junit_and_exit_code_agree"),
-    ("compiles the cluster module alone", "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module"),
-    (
-        "does not fit or does not compile",
-        "tests/e2e/test_patch.py::test_a_patch_that_does_not_compile_is_refused_with_the_error",
-    ),
+    ("compiles the cluster module alone", f"{PATCHES}test_every_node_runs_the_patched_module"),
+    ("does not fit or does not compile", f"{PATCHES}test_a_patch_that_does_not_compile_is_refused_with_the_error"),
     (
         "their arguments are checked as in YAML",
         f"{UNIT}test_live_lab.py::test_arguments_are_held_to_the_same_as_in_yaml_before_anything_is_done",
     ),
-    ("a failed test shows", "tests/e2e/test_python.py::test_fixture_is_parametrised_and_tells_the_story_of_a_failure"),
-    ("has a lab that no other has", "tests/e2e/test_python.py::test_two_clusters_of_one_process_are_two"),
-    ("with `--keep-lab` it is the same", "tests/e2e/test_python.py::test_lab_stays_up_where_it_is_to_be_kept"),
+    ("a failed test shows", f"{PYTHON}test_fixture_is_parametrised_and_tells_the_story_of_a_failure"),
+    ("has a lab that no other has", f"{PYTHON}test_two_clusters_of_one_process_are_two"),
+    ("with `--keep-lab` it is the same", f"{PYTHON}test_lab_stays_up_where_it_is_to_be_kept"),
     ("A fault is one class", f"{UNIT}test_new_fault.py::test_it_is_a_command_that_is_shown_and_healed"),
     (
         "ended by SIGKILL. `heal` names",
@@ -307,11 +320,8 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("call any other by its extension", f"{CALLS}test_call_across_nodes_carries_audio_both_ways"),
     ("names the files of `config:`", f"{UNIT}test_config_problems.py::test_what_nothing_reads_is_told"),
     ("drawn afresh for each lab", f"{UNIT}test_blueprint.py"),
-    (
-        "with RSA keys of the lab's own",
-        "tests/e2e/test_sites.py::test_up_proves_that_each_site_has_its_ring_and_finds_the_other",
-    ),
-    ("no Corosync runs", "tests/e2e/test_carriers.py::test_no_node_runs_corosync_where_publish_carries_state"),
+    ("with RSA keys of the lab's own", f"{SITES}test_up_proves_that_each_site_has_its_ring_and_finds_the_other"),
+    ("no Corosync runs", f"{CARRIERS}test_no_node_runs_corosync_where_publish_carries_state"),
     ("Of it, measured with 0.1", MEASURED),
     ("Your own goes with `--stack ./mine.yaml`", f"{VERBS}test_another_stack_over_a_lab_as_it_was_made"),
     (
@@ -328,29 +338,26 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         f"{UNIT}test_mutations.py::test_of_an_old_run_what_is_wrong_is_found_and_nothing_else",
     ),
     ("Debian's own packages of them were never run", NOT_PROVEN),
-    (
-        "signed with SHA-1 by keys that have expired",
-        "tests/integration/test_mirror.py::test_a_folder_signed_by_keys_that_have_expired",
-    ),
-    ("tampered with is refused", "tests/integration/test_mirror.py::test_what_is_not_as_it_was_signed_is_refused"),
-    (
-        "there the nodes are i386",
-        "tests/integration/test_mirror.py::test_a_node_of_i386_where_both_architectures_are_to_be_had",
-    ),
+    ("signed with SHA-1 by keys that have expired", f"{MIRRORS}test_a_folder_signed_by_keys_that_have_expired"),
+    ("tampered with is refused", f"{MIRRORS}test_what_is_not_as_it_was_signed_is_refused"),
+    ("there the nodes are i386", f"{MIRRORS}test_a_node_of_i386_where_both_architectures_are_to_be_had"),
     (
         "so that nothing leaves it either",
         "tests/e2e/test_multicast.py::test_a_ring_forms_by_multicast_and_nothing_leaves_the_lab",
     ),
     ("is root on that machine", OF_DOCKER),
     (
-        "runs in the node's container; there",
-        "tests/e2e/test_readme.py::test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
+        "whatever runs, runs in the node's container",
+        f"{HERE}test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
     ),
-    ("are not privileged", "tests/e2e/test_readme.py::test_a_container_may_do_no_more_than_readme_says"),
-    ("unless `--insecure`", "tests/integration/test_mirror.py::test_without_a_keyring_it_is_refused_but_for_insecure"),
+    ("refused without `--trust`", f"{HERE}test_a_scenario_that_has_nodes_run_commands_is_refused_with_its_line"),
+    ("That is a list of known words", f"{UNIT}test_inline_commands.py"),
+    ("a crash is never excused", f"{UNIT}test_crash_verdicts.py"),
+    ("are not privileged", f"{HERE}test_a_container_may_do_no_more_than_readme_says"),
+    ("unless `--insecure`", f"{MIRRORS}test_without_a_keyring_it_is_refused_but_for_insecure"),
     (
         "Asterisk's files are 0640",
-        "tests/e2e/test_readme.py::test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
+        f"{HERE}test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
     ),
     ("with no mock in it", "Makefile"),
     (
@@ -363,7 +370,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("a wrong password is refused", f"{CALLS}test_wrong_password_is_refused"),
     ("hints follow registrations", f"{CALLS}test_hints_of_a_phone_follow_its_registration_on_every_node"),
     ("all shipped scenarios end as they say", SCENARIOS),
-    ("by PUBLISH five of those", "tests/e2e/test_carriers.py::test_scenarios_of_state_hold_by_publish_too"),
+    ("by PUBLISH five of those", f"{CARRIERS}test_scenarios_of_state_hold_by_publish_too"),
     ("histories that are wrong in one way", f"{UNIT}test_readme.py::test_histories_are_as_many_as_readme_says"),
     ("by the checks that are for it", f"{UNIT}test_checks.py::test_a_wrong_history_is_found_out_by_its_checks_alone"),
     ("that only look wrong", f"{UNIT}test_checks.py::test_a_right_history_that_looks_wrong_holds"),
@@ -372,10 +379,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         "at 20 points each",
         "tests/integration/test_killed.py::test_up_and_down_killed_at_points_spread_over_their_course",
     ),
-    ("a call between two sites", "tests/e2e/test_sites.py::test_call_across_the_sites_is_heard_at_both_ends"),
-    ("when one peer is down", "tests/e2e/test_sites.py::test_state_by_site_is_told_also_when_one_peer_is_down"),
+    ("a call between two sites", f"{SITES}test_call_across_the_sites_is_heard_at_both_ends"),
+    ("when one peer is down", f"{SITES}test_state_by_site_is_told_also_when_one_peer_is_down"),
     ("a wrong key is refused", SCENARIOS),
-    ("a patched module runs on every node", "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module"),
+    ("a patched module runs on every node", f"{PATCHES}test_every_node_runs_the_patched_module"),
     ("shipped Compose files", "tests/integration/test_compose.py::test_state_crosses_in_a_lab_that_compose_brought_up"),
     ("The first three are held by scenarios", SCENARIOS),
     ("diverges after a partition heals", SCENARIOS),

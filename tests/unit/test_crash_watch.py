@@ -14,7 +14,7 @@ from labctl.cluster import asterisk_process
 from labctl.cluster.asterisk_process import AsteriskProcess
 from labctl.cluster.connections import Cluster
 from labctl.engine.client import Engine
-from labctl.errors import LabError
+from labctl.errors import HostError, LabError
 from labctl.history.events import AMI, BY_ITSELF, Back, Disturbed, Event, Gone
 from labctl.history.journal import Journal
 from labctl.scenario.crash_watch import CrashWatch
@@ -58,8 +58,10 @@ class Watched:
     def _look(self, node: str, command: list[str]) -> str:
         assert (node, command[:2]) == ("n2", ["sh", "-c"])
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if not answer:  # its container is about to end
+            self.nodes.states["n2"] = "exited"
         if answer is None:
-            raise LabError("the container is not running")
+            raise HostError("cannot exec in a container that is not running")
         return answer
 
     def hang_up(self) -> None:
