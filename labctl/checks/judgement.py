@@ -93,9 +93,7 @@ class Result:
     @property
     def lab_error_line(self) -> str:
         """What was the matter with the lab, and the first reason for it, in a line."""
-        reasons = [
-            line.strip() for line in self.lab_error.splitlines() if line.strip() and not line.startswith(WAY_OUT)
-        ]
+        reasons = [line.strip() for line in self.lab_error.splitlines() if line.strip()]
         return ": ".join(reasons[:2])
 
     @property
@@ -105,10 +103,6 @@ class Result:
         if self.lab_error and "failed" not in standings:
             return "error"
         return next((standing for standing in WORST_FIRST if standing in standings), "unknown")
-
-
-WAY_OUT = "the way out: "
-"""How the line begins in the error of a lab that says what to do about it."""
 
 
 def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:

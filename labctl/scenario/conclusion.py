@@ -9,7 +9,7 @@ from labctl.checks import judgement, registry
 from labctl.checks.course import UNKNOWN
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Attempt, Result, Terms
-from labctl.errors import LabctlError, NotReady
+from labctl.errors import LabctlError
 from labctl.history import story
 from labctl.history.events import Did, Event, Over
 from labctl.scenario import run_folder
@@ -54,15 +54,13 @@ def conclude(
         next((event.error for event in events if isinstance(event, Over)), broke_off),
         str(folder),
         tuple(story.tell(events)) if events else (),
+<<<<<<< HEAD
         _told(lab_error) if lab_error else "",
+=======
+        "\n".join(filter(None, (lab_error.message, lab_error.hint))) if lab_error else "",
+>>>>>>> w/auditb
         lab_error.exit_code if lab_error else 0,
     )
-
-
-def _told(lab_error: LabctlError) -> str:
-    """What kept a run from its lab, and the way out; that of a lab that did not come up leads to one that is gone."""
-    hint = "" if isinstance(lab_error, NotReady) else lab_error.hint
-    return f"{lab_error.message}\n{judgement.WAY_OUT}{hint}" if hint else lab_error.message
 
 
 def judge_course(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]:
