@@ -54,11 +54,7 @@ def conclude(
         next((event.error for event in events if isinstance(event, Over)), broke_off),
         str(folder),
         tuple(story.tell(events)) if events else (),
-<<<<<<< HEAD
-        _told(lab_error) if lab_error else "",
-=======
         "\n".join(filter(None, (lab_error.message, lab_error.hint))) if lab_error else "",
->>>>>>> w/auditb
         lab_error.exit_code if lab_error else 0,
     )
 

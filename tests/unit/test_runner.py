@@ -149,7 +149,7 @@ def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(run_all: 
     assert labs.done[-4:] == ["down lab-second", "down lab-third", "up lab-third", "down lab-third"]
     folder = Path(results[1].folder)
     assert (folder / "n1.log").read_text("utf-8") == "Entity ID is not set\n"
-    assert json.loads((folder / "verdict.json").read_text("utf-8"))["lab_error"] == AWAY.message
+    assert json.loads((folder / "verdict.json").read_text("utf-8"))["lab_error"] == f"{AWAY.message}\n{AWAY.hint}"
     assert Acceptance().exit_code(results) == 1
     with pytest.raises(UsageError, match="the lab of this run did not come up"):
         conclusion.check(folder)
