@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.checks.propagation import changes
+from labctl.checks.propagation import Change, changes
 from labctl.checks.rule import check
 from labctl.history.events import Event, Seen
 
@@ -26,9 +26,17 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
         )
         for change in all_changes.judged
         for flap in change.flaps
+        if not _ends_a_hold(change, flap, limits)
     ]
     judged = len(all_changes.judged) if any_told else 0
     figures: dict[str, float] = {"changes": judged}
     if all_changes.left_out:
         figures["not judged"] = all_changes.left_out
     return verdict("no_flapping", findings, judged, figures, all_changes.remark(limits))
+
+
+def _ends_a_hold(change: Change, flap: Seen, limits: Limits) -> bool:
+    """Whether a node has taken a phone off hold to hang up on it: Asterisk does so when the other end, who held it, goes
+    (main/bridge_channel.c, where a channel leaves its bridge), so the phone's next state follows within the bound."""
+    ended = (change.new, flap.state) in (("Hold", "InUse"), ("InUse&Hold", "InUse"))
+    return ended and change.until_s - flap.at_s <= limits.delay_ms / 1000
