@@ -15,6 +15,7 @@ from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.recorder import Recorder
 from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.switchboard import Switchboard
+from labctl.scenario.versions import versions
 from labctl.sip.phones import Phones
 
 STEPS = steps.STEPS
@@ -28,4 +29,5 @@ def live_lab(engine: Engine, running: Running, journal: Journal, progress: Progr
     faults = FaultControl(engine, running, cluster, journal, recorder.node_lost_calls)
     connect = functools.partial(Phones, engine, running)
     phones = Switchboard(running.lab, journal, faults.gone, connect, recorder.phone_said)
-    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, StarvationWatch())
+    asked = functools.partial(versions, engine, running)
+    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, StarvationWatch(), asked)

@@ -10,7 +10,7 @@ import datetime
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -60,6 +60,7 @@ class LiveLab:
         journal: Journal,
         progress: Progress,
         machine: StarvationWatch | None = None,
+        versions: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.engine = engine
         self.running = running
@@ -74,6 +75,7 @@ class LiveLab:
         self._recorder = recorder
         self._inspector = Inspector(engine, running, cluster, self.rings, journal)
         self._machine = machine
+        self._versions = versions
         self._signal = Signal()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -142,6 +144,7 @@ class LiveLab:
             mailboxes={mailbox.number: mailbox.node for mailbox in self.lab.mailboxes},
             lamps={phone.name: phone.mailbox for phone in self.lab.phones if phone.mailbox},
             seed=seed,
+            versions=dict(self._versions()),
             sites={node.name: node.site for node in self.lab.nodes if node.site},
             cache_s=self.lab.cache_s,
             via=self.lab.via,

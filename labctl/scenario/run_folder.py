@@ -18,11 +18,14 @@ from labctl.lab import Lab
 from labctl.labfile import writer
 from labctl.lock import locked
 from labctl.names import ROLE_NODE
+from labctl.scenario import writer as scenarios
+from labctl.scenario.reader import Scenario
 
 HISTORY = "history.jsonl"
 TERMS = "terms.json"
 VERDICT = "verdict.json"
 LAB = "lab.yaml"
+SCENARIO = "scenario.yaml"
 LATEST = "latest"
 
 
@@ -45,6 +48,11 @@ def create(parent: Path, scenario: str) -> Path:
 def write_terms(folder: Path, terms: Terms) -> None:
     """Keep what the run is judged by."""
     (folder / TERMS).write_text(json.dumps(asdict(terms), indent=2), "utf-8")
+
+
+def write_scenario(folder: Path, scenario: Scenario, seed: int | None) -> None:
+    """Keep what is run, as a file that can be run again."""
+    (folder / SCENARIO).write_text(scenarios.to_yaml(scenario, seed), "utf-8")
 
 
 def write_result(folder: Path, result: Result) -> None:
