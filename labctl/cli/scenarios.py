@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,16 +18,18 @@ from labctl.cli.completion import complete_scenario
 from labctl.cli.option_groups import Conduct, Making
 from labctl.cli.options import (
     build_options,
+    dry_run_option,
     file_option,
     gathered,
     output_option,
     own_name_option,
+    run_argument,
     run_options,
     stack_option,
     timeout_option,
     via_option,
 )
-from labctl.errors import InvalidFile, UsageError
+from labctl.errors import HostError, InvalidFile, UsageError
 from labctl.lab import Overrides
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
     default=0,
     help="How often a scenario that came to no verdict is run again; both runs are told of.",
 )
+@dry_run_option
 @run_options
 def run(
     scenarios: tuple[str, ...],
@@ -72,14 +76,15 @@ def run(
     shuffle: bool,
     strict: bool,
     retries: int,
+    dry_run: bool,
     how: Conduct,
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
 
-    A scenario is a file or a shipped name (labctl scenarios). One whose lab does not come up is an error, with the
-    nodes' logs in its folder, and the others run on. Exit code: 0 as expected; 1 a check failed, a lab did not come
-    up, or a check that is known to fail did not (with --patch that is what is hoped for); 4 Docker or this machine
-    could not make a lab; 2 a patch does not fit; 5 something could not be judged.
+    A scenario is a file or a shipped name. One whose lab does not come up is an error, with the nodes' logs in its
+    folder, and the others run on. Exit code: 0 as expected; 1 a check failed, a lab did not come up, or a check that
+    is known to fail did not (with --patch that is hoped for); 4 Docker or this machine could not make a lab; 2 a patch
+    does not fit; 5 something could not be judged.
 
     Examples:
 
@@ -93,25 +98,26 @@ def run(
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
-    files = scenarios or shipped_scenarios()
-    chosen = [_on(making.image, scenario) for scenario in _find(files, flags, every=every)] * repeat
+    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every) * repeat
     if shuffle:
         random.Random(how.seed).shuffle(chosen)  # noqa: S311 - chance, not secrets
         terminal.say(f"seed {how.seed}")
-    acceptance = Acceptance(strict, hopeful=bool(making.patch))
-    options = replace(how.options(making), retries=retries)
-    results = _run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance)
-    _conclude(results, how.output, acceptance)
+    if dry_run:
+        _show_plan(chosen, making, how.output)
+        return
+    acceptance, options = Acceptance(strict, hopeful=bool(making.patch)), replace(how.options(making), retries=retries)
+    _conclude(_run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance), how.output, acceptance)
 
 
-def _find(files: Iterable[str], flags: Overrides, *, every: bool) -> list[Scenario]:
-    """The scenarios of some files; of `every` one those that make sense by another way than their own."""
+def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool) -> list[Scenario]:
+    """The scenarios of some files, on a node image that was built elsewhere; of `every` one those that make sense
+    by another way than their own."""
     from labctl.scenario.loader import find_scenario
 
     scenarios = []
     for file in files:
         try:
-            scenarios.append(find_scenario(file, flags))
+            scenarios.append(_on(image, find_scenario(file, flags)))
         except InvalidFile as error:
             if not (every and flags.via):
                 raise
@@ -151,7 +157,7 @@ def _tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
     """Write down all results so far, and show the last."""
     write_junit(how.junit, results, acceptance)
     if how.output != "json":
-        _show(results[-1])
+        show_result(results[-1])
 
 
 def write_junit(path: Path | None, results: list[Result], acceptance: Acceptance) -> None:
@@ -166,21 +172,45 @@ def write_junit(path: Path | None, results: list[Result], acceptance: Acceptance
         raise UsageError(f"{path}: {error.strerror}", "can you write there?") from None
 
 
-def _show(result: Result) -> None:
+def _show_plan(scenarios: list[Scenario], making: Making, output: str) -> None:
+    """Say what would be run."""
+    from labctl.report import formats
+    from labctl.scenario import run_plan
+
+    images, engine = making.options(), None
+    with suppress(HostError):
+        engine = terminal.connect()
+    planned = [run_plan.plan(engine, scenario, images) for scenario in scenarios]
+    if output == "json":
+        click.echo(formats.as_json(planned))
+        return
+    for run in planned:
+        click.echo(f"{run.scenario}: {run.title}")
+        click.echo(f"  lab {run.lab}: {', '.join(run.nodes)}; stack {run.stack}, state goes by {run.via}")
+        for image in run.images:
+            click.echo(f"  image {image.name}: {image.standing}")
+        for number, step in enumerate(run.steps, 1):
+            click.echo(f"  {number:2} {step}")
+    terminal.say(f"{len(planned)} runs would be made; nothing was started")
+
+
+def show_result(result: Result, story: Sequence[str] | None = None) -> None:
+    """The verdicts, what went wrong, and where it all lies; the story too where nobody expected it, or if given."""
     from labctl.report import verdict_tables
 
     terminal.show(verdict_tables.checks(result))
-    for line in _explanation(result):
+    for line in _explanation(result, story):
         click.echo(line)
 
 
-def _explanation(result: Result) -> Iterable[str]:
-    """What went wrong, and where it all lies; the story too where nobody expected it."""
+def _explanation(result: Result, story: Sequence[str] | None) -> Iterable[str]:
     from labctl.report import verdict_tables
 
     yield from verdict_tables.findings(result)
-    if result.standing in ("failed", "unknown", "error") and result.story:
-        yield from ("what happened:", *(f"  {line}" for line in result.story))
+    if story is None and result.standing in ("failed", "unknown", "error"):
+        story = result.story
+    if story:
+        yield from ("what happened:", *(f"  {line}" for line in story))
     yield f"{result.scenario}: {result.standing}, in {result.seconds:.1f} s; all of it is in {result.folder}"
 
 
@@ -241,16 +271,16 @@ def _known(known: Known) -> str:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@run_argument
 @output_option
-def check(folder: Path, output: str) -> None:
-    """Judge an old run again, by its FOLDER: needs no lab and no Docker."""
+def check(run: str, output: str) -> None:
+    """Judge an old RUN again: a folder, or `latest`. Needs no lab and no Docker."""
     from labctl.report.acceptance import Acceptance
-    from labctl.scenario import conclusion
+    from labctl.scenario import conclusion, run_record
 
-    result = conclusion.check(folder)
+    result = conclusion.check(run_record.find(run))
     if output != "json":
-        _show(result)
+        show_result(result)
     _conclude([result], output, Acceptance())
 
 

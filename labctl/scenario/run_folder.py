@@ -79,15 +79,16 @@ def read_events(folder: Path) -> tuple[Event, ...]:
         raise UsageError(
             f"{folder}: nothing to judge: the lab of this run did not come up", f"{VERDICT} there says why"
         )
-    return history.parse(_read(folder / HISTORY), str(folder / HISTORY))
+    return history.parse(read_file(folder / HISTORY), str(folder / HISTORY))
 
 
 def read_terms(folder: Path) -> Terms:
     """What a run is judged by. Raises UsageError, InvalidFile."""
-    return judgement.parse_terms(_read(folder / TERMS), str(folder / TERMS))
+    return judgement.parse_terms(read_file(folder / TERMS), str(folder / TERMS))
 
 
-def _read(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """The text of a file of a run. Raises UsageError."""
     try:
         return path.read_text("utf-8")
     except OSError as error:
