@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from labctl.cli import terminal
 from labctl.cli.completion import complete_lab_or_scenario
 from labctl.cli.options import output_option, run_argument
 from labctl.cli.scenarios import show_result
+from labctl.errors import UsageError
 
 if TYPE_CHECKING:
     from labctl.scenario.run_record import RunRecord
@@ -91,4 +93,32 @@ def validate(files: tuple[str, ...], output: str) -> None:
     sys.exit(0 if all(validation.valid for validation in validations) else 2)
 
 
-COMMANDS = (show, validate)
+@click.command()
+@run_argument
+@click.option("-o", "--output", "file", type=click.Path(path_type=Path), help="Where it goes; report.html in the RUN.")
+@click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
+def report(run: str, file: Path | None, opened: bool) -> None:
+    """Write a RUN as one HTML page that needs nothing else: to send, to open anywhere, without a network.
+
+    It says what was expected and what was seen, where and when it began to be wrong, and shows what each node and phone
+    said over time, the delays, the story, the versions and the files. RUN is a folder, its name in labctl-runs, or
+    `latest`.
+
+    Example: labctl report latest --open
+    """
+    from labctl.report import page
+    from labctl.scenario import run_record
+
+    record = run_record.recall(run_record.find(run))
+    path = file or record.folder / "report.html"
+    try:
+        path.write_text(page.render(record), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "-o names another place") from None
+    terminal.say(f"{record.result.scenario}: {record.result.standing}; the page is")
+    click.echo(path)
+    if opened:
+        click.launch(str(path))
+
+
+COMMANDS = (show, validate, report)

@@ -100,13 +100,18 @@ def run(
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
     chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every) * repeat
     if shuffle:
-        random.Random(how.seed).shuffle(chosen)  # noqa: S311 - chance, not secrets
-        terminal.say(f"seed {how.seed}")
+        _shuffle(chosen, how.seed)
     if dry_run:
         _show_plan(chosen, making, how.output)
         return
     acceptance, options = Acceptance(strict, hopeful=bool(making.patch)), replace(how.options(making), retries=retries)
     _conclude(_run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance), how.output, acceptance)
+
+
+def _shuffle(scenarios: list[Scenario], seed: int | None) -> None:
+    """Bring them into the order that follows from the seed, and say which that is."""
+    random.Random(seed).shuffle(scenarios)  # noqa: S311 - chance, not secrets
+    terminal.say(f"seed {seed}")
 
 
 def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool) -> list[Scenario]:

@@ -19,7 +19,6 @@ from labctl.scenario.loader import find_scenario
 from tests.unit.labs import DATA
 
 NODES = ("n1", "n2")
-WHOLE = dict.fromkeys(NODES, NODES)
 
 
 def agreed(states: tuple[str, ...] = ("Idle", "Idle"), seen: int = 100) -> tuple[Event, ...]:
@@ -27,7 +26,11 @@ def agreed(states: tuple[str, ...] = ("Idle", "Idle"), seen: int = 100) -> tuple
     return (
         Began(0.0, "mine", "lab", "22", NODES, {"mystate": "Custom:mystate"}, seed=7, versions={"node asterisk": "22"}),
         *(Seen(0.1 + number / 1000, "n1", "mystate", "Idle") for number in range(seen)),
-        Looked(1.0, {node: {"mystate": state} for node, state in zip(NODES, states, strict=True)}, WHOLE),
+        Looked(
+            1.0,
+            {node: {"mystate": state} for node, state in zip(NODES, states, strict=True)},
+            dict.fromkeys(NODES, NODES),
+        ),
         Did(1.0, 1, "settle", 0.5),
         Over(2.0),
     )
