@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import sys
 from collections.abc import Iterable, Sequence
@@ -161,8 +162,25 @@ def _run_all(
 def _tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
     """Write down all results so far, and show the last."""
     write_junit(how.junit, results, acceptance)
+    _tell_github(results[-1], acceptance)
     if how.output != "json":
         show_result(results[-1])
+
+
+def _tell_github(result: Result, acceptance: Acceptance) -> None:
+    """Where GitHub Actions runs this: the verdicts go to the summary of the job, and findings become annotations."""
+    from labctl.report import github
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    for annotation in github.annotate(result, acceptance):
+        terminal.say(annotation)
+    try:
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(github.summary(result))
+    except OSError as error:
+        terminal.say(f"{summary}: {error.strerror}: no summary for GitHub")
 
 
 def write_junit(path: Path | None, results: list[Result], acceptance: Acceptance) -> None:

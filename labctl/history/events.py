@@ -8,6 +8,7 @@ run; what was seen has the time at which labctl was told of it. States of device
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -370,6 +371,8 @@ def _event(data: Any) -> Event:
     if kind not in _ADAPTERS:
         raise ValueError(f"no kind `{kind}`")
     event: Event = _ADAPTERS[kind].validate_python(data)
+    if not all(math.isfinite(value) for value in vars(event).values() if isinstance(value, float)):
+        raise ValueError("a time or a figure is not finite")
     if isinstance(event, Said) and event.state not in device_state.ORDER:
         raise ValueError(f"no device state `{event.state}`")
     return event

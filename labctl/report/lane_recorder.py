@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labctl.history.events import Back, Called, Ended, Event, Gone, Lamp, Looked, Notified, Ring, Seen
+from labctl.history.events import Back, Called, Ended, Event, FaultBegan, Gone, Lamp, Looked, Notified, Ring, Seen
 
 Key = tuple[Literal["state", "ring", "phone"], str, str]
 """The kind of a lane, who speaks, and of what."""
 
 RING, CALLS, LAMP = "ring", "calls", "messages"
+NO_RING = "no Corosync"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,20 @@ class LaneRecorder:
                 self._say(("state", node, extension), at_s, state, state)
             case Ring(at_s=at_s, node=node, members=members, quorate=quorate):
                 self._say_ring(node, at_s, members, quorate)
+            case FaultBegan(at_s=at_s, absent=absent):
+                for node in absent:
+                    self._say(("ring", node, RING), at_s, NO_RING, "gone")
+            case Gone(at_s=at_s, node=node, what=what):
+                self._break_off(node, at_s, f"gone ({what})")
+            case Back(at_s=at_s, node=node):
+                self._break_off(node, at_s, "")
+            case Looked():
+                self._look(event)
+            case _:
+                self._take_from_phone(event)
+
+    def _take_from_phone(self, event: Event) -> None:
+        match event:
             case Notified(at_s=at_s, phone=phone, extension=extension, state=state):
                 self._say(("phone", phone, extension), at_s, state, state)
             case Lamp(at_s=at_s, phone=phone, new=new, old=old):
@@ -56,12 +71,6 @@ class LaneRecorder:
                 self._say(("phone", caller, CALLS), at_s, f"calls {callee}", "call")
             case Ended(at_s=at_s, call=call, why=why) if call in self._calls:
                 self._say(("phone", self._calls[call], CALLS), at_s, f"no call{why and f': {why}'}", "idle")
-            case Gone(at_s=at_s, node=node, what=what):
-                self._break_off(node, at_s, f"gone ({what})")
-            case Back(at_s=at_s, node=node):
-                self._break_off(node, at_s, "")
-            case Looked():
-                self._look(event)
             case _:
                 pass
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def render(record: RunRecord) -> str:
         story=Whole(lines[0]),
         story_note=lines[1],
         files=list(_files(record.folder, record.files)),
-        scenario_file=SCENARIO in record.files,
+        again=_again(record),
         style=Markup(style),  # noqa: S704 - labctl's own text
         script=Markup(script),  # noqa: S704 - labctl's own text
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -128,10 +129,18 @@ def render(record: RunRecord) -> str:
 def sentence(result: Result) -> str:
     """The verdict in a sentence."""
     names = [judged.verdict.check for judged in result.judged if judged.standing == result.standing]
-    checks = f"{' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))} {'is' if len(names) == 1 else 'are'}"
+    listed = " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    checks = f"{listed} {'is' if len(names) == 1 else 'are'}"
     form = STANDINGS[result.standing] if names or result.standing == "error" else "{it} could not be judged: {error}"
     error = result.lab_error_line or result.error or "nothing was judged"
-    return form.format(it=result.scenario, checks=checks if names else "", error=error)
+    return form.format(it=result.scenario, checks=checks, error=error)
+
+
+def _again(record: RunRecord) -> str:
+    """The command that runs the same again."""
+    scenario = shlex.quote(str(record.folder / SCENARIO)) if SCENARIO in record.files else record.result.scenario
+    seed = record.began.seed if record.began else None
+    return f"labctl run {scenario}" + (f" --seed {seed}" if seed is not None else "")
 
 
 def cut(text: str, size: int) -> tuple[str, str]:
@@ -143,7 +152,7 @@ def cut(text: str, size: int) -> tuple[str, str]:
     if left_out <= 0:
         return text, ""
     note = f"{left_out} characters left out in the middle; all of it is in the folder of the run"
-    return f"{text[:kept]}\n[… {note} …]\n{text[-kept:]}", note
+    return f"{text[:kept]}\n[… {note} …]\n{text[len(text) - kept :]}", note
 
 
 def delay_figures(delays: Sequence[Delay]) -> list[DelayFigures]:

@@ -5,6 +5,7 @@ Times are seconds of the history. A state that nobody has told of yet is not dra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -72,7 +73,10 @@ class Delay:
 
 @dataclass(frozen=True)
 class Timeline:
-    """All of a run. `wrong_s`: when it began to be wrong, and `wrong` what; None and "" where nothing failed."""
+    """All of a run, from when there is something to see.
+
+    `wrong_s`: when it began to be wrong, and `wrong` what; None and "" where nothing failed.
+    """
 
     begin_s: float
     end_s: float
@@ -94,10 +98,11 @@ def draw(events: Sequence[Event], result: Result) -> Timeline:
     end_s = max([began.at_s, *(event.at_s for event in ordered)])
     findings = [*wrong_findings(result)]
     first = min(findings, key=began_to_be_wrong, default=None)
+    lanes = tuple(_marked(lane, findings) for lane in _lanes(ordered, end_s))
     return Timeline(
-        began.at_s,
+        _first_s(ordered, lanes, end_s),
         end_s,
-        tuple(_marked(lane, findings) for lane in _lanes(ordered, end_s)),
+        lanes,
         tuple(Span(step.began_s, step.at_s, _step(step), "step", bool(step.error)) for step in _of(ordered, Did)),
         tuple(_faults(ordered, end_s)),
         tuple(
@@ -126,6 +131,17 @@ def began_to_be_wrong(finding: Finding) -> float:
 
 def _of(events: Iterable[Event], kind: type[Kind]) -> Iterator[Kind]:
     return (event for event in events if isinstance(event, kind))
+
+
+def _first_s(events: Sequence[Event], lanes: Sequence[Lane], end_s: float) -> float:
+    """When there is first something to see, in round seconds: connecting to a lab takes a while before that."""
+    steps_s = (event.began_s if isinstance(event, Did) else event.at_s for event in events if _is_drawn(event))
+    spans_s = (span.begin_s for lane in lanes for span in lane.spans)
+    return float(math.floor(min([*steps_s, *spans_s], default=end_s)))
+
+
+def _is_drawn(event: Event) -> bool:
+    return isinstance(event, Did | FaultBegan | Disturbed)
 
 
 def _step(step: Did) -> str:
