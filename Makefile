@@ -8,6 +8,8 @@ JOBS   ?= 3
 KILLS   ?= 200
 MINUTES ?= 120
 DEV    := $(VENV)/installed-dev
+# What Python has compiled is kept (.gitignore knows it): it is a quarter of the time of the unit tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up down down-all check test bench endurance compose clean machine lint types unit python
@@ -32,7 +34,7 @@ test: $(DEV) ## every test: lint, types, unit, integration, end to end on real n
 	$(MAKE) check
 	@sh .ci/compose || echo 'compose: it could not be installed; what needs it is not tested' >&2
 	$(BIN)/labctl build --quiet > /dev/null
-	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadgroup --durations 15
+	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder --durations 15
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -1,3 +1,3 @@
 """A containerised multi-node lab for Asterisk clusters."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -12,14 +12,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from labctl.errors import HostError
 
 
 @contextmanager
 def locked(name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock while the block runs; `on_wait` is called before waiting for whoever holds it."""
-    with (_folder() / f"{name}.lock").open("w") as file:
+    """Hold a lock while the block runs; `on_wait` is called before waiting for whoever holds it. Raises HostError."""
+    with _open(name) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -31,13 +32,21 @@ def locked(name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[No
 @contextmanager
 def claimed(name: str) -> Iterator[bool]:
     """Hold a lock while the block runs; false where another process holds it. Does not wait."""
-    with (_folder() / f"{name}.lock").open("w") as file:
+    with _open(name) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:
             yield True
+
+
+def _open(name: str) -> TextIO:
+    path = _folder() / f"{name}.lock"
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise HostError(f"no lock can be held: {path}: {error.strerror}", "is there room in that folder?") from None
 
 
 def _folder() -> Path:

@@ -11,6 +11,7 @@ What takes long to load is imported by the first test that asks for a lab.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,8 @@ class LabNames:
 
     def __init__(self, worker: str, keep: bool) -> None:
         self.used: set[str] = set()
+        self.claims = ExitStack()
+        self._claimed: set[str] = set()
         self._tag = worker if keep else uuid4().hex[:8]
 
     def of(self, wanted: LabRequest) -> str:
@@ -100,6 +103,14 @@ class LabNames:
         self.used.add(name)
         return name
 
+    def claim(self, name: str) -> None:
+        """Keep a lab from other sessions until `claims` is closed. Raises UsageError where another has it."""
+        from labctl.cluster.inventory import in_use  # noqa: PLC0415 - see the module's docstring
+
+        if name not in self._claimed:
+            self.claims.enter_context(in_use(name, "session"))
+            self._claimed.add(name)
+
 
 @pytest.fixture(scope="session")
 def _lab_names(pytestconfig: pytest.Config) -> Iterator[LabNames]:
@@ -107,7 +118,8 @@ def _lab_names(pytestconfig: pytest.Config) -> Iterator[LabNames]:
     keep: bool = pytestconfig.getoption("--keep-lab")
     worker: dict[str, str] = getattr(pytestconfig, "workerinput", {})  # pytest-xdist's
     names = LabNames(worker.get("workerid", ""), keep)
-    yield names
+    with names.claims:
+        yield names
     if names.used and not keep:
         from labctl.testcontainers import take_away  # noqa: PLC0415 - see the module's docstring
 
@@ -125,6 +137,7 @@ def lab(request: pytest.FixtureRequest, _lab_names: LabNames) -> Iterator[Asteri
 
     wanted: LabRequest = request.param
     name = _lab_names.of(wanted)
+    _lab_names.claim(name)
     with AsteriskCluster(wanted.lab, nodes=wanted.nodes, stack=wanted.stack, name=name, keep=True) as cluster:
         cluster.reset()
         yield cluster

@@ -138,6 +138,7 @@ class AsteriskCluster:
         self._joins: Network | None = None
         self._live: LiveLab | None = None
         self._up = False
+        self._use = ExitStack()
 
     def __enter__(self) -> AsteriskCluster:
         return self.start()
@@ -170,7 +171,7 @@ class AsteriskCluster:
     def start(self, node: str = "", service: str = NODE) -> AsteriskCluster:
         """Bring the lab up, proven ready, and begin its history. With a node, the same as `start_node`.
 
-        Raises LabctlError.
+        Raises LabctlError; UsageError where another cluster has the lab, in this process or another.
         """
         if node:
             self.start_node(node, service)
@@ -178,8 +179,10 @@ class AsteriskCluster:
         engine = engines.connect()
         lab, stack = find_lab(self._file, self._overrides)
         owner = Owner.current("test")
-        labs.require_own(engine, lab.name, owner)
         with ExitStack() as undo:
+            self._use.enter_context(labs.in_use(lab.name))
+            undo.callback(self._use.close)
+            labs.require_own(engine, lab.name, owner)
             if not self._keep:
                 undo.callback(labs.down, engine, lab.name, self._progress)
             self._bring_up(engine, lab, stack.with_image(self._image), owner)
@@ -189,7 +192,6 @@ class AsteriskCluster:
             self._live = live
             self._join()
             undo.pop_all()
-        self._up = True
         return self
 
     def stop(self, node: str = "", service: str = NODE) -> None:
@@ -226,10 +228,11 @@ class AsteriskCluster:
             live.close(error)
         finally:
             live.journal.close()
-            if self._keep:
-                self._leave()
-            else:
-                labs.down(live.engine, live.lab.name, self._progress)
+            with self._use:
+                if self._keep:
+                    self._leave()
+                else:
+                    labs.down(live.engine, live.lab.name, self._progress)
 
     def _join(self) -> None:
         for node in self.lab.nodes if self._joins else ():

@@ -30,6 +30,13 @@ NUDGES = 2
 signal, which is lost where it comes just before the session waits (get_input in main/manager.c): in one change of 2000
 the event then stays there until the session is spoken to again."""
 
+SILENT_S = 5.0
+"""A booted Asterisk that says nothing for so long after it was spoken to, not even to a Ping, is not there any more,
+or what lies between is not: the connection is given up."""
+
+GONE = "the manager connection is gone"
+"""How an error says that a connection has ended."""
+
 _NUDGE = "nudge"
 FOREVER_S = 3600.0
 
@@ -48,12 +55,21 @@ class Stream(Protocol):
 
 
 class Connection:
-    """A logged-in AMI connection. `on_event(node, monotonic_s, message)` is called from its own thread."""
+    """A logged-in AMI connection. `on_event(node, monotonic_s, message)` is called from its own thread.
+
+    `began_s`: when Asterisk greeted, and `heard_s`: when it was heard of last, on the monotonic clock. `closed`:
+    whether labctl hung up itself, so that its end is no loss. `gives_up`: whether it is to hang up on an Asterisk that
+    is silent for SILENT_S; whoever sets this connects again.
+    """
 
     def __init__(self, node: str, stream: Stream, secret: str, on_event: Callable[[str, float, Message], None]) -> None:
         self.node = node
         self.booted = False
         self.ended = False
+        self.closed = False
+        self.gives_up = False
+        self._slow_commands = 0
+        self.began_s = self.heard_s = time.monotonic()
         self._stream = stream
         self._on_event = on_event
         self._signal = Signal()
@@ -61,6 +77,7 @@ class Connection:
         self._numbers = itertools.count(1)
         self._secret = secret
         self._activity = Signal()
+        self._words = Signal()
         self._thread = threading.Thread(target=self._read, name=f"ami-{node}", daemon=True)
         self._nudger = threading.Thread(target=self._nudge, name=f"ami-{node}-nudge", daemon=True)
 
@@ -71,8 +88,10 @@ class Connection:
 
     def close(self) -> None:
         """Hang up."""
+        self.closed = True
         self._stream.close()
-        self._thread.join(timeout=1)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=1)
 
     def send(self, action: str, **headers: str) -> str:
         """Send an action without waiting; the id to wait for its answer by. Raises LabError."""
@@ -85,7 +104,7 @@ class Connection:
         try:
             self._stream.send(render_action(action, headers).encode())
         except OSError:
-            raise LabError(f"{self.node}: the manager connection is gone") from None
+            raise LabError(f"{self.node}: {GONE}") from None
 
     def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
@@ -93,7 +112,7 @@ class Connection:
         self._signal.wait_until(lambda: number in self._answers or self.ended, deadline)
         message = self._answers.pop(number, None)
         if message is None and self.ended:
-            raise LabError(f"{self.node}: the manager connection is gone")
+            raise LabError(f"{self.node}: {GONE}")
         if message is None:
             raise LabError(f"{self.node}: Asterisk did not answer within {deadline.timeout_s:g} s")
         if message.get("Response") == "Error":
@@ -105,9 +124,13 @@ class Connection:
         """Send an action and wait for its answer."""
         return self.answer(self.send(action, **headers))
 
-    def command(self, line: str) -> str:
-        """What a CLI command prints."""
-        return self.ask("Command", Command=line).get("Output", "")
+    def command(self, line: str, *, slow: bool = False) -> str:
+        """What a CLI command prints. `slow`: it may take its time; until it ends Asterisk answers nothing else here."""
+        self._slow_commands += slow
+        try:
+            return self.ask("Command", Command=line).get("Output", "")
+        finally:
+            self._slow_commands -= slow
 
     def _read(self) -> None:
         """Take messages until the stream ends. However that comes about, the connection has ended then."""
@@ -119,8 +142,8 @@ class Connection:
                         self._take(message)
         finally:
             self.ended = True
-            self._signal.notify()
-            self._activity.notify()
+            for signal in (self._signal, self._activity, self._words):
+                signal.notify()
             self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
 
     def _nudge(self) -> None:
@@ -133,13 +156,30 @@ class Connection:
                     activities = self._activity.count
                     if self.ended or self._activity.wait_beyond(activities, Deadline(NUDGE_S)):
                         break  # messages still come and go: that will do
+                    asked_s = time.monotonic()
                     self._send("Ping", {"ActionID": _NUDGE})
+                else:
+                    self._await_word(asked_s)
+
+    def _await_word(self, since_s: float) -> None:
+        """Return when Asterisk was heard of after that time; hang up where it is silent for too long, if that is asked
+        for.
+
+        It costs nothing at rest: this is waited for only after a Ping, which a live Asterisk answers in milliseconds.
+        """
+        timeout_s = ACTION_TIMEOUT_S if self._slow_commands else SILENT_S
+        heard = self._words.wait_until(lambda: self.ended or self.heard_s >= since_s, PATIENCE.deadline(timeout_s))
+        if not heard and self.booted and self.gives_up:
+            self._stream.close()
 
     def _take(self, message: Message) -> None:
+        self.heard_s = time.monotonic()
+        self._words.notify()
         if message.get("ActionID") == _NUDGE:
             return
         self._activity.notify()
         if "Greeting" in message:
+            self.began_s = self.heard_s
             self.send("Login", Username=USER, Secret=self._secret)
         elif "Response" in message:
             self._answers[message.get("ActionID", "")] = message

@@ -46,6 +46,9 @@ ASTERISK_GROUP = "asterisk"
 STRANGER = "stranger"
 """A key of which every node has the private half, and nobody the public one: whoever signs with it is not known."""
 
+FINISH = "service/asterisk/finish"
+"""Run by Asterisk's supervisor when that has ended, with how it did (runsv(8))."""
+
 _SECRET = re.compile(r"corosync/authkey|asterisk/keys/.*\.key")
 
 
@@ -99,6 +102,7 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
     templates = dict(stack.files)
     for extra in _extras(lab, stack):
         templates |= extra.files
+    templates[FINISH] = "asterisk-finish.j2"
     texts = {path: _environment().get_template(name).render(context) for path, name in sorted(templates.items())}
     if lab.totem.encryption and lab.rings:
         texts["corosync/authkey"] = secrets.authkey
@@ -114,6 +118,8 @@ def _file(path: str, text: str) -> File:
     """A file below /etc. Asterisk's are for its own group, as Debian has them: passwords are in some."""
     if _SECRET.fullmatch(path):
         return File(f"/etc/{path}", text, 0o400)
+    if path == FINISH:
+        return File(f"/etc/{path}", text, 0o755)
     if path.startswith("asterisk/"):
         return File(f"/etc/{path}", text, 0o640, ASTERISK_GROUP)
     return File(f"/etc/{path}", text)

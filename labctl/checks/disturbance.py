@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
-from labctl.history.events import Back, Did, Disturbed, Event, Gone, Healed, Line, Looked, Ring, beginning
+from labctl.history.events import AMI, Back, Did, Disturbed, Event, Gone, Healed, Line, Looked, Ring, beginning
 
 BEFORE_S = 4.0
 """So long before its ring breaks a node may have fallen silent: the token's time-out, 3.65 s in a lab of three by
@@ -42,6 +42,8 @@ def tells(line: str) -> bool:
 class Shadow:
     """A time in which nodes of a cluster may have been kept from their work, and the reason in words.
 
+    `unheard`: they did their work, and labctl alone did not hear them.
+
     `brief` if it is too short to matter when all has been quiet for a while. `loses` if what was said in it may be
     lost for good, since a ring broke; that ring was whole again at `whole_s`.
     """
@@ -53,6 +55,7 @@ class Shadow:
     brief: bool = False
     loses: bool = False
     whole_s: float = float("inf")
+    unheard: bool = False
 
 
 @dataclass
@@ -68,12 +71,15 @@ class Shadows:
         """
         for shadow in self.all:
             touches = shadow.since_s <= until_s and since_s <= shadow.until_s
-            if touches and (not nodes or shadow.nodes & {*nodes}) and not (quiet and shadow.brief):
+            concerned = shadow.nodes & {*nodes} if nodes else not shadow.unheard
+            if touches and concerned and not (quiet and shadow.brief):
                 return shadow.reason
         return ""
 
     def doubt(self, finding: Finding) -> Finding:
         """A finding, as one that cannot be judged where it lies in a shadow."""
+        if finding.certain:
+            return finding
         if finding.since_s is None:
             return finding.doubted(self.over(finding.at_s, finding.at_s, finding.nodes, quiet=True))
         return finding.doubted(self.over(finding.since_s, finding.at_s, finding.nodes))
@@ -110,16 +116,18 @@ class Losses:
 def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
     """Every shadow that lies on a history, from its witnesses."""
     witnesses = list(_witnesses(events, limits))
-    breaks = _breaks(events, limits, witnesses)
+    breaks = _breaks(events, limits, [witness for witness in witnesses if witness.source != AMI])
     return Shadows((*breaks, *(_starved(witness, events, limits) for witness in witnesses)))
 
 
 def _starved(witness: Disturbed, events: Sequence[Event], limits: Limits) -> Shadow:
     """The shadow of a witness: what it delayed may come as much later as a state may take."""
     bound_s = limits.delay_ms / 1000
-    brief = witness.until_s - witness.at_s < bound_s
-    nodes = _touched(witness.node, events)
-    return Shadow(witness.at_s, witness.until_s + bound_s, nodes, _starvation(witness), brief=brief)
+    unheard = witness.source == AMI
+    brief = unheard or witness.until_s - witness.at_s < bound_s  # in a look a node is asked anew
+    nodes = frozenset({witness.node}) if unheard else _touched(witness.node, events)
+    reason = witness.what if unheard else _starvation(witness)
+    return Shadow(witness.at_s, witness.until_s + bound_s, nodes, reason, brief=brief, unheard=unheard)
 
 
 def _touched(node: str, events: Sequence[Event]) -> frozenset[str]:

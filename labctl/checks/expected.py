@@ -28,13 +28,14 @@ class _Word:
 class Replay:
     """What is the case after the events so far.
 
-    `last_words`: device -> node -> the last it said. `rings`: node -> its members, as Corosync told them since
-    anything was mended last.
+    `ended`: the nodes that are gone as a whole, by themselves. `last_words`: device -> node -> the last it said.
+    `rings`: node -> its members, as Corosync told them since anything was mended last.
     """
 
     began: Began
     last_words: dict[str, dict[str, Said]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     faults: dict[str, Reach] = field(default_factory=dict)
     rings: dict[str, frozenset[str]] = field(default_factory=dict)
     broken_until_s: float = float("-inf")
@@ -48,11 +49,13 @@ class Replay:
         match event:
             case Said():
                 self._say(event)
-            case Gone(node=node, at_s=at_s):
+            case Gone(node=node, at_s=at_s, whole=whole):
                 self.gone.add(node)
+                self.ended |= {node} if whole else set()
                 self._left_s[node] = at_s
             case Back(node=node, at_s=at_s):
                 self.gone.discard(node)
+                self.ended.discard(node)
                 self._mended(at_s)
             case FaultBegan(fault=name, nodes=nodes, at_s=at_s):
                 self.faults[name] = reach(event, self.began.nodes)

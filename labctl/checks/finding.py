@@ -24,8 +24,8 @@ class Finding:
 
     `doubt`: why it is no failure of the cluster's, but could not be judged; "" where it is one. `extension` and `step`
     (its number, from 1) where it is of one. What is wrong came about between `since_s` and `at_s`, in seconds of the
-    history; `since_s` is None where it was seen in a look, when all was
-    quiet.
+    history; `since_s` is None where it was seen in a look, when all was quiet. `certain`: no disturbance of the machine
+    explains it.
     """
 
     text: str
@@ -36,6 +36,7 @@ class Finding:
     doubt: str = ""
     step: int = 0
     since_s: float | None = None
+    certain: bool = False
 
     def doubted(self, doubt: str) -> Finding:
         """The same, as something that cannot be judged for a reason; itself where there is none, or one already."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
-from labctl.history.events import Event, Gone, Looked, Seen
+from labctl.history.events import AMI, Disturbed, Event, Gone, Looked, Seen
 
 
 @check(place=100)
@@ -18,7 +19,7 @@ def views(events: Sequence[Event], _limits: Limits) -> Verdict:
     for event in events:
         if isinstance(event, Seen):
             told_last.setdefault(event.node, {})[event.extension] = event.state
-        elif isinstance(event, Gone):  # what it told before it went stands no longer
+        elif isinstance(event, Gone) or _is_loss(event):  # what it told before stands no longer
             told_last.pop(event.node, None)
         elif isinstance(event, Looked):
             findings += _no_answers(event)
@@ -28,6 +29,11 @@ def views(events: Sequence[Event], _limits: Limits) -> Verdict:
                     compared += len(states.keys() & hints.keys())
                     findings += _contradictions(event.at_s, node, way, states, hints)
     return verdict("views", findings, compared, {"compared": compared})
+
+
+def _is_loss(event: Event) -> TypeGuard[Disturbed]:
+    """Whether labctl could not hear a node for a while."""
+    return isinstance(event, Disturbed) and event.source == AMI
 
 
 def _no_answers(look: Looked) -> Iterator[Finding]:

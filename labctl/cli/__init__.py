@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from labctl import __version__
 from labctl.cli import compare, faults, inspect, lifecycle, phones, runs, scenarios, tools
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
-from labctl.errors import LabctlError
+from labctl.errors import HostError, LabctlError
 
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
@@ -84,7 +85,10 @@ for _command in (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code. A signal that asks to end is an interrupt, as Ctrl-C is."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup(1) has a hang-up ignored
+            signal.signal(number, signal.default_int_handler)
     try:
         command_line.main(arguments, prog_name="labctl", standalone_mode=False)
         code = 0
@@ -99,6 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
         changing = (arguments or sys.argv[1:])[:1] in (["up"], ["down"])
         hint = "labctl up goes on from here, labctl down takes it all away" if changing else ""
         code = _fail("interrupted", hint, EXIT_INTERRUPTED)
+    except OSError as error:  # a full disk, most of all: of output, or of a temporary folder
+        code = _fail(f"this machine: {error}", "is there room?", HostError.exit_code)
     except Exception as error:
         if os.environ.get("LABCTL_DEBUG"):
             traceback.print_exc()

@@ -132,16 +132,22 @@ def _metavar(field: FieldInfo) -> str:
 def _put_in_force(which: Which, make: Callable[[tuple[str, ...]], Fault], duration_s: float | None) -> None:
     """Put in force what is made for the lab's nodes; with a duration, undo it when that is over, or interrupted."""
     from labctl.faults import injector
+    from labctl.lock import locked
     from labctl.scenario.fault_control import target_of
     from labctl.timing import Deadline, Signal
 
     engine = terminal.connect()
     running = which.load(engine)
     lab, target = running.lab.name, target_of(engine, running)
-    in_force = injector.in_force(engine, lab)
-    chosen = make(target.nodes)
-    prepared = chosen.prepare(chosen.named([record.name for record in in_force]), target)
-    injector.inflict(engine, lab, prepared, in_force)
+    with locked(f"faults-{lab}"):  # of two at once the second sees the first
+        in_force = injector.in_force(engine, lab)
+        chosen = make(target.nodes)
+        prepared = chosen.prepare(chosen.named([record.name for record in in_force]), target)
+        try:
+            injector.inflict(engine, lab, prepared, in_force)
+        except KeyboardInterrupt:
+            injector.undo(engine, lab, prepared)
+            raise
     names = ", ".join(injector.names_on_nodes(prepared))
     terminal.say(f"{names}: {prepared.what}")
     _warn(running, prepared)

@@ -129,7 +129,10 @@ def down(
         targets = [name] if (name := which.name_in(engine, remnants=True)) else []
     if not targets:
         say("no lab is left over" if whole else "no lab is up")
-    steps = [action for target in targets for action in _down(engine, target, quiet=quiet, dry_run=dry_run)]
+    if whole and not every and not dry_run:
+        steps = lifecycle.down_orphans(engine, older_than, progress(quiet))
+    else:
+        steps = [action for target in targets for action in _down(engine, target, quiet=quiet, dry_run=dry_run)]
     if output == "json":
         click.echo(formats.as_json([str(action) for action in steps]))
     elif dry_run:
@@ -188,10 +191,10 @@ def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine,
 
     if flags.name is not None:
         check_lab_name(flags.name)
-    if file:
+    if file is not None:
         wanted = _of_file(file, flags, making)
         return connect(), wanted
-    other_stack = find_stack(flags.stack) if flags.stack else None
+    other_stack = find_stack(flags.stack) if flags.stack is not None else None
     engine = connect()
     there = lifecycle.find_record(engine, flags.name or DEFAULT_LAB)
     if there:

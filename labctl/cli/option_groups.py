@@ -36,7 +36,7 @@ class Which:
         if self.name is not None:
             check_lab_name(self.name)
             return self.name
-        if self.file:
+        if self.file is not None:
             return find_lab(self.file, Overrides())[0].name
         known = lifecycle.names(engine) or (lifecycle.remnants(engine) if remnants else [])
         if len(known) > 1:

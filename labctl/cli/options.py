@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import random
 import re
@@ -27,6 +28,8 @@ from labctl.lab import CARRIERS, Overrides
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 READY_TIMEOUT = "60s"
+LONGEST_S = 10_000 * 3600
+"""More than a year. What threads can wait has an end too (threading.TIMEOUT_MAX)."""
 
 
 if TYPE_CHECKING:
@@ -45,7 +48,21 @@ class Duration(_Float):
         duration = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value))
         if not duration:
             self.fail(f"{value!r} is not a duration; 90, 90s, 2m or 500ms are", param, ctx)
-        return float(duration[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[duration[2]]
+        seconds = float(duration[1]) * {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600}[duration[2]]
+        if seconds > LONGEST_S:
+            self.fail(f"{value!r} is longer than {LONGEST_S // 3600} h", param, ctx)
+        return seconds
+
+
+class Span(click.FloatRange):
+    """A number from a span; what is no number (`nan`) is in none, though no bound is less or more."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. A text of another form ends the command with a message."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class SharedOption(click.Option):
@@ -175,6 +192,9 @@ build_options = together(
         help="A patch of the cluster module, or a folder of them; the module alone is compiled again.",
     ),
     gathered("making", Making),
+)
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run a scenario whose lab's configuration has the nodes run commands."
 )
 junit_option = click.option(
     "--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, whole after each scenario."

@@ -18,6 +18,7 @@ from labctl.cli import terminal
 from labctl.cli.completion import complete_scenario
 from labctl.cli.option_groups import Conduct, Making
 from labctl.cli.options import (
+    Span,
     build_options,
     dry_run_option,
     file_option,
@@ -28,6 +29,7 @@ from labctl.cli.options import (
     run_options,
     stack_option,
     timeout_option,
+    trust_option,
     via_option,
 )
 from labctl.errors import HostError, InvalidFile, UsageError
@@ -65,6 +67,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
     default=0,
     help="How often a scenario that came to no verdict is run again; both runs are told of.",
 )
+@trust_option
 @dry_run_option
 @run_options
 def run(
@@ -77,15 +80,16 @@ def run(
     shuffle: bool,
     strict: bool,
     retries: int,
+    trust: bool,
     dry_run: bool,
     how: Conduct,
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
 
-    A scenario is a file or a shipped name. One whose lab does not come up is an error, with the nodes' logs in its
-    folder, and the others run on. Exit code: 0 as expected; 1 a check failed, a lab did not come up, or a check that
-    is known to fail did not (with --patch that is hoped for); 4 Docker or this machine could not make a lab; 2 a patch
-    does not fit; 5 something could not be judged.
+    A scenario is a file or a shipped name. No code of it runs on this machine; what its `config:` makes Asterisk run,
+    runs in the node's container. A lab that does not come up is an error, with its logs in the run's folder. Exit code:
+    0 as expected; 1 a check failed, a lab did not come up, or a check that is known to fail did not (with --patch that
+    is hoped for); 4 Docker or this machine could not make a lab; 2 a patch does not fit; 5 not everything was judged.
 
     Examples:
 
@@ -99,7 +103,7 @@ def run(
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
-    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every) * repeat
+    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * repeat
     if shuffle:
         _shuffle(chosen, how.seed)
     if dry_run:
@@ -115,20 +119,30 @@ def _shuffle(scenarios: list[Scenario], seed: int | None) -> None:
     terminal.say(f"seed {seed}")
 
 
-def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool) -> list[Scenario]:
-    """The scenarios of some files, on a node image that was built elsewhere; of `every` one those that make sense
-    by another way than their own."""
-    from labctl.scenario.loader import find_scenario
+def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool, trust: bool) -> list[Scenario]:
+    """The scenarios of some files, on a node image where one is given.
 
+    Of `every` one those that make sense by another way than their own.
+    """
     scenarios = []
     for file in files:
         try:
-            scenarios.append(_on(image, find_scenario(file, flags)))
+            scenarios.append(_on(image, find_trusted(file, flags, trust=trust)))
         except InvalidFile as error:
             if not (every and flags.via):
                 raise
             terminal.say(f"{file}: left out: {error.first}")
     return scenarios
+
+
+def find_trusted(file: str, flags: Overrides, *, trust: bool) -> Scenario:
+    """A scenario. Raises UsageError as `find_scenario` does, and for one that has nodes run commands without trust."""
+    from labctl.scenario import inline_commands
+    from labctl.scenario.loader import find_scenario
+
+    scenario = find_scenario(file, flags)
+    inline_commands.refuse(scenario.commands, trusted=trust)
+    return scenario
 
 
 def _on(image: str | None, scenario: Scenario) -> Scenario:
@@ -144,6 +158,7 @@ def _run_all(
     from labctl.scenario import runner
 
     progress, results = terminal.progress(how.quiet), []
+    write_junit(how.junit, [], acceptance)  # before it all, not after: can it be written?
     numbers = itertools.count(1)
 
     def begin(scenario: Scenario) -> Progress:
@@ -183,7 +198,7 @@ def _tell_github(result: Result, acceptance: Acceptance) -> None:
         terminal.say(f"{summary}: {error.strerror}: no summary for GitHub")
 
 
-def write_junit(path: Path | None, results: list[Result], acceptance: Acceptance) -> None:
+def write_junit(path: Path | None, results: Sequence[Result], acceptance: Acceptance) -> None:
     """Write results as JUnit XML, where that is asked for. Raises UsageError."""
     from labctl.report import junit
 
@@ -313,11 +328,12 @@ def check(run: str, output: str) -> None:
 @stack_option
 @via_option
 @gathered("flags", Overrides)
-@click.option("--minutes", type=click.FloatRange(0.1, 240), default=5.0, show_default=True, help="How long.")
+@click.option("--minutes", type=Span(0.1, 240), default=5.0, show_default=True, help="How long.")
 @build_options
 @timeout_option
+@trust_option
 @run_options
-def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how: Conduct) -> None:
+def soak(file: str | None, flags: Overrides, minutes: float, making: Making, trust: bool, how: Conduct) -> None:
     """Do random things and faults on a lab for some minutes, heal it, and judge what was seen.
 
     The same seed tries the same things again. FILE is a scenario whose lab, limits and known failures it takes.
@@ -326,16 +342,18 @@ def soak(file: str | None, flags: Overrides, minutes: float, making: Making, how
     """
     from labctl.report import verdict_tables
     from labctl.report.acceptance import Acceptance
-    from labctl.scenario import run_folder
+    from labctl.scenario import inline_commands, run_folder
     from labctl.scenario import soak as soaking
 
     scenario = _on(making.image, soaking.find(file, flags))
+    inline_commands.refuse(scenario.commands, trusted=trust)
     engine = terminal.connect()
     terminal.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
+    acceptance = Acceptance(hopeful=bool(making.patch))
+    write_junit(how.junit, [], acceptance)
     result = soaking.soak(engine, scenario, how.options(making), minutes, terminal.progress(how.quiet))
     if result.story:
         terminal.say(verdict_tables.tally(run_folder.read_events(Path(result.folder))))
-    acceptance = Acceptance(hopeful=bool(making.patch))
     _tell([result], how, acceptance)
     _conclude([result], how.output, acceptance)
 

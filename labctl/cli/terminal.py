@@ -61,7 +61,7 @@ def find_stack(name: str | None) -> Stack:
     from labctl.labfile.entries import DEFAULT_STACK
     from labctl.stack.loader import find_stack as load_stack
 
-    return load_stack(name or DEFAULT_STACK)
+    return load_stack(DEFAULT_STACK if name is None else name)
 
 
 def progress(quiet: bool) -> Progress:

@@ -32,7 +32,7 @@ def config(file: str | None, flags: Overrides, files: bool, output: str) -> None
     from labctl.labfile import writer
     from labctl.report import formats
 
-    wanted, of_stack = (None if file else _lab_that_is_up(flags)) or find_lab(file, flags)
+    wanted, of_stack = (None if file is not None else _lab_that_is_up(flags)) or find_lab(file, flags)
     if files:
         _print_files(lifecycle.files(wanted, of_stack), output)
         return
@@ -54,7 +54,7 @@ def _lab_that_is_up(flags: Overrides) -> tuple[Lab, Stack] | None:
         return None
     if there is None:
         return None
-    record = there.with_flags(flags, find_stack(flags.stack) if flags.stack else None)
+    record = there.with_flags(flags, find_stack(flags.stack) if flags.stack is not None else None)
     return record.lab, record.stack
 
 

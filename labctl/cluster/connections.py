@@ -5,7 +5,7 @@ It hands on to the parts that do that: node_links.py, readiness.py, states.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -13,7 +13,7 @@ from labctl.asterisk import ami, dundi, output
 from labctl.asterisk.ami import ACTION_TIMEOUT_S
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.config_problems import ConfigProblem
-from labctl.cluster.node_links import EventListener, NodeLinks
+from labctl.cluster.node_links import EventListener, Loss, LossListener, NodeLinks
 from labctl.cluster.node_logs import LineListener
 from labctl.cluster.node_tools import numbered, ring_numbers_on
 from labctl.cluster.readiness import Readiness, Restart
@@ -21,7 +21,7 @@ from labctl.cluster.states import LAB_CONTEXT, HintStates, learned
 from labctl.cluster.views import NodeView, StateRow
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
-from labctl.errors import NotReady
+from labctl.errors import LabError, NotReady
 from labctl.lab import Node
 from labctl.timing import Deadline
 
@@ -87,6 +87,18 @@ class Cluster:
         """Call `listener` with every AMI event of every node from now on, from the node's own thread."""
         self._links.listen(listener)
 
+    def listen_to_losses(self, listener: LossListener) -> None:
+        """Call `listener` with every node whose connection is lost from now on, from the node's own thread."""
+        self._links.listen_to_losses(listener)
+
+    def lost(self, node: str) -> Loss | None:
+        """The loss of the connection to a node; None where it stands, or labctl hung up."""
+        return self._links.lost(node)
+
+    def container_state(self, node: str) -> str:
+        """The state of a node's container now, as the engine names it; "" where there is none."""
+        return self._links.container_state(node)
+
     def listen_to_logs(self, listener: LineListener) -> None:
         """Call `listener` with every line that a node logs from now on, from the node's own thread."""
         self._links.listen_to_logs(listener)
@@ -140,7 +152,8 @@ class Cluster:
 
         Raises LabError.
         """
-        return dundi.parse_lookup(self.connection(node).command(dundi.command(number, context, fresh=fresh)))
+        command = dundi.command(number, context, fresh=fresh)
+        return dundi.parse_lookup(self.connection(node).command(command, slow=True))
 
     def views(self) -> list[NodeView]:
         """One row of `labctl ps` for each node, asked over the open connections, which is quicker."""
@@ -151,17 +164,27 @@ class Cluster:
         container = self._links.container(node.name)
         if container is None:
             return NodeView(node.name, "gone")
-        connection = self.connection(node.name)
-        members: tuple[str, ...] = ()
-        if self.lab.share and self.lab.rings:
-            answer = self._links.module_answer(node.name)
-            members = numbered(output.parse_members(answer), ring_numbers_on(self._links.running, node.name))
+        connection, remarks = self.connection(node.name), list[str]()
+
+        def answer(ask: Callable[[], str]) -> str:
+            """What the node answers; nothing, and a remark, where it answers with an error, as a busy CPG does."""
+            try:
+                return ask()
+            except LabError as error:
+                remarks.append(error.message.removeprefix(f"{node.name}: "))
+                return ""
+
+        shows_members = self.lab.share and self.lab.rings
+        module = answer(lambda: self._links.module_answer(node.name)) if shows_members else ""
+        version = answer(lambda: connection.command("core show version"))
+        uptime = answer(lambda: connection.command("core show uptime"))
         return NodeView(
             node.name,
             container.state,
             container.address,
             self.known_ring(node.name),
-            members,
-            output.parse_version(connection.command("core show version")),
-            output.parse_uptime(connection.command("core show uptime")),
+            numbered(output.parse_members(module), ring_numbers_on(self._links.running, node.name)),
+            output.parse_version(version),
+            output.parse_uptime(uptime),
+            remarks=tuple(remarks),
         )

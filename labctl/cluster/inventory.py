@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labctl.blueprint import record
@@ -13,7 +15,11 @@ from labctl.engine.client import Engine
 from labctl.engine.observation import Network, Observation
 from labctl.errors import LabError, UsageError
 from labctl.lab import Lab
+from labctl.lock import claimed
 from labctl.names import ROLE_NODE, ROLE_PHONES, check_lab_name
+
+USERS = ("test", "session")
+"""Who may use a lab that another process made: a cluster in a test, and a whole session of tests."""
 
 
 @dataclass(frozen=True)
@@ -127,13 +133,34 @@ def require_own(engine: Engine, name: str, owner: Owner) -> None:
     )
 
 
+@contextmanager
+def in_use(name: str, who: str = "test") -> Iterator[None]:
+    """Keep a lab from others while the block runs: its labels tell who made it, not who found it there and uses it.
+
+    Holds for this user on this host. Raises UsageError where another uses it, be it in this process.
+    """
+    with claimed(f"{who}-{name}") as free:
+        if not free:
+            raise UsageError(f"the lab {name} is in use by another test", "another name for this one, or wait for it")
+        yield
+
+
+def _is_in_use(name: str) -> bool:
+    def is_claimed(who: str) -> bool:
+        with claimed(f"{who}-{name}") as free:
+            return not free
+
+    return any(is_claimed(who) for who in USERS)
+
+
 def orphans(engine: Engine, older_than_s: float | None = None) -> list[str]:
     """The names of labs that belong to no process any more; labs that a user made with `up` are never among them.
 
     Without `older_than_s` those whose process is dead; with it those that were made so many seconds ago, but for
-    those whose process is known to run.
+    those whose process is known to run. Those that are in use are none either.
     """
-    return sorted(network.lab for network in engine.observe().networks if _is_orphan(network, older_than_s))
+    networks = [network for network in engine.observe().networks if _is_orphan(network, older_than_s)]
+    return sorted(network.lab for network in networks if not _is_in_use(network.lab))
 
 
 def _is_orphan(network: Network, older_than_s: float | None) -> bool:

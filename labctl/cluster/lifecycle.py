@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -15,8 +15,10 @@ from labctl.blueprint.running_lab import Running
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
 from labctl.cluster.inventory import (
+    USERS,
     Summary,
     find_record,
+    in_use,
     load,
     names,
     orphans,
@@ -43,14 +45,17 @@ from labctl.stack.model import Stack
 from labctl.timing import Deadline
 
 __all__ = [
+    "USERS",
     "Summary",
     "UpPlan",
     "UpReport",
     "clear_way",
     "down",
+    "down_orphans",
     "export",
     "files",
     "find_record",
+    "in_use",
     "load",
     "names",
     "orphans",
@@ -260,8 +265,28 @@ def down(engine: Engine, name: str | None, progress: Progress) -> list[Step]:
     return [action for result in results for action in result.result()]
 
 
-def _down_one(engine: Engine, lab: str, progress: Progress) -> list[Step]:
+def down_orphans(engine: Engine, older_than_s: float | None, progress: Progress) -> list[Step]:
+    """Take away all that `orphans` names; returns what was taken away. Goes on after an error, as `down` does."""
+    steps: list[Step] = []
+    errors: list[BaseException] = []
+    for lab in orphans(engine, older_than_s):
+
+        def is_one_still(name: str = lab) -> bool:
+            return name in orphans(engine, older_than_s)
+
+        try:
+            steps += _down_one(engine, lab, progress, is_one_still)
+        except LabctlError as error:
+            errors.append(error)
+    _raise_all(errors)
+    return steps
+
+
+def _down_one(engine: Engine, lab: str, progress: Progress, is_meant: Callable[[], bool] = lambda: True) -> list[Step]:
+    """Take one lab away, if it is the one that is meant once nobody else is at work on it."""
     with lab_lock(engine, lab, progress):
+        if not is_meant():
+            return []
         steps = plan.down(engine.observe(lab))
         errors: list[BaseException] = []
         for stage in steps:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from labctl.asterisk import ami
 from labctl.asterisk.output import Message
@@ -33,6 +34,20 @@ EventListener = Callable[[str, float, Message], None]
 """Called with node, monotonic seconds and AMI message, from the node's own thread."""
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A connection that has ended though labctl did not hang up: when it began, and when the node was heard of last,
+    on the monotonic clock."""
+
+    node: str
+    began_s: float
+    heard_s: float
+
+
+LossListener = Callable[[Loss], None]
+"""Called from the node's own thread, which has nothing else to do any more."""
+
+
 class NodeLinks:
     """Connections to the nodes of a lab, and what they tell unasked.
 
@@ -53,6 +68,7 @@ class NodeLinks:
         self._containers = _nodes_of(running.observation.containers)
         self._connections: dict[str, ami.Connection] = {}
         self._listeners: list[EventListener] = []
+        self._loss_listeners: list[LossListener] = []
 
     # Connections
 
@@ -125,6 +141,7 @@ class NodeLinks:
     def _connect(self, node: str) -> None:
         stream = self.engine.open_stream(self._containers[node].id, ami.CONNECT)
         connection = ami.Connection(node, stream, self._secrets.ami, self._on_event)
+        connection.gives_up = bool(self._loss_listeners)
         self._connections[node] = connection
         connection.open()
 
@@ -133,6 +150,19 @@ class NodeLinks:
     def listen(self, listener: EventListener) -> None:
         """Call `listener` with every AMI event of every node from now on."""
         self._listeners.append(listener)
+
+    def listen_to_losses(self, listener: LossListener) -> None:
+        """Call `listener` with every node whose connection is lost from now on; a silent one is given up, too."""
+        self._loss_listeners.append(listener)
+        for connection in tuple(self._connections.values()):
+            connection.gives_up = True
+
+    def lost(self, node: str) -> Loss | None:
+        """The loss of the connection to a node; None where it stands, or labctl hung up."""
+        connection = self._connections.get(node)
+        if connection is None or connection.closed or not connection.ended:
+            return None
+        return Loss(node, connection.began_s, connection.heard_s)
 
     def listen_to_logs(self, listener: LineListener) -> None:
         """Call `listener` with every line that a node logs from now on."""
@@ -152,6 +182,9 @@ class NodeLinks:
         for listener in self._listeners:
             listener(node, at_s, message)
         self.events.notify()
+        if message.get("Event") == "Disconnected" and (loss := self.lost(node)):
+            for lose in self._loss_listeners:
+                lose(loss)
 
     def news(self, node: str) -> Signal:
         """What is notified of whatever may change whether this node is ready."""
@@ -169,8 +202,12 @@ class NodeLinks:
 
     def has_ended(self, node: str) -> bool:
         """Whether the node's container does not run any more."""
+        return self.container_state(node) != "running"
+
+    def container_state(self, node: str) -> str:
+        """The state of the node's container now, as the engine names it; "" where there is none."""
         containers = _nodes_of(self.engine.observe(self.lab.name).containers)
-        return node not in containers or containers[node].state != "running"
+        return containers[node].state if node in containers else ""
 
     def ring(self, node: str) -> Membership:
         """Corosync's membership as the node has it now; an empty one where it does not answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+from labctl.corosync.daemon import START_LINE
 from labctl.engine.client import Engine
 
 WINDOW_S = 60
@@ -12,11 +13,10 @@ MANY = 3
 """So many starts of one daemon within the window are a loop: a node starts each once, a fault or a mend once more."""
 
 START_LINES = {
-    "Corosync": r"Corosync Cluster Engine .* ?start(ing up|ed and ready)",
+    "Corosync": START_LINE,
     "Asterisk": r" modules will be loaded",
 }
-"""What each daemon logs once at every start: corosync's main.c, 1.2 to 3.1, which names itself when it exits too;
-Asterisk's loader.c, 1.6 to 22."""
+"""What each daemon logs once at every start; Asterisk's loader.c, 1.6 to 22."""
 
 
 def restarts(engine: Engine, container: str) -> tuple[str, ...]:

@@ -154,6 +154,6 @@ def connect(timeout_s: int = API_TIMEOUT_S) -> Engine:
     """The engine that DOCKER_HOST or the default socket leads to. Raises HostError."""
     try:
         return Engine(docker.from_env(version="auto", timeout=timeout_s).api)
-    except (docker_errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+    except (docker_errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
         hint = "start it (on Debian: apt-get install docker.io), or set DOCKER_HOST"
-        raise HostError(f"no Docker Engine answers: {error}", hint) from None
+        raise HostError(f"no Docker Engine answers: {error}", hint) from None  # ValueError: urllib's, of DOCKER_HOST

@@ -50,22 +50,38 @@ class Networks:
     def remove(self, step: RemoveNetwork) -> None:
         """Take a network away; one that is gone already counts as removed.
 
-        Raises HostError where something is still connected: a container that is not the lab's, or an endpoint of a
-        container that is gone, which the engine has lost count of.
+        Endpoints of containers that are gone, which the engine has not noticed, are taken away by force. Raises
+        HostError where something is still connected: a container that is not the lab's, or an endpoint that the
+        engine counts and does not name.
         """
+        if not self._removes(step):
+            _, leaked = self._connected(step)
+            for name in leaked:
+                with suppress(docker_errors.APIError):  # what stays is told below
+                    self._api.disconnect_container_from_network(name, step.id, force=True)
+            if not self._removes(step):
+                raise self._still_connected(step)
+
+    def _removes(self, step: RemoveNetwork) -> bool:
+        """Whether the network is gone; false where something is connected to it."""
         try:
             with suppress(docker_errors.NotFound):
                 self._api.remove_network(step.id)
         except docker_errors.APIError as error:
             if "active endpoints" not in str(error.explanation):
                 raise
-            raise self._still_connected(step) from None
+            return False
+        return True
 
-    def _still_connected(self, step: RemoveNetwork) -> HostError:
+    def _connected(self, step: RemoveNetwork) -> tuple[list[str], list[str]]:
+        """The names of what is connected: of containers that are there, and of those that are gone."""
         endpoints = (self._api.inspect_network(step.id).get("Containers") or {}).items()
         containers = {container["Id"] for container in self._api.containers(all=True)}
         foreign = sorted(endpoint["Name"] for identity, endpoint in endpoints if identity in containers)
-        leaked = sorted(endpoint["Name"] for identity, endpoint in endpoints if identity not in containers)
+        return foreign, sorted(endpoint["Name"] for identity, endpoint in endpoints if identity not in containers)
+
+    def _still_connected(self, step: RemoveNetwork) -> HostError:
+        foreign, leaked = self._connected(step)
         if foreign:
             return HostError(
                 f"{step}: containers that are not the lab's are connected to it: {', '.join(foreign)}",

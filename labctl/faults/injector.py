@@ -5,7 +5,7 @@ Whoever undoes a fault needs its record alone, which the nodes keep: who put it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -126,19 +126,19 @@ def in_force(engine: Engine, lab: str) -> tuple[Record, ...]:
 def _remembered(engine: Engine, lab: str) -> tuple[tuple[Record, ...], list[LabctlError]]:
     """The faults in force, and what went wrong with nodes that could not be asked."""
     nodes = _nodes(engine, lab).values()
-    by_name: dict[str, Record] = {}
+    faults: dict[tuple[str, str], Record] = {}  # a fault may have been given the name that a container's state has
     for container in nodes:
         if kind := _STATES.get(container.state):
             name = f"{kind}-{container.node}"
-            by_name[name] = Record(name, kind, f"{container.node} {container.state}", (container.node,))
+            faults[name, kind] = Record(name, kind, f"{container.node} {container.state}", (container.node,))
 
     def ask(container: Container) -> None:
         text = engine.run(container.id, ["sh", "-c", records.SHOW]).text
         for record in records.parse_records(text):
-            by_name.setdefault(record.name, record)  # a container's state goes before a record of the same name
+            faults.setdefault((record.name, record.kind), record)
 
     errors = _together(partial(ask, container) for container in nodes if container.state == "running")
-    return tuple(by_name.values()), errors
+    return tuple(faults.values()), errors
 
 
 def names_on_nodes(fault: PreparedFault) -> tuple[str, ...]:
@@ -160,27 +160,40 @@ def heal(engine: Engine, lab: str, name: str | None = None) -> Healing:
         if errors:
             raise _one(errors)
         raise UsageError(f"no fault `{name}` is in force in {lab}", _known(before))
+    chosen = [record for record in before if name in (None, record.name)]
+    # What is paused goes on first: nothing else can be undone there, nor asked for.
+    paused = [node for record in chosen if record.kind == _STATES["paused"] for node in record.nodes]
     nodes = _nodes(engine, lab)
-    jobs: list[Callable[[], object]] = []
-    if name is None:
-        jobs += [partial(_undo_every, engine, container) for container in nodes.values()]
-    for record in before if name is not None else ():
-        if record.name == name:
-            shown_by_container = record.kind in _STATES.values()
-            do = _revive_as_healing if shown_by_container else _undo_on
-            jobs += [partial(do, engine, nodes[node], record) for node in record.nodes if node in nodes]
-    errors += _together(jobs)
+    errors += _together(partial(revive, engine, nodes[node]) for node in paused if node in nodes)
+    if paused and name is None:
+        remembered, _ = _remembered(engine, lab)
+        chosen += [record for record in remembered if record not in chosen]
+    errors += _together(_undoings(engine, _nodes(engine, lab) if paused else nodes, chosen, every=name is None))
     after, errors_after = _remembered(engine, lab)
     still = {record.name for record in after}
     if name is not None and errors:
         still.add(name)
     errors += errors_after
-    chosen = [record for record in before if name in (None, record.name)]
     return Healing(
         tuple(record for record in chosen if record.name not in still),
         tuple(record for record in chosen if record.name in still),
         tuple(dict.fromkeys(error.message for error in errors)),
     )
+
+
+def _undoings(
+    engine: Engine, nodes: Mapping[str, Container], chosen: Iterable[Record], *, every: bool
+) -> Iterator[Callable[[], object]]:
+    """What undoes some faults on their nodes; or `every` one on all nodes, also what nobody remembers."""
+    if every:
+        yield from (partial(_undo_every, engine, container) for container in nodes.values())
+        return
+    for record in chosen:
+        for container in (nodes[node] for node in record.nodes if node in nodes):
+            if record.kind == DOWN:
+                yield partial(revive, engine, container)
+            elif record.kind != _STATES["paused"]:
+                yield partial(_undo_on, engine, container, record)
 
 
 def _known(in_force: Collection[Record]) -> str:
@@ -193,10 +206,6 @@ def _known(in_force: Collection[Record]) -> str:
 def _nodes(engine: Engine, lab: str) -> dict[str, Container]:
     """The containers of the lab's nodes, by node."""
     return {node.node: node for node in engine.observe(lab).containers if node.role == ROLE_NODE}
-
-
-def _revive_as_healing(engine: Engine, container: Container, _record: Record) -> None:
-    revive(engine, container)
 
 
 def _undo_on(engine: Engine, container: Container, record: Record) -> None:

@@ -168,11 +168,16 @@ class Healed:
     fault: str
 
 
+AMI = "ami"
+"""The source of `Disturbed` where labctl's connection to a node was lost, and nothing else."""
+
+
 @dataclass(frozen=True)
 class Disturbed:
     """The machine kept a node from its work, or may have, from `at_s` until `until_s`; `node` is "" if it was all.
 
-    `what`: in words, as "the machine was starved for 1.4 s". `source`: the witness, as "corosync.log".
+    `what`: in words, as "the machine was starved for 1.4 s". `source`: the witness, as "corosync.log"; AMI where it was
+    labctl's own connection to the node that was lost: the node did its work, and could not tell of it.
     """
 
     at_s: float
@@ -188,11 +193,16 @@ BY_ITSELF = "by itself"
 
 @dataclass(frozen=True)
 class Gone:
-    """A node's Asterisk, or all of the node, is gone. `what` ended it: a fault's kind, or BY_ITSELF."""
+    """A node's Asterisk, or all of the node, is gone. `what` ended it: a fault's kind, or BY_ITSELF.
+
+    Of what ended by itself, `how`: "signal 11", where that is known; `whole`: all of the node did, Corosync too.
+    """
 
     at_s: float
     node: str
     what: str
+    how: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True)

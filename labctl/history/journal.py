@@ -7,19 +7,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from labctl.errors import HostError
 from labctl.history import events
 from labctl.history.events import Event
 
 
 class Journal:
-    """Appends events to a file, or keeps them in memory alone where there is none. Safe between threads."""
+    """Appends events to a file, or keeps them in memory alone where there is none. Safe between threads.
+
+    A file that cannot be written to any more, as on a full disk, stops nobody: `failure` tells of it.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.events: list[Event] = []
         self._began_s = time.monotonic()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Event], None]] = []
-        self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
+        self.failure: HostError | None = None
+        self._path = path
+        try:
+            self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
+        except OSError as error:
+            raise self._failed(error) from None
 
     def now_s(self) -> float:
         """Seconds since the run began."""
@@ -37,8 +46,11 @@ class Journal:
         """Append an event."""
         with self._lock:
             self.events.append(event)
-            if self._file and not self._file.closed:
-                self._file.write(events.to_line(event) + "\n")
+            if self._file and not self._file.closed and not self.failure:
+                try:
+                    self._file.write(events.to_line(event) + "\n")
+                except OSError as error:
+                    self.failure = self._failed(error)
         for listener in self._listeners:
             listener(event)
 
@@ -46,4 +58,10 @@ class Journal:
         """Write no more to the file."""
         with self._lock:
             if self._file:
-                self._file.close()
+                try:
+                    self._file.close()
+                except OSError as error:
+                    self.failure = self.failure or self._failed(error)
+
+    def _failed(self, error: OSError) -> HostError:
+        return HostError(f"{self._path}: {error.strerror}", "is there room, and may you write there?")

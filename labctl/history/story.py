@@ -97,8 +97,8 @@ def _went_wrong(event: FaultBegan | Healed | Disturbed | Gone | Back) -> str:
             return what
         case Healed(fault=fault):
             return f"healed: {fault}"
-        case Gone(node=node, what=what):
-            return f"{node} gone ({what})"
+        case Gone(node=node, what=what, how=how):
+            return f"{node} gone ({what}{f': {how}' if how else ''})"
         case Back(node=node):
             return f"{node} back"
 

@@ -27,8 +27,8 @@ def find_document(file: str | None) -> Document:
     """
     if file == "-":
         return parse(read_standard_input(), "-")
-    path = find_path("lab", file, Path(), LABS) if file else LABS / f"{DEFAULT_LAB}.yaml"
-    return parse(read_text(path), file or str(path))
+    path = LABS / f"{DEFAULT_LAB}.yaml" if file is None else find_path("lab", file, Path(), LABS)
+    return parse(read_text(path), str(path) if file is None else file)
 
 
 def find_lab(file: str | None, overrides: Overrides) -> tuple[Lab, Stack]:

@@ -10,6 +10,7 @@ from labctl.engine.client import Engine
 from labctl.history.journal import Journal
 from labctl.progress import Progress
 from labctl.scenario import steps
+from labctl.scenario.crash_watch import CrashWatch
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.recorder import Recorder
@@ -29,5 +30,6 @@ def live_lab(engine: Engine, running: Running, journal: Journal, progress: Progr
     faults = FaultControl(engine, running, cluster, journal, recorder.node_lost_calls)
     connect = functools.partial(Phones, engine, running)
     phones = Switchboard(running.lab, journal, faults.gone, connect, recorder.phone_said)
-    asked = functools.partial(versions, engine, running)
-    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, StarvationWatch(), asked)
+    crashes = CrashWatch(engine, running, cluster, faults, journal)
+    asked, machine = functools.partial(versions, engine, running), StarvationWatch()
+    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, machine, crashes, asked)

@@ -13,7 +13,7 @@ from labctl.errors import LabctlError, LabError, UsageError
 from labctl.faults import injector, model
 from labctl.faults.fault import EVERY_FAULT, Fault
 from labctl.faults.model import NODE, PreparedFault, Target
-from labctl.history.events import Back, FaultBegan, Gone, Healed
+from labctl.history.events import BY_ITSELF, Back, FaultBegan, Gone, Healed
 from labctl.history.journal import Journal
 from labctl.names import ROLE_NODE
 from labctl.timing import PATIENCE, Deadline
@@ -49,7 +49,8 @@ def target_of(engine: Engine, running: Running) -> Target:
 class FaultControl:
     """Puts faults in force in a lab, and undoes them; each is in the journal from its beginning to its end.
 
-    `gone` are the nodes that do not answer, by what was done to them. `on_asterisk_gone` is called with a node whose
+    `gone` are the nodes that do not answer, by what was done to them or by themselves; `ended` those of them that ended
+    by themselves as a whole. `on_asterisk_gone` is called with a node whose
     Asterisk was gone, once that is back: its calls are lost.
     """
 
@@ -63,6 +64,7 @@ class FaultControl:
     ) -> None:
         self.target = target_of(engine, running)
         self.gone: set[str] = set()
+        self.ended: set[str] = set()
         self.disturbed = False
         self._engine = engine
         self._lab = running.lab
@@ -152,8 +154,22 @@ class FaultControl:
             rings = model.rings([node.name for node in nodes], list(self._faults.values()), traffic)
             if rings is None:
                 return None
-            expected |= rings
+            expected |= {node: tuple(name for name in ring if name not in self.ended) for node, ring in rings.items()}
         return expected
+
+    def note_crash(self, node: str, at_s: float, how: str, *, whole: bool) -> None:
+        """A node's Asterisk, or the whole node, was found to have ended by itself."""
+        self.gone.add(node)
+        self.ended |= {node} if whole else set()
+        self.disturbed = True
+        self._journal.write(Gone(at_s, node, BY_ITSELF, how, whole))
+
+    def note_back(self, node: str) -> None:
+        """A node that was gone is back, and connected to."""
+        self._on_asterisk_gone(node)
+        self.gone.discard(node)
+        self.ended.discard(node)
+        self._journal.write(Back(self._journal.now_s(), node))
 
     def close(self) -> None:
         """Wait for no node any more."""
@@ -205,9 +221,7 @@ class FaultControl:
         def await_back() -> None:
             self._connections.await_gone(node, PATIENCE.deadline(BACK_S))
             self._connections.reconnect(node, PATIENCE.deadline(BACK_S))
-            self._on_asterisk_gone(node)
-            self.gone.discard(node)
-            self._journal.write(Back(self._journal.now_s(), node))
+            self.note_back(node)
 
         self._returning[node] = self._pool.submit(await_back)
 

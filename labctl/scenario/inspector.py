@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import LAB_CONTEXT, Cluster
 from labctl.cluster.node_tools import ToolAnswers, ask_tools
+from labctl.cluster.views import UNKNOWN
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.faults.model import SIP
@@ -49,9 +50,13 @@ class Inspector:
         with ThreadPoolExecutor(max_workers=len(nodes) or 1) as pool:
             answers = dict(zip(nodes, pool.map(self._ask, nodes), strict=True))
             rows = self._cluster.states(nodes)
+        states = {
+            node: {row.extension: row.states[node] for row in rows if row.states.get(node, UNKNOWN) != UNKNOWN}
+            for node in nodes
+        }
         return Looked(
             at_s=self._journal.now_s(),
-            states={node: {row.extension: row.states[node] for row in rows if node in row.states} for node in nodes},
+            states={node: of_node for node, of_node in states.items() if of_node or not rows},
             rings={node: self._ring(node, answer.ring) for node, answer in answers.items() if answer.ring is not None},
             members={
                 node: self._rings.names(int(member) for member in answer.members)

@@ -19,12 +19,13 @@ from labctl.blueprint.running_lab import Running
 from labctl.checks.course import UNKNOWN
 from labctl.cluster.connections import Cluster
 from labctl.engine.client import Engine
-from labctl.errors import HostError, LabctlError, NotReady
+from labctl.errors import HostError, LabctlError, LabError, NotReady
 from labctl.history import story
 from labctl.history.events import Began, Did, Looked, Over
 from labctl.history.journal import Journal
 from labctl.names import container_name
 from labctl.progress import Progress, step
+from labctl.scenario.crash_watch import CrashWatch
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.inspector import Inspector
 from labctl.scenario.recorder import Recorder
@@ -60,6 +61,7 @@ class LiveLab:
         journal: Journal,
         progress: Progress,
         machine: StarvationWatch | None = None,
+        crashes: CrashWatch | None = None,
         versions: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.engine = engine
@@ -75,6 +77,7 @@ class LiveLab:
         self._recorder = recorder
         self._inspector = Inspector(engine, running, cluster, self.rings, journal)
         self._machine = machine
+        self._crashes = crashes
         self._versions = versions
         self._signal = Signal()
         self._numbers = itertools.count(1)
@@ -102,6 +105,8 @@ class LiveLab:
             self.phones.open()
             if self._machine:
                 self._machine.begin(self.journal, self.running.node_ids)
+            if self._crashes:
+                self._crashes.begin()
         except LabctlError:
             self.cluster.close()
             raise
@@ -122,6 +127,8 @@ class LiveLab:
         attempt(self.faults.close)
         if self._machine:
             self._machine.end()
+        if self._crashes:
+            self._crashes.end()
         # That the engine was in the way says nothing against the cluster.
         prefix = UNKNOWN if any(isinstance(failure, HostError) for failure in failures) else ""
         why = error or (prefix + failures[0].message if failures else "")
@@ -179,6 +186,7 @@ class LiveLab:
         kind = STEPS[verb]
         arguments = understand_call(kind, positional, named, self.lab)
         shown = describe(verb, positional, named) if positional else str(Step(verb, arguments))
+        self.await_connections()
         with self.recorded(shown):
             return kind.do(self, **arguments)
 
@@ -239,18 +247,34 @@ class LiveLab:
         return container_name(self.lab.name, node)
 
     def look(self) -> Looked:
-        """All that the nodes and phones say now, as one event of the history."""
-        look = self._inspector.look(self.live, self.phones.lamps())
+        """All that the nodes and phones say now, as one event of the history.
+
+        It is taken once more where the connection to a node was lost meanwhile.
+        """
+        for last in (False, True):
+            try:
+                look = self._inspector.look(self.live, self.phones.lamps())
+            except LabError:
+                if last or not self.await_connections():
+                    raise
+            else:
+                if last or not self.await_connections():
+                    break
         self.journal.write(look)
         return look
 
     # Waiting
+
+    def await_connections(self) -> bool:
+        """Return when each node that crashed by itself, or was lost, is connected to again; whether any was."""
+        return self._crashes is not None and self._crashes.await_restored()
 
     def settle_until(self, deadline: Deadline) -> None:
         """Wait until the rings are what the faults in force leave of them and the lab is quiet; then look.
 
         Raises NotReady at the deadline, or as soon as too little time is left to tell that it is quiet.
         """
+        self.await_connections()
         self.faults.await_returned()
         self.wait_until(lambda: self.rings.amiss(self.live), deadline)
         self.faults.note_settled()

@@ -28,7 +28,8 @@ def find_scenario(file: str, overrides: Overrides) -> Scenario:
     """A scenario by path, `-` for standard input, or the name of a shipped one. Raises UsageError, InvalidFile.
 
     It comes to no other stack than those that are shipped, unless a flag says so: a stack may ask for any image and
-    for any capability, and a scenario may be a stranger's.
+    for any capability, and a scenario may be a stranger's. No code of it runs on the host; what its `config:` makes
+    Asterisk run, runs in the node's container.
     """
     if file == "-":
         text, folder = read_standard_input(), Path()

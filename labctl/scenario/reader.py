@@ -1,6 +1,7 @@
 """The scenario file: steps as data in, a Scenario with every default filled in (or every mistake) out. Pure.
 
-A scenario holds no code, so a stranger's is safe to run, and its lab has a name that no lab of the user's own has.
+No code of a scenario runs on the host. What of its `config:` would have a node run commands or write files, such as
+`System()` in a dialplan, is named and refused unless it is trusted. Its lab has a name that no lab of the user's has.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from labctl.errors import InvalidFile, UsageError
 from labctl.lab import Lab, Overrides
 from labctl.labfile.loader import DEFAULT_LAB
 from labctl.labfile.reader import resolve
-from labctl.scenario import step_form
+from labctl.scenario import inline_commands, step_form
 from labctl.scenario.entries import KnownEntry, ScenarioFile
 from labctl.scenario.step_form import long_form
 from labctl.scenario.step_order import rehearse
@@ -30,7 +31,10 @@ from labctl.yamlfile.review import Review
 
 @dataclass(frozen=True)
 class Scenario:
-    """A whole scenario. `name` is its file's stem. `explicit`: whether the file itself says what it expects."""
+    """A whole scenario. `name` is its file's stem. `explicit`: whether the file itself says what it expects.
+
+    `commands` names what of its lab's configuration has a node run commands, as `file:line: …`.
+    """
 
     name: str
     title: str
@@ -44,6 +48,7 @@ class Scenario:
     expect: tuple[str, ...]
     known: tuple[Known, ...]
     explicit: bool = False
+    commands: tuple[str, ...] = ()
 
 
 def read(
@@ -60,17 +65,19 @@ def read(
     review = Review(_written_out(parse(text, source, "title: My scenario")))
     name = "scenario" if source == "-" else PurePosixPath(source).stem
     flags = overrides or Overrides()
-    flags = replace(flags, name=flags.name or _lab_name(name))
+    flags = replace(flags, name=_lab_name(name) if flags.name is None else flags.name)
     entry = review.fit(ScenarioFile)
-    lab_and_stack, refused = _find_lab(review, find_lab, find_stack, flags)
+    document, lab_and_stack, refused = _find_lab(review, find_lab, find_stack, flags)
     drafts = understand(review, lab_and_stack[0] if lab_and_stack else None)
     rehearse(review, drafts)
     _check_judging(review, entry.known if entry else ())
     review.settle(refused)
     assert entry
     assert lab_and_stack
+    assert document
     steps = [Step(draft.verb, draft.values, review.document.line(draft.path)) for draft in drafts]
-    return _fill(entry, name, *lab_and_stack, tuple(steps))
+    scenario = _fill(entry, name, *lab_and_stack, tuple(steps))
+    return replace(scenario, commands=inline_commands.in_lab(document))
 
 
 def _lab_name(scenario: str) -> str:
@@ -98,9 +105,11 @@ def _written_out(document: Document) -> Document:
 
 def _find_lab(
     review: Review, find_lab: Callable[[str], Document], find_stack: Callable[[str], Stack], flags: Overrides
-) -> tuple[tuple[Lab, Stack] | None, UsageError | None]:
-    """The lab and its stack, or None where either has mistakes; and what another file or a flag has to say of it."""
+) -> tuple[Document | None, tuple[Lab, Stack] | None, UsageError | None]:
+    """What the lab was read from; the lab and its stack, or None where either has mistakes; and what another file or a
+    flag has to say of it."""
     of_stack: list[InvalidFile] = []
+    document: Document | None = None
 
     def noting(name: str) -> Stack:
         try:
@@ -111,14 +120,14 @@ def _find_lab(
 
     try:
         document = _lab_document(review, find_lab)
-        return resolve(document, noting, flags) if document else None, None
+        return document, resolve(document, noting, flags) if document else None, None
     except InvalidFile as error:
         if error.source != review.document.source:
-            return None, error
+            return document, None, error
         review.problems += [problem for problem in error.problems if problem not in review.problems]
-        return None, next(iter(of_stack), None)
+        return document, None, next(iter(of_stack), None)
     except UsageError as error:
-        return None, error
+        return document, None, error
 
 
 def _lab_document(review: Review, find_lab: Callable[[str], Document]) -> Document | None:

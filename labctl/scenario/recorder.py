@@ -10,6 +10,7 @@ from labctl.asterisk import output
 from labctl.asterisk.output import Message
 from labctl.checks import disturbance
 from labctl.cluster.connections import LAB_CONTEXT
+from labctl.corosync import daemon
 from labctl.corosync.membership import Membership
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
@@ -50,7 +51,8 @@ class Recorder:
         if ring:
             members = tuple(self._names[member] for member in ring.members if member in self._names)
             self._journal.write(RingEvent(at_s, node, members, ring.quorate))
-        if any(word in line for word in self._stack.telling_lines) or disturbance.tells(line):
+        telling = any(word in line for word in self._stack.telling_lines)
+        if telling or disturbance.tells(line) or daemon.starts(line):
             self._journal.write(Line(at_s, node, line))
 
     def phone_said(self, phone: str, message: SipMessage) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from labctl.checks import judgement
 from labctl.checks.judgement import Result, Terms
 from labctl.engine.client import Engine
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import HostError, LabctlError, UsageError
 from labctl.history import events as history
 from labctl.history.events import Event
 from labctl.lab import Lab
@@ -46,31 +46,34 @@ def create(parent: Path, scenario: str) -> Path:
 
 
 def write_terms(folder: Path, terms: Terms) -> None:
-    """Keep what the run is judged by."""
-    (folder / TERMS).write_text(json.dumps(asdict(terms), indent=2), "utf-8")
+    """Keep what the run is judged by. Raises HostError."""
+    _write(folder / TERMS, json.dumps(asdict(terms), indent=2))
 
 
 def write_scenario(folder: Path, scenario: Scenario, seed: int | None) -> None:
-    """Keep what is run, as a file that can be run again."""
-    (folder / SCENARIO).write_text(scenarios.to_yaml(scenario, seed), "utf-8")
+    """Keep what is run, as a file that can be run again. Raises HostError."""
+    _write(folder / SCENARIO, scenarios.to_yaml(scenario, seed))
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Keep what the run came to."""
+    """Keep what the run came to. Raises HostError."""
     verdict = {**asdict(result), "standing": result.standing}
-    (folder / VERDICT).write_text(json.dumps(verdict, indent=2), "utf-8")
+    _write(folder / VERDICT, json.dumps(verdict, indent=2))
 
 
 def save_lab(engine: Engine, lab: Lab, folder: Path) -> None:
     """Keep the lab as its file would have it, and the log of each node that has a container.
 
-    A log that cannot be had is left out: whatever is in the way of it is told where the run is.
+    A log that cannot be had is left out: whatever is in the way of it is told where the run is. Raises HostError.
     """
-    (folder / LAB).write_text(writer.to_yaml(lab), "utf-8")
+    _write(folder / LAB, writer.to_yaml(lab))
+    logs: dict[str, str] = {}
     with suppress(LabctlError):
         for container in engine.observe(lab.name).containers:
             if container.role == ROLE_NODE:
-                (folder / f"{container.node}.log").write_text(engine.logs(container.id), "utf-8")
+                logs[container.node] = engine.logs(container.id)
+    for node, log in logs.items():
+        _write(folder / f"{node}.log", log)
 
 
 def read_events(folder: Path) -> tuple[Event, ...]:
@@ -85,6 +88,14 @@ def read_events(folder: Path) -> tuple[Event, ...]:
 def read_terms(folder: Path) -> Terms:
     """What a run is judged by. Raises UsageError, InvalidFile."""
     return judgement.parse_terms(read_file(folder / TERMS), str(folder / TERMS))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        hint = "is there room? --folder names another place for the run"
+        raise HostError(f"{path}: {error.strerror}", hint) from None
 
 
 def read_file(path: Path) -> str:

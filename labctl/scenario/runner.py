@@ -61,7 +61,7 @@ def run(
     """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
 
     `act` is what is done on the stage, in place of the scenario's steps. A lab that does not come up, or an engine that
-    is gone, is a result too; only a folder that cannot be made raises UsageError.
+    is gone, is a result too; a folder that cannot be made raises UsageError, one that cannot be written to HostError.
     """
     folder = run_folder.create(how.folder, scenario.name)
     terms = terms_of(scenario)
@@ -84,6 +84,8 @@ def run(
             finally:
                 journal.close()
                 run_folder.save_lab(engine, running.lab, folder)
+            if journal.failure:
+                raise journal.failure
     except LabctlError as error:
         lab_error = error
     result = conclude(events, terms, time.monotonic() - began_s, folder, lab_error)

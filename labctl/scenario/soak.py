@@ -28,7 +28,7 @@ three moves of 18 (WEIGHTS, random_steps.py) comes one that heals."""
 
 def find(file: str | None, overrides: Overrides) -> Scenario:
     """The scenario that a soak run begins with: by path, by shipped name, or the default."""
-    return find_scenario(file or str(DEFAULT), overrides)
+    return find_scenario(str(DEFAULT) if file is None else file, overrides)
 
 
 def soak(engine: Engine, scenario: Scenario, how: RunOptions, minutes: float, progress: Progress) -> Result:

@@ -104,7 +104,8 @@ def wrong(message: LiteralString, **context: str) -> PydanticCustomError:
 class Document:
     """Parsed data with the line (from 1) on which each path of it stands.
 
-    `problems` are mistakes that did not keep it from being read; `doubtful` are the paths they touch.
+    A block of text has its first line at its own path and 0. `problems` are mistakes that did not keep it from being
+    read; `doubtful` are the paths they touch.
     """
 
     source: str
@@ -157,6 +158,8 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
+        if node.style in ("|", ">"):
+            self.lines.setdefault((*path, 0), self.line(node.start_mark) + 1)
         is_null = not node.style and node.value in ("", "~", "null", "Null", "NULL")
         return None if is_null else _whole(node)
 

@@ -19,6 +19,8 @@ def shipped_names(folder: Path) -> list[str]:
 
 def find_path(kind: str, name: str, folder: Path, shipped: Path) -> Path:
     """The path of a file by its path from a folder, or by the name of a shipped one. Raises UsageError."""
+    if not name:
+        raise UsageError(f"no {kind} file is named", "an empty text is no path")
     path = folder / name
     if name in shipped_names(shipped) and not path.is_file():
         return shipped / f"{name}.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +17,9 @@ from labctl.cluster import lifecycle as verbs
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.progress import Silent
+
+RUN = hashlib.sha256(f"{os.environ.get('PYTEST_XDIST_TESTRUNUID', '')}/{os.getpid()}".encode()).hexdigest()[:6]
+"""What tells the labs of this process of this run from all others, also from what an ended run left behind."""
 
 TIMEOUT_S = 1500
 """So long nothing takes, not even every scenario on a machine that is busy: what hangs is ended."""
@@ -57,8 +61,7 @@ def engine() -> Engine:
 @pytest.fixture
 def name(engine: Engine, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a lab of the test's own, taken away when the test is over."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     words = "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())
-    lab_name = f"t{worker}-{words}"[:31].strip("-")
+    lab_name = f"t{RUN}-{words}"[:31].strip("-")
     yield lab_name
     verbs.down(engine, lab_name, Silent())

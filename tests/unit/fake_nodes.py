@@ -75,7 +75,8 @@ class LogLines:
 @dataclass
 class FakeNode:
     """One node. `commands`: CLI command -> what Asterisk prints. `tools`: what runs in its container -> what it prints,
-    by a function of the script. `mute`: AMI actions that get no answer."""
+    by a function of the script. `mute`: AMI actions that get no answer. `hangs_up_times`: how often it hangs up on who
+    logs in. `deaf_sessions`: on how many of its sessions, the first ones, it hears nothing any more."""
 
     name: str
     number: int
@@ -83,6 +84,8 @@ class FakeNode:
     listens: bool = True
     boots: bool = True
     hangs_up: bool = False
+    hangs_up_times: int = 0
+    deaf_sessions: int = 0
     log: str = ""
     mute: set[str] = field(default_factory=set)
     commands: dict[str, str] = field(default_factory=dict)
@@ -93,11 +96,14 @@ class FakeNode:
     def act(self, session: AmiStream, headers: dict[str, str]) -> None:
         """Answer one AMI action."""
         action, number = headers["Action"], headers["ActionID"]
+        if session in self.sessions[: self.deaf_sessions]:
+            return
         if action in self.mute or (action == "Command" and headers["Command"] in self.mute):
             return
         if action == "Login":
             session.event(Response="Success", ActionID=number)
-            if self.hangs_up:
+            if self.hangs_up or self.hangs_up_times:
+                self.hangs_up_times = max(0, self.hangs_up_times - 1)
                 session.end()
             elif self.boots:
                 session.event(Event="FullyBooted")
@@ -198,6 +204,8 @@ class FakeLab:
     def open_stream(self, container: str, command: list[str]) -> AmiStream:
         node = self._node(container)
         assert command[0] == "socat"
+        if self.states[node.name] != "running":
+            raise LabError(f"the container {container} is not running")
         stream = AmiStream(node)
         node.sessions.append(stream)
         return stream

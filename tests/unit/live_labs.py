@@ -20,6 +20,7 @@ from labctl.history.journal import Journal
 from labctl.lab import Lab
 from labctl.progress import Silent
 from labctl.scenario.assembly import STEPS
+from labctl.scenario.crash_watch import CrashWatch
 from labctl.scenario.fault_control import FaultControl
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.recorder import Recorder
@@ -158,6 +159,24 @@ class FakeFaults:
         self.calls.append("close")
 
 
+class FakeCrashes:
+    """Watches nothing. `restored`: whether anything had to be waited for, in turn; nothing after that."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.restored: list[bool] = []
+
+    def begin(self) -> None:
+        self.calls.append("begin")
+
+    def end(self) -> None:
+        self.calls.append("end")
+
+    def await_restored(self) -> bool:
+        self.calls.append("await restored")
+        return self.restored.pop(0) if self.restored else False
+
+
 class FakeAgent(UserAgent):
     """A SIP agent without a process: what it is ordered is kept, and the test says what comes over its wire."""
 
@@ -252,6 +271,7 @@ class Rig:
         self.engine = FakeEngine()
         self.cluster = FakeCluster(of)
         self.faults = FakeFaults(of)
+        self.crashes = FakeCrashes()
         self.phones = FakePhones(lambda _name, _message: None)
         recorder = Recorder(self.journal, of, stack())
 
@@ -269,6 +289,7 @@ class Rig:
             recorder,
             self.journal,
             Silent(),
+            crashes=cast("CrashWatch", self.crashes),
         )
 
     @property

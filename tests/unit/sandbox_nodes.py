@@ -23,8 +23,9 @@ set -eu
 cd "$STATE"
 tool=${0##*/}
 die() { echo "$tool: $*" >&2; exit 2; }
+hooked() { while read -r chain; do echo "-A $1 -j $chain"; done < "hooks/$1"; }
 [ "$tool" = sv ] || [ "${1-}" != -w ] || shift
-! grep -qsFx -e "$tool ${1-} ${2-}" fails || { echo "refused: $tool" >&2; exit 1; }
+[ ! -s fails ] || ! grep -qFx -e "$tool ${1-} ${2-}" fails || { echo "refused: $tool" >&2; exit 1; }
 case "$tool $*" in
     "iptables-restore --help") echo --wait ;;
     "iptables-restore --noflush")
@@ -40,8 +41,8 @@ case "$tool $*" in
         done ;;
     "iptables -S")
         for chain in chains/*; do [ ! -e "$chain" ] || echo "-N ${chain#chains/}"; done
-        for hook in INPUT OUTPUT; do sed "s/^/-A $hook -j /" "hooks/$hook"; done ;;
-    "iptables -S "*) sed "s/^/-A $2 -j /" "hooks/$2" ;;
+        for hook in INPUT OUTPUT; do hooked "$hook"; done ;;
+    "iptables -S "*) hooked "$2" ;;
     "iptables -D "*)
         grep -qFx -e "$4" "hooks/$2" || die "no rule"
         { grep -vFx -e "$4" "hooks/$2" || :; } > rest; mv rest "hooks/$2" ;;
@@ -52,7 +53,7 @@ case "$tool $*" in
         rm "chains/$2" ;;
     "tc qdisc replace dev eth0 root "*) shift 5; echo "$*" > qdisc ;;
     "tc qdisc del dev eth0 root") [ -s qdisc ] || die "none"; : > qdisc ;;
-    "tc qdisc show dev eth0") cat qdisc ;;
+    "tc qdisc show dev eth0") [ ! -s qdisc ] || { read -r line < qdisc; echo "$line"; } ;;
     "ip link set eth0 up" | "ip link set eth0 down") echo "$4" > interface ;;
     "sv "*)
         for service; do :; done

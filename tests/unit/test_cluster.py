@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -13,7 +14,7 @@ from labctl.engine.client import Engine
 from labctl.errors import HostError, LabError, NotReady
 from labctl.faults import model
 from labctl.timing import Deadline
-from tests.unit.fake_nodes import FakeLab
+from tests.unit.fake_nodes import AmiStream, FakeLab, FakeNode
 
 HISTORY = [
     ("n2", 10.000, "Ringing"),
@@ -81,20 +82,43 @@ def test_where_nobody_said_anything_nothing_was_learned() -> None:
 HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n- 1 hints registered"
 
 
+def answer_once_all_are_asked(lab: FakeLab, answering: str, mute: tuple[str, ...]) -> list[str]:
+    """Have one node tell its hints only once the mute ones were asked too; the names of those that were asked."""
+    asked: list[str] = []
+    answers: list[Callable[[], None]] = []
+
+    def hold(node: FakeNode) -> None:
+        act = node.act
+
+        def act_later(session: AmiStream, headers: dict[str, str]) -> None:
+            if headers.get("Command") != "core show hints":
+                act(session, headers)
+                return
+            asked.append(node.name)
+            if node.name == answering:
+                answers.append(lambda: act(session, headers))
+            if {answering, *mute} <= {*asked}:
+                answers.pop()()
+
+        node.act = act_later  # type: ignore[method-assign]
+
+    for name in (answering, *mute):
+        hold(lab.nodes[name])
+    return asked
+
+
 def test_a_node_that_does_not_answer_is_unknown_and_holds_up_no_other() -> None:
     """In 0.1 each such node took ten seconds, one after the other."""
     lab = FakeLab("name: lab\nnodes: 8\nphones: [{name: alice, node: n1, extension: 101}]\n")
     for node in lab.nodes.values():
         node.commands["core show hints"] = HINTS
-    for name in ("n2", "n3", "n4", "n5", "n6", "n7"):
-        lab.nodes[name].mute.add("core show hints")
+    asked = answer_once_all_are_asked(lab, "n1", mute=("n2", "n3", "n4", "n5", "n6", "n7"))
     lab.nodes["n8"].boots = False
     with Cluster(cast(Engine, lab), lab.running) as cluster:
         cluster.open()
-        cluster.await_booted(Deadline(0.3))
-        deadline = Deadline(5)
-        (row,) = (row for row in cluster.states(timeout_s=0.5) if row.extension == "101")
-        assert not deadline.passed
+        cluster.await_booted(Deadline(0.5))
+        (row,) = (row for row in cluster.states(timeout_s=1.0) if row.extension == "101")
+    assert sorted(asked) == ["n1", "n2", "n3", "n4", "n5", "n6", "n7"]
     assert row.states == {"n1": "Idle"} | {f"n{number}": UNKNOWN for number in range(2, 9)}
 
 
@@ -159,3 +183,20 @@ def test_the_rings_that_faults_leave_hold_whom_the_nodes_see_in_whatever_order(t
     names = {node.number: node.name for node in lab.nodes.values()}
     seen_by_nodes = tuple(names[number] for number in sorted(names))
     assert all(set(ring) == set(seen_by_nodes) for ring in expected.values())
+
+
+def test_a_module_that_answers_with_an_error_is_a_remark_and_no_end_of_the_view() -> None:
+    """As CPG does while it is busy (CS_ERR_TRY_AGAIN): a lab that was proven then failed to come up."""
+    lab = FakeLab("name: lab\nnodes: 1\n")
+    (node,) = lab.nodes.values()
+    node.commands |= {
+        "corosync show members": "No such command: Failed to initialize CPG iterator: 6.",
+        "core show version": "Asterisk 22.10.1 built by x",
+        "core show uptime": "System uptime: 3 seconds",
+    }
+    with Cluster(cast(Engine, lab), lab.running) as cluster:
+        cluster.open()
+        cluster.await_booted(Deadline(5))
+        (view,) = cluster.views()
+    assert (view.cluster, view.asterisk, view.uptime_s) == ((), "22.10.1", 3)
+    assert "Failed to initialize CPG iterator: 6" in view.remarks[0]

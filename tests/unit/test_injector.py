@@ -89,6 +89,22 @@ def test_all_at_once_are_undone_at_once(nodes: SandboxNodes) -> None:
     assert_untouched(nodes)
 
 
+def test_what_a_paused_node_remembers_is_healed_and_told(nodes: SandboxNodes) -> None:
+    inflict(nodes, "impair", node="n1", loss=10)
+    inflict(nodes, "pause", node="n1")
+    healing = injector.heal(engine(nodes), "lab")
+    assert sorted(record.name for record in healing.healed) == ["impair.1", "pause-n1"]
+    assert_untouched(nodes)
+
+
+def test_a_fault_that_has_the_name_of_a_containers_state_is_not_hidden_by_it(nodes: SandboxNodes) -> None:
+    inflict(nodes, "cut", sender="n2", receiver="n1", name="down-n3")
+    inflict(nodes, "kill", node="n3")
+    assert in_force(nodes) == ["down-n3", "down-n3"]
+    injector.heal(engine(nodes), "lab", "down-n3").check()
+    assert_untouched(nodes)
+
+
 def test_of_two_faults_one_is_undone_and_the_other_stays(nodes: SandboxNodes) -> None:
     inflict(nodes, "cut", sender="n1", receiver="n2", name="one")
     inflict(nodes, "cut", sender="n3", receiver="n2", name="One.1_x")
@@ -235,8 +251,16 @@ def test_nothing_is_undone_behind_the_back_of_a_pause(nodes: SandboxNodes) -> No
 def test_a_name_like_that_of_a_pause_hides_no_pause(nodes: SandboxNodes) -> None:
     inflict(nodes, "cut", sender="n1", receiver="n3", name="pause-n2")
     nodes.apply(PauseContainer("labctl-lab-n2"))
+    assert [record.kind for record in injector.in_force(engine(nodes), "lab")] == ["pause", "cut"]
+    injector.heal(engine(nodes), "lab", "pause-n2").check()
+    assert_untouched(nodes)
+
+
+def test_a_fault_on_a_paused_node_that_has_the_name_of_the_pause_is_undone_after_it(nodes: SandboxNodes) -> None:
+    inflict(nodes, "impair", node="n2", loss=10, name="pause-n2")
+    nodes.apply(PauseContainer("labctl-lab-n2"))
     injector.heal(engine(nodes), "lab", "pause-n2")
-    assert [record.kind for record in injector.in_force(engine(nodes), "lab")] == ["cut"]
+    assert [record.kind for record in injector.in_force(engine(nodes), "lab")] == ["impair"]
     injector.heal(engine(nodes), "lab", "pause-n2").check()
     assert_untouched(nodes)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from labctl.cluster.views import UNKNOWN
 from labctl.errors import HostError, LabError, NotReady, UsageError
 from labctl.history.events import Looked, Over, Said
 from labctl.scenario import live_lab
@@ -233,6 +234,57 @@ def test_a_look_is_of_one_moment() -> None:
     rig.live.look()
     assert len(rig.engine.ran) == 3  # once each while the ring changed, and once more
     assert len(looks(rig)) == 1
+
+
+def test_a_node_that_does_not_answer_is_left_out() -> None:
+    rig = Rig("name: lab\nnodes: 2\n")
+    rig.cluster.said = {"n2": UNKNOWN}
+    rig.live.open()
+    assert rig.live.look().states == {"n1": {"101": "Idle"}}
+
+
+def test_all_is_looked_at_again_where_a_connection_was_lost_meanwhile() -> None:
+    rig = Rig("name: lab\nnodes: 2\n")
+    rig.live.open()
+    rig.cluster.said = {"n2": UNKNOWN}
+    rig.crashes.restored = [True]
+
+    def is_back() -> None:
+        if "await restored" in rig.crashes.calls:
+            rig.cluster.said.clear()
+
+    rig.cluster.on_look = is_back
+    assert set(rig.live.look().states) == {"n1", "n2"}
+    assert len(looks(rig)) == 1
+
+
+def test_a_look_that_fails_is_taken_again_only_where_a_connection_was_lost() -> None:
+    rig = Rig("name: lab\nnodes: 1\n")
+    rig.live.open()
+    failures = [LabError("n1: gone"), LabError("n1: gone")]
+
+    def fail_once() -> None:
+        if failures:
+            raise failures.pop()
+
+    rig.cluster.on_look = fail_once
+    rig.crashes.restored = [True]
+    with pytest.raises(LabError):
+        rig.live.look()
+    failures[:] = [LabError("n1: gone")]
+    rig.crashes.restored = [True]
+    assert rig.live.look().states == {"n1": {"101": "Idle"}}
+    failures[:] = [LabError("n1: gone")]
+    with pytest.raises(LabError):
+        rig.live.look()
+
+
+def test_each_step_waits_until_nodes_that_were_lost_are_connected_to_again() -> None:
+    rig = Rig()
+    with rig.live:
+        rig.live.set_state("n1", "mystate", "BUSY")
+        assert rig.crashes.calls == ["begin", "await restored"]
+    assert rig.crashes.calls[-1] == "end"
 
 
 def test_where_there_are_no_rings_a_node_hears_whom_the_faults_leave_it() -> None:

@@ -6,7 +6,9 @@ import datetime
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from typing import cast
+from uuid import uuid4
 
 import pytest
 
@@ -16,8 +18,9 @@ from labctl.cluster import lifecycle as labs
 from labctl.engine.actions import Step
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container, Network, Observation
-from labctl.errors import UsageError
+from labctl.errors import HostError, UsageError
 from labctl.names import ROLE_NODE
+from labctl.progress import Silent
 
 HERE = Process.current()
 ELSEWHERE = replace(HERE, host="elsewhere", boot="another")
@@ -69,6 +72,7 @@ def engine(*networks: Network) -> Engine:
     return cast(Engine, Holding(*networks))
 
 
+@cache
 def dead() -> Process:
     """A process that has ended."""
     script = "from labctl.blueprint.owner import Process; print(Process.current())"
@@ -139,6 +143,47 @@ def test_orphans_are_labs_of_dead_processes_that_no_user_made() -> None:
     assert labs.orphans(there) == ["a-dead-run", "a-dead-test"]
     assert labs.orphans(there, older_than_s=2 * 3600) == ["far-away"]
     assert labs.orphans(there, older_than_s=0) == ["a-dead-run", "a-dead-test", "far-away"]
+
+
+@pytest.mark.parametrize("who", labs.USERS)
+def test_what_another_process_uses_is_no_orphan_though_its_maker_is_dead(who: str) -> None:
+    kept = f"kept-{uuid4().hex}"  # others run these tests on this host too
+    there = engine(network(kept, "test", REUSED, hours=9), network("left", "test", REUSED, hours=9))
+    with labs.in_use(kept, who):
+        assert labs.orphans(there) == labs.orphans(there, older_than_s=60) == ["left"]
+        with pytest.raises(UsageError, match="in use"), labs.in_use(kept, who):
+            pytest.fail("two had it")
+    assert labs.orphans(there) == [kept, "left"]
+
+
+def test_an_orphan_that_another_run_has_made_anew_meanwhile_stays() -> None:
+    there = Holding(network("a", "run", REUSED), network("b", "run", REUSED))
+
+    class MadeAnew(Locks):
+        def take(self, name: str, process: str) -> str:
+            if name == "b":  # while `a` was taken away
+                there.networks = (network("b", "run", HERE),)
+            return super().take(name, process)
+
+    there.locks = MadeAnew()
+    labs.down_orphans(cast(Engine, there), None, Silent())
+    assert there.done
+    assert not [action for action in there.done if "labctl-b" in str(action)]
+
+
+def test_one_orphan_that_does_not_go_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Holding(network("a", "run", REUSED), network("b", "run", REUSED))
+    apply = there.apply
+
+    def refuse(step: Step) -> None:
+        if "labctl-a" in str(step):
+            raise HostError("refused")
+        apply(step)
+
+    monkeypatch.setattr(there, "apply", refuse)
+    with pytest.raises(HostError):
+        labs.down_orphans(cast(Engine, there), None, Silent())
+    assert any("labctl-b" in str(step) for step in there.done)
 
 
 def test_a_process_that_proc_hides_is_taken_to_run(monkeypatch: pytest.MonkeyPatch) -> None:

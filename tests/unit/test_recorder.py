@@ -273,3 +273,11 @@ def test_what_a_phone_does_has_the_time_of_its_own_clock_however_late_it_is_hear
     talks = message("SIP/2.0 200 OK", "INVITE", sent=True)
     heard.phone("alice", replace(rings, at_s=1000.0), replace(talks, at_s=1000.1))
     assert [event.at_s for event in heard.journal.events] == [10.0, 10.1]
+
+
+def test_start_of_corosync_is_a_line_that_tells() -> None:
+    heard = Heard()
+    line = "Nov 26 16:26:35.208 notice  [MAIN  ] Corosync Cluster Engine 3.1.10 starting up"
+    heard.recorder.node_logged("n1", AT_S, line, None)
+    heard.recorder.node_logged("n1", AT_S, line.replace("starting up", "exiting normally"), None)
+    assert heard.told() == [Line(0.0, "n1", line)]

@@ -45,18 +45,18 @@ def kept(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     description = '{"phone": "alice", "activity": "phone", "port": 6000, "token": "t"}'
     (folder / "agent").write_text(description)
-    script("keep-sipp", str(folder), str(SCRIPTS / "run-sipp.sh"), *bash(WAITS)).communicate(timeout=10)
+    script("keep-sipp", str(folder), str(SCRIPTS / "run-sipp.sh"), *bash(WAITS)).communicate(timeout=60)
     yield folder
     if listing(tmp_path)[0].running:
         attached = script("attach-sipp", str(folder))
-        attached.communicate("kill\n", timeout=10)
+        attached.communicate("kill\n", timeout=60)
 
 
 def test_the_log_comes_first_then_the_code_and_the_errors() -> None:
     process = script("run-sipp", *bash(SPEAKS), "-sf", "x.xml")
     assert process.stdout
     out = process.stdout.read()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     log, _, rest = out.partition("\n=== end ")
     assert log.startswith("-sf x.xml -message_file /dev/fd/3")
     assert rest == "3\noops\n"
@@ -64,7 +64,7 @@ def test_the_log_comes_first_then_the_code_and_the_errors() -> None:
 
 @pytest.mark.parametrize("orders", ["kill\n", ""], ids=["an order", "the end of its input"])
 def test_it_is_killed_by_an_order_and_by_the_end_of_its_input(orders: str) -> None:
-    out = script("run-sipp", *bash(WAITS)).communicate(orders, timeout=10)[0]
+    out = script("run-sipp", *bash(WAITS)).communicate(orders, timeout=60)[0]
     assert out.endswith("\n=== end 137\n")
 
 
@@ -77,7 +77,7 @@ def test_an_order_to_drain_is_a_signal() -> None:
     process.stdin.write("drain\n")
     process.stdin.flush()
     assert "=== end 5" in process.stdout.read()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 def test_what_is_kept_goes_on_when_who_started_it_has_ended(kept: Path) -> None:
@@ -90,7 +90,7 @@ def test_what_is_kept_is_followed_from_its_first_word_and_left_running(kept: Pat
         attached = script("attach-sipp", str(kept))
         assert attached.stdout
         assert attached.stdout.readline() == "ready\n"
-        attached.communicate(timeout=10)  # the end of its input
+        attached.communicate(timeout=60)  # the end of its input
         assert listing(kept.parent)[0].running
 
 
@@ -101,7 +101,7 @@ def test_what_is_kept_takes_orders_and_tells_its_end(kept: Path) -> None:
     attached.stdin.write("kill\n")
     attached.stdin.flush()
     assert "=== end 137" in attached.stdout.read()
-    attached.communicate(timeout=10)
+    attached.communicate(timeout=60)
     (agent,) = listing(kept.parent)
     assert (agent.running, agent.log_bytes) == (False, (kept / "log").stat().st_size)
 
@@ -115,5 +115,5 @@ def test_a_capture_ends_with_its_input() -> None:
     process = script("capture", *bash("echo capturing; exec sleep 60"))
     assert process.stdout
     assert process.stdout.readline() == "capturing\n"
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from labctl import paths
+from labctl import cli, paths
 from labctl.errors import UsageError
 from labctl.stack.loader import find_stack
 from labctl.yamlfile import source
@@ -45,16 +46,20 @@ def test_a_folder_is_no_lab_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (b"name: a\nfoo: 1\n", b"labctl: -:2: unknown key `foo`"),
-        (b"name: \xff\n", b"labctl: standard input: not"),
+        (b"name: a\nfoo: 1\n", "labctl: -:2: unknown key `foo`"),
+        (b"name: \xff\n", "labctl: standard input: not"),
     ],
 )
-def test_what_comes_by_standard_input_is_judged_alike(given: bytes, said: bytes) -> None:
-    command = [sys.executable, "-m", "labctl", "config", "-f", "-"]
-    ended = subprocess.run(command, input=given, capture_output=True, check=False)
-    assert (ended.returncode, ended.stdout) == (2, b"")
-    assert ended.stderr.startswith(said)
-    assert b"Traceback" not in ended.stderr
+def test_what_comes_by_standard_input_is_judged_alike(
+    given: bytes, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["config", "-f", "-"])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (2, "")
+    assert printed.err.startswith(said)
+    assert "Traceback" not in printed.err
 
 
 def test_a_lab_on_standard_input_is_read() -> None:

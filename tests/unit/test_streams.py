@@ -72,7 +72,7 @@ def scripted(tmp_path: Path) -> Iterator[Callable[[Script], Engine]]:
 
     def engine(script: Script) -> Engine:
         threading.Thread(target=serve, args=(server, script), daemon=True).start()
-        clients.append(APIClient(f"unix://{path}", version="1.41", timeout=10))
+        clients.append(APIClient(f"unix://{path}", version="1.41", timeout=60))
         return Engine(clients[0])
 
     yield engine
@@ -120,8 +120,8 @@ def test_a_command_that_is_hung_up_on_ends_its_reader_and_sees_the_end_of_its_in
     reader = threading.Thread(target=lambda: rest.extend(output))
     reader.start()
     stream.close()
-    reader.join(timeout=10)
-    assert (reader.is_alive(), rest, input_ended.wait(10)) == (False, [], True)
+    reader.join(timeout=60)
+    assert (reader.is_alive(), rest, input_ended.wait(60)) == (False, [], True)
 
 
 def test_a_log_that_is_closed_ends_its_reader(scripted: Callable[[Script], Engine]) -> None:
@@ -142,8 +142,8 @@ def test_a_log_that_is_closed_ends_its_reader(scripted: Callable[[Script], Engin
     reader = threading.Thread(target=lambda: rest.extend(output))
     reader.start()
     stream.close()
-    reader.join(timeout=10)
-    assert (reader.is_alive(), rest, hung_up.wait(10)) == (False, [], True)
+    reader.join(timeout=60)
+    assert (reader.is_alive(), rest, hung_up.wait(60)) == (False, [], True)
 
 
 def test_a_line_of_a_log_may_come_in_pieces_also_within_a_character(scripted: Callable[[Script], Engine]) -> None:
@@ -198,27 +198,53 @@ def test_an_engine_that_goes_away_amid_its_events_ends_them(
     assert list(starts) == []
 
 
-def test_a_network_with_endpoints_that_the_engine_leaked_says_which_and_the_way_out(
-    scripted: Callable[[Script], Engine],
-) -> None:
+def refusing(times: int, guests: bytes, done: list[str]) -> Script:
+    """An engine that refuses to remove a network so often, for it counts an endpoint of `guest`."""
+
     def script(path: str, connection: socket.socket) -> None:
-        body = b'{"message": "error while removing network: network labctl-a has active endpoints"}'
-        if path.endswith("/networks/id1") and not inspected:
-            inspected.append(path)
-            head = f"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            connection.sendall(head.encode() + body)
-        elif "/containers/json" in path:
-            connection.sendall(reply(b'[{"Id": "c2", "Names": ["/guest"]}]' if guests else b"[]"))
+        name = path.partition("/v1.41/")[2].partition("?")[0]
+        asked_before = done.count(name)
+        done.append(name)
+        if name == "containers/json":
+            connection.sendall(reply(guests))
+        elif name == "networks/id1/disconnect":
+            connection.sendall(reply(b"{}"))
+        elif done[-2:-1] == ["containers/json"] or not asked_before or done[-2] == "networks/id1/disconnect":
+            refusals = sum(entry == "refused" for entry in done)
+            if refusals < times:
+                done.append("refused")
+                connection.sendall(REFUSAL)
+            else:
+                connection.sendall(reply(b"{}"))
         else:
             connection.sendall(reply(b'{"Containers": {"c2": {"Name": "guest"}}}'))
 
-    inspected: list[str] = []
-    guests = False
-    engine = scripted(script)
+    return script
+
+
+REFUSED = b'{"message": "error while removing network: network labctl-a has active endpoints"}'
+REFUSAL = (
+    f"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {len(REFUSED)}\r\n\r\n".encode()
+    + REFUSED
+)
+
+
+def test_an_endpoint_that_the_engine_leaked_is_taken_away_by_force(scripted: Callable[[Script], Engine]) -> None:
+    done: list[str] = []
+    scripted(refusing(1, b"[]", done)).apply(RemoveNetwork("labctl-a", "id1"))
+    assert "networks/id1/disconnect" in done
+
+
+def test_a_network_whose_leaked_endpoints_stay_says_which_and_the_way_out(
+    scripted: Callable[[Script], Engine],
+) -> None:
     with pytest.raises(HostError, match=r"endpoints of containers that are gone \(guest\)") as refusal:
-        engine.apply(RemoveNetwork("labctl-a", "id1"))
+        scripted(refusing(2, b"[]", [])).apply(RemoveNetwork("labctl-a", "id1"))
     assert "docker network disconnect --force labctl-a guest" in refusal.value.hint
-    inspected.clear()
-    guests = True
+
+
+def test_what_is_not_the_labs_stays_connected(scripted: Callable[[Script], Engine]) -> None:
+    done: list[str] = []
     with pytest.raises(HostError, match=r"containers that are not the lab's are connected to it: guest"):
-        engine.apply(RemoveNetwork("labctl-a", "id1"))
+        scripted(refusing(2, b'[{"Id": "c2", "Names": ["/guest"]}]', done)).apply(RemoveNetwork("labctl-a", "id1"))
+    assert "networks/id1/disconnect" not in done

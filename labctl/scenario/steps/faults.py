@@ -51,3 +51,4 @@ def heal(
     Returns when every node that was gone is back, and booted.
     """
     live.faults.heal(fault)
+    live.await_connections()

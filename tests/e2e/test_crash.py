@@ -1,0 +1,94 @@
+"""An Asterisk that crashes by itself in mid-run, and a connection of labctl's that is lost while Asterisk goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from labctl.history.events import AMI, BY_ITSELF, Back, Disturbed, Event, Gone
+from labctl.testcontainers import AsteriskCluster
+from labctl.timing import Deadline, Signal
+
+pytestmark = pytest.mark.docker
+
+NOTICED_S = 15.0
+"""By then it must have been noticed and mended; it takes under a second, and up to five where Asterisk boots."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[AsteriskCluster]:
+    """A cluster of two nodes that the tests of this file share; alice and bob are on."""
+    with AsteriskCluster(nodes=2) as cluster:
+        cluster.register(["alice", "bob"])
+        yield cluster
+
+
+def await_event(cluster: AsteriskCluster, kind: type[Event], since: int) -> Event:
+    """The first event of a kind from there on in the history, once it is written."""
+    signal = Signal()
+    cluster.journal.listen(lambda _event: signal.notify())
+
+    def events() -> list[Event]:
+        return [event for event in cluster.journal.events[since:] if isinstance(event, kind)]
+
+    assert signal.wait_until(lambda: bool(events()), Deadline(NOTICED_S)), cluster.tell()
+    return events()[0]
+
+
+def outcomes(cluster: AsteriskCluster) -> dict[str, str]:
+    return {verdict.check: verdict.outcome for verdict in cluster.verdicts()}
+
+
+def test_connection_that_is_lost_alone_is_made_anew_and_fails_nothing(cluster: AsteriskCluster) -> None:
+    cluster.set_state("n1", "mystate", "BUSY")
+    cluster.settle()
+    since = len(cluster.journal.events)
+    cluster.exec("n2", "kill -KILL $(pidof socat socat1)")
+    loss = await_event(cluster, Disturbed, since)
+    assert isinstance(loss, Disturbed)
+    assert (loss.node, loss.source) == ("n2", AMI)
+    cluster.set_state("n2", "mystate", "INUSE")
+    cluster.settle()
+    assert not [event for event in cluster.journal.events if isinstance(event, Gone)]
+    assert "failed" not in outcomes(cluster).values()
+    assert [verdict.outcome for verdict in cluster.verdicts("agreement", "views", "course")] == ["passed"] * 3
+
+
+def test_asterisk_that_crashes_fails_the_run_and_nobody_else_is_blamed(cluster: AsteriskCluster) -> None:
+    since = len(cluster.journal.events)
+    cluster.exec("n2", "kill -SEGV $(cat /etc/service/asterisk/supervise/pid)")
+    crash = await_event(cluster, Gone, since)
+    assert isinstance(crash, Gone)
+    assert (crash.node, crash.what, crash.how, crash.whole) == ("n2", BY_ITSELF, "signal 11", False)
+    cluster.settle()
+    assert [event.node for event in cluster.journal.events[since:] if isinstance(event, Back)] == ["n2"]
+    cluster.set_state("n2", "mystate", "BUSY")
+    cluster.settle()
+    (course,) = cluster.verdicts("course")
+    assert course.outcome == "failed"
+    assert [finding.text.partition(" s: ")[2] for finding in course.findings] == [
+        "Asterisk on n2 ended by itself (signal 11)"
+    ]
+    assert {check for check, outcome in outcomes(cluster).items() if outcome == "failed"} == {"course"}
+    assert any("n2 gone (by itself: signal 11)" in line for line in cluster.tell())
+
+
+def test_corosync_that_crashes_is_told_too(cluster: AsteriskCluster) -> None:
+    since = len(cluster.journal.events)
+    cluster.exec("n1", "kill -SEGV $(cat /etc/service/corosync/supervise/pid)")
+    cluster.settle()
+    findings = [finding for finding in cluster.verdicts("course")[0].findings if "Corosync" in finding.text]
+    assert [(finding.nodes, finding.doubt) for finding in findings] == [(("n1",), "")], cluster.journal.events[since:]
+
+
+def test_node_that_ends_by_itself_is_gone_until_its_container_runs_again(cluster: AsteriskCluster) -> None:
+    since = len(cluster.journal.events)
+    cluster.live_lab.engine._api.kill(cluster.container_of("n2"))
+    crash = await_event(cluster, Gone, since)
+    assert isinstance(crash, Gone)
+    assert crash.whole
+    cluster.settle()
+    assert cluster.live == ("n1",)
+    cluster.heal()
+    assert cluster.live == ("n1", "n2")

@@ -1,0 +1,391 @@
+"""Every command and example of README, run on real nodes; at the end a table of its claims and what shows each."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from labctl.cluster import lifecycle as verbs
+from labctl.engine import client as engines
+from labctl.images.builder import Options, references
+from labctl.progress import Silent
+from labctl.stack.loader import find_stack
+from tests import readme
+from tests.readme import Command
+
+pytestmark = pytest.mark.docker
+
+REPOSITORY = Path(__file__).parent.parent.parent
+NAME = f"readme-{os.getpid()}"
+LIMIT_S = 600
+"""So long no command takes, not even on a machine that is busy."""
+
+RENAMED = {"mine.yaml": f"{NAME}.yaml"}
+"""A file of README's whose lab is named for it, so that two runs of this test do not meet."""
+
+JUDGED = ("labctl run ", "labctl check ")
+"""Commands that may come to no verdict on a machine that is too busy: they exit with 5 and say why."""
+
+ELSEWHERE = {
+    "make up": (
+        "it installs what the machine lacks, and makes the user's own lab",
+        "tests/integration/test_verbs.py::test_up_proves_that_every_node_sees_every_other",
+    ),
+    "make test": ("this test is a part of it", "Makefile"),
+}
+"""Lines of README's blocks that are not run here: why, and what has them instead."""
+
+INLINE: dict[str, str | Command] = {
+    "labctl up": "tests/e2e/test_readme.py::test_a_command_of_a_block_does_what_readme_says",
+    "labctl run": "tests/e2e/test_readme.py::test_a_command_of_a_block_does_what_readme_says",
+    "make help": Command("make help"),
+    "labctl up [-f FILE] [-n NAME] [--nodes N]": "tests/integration/test_verbs.py::test_five_nodes",
+    "labctl down [-n NAME]": "tests/integration/test_verbs.py::test_two_labs_live_side_by_side_and_down_takes_one",
+    "labctl down --orphans": "tests/integration/test_verbs.py::test_orphans_go_and_labs_of_users_stay",
+    "labctl ls": Command("labctl ls"),
+    "labctl ps": "tests/integration/test_verbs.py::test_ps_shows_quorum_members_and_versions",
+    "labctl state [--watch] [--site]": Command("timeout --preserve-status -s INT 4 labctl state --watch", 130),
+    "labctl call alice bob [--duration 5s]": Command("labctl call alice bob --duration 300ms"),
+    "labctl phone on|off|dial|answer|hangup|watch|ls": "tests/e2e/test_phones_by_hand.py::"
+    "test_phones_stay_on_and_in_their_call_until_they_are_told_otherwise",
+    "labctl wait --for=state=101:InUse": Command("labctl wait --for=state=101:Unavailable"),
+    "labctl fault KIND …": "tests/e2e/test_faults.py::test_fault_is_shown_by_ps_and_undone_by_heal",
+    "labctl heal [FAULT]": "tests/e2e/test_faults.py::test_fault_is_shown_by_ps_and_undone_by_heal",
+    "labctl heal": "tests/e2e/test_faults.py::test_fault_is_shown_by_ps_and_undone_by_heal",
+    "labctl run SCENARIO…": "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says",
+    "labctl run --all": "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says",
+    "labctl scenarios [NAME] [--steps]": Command("labctl scenarios partition-heal"),
+    "labctl scenarios partition-heal > mine.yaml": Command("labctl scenarios partition-heal > first.yaml"),
+    "labctl scenarios --steps": Command("labctl scenarios --steps"),
+    "labctl scenarios": Command("labctl scenarios"),
+    "labctl check FOLDER": "tests/e2e/test_scenarios.py::test_old_run_is_judged_again_without_a_lab",
+    "labctl soak --minutes 5 --seed 7": "tests/endurance.py::soak",  # it takes minutes
+    "labctl compare [SCENARIO…]": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
+    "labctl compare": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
+    "labctl bench footprint": "tests/e2e/test_carriers.py::test_footprint_is_smallest_with_what_is_used",
+    "labctl cli NODE [COMMAND…]": Command("labctl cli n1 core show hints"),
+    "labctl sh NODE [-- COMMAND…]": Command("labctl sh n1 -- corosync-quorumtool -s"),
+    "labctl logs [NODE] [-f] [--tail N]": Command("labctl logs n1 --tail 5"),
+    "labctl build": Command("labctl build -q"),
+    "labctl stacks": "tests/integration/test_stacks.py::test_each_stack_says_whether_it_is_here",
+    "labctl config [-n NAME] [--files]": Command("labctl config --files"),
+    "labctl config": Command("labctl config"),
+    "labctl schema [scenario]": Command("labctl schema scenario"),
+    "labctl export": Command("labctl export"),
+    "labctl doctor": Command("labctl doctor"),
+    "labctl completion bash": Command("labctl completion bash"),
+    "labctl version": Command("labctl version"),
+    "labctl --help": Command("labctl --help"),
+    "labctl run partition-heal --patch fix.patch": "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module",
+    "labctl build --stack 1.6": "tests/integration/test_stacks.py::test_a_stack_that_is_out_of_reach_says_so_at_once",
+    "labctl up -f two-sites": "tests/e2e/test_sites.py::test_up_proves_that_each_site_has_its_ring_and_finds_the_other",
+    "labctl down": "tests/integration/test_verbs.py::test_down_leaves_nothing_whatever_state_the_lab_is_in",
+    "make up": "tests/integration/test_verbs.py::test_up_proves_that_every_node_sees_every_other",
+    "make test": "Makefile",
+    "make down": "tests/unit/test_readme.py::test_make_has_what_readme_says",
+    "make down-all": "tests/unit/test_readme.py::test_make_has_what_readme_says",
+    "make bench": "tests/bench.py::main",
+}
+"""What README names in its text: run here in this form, or by the test that is named."""
+
+SHOWN = {
+    "labctl up -n demo": "tests/integration/test_verbs.py::test_up_proves_that_every_node_sees_every_other",
+    "labctl run partition-heal": "tests/e2e/test_scenarios.py::"
+    "test_partition_heal_names_device_nodes_and_both_values_and_quotes_the_log",
+}
+"""Commands whose output README shows."""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A folder with README's files in it, and a shell whose `labctl` is this one and means this test's lab."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a line to its end."""
+        for name, own_name in RENAMED.items():
+            line = line.replace(name, own_name)
+        return subprocess.run(
+            ["sh", "-c", line],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """README's files in a folder; the lab of its commands is gone when the tests of this file are over."""
+    folder = tmp_path_factory.mktemp("readme")
+    softphone = references(find_stack("22"), Options()).phone
+    for name, text in (readme.files("yaml") | readme.files("python")).items():
+        (folder / RENAMED.get(name, name)).write_text(text.replace("my/softphone", softphone), "utf-8")
+    (folder / "Makefile").symlink_to(REPOSITORY / "Makefile")
+    programs = folder / "bin"
+    programs.mkdir()
+    for program in ("labctl", "pytest"):
+        (programs / program).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {program} "$@"\n', "utf-8")
+        (programs / program).chmod(0o755)
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("LABCTL_", "PYTEST_"))},
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(REPOSITORY),
+        "LABCTL_NAME": NAME,
+        "LABCTL_TIMEOUT": "180s",
+        "TESTCONTAINERS_RYUK_DISABLED": "true",  # its image is on a registry
+    }
+    yield Shell(folder, environment)
+    for name in (NAME, f"run-{NAME}"):
+        verbs.down(engines.connect(), name, Silent())
+
+
+def check(shell: Shell, command: Command) -> None:
+    """A command ends with its exit code, or says that it could not judge."""
+    done = shell.run(command.line)
+    transcript = f"{command.line}\n{done.stdout}{done.stderr}"
+    if command.line.startswith(JUDGED) and done.returncode == 5:
+        assert "unknown" in done.stdout, transcript
+    else:
+        assert done.returncode == command.exit_code, transcript
+    assert "Traceback" not in done.stderr, transcript
+    assert "nothing that is loaded on this node reads it" not in done.stderr, transcript
+
+
+OF_BLOCKS = [command for command in readme.commands() if command.line not in ELSEWHERE]
+OF_TEXT = [command for command in INLINE.values() if isinstance(command, Command)]
+
+
+def test_the_lab_of_readme_comes_up(shell: Shell) -> None:
+    assert OF_BLOCKS[0].line == "labctl up"
+    check(shell, OF_BLOCKS[0])
+
+
+@pytest.mark.parametrize(
+    "command", [line for line in INLINE.values() if isinstance(line, Command)], ids=lambda command: command.line
+)
+def test_a_command_of_the_text_does_what_readme_says(shell: Shell, command: Command) -> None:
+    check(shell, command)
+
+
+@pytest.mark.parametrize("command", OF_BLOCKS, ids=lambda command: command.line)
+def test_a_command_of_a_block_does_what_readme_says(shell: Shell, command: Command) -> None:
+    check(shell, command)
+
+
+def test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user(shell: Shell) -> None:
+    mark = f"/tmp/{NAME}-ran"  # noqa: S108 - that it is not on the host is the point
+    (shell.folder / "commands.yaml").write_text(
+        "nodes: [hq]\nphones: 1\nmodules: all\nconfig:\n  hq:\n    asterisk/extensions.conf: |\n"
+        f"      [lab]\n      exten => 700,1,System(id -un > {mark})\n",
+        "utf-8",
+    )
+    done = shell.run(
+        "labctl up -q -f commands.yaml && labctl cli hq channel originate Local/700@lab application Wait 1"
+        f" && labctl sh hq -- sh -c 'until [ -s {mark} ]; do sleep 0.1; done; cat {mark}'"
+        " && labctl sh hq -- stat -c '%a %U %G' /etc/asterisk/manager.conf"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-2:] == ["asterisk", "640 root asterisk"]
+    assert not Path(mark).exists()
+
+
+def test_a_container_may_do_no_more_than_readme_says() -> None:
+    """Those of the lab that is up."""
+    engine = engines.connect()
+    observed = engine.observe(NAME)
+    for container in observed.containers:
+        host_config = engine._api.inspect_container(container.id)["HostConfig"]
+        assert host_config["SecurityOpt"] == ["no-new-privileges:true"]
+        assert (host_config["PidsLimit"], host_config["Memory"]) == (4096, 2 << 30)
+        assert (host_config["Privileged"], host_config["PortBindings"] or {}, host_config["Binds"]) == (False, {}, None)
+        capabilities = [name.removeprefix("CAP_") for name in host_config["CapAdd"] or []]
+        assert capabilities == (["NET_ADMIN"] if container.role == "node" else [])
+    assert len(observed.containers) == 2
+    assert [network.internal for network in observed.networks] == [True]
+
+
+# What shows each claim
+
+MEASURED = "measured, not tested"
+NOT_PROVEN = "not proven"
+OF_DOCKER = "a fact of Docker, not of labctl"
+SCENARIOS = "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says"
+VERBS = "tests/integration/test_verbs.py::"
+FAULTS = "tests/e2e/test_faults.py::"
+CALLS = "tests/e2e/test_calls.py::"
+UNIT = "tests/unit/"
+
+CLAIMS: tuple[tuple[str, str], ...] = (
+    ("proves on every server that", f"{VERBS}test_up_proves_that_every_node_sees_every_other"),
+    ("in two dozen ways", SCENARIOS),
+    ("On Debian, as root, they install what is missing", MEASURED),
+    ("mmdebstrap makes the base system", f"{VERBS}test_images_say_what_is_in_them"),
+    ("a list there says which line is not", f"{UNIT}test_readme.py::test_every_command_is_run_or_has_a_test_elsewhere"),
+    ("Labs live side by side", f"{VERBS}test_two_labs_live_side_by_side_and_down_takes_one"),
+    ("`up` without a file keeps its file", f"{UNIT}test_up_again.py::test_all_that_it_was_made_with_stays"),
+    ("take these off", f"{UNIT}test_up_again.py::test_an_empty_patch_and_an_empty_image_take_them_away"),
+    ("take away no lab that another made", f"{VERBS}test_run_takes_no_lab_away_that_a_user_made"),
+    ("Every option can be set in the environment", f"{VERBS}test_option_from_the_environment"),
+    (
+        "take the name of their lab from `--name` alone",
+        f"{UNIT}test_environment.py::test_the_environment_never_names_the_lab_of_a_run",
+    ),
+    ("Data goes to stdout", f"{UNIT}test_tables.py"),
+    ("5 something could not be judged", f"{UNIT}test_acceptance.py::test_each_mode_has_its_exit_code"),
+    ("130 interrupted", f"{VERBS}test_interrupted_up_exits_130_and_the_next_goes_on"),
+    ("brings a lab up or takes it away; others wait", f"{VERBS}test_up_and_down_of_one_lab_wait_for_each_other"),
+    ("That lock is a file in", f"{UNIT}test_lab_lock.py::test_locks_lie_where_this_user_alone_can_put_any"),
+    ("What a dead process of this host holds", f"{UNIT}test_lab_lock.py::test_what_the_dead_hold_is_taken_at_once"),
+    (
+        "waits ten minutes, then names the command",
+        f"{UNIT}test_lab_lock.py::test_another_host_that_does_not_give_it_up_is_an_error_with_a_way_out",
+    ),
+    ("A scenario is a lab and steps", f"{UNIT}test_readme.py::test_the_scenario_is_read_as_it_stands"),
+    ("lists the arguments of each", f"{UNIT}test_readme.py::test_steps_are_all_named"),
+    ("Verdicts are pure functions", "tests/e2e/test_scenarios.py::test_old_run_is_judged_again_without_a_lab"),
+    ("names the failure itself", f"{UNIT}test_mutations.py::test_a_known_failure_of_another_extension_is_news"),
+    (
+        "kept a node from its work",
+        f"{UNIT}test_mutations.py::test_nothing_fails_on_a_machine_that_was_starved_all_the_while",
+    ),
+    (
+        "reads the nodes' cgroups",
+        f"{UNIT}test_starvation.py::test_a_node_that_is_throttled_bears_witness_where_its_cgroup_is_here",
+    ),
+    (
+        "a load generator that could not keep up",
+        f"{UNIT}test_checks.py::test_a_generator_that_could_not_keep_up_says_so",
+    ),
+    (
+        "runs again what came to no verdict",
+        f"{UNIT}test_runner.py::test_what_came_to_no_verdict_is_run_again_and_both_are_told",
+    ),
+    (
+        "the other scenarios run on",
+        "tests/e2e/test_scenarios.py::test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on",
+    ),
+    (
+        "after a step that failed is not judged",
+        f"{UNIT}test_runner.py::test_what_comes_after_the_point_where_the_course_broke_is_not_judged",
+    ),
+    ("agrees with the exit code", f"{UNIT}test_acceptance.py::test_junit_and_exit_code_agree"),
+    ("compiles the cluster module alone", "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module"),
+    (
+        "does not fit or does not compile",
+        "tests/e2e/test_patch.py::test_a_patch_that_does_not_compile_is_refused_with_the_error",
+    ),
+    (
+        "their arguments are checked as in YAML",
+        f"{UNIT}test_live_lab.py::test_arguments_are_held_to_the_same_as_in_yaml_before_anything_is_done",
+    ),
+    ("a failed test shows", "tests/e2e/test_python.py::test_fixture_is_parametrised_and_tells_the_story_of_a_failure"),
+    ("has a lab that no other has", "tests/e2e/test_python.py::test_two_clusters_of_one_process_are_two"),
+    ("with `--keep-lab` it is the same", "tests/e2e/test_python.py::test_lab_stays_up_where_it_is_to_be_kept"),
+    ("A fault is one class", f"{UNIT}test_new_fault.py::test_it_is_a_command_that_is_shown_and_healed"),
+    (
+        "ended by SIGKILL. `heal` names",
+        f"{FAULTS}test_scenario_ended_by_sigkill_leaves_nothing_once_healed_or_run_again",
+    ),
+    (
+        "what it could not undo",
+        f"{UNIT}test_injector.py::test_one_that_cannot_be_undone_stays_in_force_and_the_rest_is_undone",
+    ),
+    ("Every mistake in a file", f"{UNIT}test_bad_files.py"),
+    ("merge keys", f"{UNIT}test_merge_keys.py::test_phones_of_a_lab_file_take_over_from_each_other"),
+    ("call any other by its extension", f"{CALLS}test_call_across_nodes_carries_audio_both_ways"),
+    ("names the files of `config:`", f"{UNIT}test_config_problems.py::test_what_nothing_reads_is_told"),
+    ("drawn afresh for each lab", f"{UNIT}test_blueprint.py"),
+    (
+        "with RSA keys of the lab's own",
+        "tests/e2e/test_sites.py::test_up_proves_that_each_site_has_its_ring_and_finds_the_other",
+    ),
+    ("no Corosync runs", "tests/e2e/test_carriers.py::test_no_node_runs_corosync_where_publish_carries_state"),
+    ("Of it, measured with 0.1", MEASURED),
+    ("Your own goes with `--stack ./mine.yaml`", f"{VERBS}test_another_stack_over_a_lab_as_it_was_made"),
+    (
+        "by `--image IMAGE`",
+        "tests/integration/test_stacks.py::test_a_lab_on_an_image_from_elsewhere_is_proven_ready_and_stays_on_it",
+    ),
+    ("and refuses another", f"{VERBS}test_images_say_what_is_in_them"),
+    (
+        "what failed stands beside each scenario",
+        f"{UNIT}test_old_stacks.py::test_what_is_expected_to_fail_is_what_failed",
+    ),
+    (
+        "parsers and checks are tested on",
+        f"{UNIT}test_mutations.py::test_of_an_old_run_what_is_wrong_is_found_and_nothing_else",
+    ),
+    ("Debian's own packages of them were never run", NOT_PROVEN),
+    (
+        "signed with SHA-1 by keys that have expired",
+        "tests/integration/test_mirror.py::test_a_folder_signed_by_keys_that_have_expired",
+    ),
+    ("tampered with is refused", "tests/integration/test_mirror.py::test_what_is_not_as_it_was_signed_is_refused"),
+    (
+        "there the nodes are i386",
+        "tests/integration/test_mirror.py::test_a_node_of_i386_where_both_architectures_are_to_be_had",
+    ),
+    (
+        "so that nothing leaves it either",
+        "tests/e2e/test_multicast.py::test_a_ring_forms_by_multicast_and_nothing_leaves_the_lab",
+    ),
+    ("is root on that machine", OF_DOCKER),
+    (
+        "runs in the node's container; there",
+        "tests/e2e/test_readme.py::test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
+    ),
+    ("are not privileged", "tests/e2e/test_readme.py::test_a_container_may_do_no_more_than_readme_says"),
+    ("unless `--insecure`", "tests/integration/test_mirror.py::test_without_a_keyring_it_is_refused_but_for_insecure"),
+    (
+        "Asterisk's files are 0640",
+        "tests/e2e/test_readme.py::test_what_a_config_makes_asterisk_run_runs_in_the_nodes_container_as_its_user",
+    ),
+    ("with no mock in it", "Makefile"),
+    (
+        "device state crosses from each node",
+        "tests/e2e/test_state.py::test_state_set_on_node_1_is_seen_on_nodes_2_and_3",
+    ),
+    ("the seven pairs", "tests/e2e/test_state.py::test_every_node_shows_the_aggregate"),
+    ("watched from node 3", f"{CALLS}test_call_from_node_1_to_node_2_is_watched_from_node_3"),
+    ("lights the lamp", f"{CALLS}test_voicemail_on_node_1_lights_the_lamp_of_a_phone_on_node_3"),
+    ("a wrong password is refused", f"{CALLS}test_wrong_password_is_refused"),
+    ("hints follow registrations", f"{CALLS}test_hints_of_a_phone_follow_its_registration_on_every_node"),
+    ("all shipped scenarios end as they say", SCENARIOS),
+    ("by PUBLISH five of those", "tests/e2e/test_carriers.py::test_scenarios_of_state_hold_by_publish_too"),
+    ("histories that are wrong in one way", f"{UNIT}test_readme.py::test_histories_are_as_many_as_readme_says"),
+    ("by the checks that are for it", f"{UNIT}test_checks.py::test_a_wrong_history_is_found_out_by_its_checks_alone"),
+    ("that only look wrong", f"{UNIT}test_checks.py::test_a_right_history_that_looks_wrong_holds"),
+    ("every fault is shown", f"{FAULTS}test_fault_is_shown_by_ps_and_undone_by_heal"),
+    (
+        "at 20 points each",
+        "tests/integration/test_killed.py::test_up_and_down_killed_at_points_spread_over_their_course",
+    ),
+    ("a call between two sites", "tests/e2e/test_sites.py::test_call_across_the_sites_is_heard_at_both_ends"),
+    ("when one peer is down", "tests/e2e/test_sites.py::test_state_by_site_is_told_also_when_one_peer_is_down"),
+    ("a wrong key is refused", SCENARIOS),
+    ("a patched module runs on every node", "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module"),
+    ("shipped Compose files", "tests/integration/test_compose.py::test_state_crosses_in_a_lab_that_compose_brought_up"),
+    ("The first three are held by scenarios", SCENARIOS),
+    ("diverges after a partition heals", SCENARIOS),
+    ("which restarts such an Asterisk", f"{VERBS}test_up_mends_a_module_that_lost_corosync_for_good"),
+    ("one time in three", MEASURED),
+    ("or `follows_corosync: yes`", "tests/e2e/test_restart.py::test_asterisk_that_follows_corosync_comes_back_with_it"),
+    ("when a member leaves", SCENARIOS),
+    ("takes the ENOENT", MEASURED),
+    ("one state change in 2000", MEASURED),
+    ("a base system that is pulled", NOT_PROVEN),
+    ("measured with 0.1 on 2 CPUs", "tests/bench.py::main"),
+)
+"""A claim of README, by words of it, and what shows it: a test, a measurement that no test repeats, or nothing yet."""
