@@ -229,7 +229,7 @@ def _show_plan(scenarios: list[Scenario], making: Making, output: str) -> None:
             click.echo(f"  image {image.name}: {image.standing}")
         for number, step in enumerate(run.steps, 1):
             click.echo(f"  {number:2} {step}")
-    terminal.say(f"{len(planned)} runs would be made; nothing was started")
+    terminal.say("nothing was started")
 
 
 def show_result(result: Result, story: Sequence[str] | None = None) -> None:

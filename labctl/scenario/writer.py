@@ -16,11 +16,24 @@ from labctl.scenario.step_form import as_in_yaml
 from labctl.scenario.step_registry import STEPS, Step
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines as a block, as people do."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def to_yaml(scenario: Scenario, seed: int | None = None) -> str:
     """The scenario as a file that needs no other, with the seed of its run in a remark."""
     remark = f"# {scenario.name}, as labctl ran it"
     remark += f" with --seed {seed}" if seed is not None else ""
-    text = yaml.safe_dump(to_data(scenario), sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
+    text = yaml.dump(
+        to_data(scenario), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+    )
     return f"{remark}\n{text}"
 
 

@@ -59,6 +59,7 @@ def test_every_step_is_in_it(tmp_path: Path) -> None:
     run_folder.write_scenario(tmp_path, scenario, 7)
     text = (tmp_path / "scenario.yaml").read_text()
     assert text.startswith("# everything, as labctl ran it with --seed 7\n")
+    assert "about: |\n  More about it\n" in text
     assert without_lines(read_again(text, "everything")) == without_lines(scenario)
 
 
