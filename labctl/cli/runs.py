@@ -112,6 +112,8 @@ def report(run: str, file: Path | None, opened: bool) -> None:
     record = run_record.recall(run_record.find(run))
     path = file or record.folder / "report.html"
     try:
+        if file is None and path.is_symlink():  # in a stranger's folder it may lead to any file
+            path.unlink()
         path.write_text(page.render(record), "utf-8")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "-o names another place") from None

@@ -94,7 +94,6 @@ def run(
     Examples:
 
     \b
-        labctl run partition-heal
         labctl run --all --junit report.xml
         labctl run partition-heal --patch fix.patch
     """

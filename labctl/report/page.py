@@ -248,13 +248,26 @@ def _files(folder: Path, names: Iterable[str]) -> Iterator[ShownFile]:
         if name.endswith(".html"):
             continue
         try:
-            text = (folder / name).read_text("utf-8", errors="replace")
+            text, size = _both_ends(folder / name)
         except OSError as error:
             yield ShownFile(name, "", f"it could not be read: {error.strerror}")
             continue
         shown, note = cut(text, min(room, FILE_SIZE))
         room -= min(room, len(escape(shown)))
+        if size > 2 * FILE_SIZE:
+            note = f"{size} bytes; its begin and its end are shown"
         yield ShownFile(name, Whole(shown), note)
+
+
+def _both_ends(path: Path) -> tuple[str, int]:
+    """The text of a file, of a large one, such as a core, no more than its ends; and its size in bytes."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        data = stream.read(FILE_SIZE)
+        if size > 2 * FILE_SIZE:
+            stream.seek(-FILE_SIZE, 2)
+        data += stream.read(FILE_SIZE)
+    return data.decode("utf-8", errors="replace"), size
 
 
 def _environment() -> Environment:

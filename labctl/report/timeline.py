@@ -25,7 +25,7 @@ WRONG_STANDINGS = ("failed", "known")
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """Something that held from `begin_s` until `end_s`. `kind` says how it is drawn: a state, `fault`, `step` …"""
 
     begin_s: float
@@ -51,7 +51,7 @@ class Lane:
     kind: LaneKind
     speaker: str
     subject: str
-    spans: tuple[Span, ...]
+    spans: tuple[TimeSpan, ...]
 
     @property
     def wrong(self) -> bool:
@@ -81,9 +81,9 @@ class Timeline:
     begin_s: float
     end_s: float
     lanes: tuple[Lane, ...]
-    steps: tuple[Span, ...]
-    faults: tuple[Span, ...]
-    disturbances: tuple[Span, ...]
+    steps: tuple[TimeSpan, ...]
+    faults: tuple[TimeSpan, ...]
+    disturbances: tuple[TimeSpan, ...]
     logs: tuple[Mark, ...]
     looks: tuple[Mark, ...]
     delays: tuple[Delay, ...]
@@ -103,10 +103,10 @@ def draw(events: Sequence[Event], result: Result) -> Timeline:
         _first_s(ordered, lanes, end_s),
         end_s,
         lanes,
-        tuple(Span(step.began_s, step.at_s, _step(step), "step", bool(step.error)) for step in _of(ordered, Did)),
+        tuple(TimeSpan(step.began_s, step.at_s, _step(step), "step", bool(step.error)) for step in _of(ordered, Did)),
         tuple(_faults(ordered, end_s)),
         tuple(
-            Span(event.at_s, max(event.at_s, event.until_s), event.what, "disturbed")
+            TimeSpan(event.at_s, max(event.at_s, event.until_s), event.what, "disturbed")
             for event in _of(ordered, Disturbed)
         ),
         tuple(Mark(line.at_s, line.text, line.node) for line in _of(ordered, Line)),
@@ -148,12 +148,12 @@ def _step(step: Did) -> str:
     return f"{step.step} {step.what}" + (f": {step.error}" if step.error else "")
 
 
-def _faults(events: Sequence[Event], end_s: float) -> Iterator[Span]:
+def _faults(events: Sequence[Event], end_s: float) -> Iterator[TimeSpan]:
     """From when to when each fault was in force; to the end where nothing says that it was undone."""
     for index, event in enumerate(events):
         if isinstance(event, FaultBegan):
             healed_s = (later.at_s for later in _of(events[index:], Healed) if later.fault == event.fault)
-            yield Span(event.at_s, next(healed_s, end_s), event.what, "fault")
+            yield TimeSpan(event.at_s, next(healed_s, end_s), event.what, "fault")
 
 
 def _lanes(events: Sequence[Event], end_s: float) -> Iterator[Lane]:
@@ -161,7 +161,7 @@ def _lanes(events: Sequence[Event], end_s: float) -> Iterator[Lane]:
     for event in events:
         recorder.take(event)
     for (kind, speaker, subject), stretches in recorder.finish(end_s).items():
-        spans = (Span(stretch.begin_s, stretch.end_s, stretch.text, stretch.kind) for stretch in stretches)
+        spans = (TimeSpan(stretch.begin_s, stretch.end_s, stretch.text, stretch.kind) for stretch in stretches)
         yield Lane(kind, speaker, subject, tuple(spans))
 
 

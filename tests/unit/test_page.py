@@ -248,6 +248,18 @@ def test_of_a_file_that_is_too_long_both_ends_are_kept() -> None:
     assert page.cut("<" * 400, 1000)[0].startswith("<<")
 
 
+def test_of_a_huge_file_its_ends_alone_are_read(tmp_path: Path) -> None:
+    with (tmp_path / "core").open("wb") as stream:
+        stream.write(b"its begin")
+        stream.truncate(1 << 40)  # a hole: it takes no room, but could not be read
+        stream.seek(-7, 2)
+        stream.write(b"its end")
+    text = page.render(record(tmp_path))
+    assert "its begin" in text
+    assert "its end" in text
+    assert f"{1 << 40} bytes; its begin and its end are shown" in text
+
+
 def test_links_are_not_followed_and_binaries_are_shown_as_well_as_can_be(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("a secret")
@@ -299,6 +311,11 @@ def test_report_writes_it_and_says_where(tmp_path: Path, capsys: pytest.CaptureF
     assert command("report", str(folder)) == 0
     assert capsys.readouterr().out == f"{folder}/report.html\n"
     assert (folder / "report.html").read_text() == page.render(recall(folder))
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "report.html").unlink()
+    (folder / "report.html").symlink_to(elsewhere)
+    assert command("report", str(folder)) == 0
+    assert not elsewhere.exists()
     opened: list[str] = []
     monkeypatch.setattr("click.launch", opened.append)
     other = tmp_path / "other.html"

@@ -26,7 +26,7 @@ from labctl.history.events import (
     Said,
     Seen,
 )
-from labctl.report.timeline import Delay, Mark, Span, Timeline, draw
+from labctl.report.timeline import Delay, Mark, Timeline, TimeSpan, draw
 from tests.unit.old_runs import OUTCOMES, old_run
 
 NODES = ("n1", "n2")
@@ -91,14 +91,14 @@ def test_who_is_gone_says_nothing_and_what_it_says_after_is_not_known_at_once() 
         (4.0, 5.0, "Idle", "Idle"),
     ]
     assert [text for _, _, text, _ in spans(picture, "n2", "ring")] == ["n1, n2", "no Corosync", "n1, n2"]
-    assert picture.faults == (Span(2.0, 3.0, "kill n2", "fault"),)
+    assert picture.faults == (TimeSpan(2.0, 3.0, "kill n2", "fault"),)
 
 
 def test_a_fault_that_nobody_undid_is_in_force_to_the_end_and_one_of_the_same_name_is_another() -> None:
     picture = timeline(
         FaultBegan(1.0, "split", "one", NODES), Healed(2.0, "split"), FaultBegan(3.0, "split", "two", NODES), Over(9.0)
     )
-    assert picture.faults == (Span(1.0, 2.0, "one", "fault"), Span(3.0, 9.0, "two", "fault"))
+    assert picture.faults == (TimeSpan(1.0, 2.0, "one", "fault"), TimeSpan(3.0, 9.0, "two", "fault"))
 
 
 def test_phones_have_lanes_for_what_they_watch_for_messages_and_for_calls() -> None:
@@ -120,9 +120,9 @@ def test_steps_logs_and_disturbances() -> None:
     picture = timeline(
         Did(2.0, 1, "settle", 1.0, "not quiet"), Line(1.5, "n1", "a line"), Disturbed(3.0, 4.0, "", "starved", "clock")
     )
-    assert picture.steps == (Span(1.0, 2.0, "1 settle: not quiet", "step", wrong=True),)
+    assert picture.steps == (TimeSpan(1.0, 2.0, "1 settle: not quiet", "step", wrong=True),)
     assert picture.logs == (Mark(1.5, "a line", "n1"),)
-    assert picture.disturbances == (Span(3.0, 4.0, "starved", "disturbed"),)
+    assert picture.disturbances == (TimeSpan(3.0, 4.0, "starved", "disturbed"),)
 
 
 def test_where_and_when_it_began_to_be_wrong() -> None:
