@@ -53,6 +53,7 @@ class InvalidFile(UsageError):
     def __init__(self, source: str, problems: list[Problem], also: UsageError | None = None) -> None:
         self.source = source
         self.problems = sorted(problems)
+        self.also = also
         lines = [problem.render(source) for problem in self.problems]
         super().__init__("\n".join([*lines, also.message] if isinstance(also, InvalidFile) else lines))
 

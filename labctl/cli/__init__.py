@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from labctl import __version__
-from labctl.cli import compare, faults, inspect, lifecycle, phones, scenarios, tools
+from labctl.cli import compare, faults, inspect, lifecycle, phones, runs, scenarios, tools
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
 from labctl.errors import HostError, LabctlError
@@ -76,6 +76,7 @@ for _command in (
     *inspect.COMMANDS,
     *phones.COMMANDS,
     *scenarios.COMMANDS,
+    *runs.COMMANDS,
     *faults.COMMANDS,
     *compare.COMMANDS,
     *tools.COMMANDS,

@@ -88,6 +88,24 @@ def complete_scenario(_context: click.Context, _parameter: click.Parameter, word
     return _names_and_files(shipped_scenarios(), word)
 
 
+def complete_lab_or_scenario(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The shipped scenarios and labs, and files."""
+    from labctl.labfile.loader import shipped_labs
+    from labctl.scenario.loader import shipped_scenarios
+
+    return _names_and_files([*shipped_scenarios(), *shipped_labs()], word)
+
+
+def complete_run(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The runs that lie where runs go by default, the last of them as `latest`; and folders."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.scenario.run_record import RUNS
+
+    names = sorted(path.name for path in RUNS.iterdir() if path.is_dir()) if RUNS.is_dir() else []
+    return [CompletionItem(word, type="dir"), *(CompletionItem(name) for name in names if name.startswith(word))]
+
+
 def _names_and_files(names: Iterable[str], word: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from labctl.cli.completion import complete_condition, complete_file, complete_lab, complete_node, complete_stack
+from labctl.cli.completion import (
+    complete_condition,
+    complete_file,
+    complete_lab,
+    complete_node,
+    complete_run,
+    complete_stack,
+)
 from labctl.cli.option_groups import Conduct, Making, Which
 from labctl.lab import CARRIERS, Overrides
 
@@ -154,6 +161,7 @@ seed_option = click.option(
     default=lambda: random.randrange(1 << 31),  # noqa: S311 - chance, not secrets
     help="Seed of everything random; printed, so that it can be given again.",
 )
+run_argument = click.argument("run", shell_complete=complete_run)
 node_argument = click.argument("node", shell_complete=complete_node)
 
 # What comes to a command together

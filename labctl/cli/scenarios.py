@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +20,19 @@ from labctl.cli.option_groups import Conduct, Making
 from labctl.cli.options import (
     Span,
     build_options,
+    dry_run_option,
     file_option,
     gathered,
     output_option,
     own_name_option,
+    run_argument,
     run_options,
     stack_option,
     timeout_option,
     trust_option,
     via_option,
 )
-from labctl.errors import InvalidFile, UsageError
+from labctl.errors import HostError, InvalidFile, UsageError
 from labctl.lab import Overrides
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
     help="How often a scenario that came to no verdict is run again; both runs are told of.",
 )
 @trust_option
+@dry_run_option
 @run_options
 def run(
     scenarios: tuple[str, ...],
@@ -76,6 +81,7 @@ def run(
     strict: bool,
     retries: int,
     trust: bool,
+    dry_run: bool,
     how: Conduct,
 ) -> None:
     """Run scenarios, each on a fresh lab of its own, and judge what was seen.
@@ -88,7 +94,6 @@ def run(
     Examples:
 
     \b
-        labctl run partition-heal
         labctl run --all --junit report.xml
         labctl run partition-heal --patch fix.patch
     """
@@ -99,12 +104,18 @@ def run(
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
     chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * repeat
     if shuffle:
-        random.Random(how.seed).shuffle(chosen)  # noqa: S311 - chance, not secrets
-        terminal.say(f"seed {how.seed}")
-    acceptance = Acceptance(strict, hopeful=bool(making.patch))
-    options, at_once = replace(how.options(making), retries=retries), jobs or min(2, len(chosen))
-    results = _run_all(chosen, options, how, at_once, acceptance)
-    _conclude(results, how.output, acceptance)
+        _shuffle(chosen, how.seed)
+    if dry_run:
+        _show_plan(chosen, making, how.output)
+        return
+    acceptance, options = Acceptance(strict, hopeful=bool(making.patch)), replace(how.options(making), retries=retries)
+    _conclude(_run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance), how.output, acceptance)
+
+
+def _shuffle(scenarios: list[Scenario], seed: int | None) -> None:
+    """Bring them into the order that follows from the seed, and say which that is."""
+    random.Random(seed).shuffle(scenarios)  # noqa: S311 - chance, not secrets
+    terminal.say(f"seed {seed}")
 
 
 def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: bool, trust: bool) -> list[Scenario]:
@@ -165,8 +176,25 @@ def _run_all(
 def _tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
     """Write down all results so far, and show the last."""
     write_junit(how.junit, results, acceptance)
+    _tell_github(results[-1], acceptance)
     if how.output != "json":
-        _show(results[-1])
+        show_result(results[-1])
+
+
+def _tell_github(result: Result, acceptance: Acceptance) -> None:
+    """Where GitHub Actions runs this: the verdicts go to the summary of the job, and findings become annotations."""
+    from labctl.report import github
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    for annotation in github.annotate(result, acceptance):
+        terminal.say(annotation)
+    try:
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(github.summary(result))
+    except OSError as error:
+        terminal.say(f"{summary}: {error.strerror}: no summary for GitHub")
 
 
 def write_junit(path: Path | None, results: Sequence[Result], acceptance: Acceptance) -> None:
@@ -181,21 +209,45 @@ def write_junit(path: Path | None, results: Sequence[Result], acceptance: Accept
         raise UsageError(f"{path}: {error.strerror}", "can you write there?") from None
 
 
-def _show(result: Result) -> None:
+def _show_plan(scenarios: list[Scenario], making: Making, output: str) -> None:
+    """Say what would be run."""
+    from labctl.report import formats
+    from labctl.scenario import run_plan
+
+    images, engine = making.options(), None
+    with suppress(HostError):
+        engine = terminal.connect()
+    planned = [run_plan.plan(engine, scenario, images) for scenario in scenarios]
+    if output == "json":
+        click.echo(formats.as_json(planned))
+        return
+    for run in planned:
+        click.echo(f"{run.scenario}: {run.title}")
+        click.echo(f"  lab {run.lab}: {', '.join(run.nodes)}; stack {run.stack}, state goes by {run.via}")
+        for image in run.images:
+            click.echo(f"  image {image.name}: {image.standing}")
+        for number, step in enumerate(run.steps, 1):
+            click.echo(f"  {number:2} {step}")
+    terminal.say("nothing was started")
+
+
+def show_result(result: Result, story: Sequence[str] | None = None) -> None:
+    """The verdicts, what went wrong, and where it all lies; the story too where nobody expected it, or if given."""
     from labctl.report import verdict_tables
 
     terminal.show(verdict_tables.checks(result))
-    for line in _explanation(result):
+    for line in _explanation(result, story):
         click.echo(line)
 
 
-def _explanation(result: Result) -> Iterable[str]:
-    """What went wrong, and where it all lies; the story too where nobody expected it."""
+def _explanation(result: Result, story: Sequence[str] | None) -> Iterable[str]:
     from labctl.report import verdict_tables
 
     yield from verdict_tables.findings(result)
-    if result.standing in ("failed", "unknown", "error") and result.story:
-        yield from ("what happened:", *(f"  {line}" for line in result.story))
+    if story is None and result.standing in ("failed", "unknown", "error"):
+        story = result.story
+    if story:
+        yield from ("what happened:", *(f"  {line}" for line in story))
     yield f"{result.scenario}: {result.standing}, in {result.seconds:.1f} s; all of it is in {result.folder}"
 
 
@@ -256,16 +308,16 @@ def _known(known: Known) -> str:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@run_argument
 @output_option
-def check(folder: Path, output: str) -> None:
-    """Judge an old run again, by its FOLDER: needs no lab and no Docker."""
+def check(run: str, output: str) -> None:
+    """Judge an old RUN again: a folder, or `latest`. Needs no lab and no Docker."""
     from labctl.report.acceptance import Acceptance
-    from labctl.scenario import conclusion
+    from labctl.scenario import conclusion, run_record
 
-    result = conclusion.check(folder)
+    result = conclusion.check(run_record.find(run))
     if output != "json":
-        _show(result)
+        show_result(result)
     _conclude([result], output, Acceptance())
 
 

@@ -359,11 +359,9 @@ def parse(text: str, source: str) -> tuple[Event, ...]:
     events: list[Event] = []
     problems: list[Problem] = []
     lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in ((number, line) for number, line in enumerate(lines, 1) if line.strip()):
         try:
-            events.append(_event(json.loads(line)))
+            events.append(_event(dict(json.loads(line))))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number < len(lines):
                 problems.append(Problem(number, f"not an event: {_why(error)}", "labctl run writes such files"))
@@ -375,11 +373,12 @@ def parse(text: str, source: str) -> tuple[Event, ...]:
 
 
 def _event(data: Any) -> Event:
-    data = dict(data)
     kind = str(data.pop("kind"))
     if kind not in _ADAPTERS:
         raise ValueError(f"no kind `{kind}`")
     event: Event = _ADAPTERS[kind].validate_python(data)
+    if not all(abs(value) < 1e12 for value in vars(event).values() if isinstance(value, float)):
+        raise ValueError("a time or a figure is not finite")
     if isinstance(event, Said) and event.state not in device_state.ORDER:
         raise ValueError(f"no device state `{event.state}`")
     return event

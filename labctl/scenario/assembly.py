@@ -16,6 +16,7 @@ from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.recorder import Recorder
 from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.switchboard import Switchboard
+from labctl.scenario.versions import versions
 from labctl.sip.phones import Phones
 
 STEPS = steps.STEPS
@@ -30,4 +31,5 @@ def live_lab(engine: Engine, running: Running, journal: Journal, progress: Progr
     connect = functools.partial(Phones, engine, running)
     phones = Switchboard(running.lab, journal, faults.gone, connect, recorder.phone_said)
     crashes = CrashWatch(engine, running, cluster, faults, journal)
-    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, StarvationWatch(), crashes)
+    asked, machine = functools.partial(versions, engine, running), StarvationWatch()
+    return LiveLab(engine, running, cluster, phones, faults, recorder, journal, progress, machine, crashes, asked)

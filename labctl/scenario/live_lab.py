@@ -10,7 +10,7 @@ import datetime
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -62,6 +62,7 @@ class LiveLab:
         progress: Progress,
         machine: StarvationWatch | None = None,
         crashes: CrashWatch | None = None,
+        versions: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.engine = engine
         self.running = running
@@ -77,6 +78,7 @@ class LiveLab:
         self._inspector = Inspector(engine, running, cluster, self.rings, journal)
         self._machine = machine
         self._crashes = crashes
+        self._versions = versions
         self._signal = Signal()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -149,6 +151,7 @@ class LiveLab:
             mailboxes={mailbox.number: mailbox.node for mailbox in self.lab.mailboxes},
             lamps={phone.name: phone.mailbox for phone in self.lab.phones if phone.mailbox},
             seed=seed,
+            versions=dict(self._versions()),
             sites={node.name: node.site for node in self.lab.nodes if node.site},
             cache_s=self.lab.cache_s,
             via=self.lab.via,

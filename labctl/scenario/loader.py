@@ -36,6 +36,11 @@ def find_scenario(file: str, overrides: Overrides) -> Scenario:
     else:
         path = find_path("scenario", file, Path(), SCENARIOS)
         text, folder = read_text(path), path.parent
+    return read_scenario(text, file, folder, overrides)
+
+
+def read_scenario(text: str, source: str, folder: Path, overrides: Overrides) -> Scenario:
+    """The scenario of a text, as `find_scenario` reads it; the lab that it names lies in `folder`, or is shipped."""
 
     def lab_file(name: str) -> Document:
         path = find_path("lab", name, folder, LABS)
@@ -47,4 +52,4 @@ def find_scenario(file: str, overrides: Overrides) -> Scenario:
             raise UsageError(f"no stack `{shown(name)}` for a scenario", f"shipped: {known}; or --stack with a path")
         return find_stack(name)
 
-    return read(text, file, lab_file, safe_stack, overrides)
+    return read(text, source, lab_file, safe_stack, overrides)

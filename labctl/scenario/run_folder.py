@@ -18,11 +18,14 @@ from labctl.lab import Lab
 from labctl.labfile import writer
 from labctl.lock import locked
 from labctl.names import ROLE_NODE
+from labctl.scenario import writer as scenarios
+from labctl.scenario.reader import Scenario
 
 HISTORY = "history.jsonl"
 TERMS = "terms.json"
 VERDICT = "verdict.json"
 LAB = "lab.yaml"
+SCENARIO = "scenario.yaml"
 LATEST = "latest"
 
 
@@ -45,6 +48,11 @@ def create(parent: Path, scenario: str) -> Path:
 def write_terms(folder: Path, terms: Terms) -> None:
     """Keep what the run is judged by. Raises HostError."""
     _write(folder / TERMS, json.dumps(asdict(terms), indent=2))
+
+
+def write_scenario(folder: Path, scenario: Scenario, seed: int | None) -> None:
+    """Keep what is run, as a file that can be run again. Raises HostError."""
+    _write(folder / SCENARIO, scenarios.to_yaml(scenario, seed))
 
 
 def write_result(folder: Path, result: Result) -> None:
@@ -74,12 +82,12 @@ def read_events(folder: Path) -> tuple[Event, ...]:
         raise UsageError(
             f"{folder}: nothing to judge: the lab of this run did not come up", f"{VERDICT} there says why"
         )
-    return history.parse(_read(folder / HISTORY), str(folder / HISTORY))
+    return history.parse(read_file(folder / HISTORY), str(folder / HISTORY))
 
 
 def read_terms(folder: Path) -> Terms:
     """What a run is judged by. Raises UsageError, InvalidFile."""
-    return judgement.parse_terms(_read(folder / TERMS), str(folder / TERMS))
+    return judgement.parse_terms(read_file(folder / TERMS), str(folder / TERMS))
 
 
 def _write(path: Path, text: str) -> None:
@@ -90,7 +98,8 @@ def _write(path: Path, text: str) -> None:
         raise HostError(f"{path}: {error.strerror}", hint) from None
 
 
-def _read(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """The text of a file of a run. Raises UsageError."""
     try:
         return path.read_text("utf-8")
     except OSError as error:

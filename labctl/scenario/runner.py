@@ -66,6 +66,7 @@ def run(
     folder = run_folder.create(how.folder, scenario.name)
     terms = terms_of(scenario)
     run_folder.write_terms(folder, terms)
+    run_folder.write_scenario(folder, scenario, how.seed)
     began_s = time.monotonic()
     events: list[Event] = []
     lab_error: LabctlError | None = None

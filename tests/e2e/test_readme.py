@@ -65,7 +65,11 @@ INLINE: dict[str, str | Command] = {
     "labctl scenarios partition-heal > mine.yaml": Command("labctl scenarios partition-heal > first.yaml"),
     "labctl scenarios --steps": Command("labctl scenarios --steps"),
     "labctl scenarios": Command("labctl scenarios"),
-    "labctl check FOLDER": "tests/e2e/test_scenarios.py::test_old_run_is_judged_again_without_a_lab",
+    "labctl run --dry-run …": Command("labctl run partition-heal --dry-run"),
+    "labctl validate FILE…": Command("labctl validate partition-heal two-sites"),
+    "labctl show RUN": "tests/unit/test_runs.py::test_the_whole_story_of_a_run_that_passed",
+    "labctl report RUN [-o FILE] [--open]": "tests/unit/test_page.py::test_report_writes_it_and_says_where",
+    "labctl check RUN": "tests/e2e/test_scenarios.py::test_old_run_is_judged_again_without_a_lab",
     "labctl soak --minutes 5 --seed 7": "tests/endurance.py::soak",  # it takes minutes
     "labctl compare [SCENARIO…]": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
     "labctl compare": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",

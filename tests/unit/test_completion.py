@@ -76,6 +76,16 @@ def test_what_is_shipped_and_files() -> None:
     assert offered("up", "-f", "tw") == ["two-sites"]
 
 
+def test_files_to_validate_and_runs_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert offered("validate", "t") == ["totem-cut", "three-node", "two-sites"]
+    monkeypatch.chdir(tmp_path)
+    assert offered("show", "") == []
+    (tmp_path / "labctl-runs" / "pause-20261126-160236").mkdir(parents=True)
+    (tmp_path / "labctl-runs" / "latest").symlink_to("pause-20261126-160236")
+    assert offered("show", "") == ["latest", "pause-20261126-160236"]
+    assert offered("check", "la") == ["latest"]
+
+
 IN_BASH = """
 labctl() { "$PYTHON" -m labctl "$@"; }
 eval "$(labctl completion bash)" 2> /dev/null
