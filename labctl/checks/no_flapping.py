@@ -36,7 +36,7 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
 
 
 def _ends_a_hold(change: Change, flap: Seen, limits: Limits) -> bool:
-    """Whether a node has taken a phone off hold to hang up on it: Asterisk does so when the other end, who held it, goes
+    """Whether a node took a phone off hold to hang up on it. Asterisk does so when the other end, who held it, goes
     (main/bridge_channel.c, where a channel leaves its bridge), so the phone's next state follows within the bound."""
     ended = (change.new, flap.state) in (("Hold", "InUse"), ("InUse&Hold", "InUse"))
     return ended and change.until_s - flap.at_s <= limits.delay_ms / 1000

@@ -377,7 +377,7 @@ def _event(data: Any) -> Event:
     if kind not in _ADAPTERS:
         raise ValueError(f"no kind `{kind}`")
     event: Event = _ADAPTERS[kind].validate_python(data)
-    if not all(abs(value) < 1e12 for value in vars(event).values() if isinstance(value, float)):
+    if not all(abs(value) <= 1e12 for value in vars(event).values() if isinstance(value, float)):
         raise ValueError("a time or a figure is not finite")
     if isinstance(event, Said) and event.state not in device_state.ORDER:
         raise ValueError(f"no device state `{event.state}`")
