@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
 
 from labctl.cli import command_line
 from labctl.lab import Overrides
@@ -144,15 +143,6 @@ def test_every_paragraph_has_a_claim_that_something_shows(paragraph: str) -> Non
 def test_what_no_test_shows_is_marked(words: str) -> None:
     paragraph = next(paragraph for paragraph in PARAGRAPHS if words in paragraph)
     assert re.search(r"not proven|not tested|never run|measured", paragraph, re.IGNORECASE)
-
-
-def test_histories_are_as_many_as_readme_says() -> None:
-    counts = {
-        kind: len(yaml.safe_load((REPOSITORY / f"tests/unit/data/histories/{kind}.yaml").read_text("utf-8")))
-        for kind in ("wrong", "right")
-    }
-    sentence = next(paragraph for paragraph in PARAGRAPHS if "histories that are wrong in one way" in paragraph)
-    assert [int(number) for number in re.findall(r"\b(\d+)\b", sentence)] == [counts["wrong"], counts["right"]]
 
 
 def test_stacks_are_all_in_the_table_with_what_is_proven() -> None:
