@@ -32,7 +32,7 @@ test: $(DEV) ## every test: lint, types, unit, integration, end to end on real n
 	$(MAKE) check
 	@sh .ci/compose || echo 'compose: it could not be installed; what needs it is not tested' >&2
 	$(BIN)/labctl build --quiet > /dev/null
-	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadgroup --durations 15
+	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder --durations 15
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -1,17 +1,17 @@
 """What all tests share: in CI, where LABCTL_TEST_NO_SKIP is set, a skipped test is a failure.
 
-Tests on real nodes go side by side (pytest-xdist). Those that share a lab go to one process, one after the other: by
-their file, or by the mark `xdist_group`. What takes longest begins first.
+Tests on real nodes go side by side (pytest-xdist, `--dist loadscope`). Those that share a lab go to one process, one
+after the other. What takes longest begins first.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,27 +24,43 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     return report
 
 
-APART = {"test_verbs.py", "test_killed.py", "test_scenarios.py", "test_carriers.py"}
+APART = ("test_verbs.py", "test_killed.py", "test_scenarios.py", "test_carriers.py")
 """Files whose tests each have a lab of their own, so that they may go to any process."""
 
-LONGEST = ("scenarios", "test_killed.py", "test_verbs.py", "test_mirror.py", "test_restart.py")
-"""Groups and files by how long they take, the longest first."""
+ONE_LAB = {"test_state.py": "lab", "test_calls.py": "lab", "test_shipped_scenario_ends_as_it_says": "scenarios"}
+"""Files and tests that share a lab, or a run, across or within files: the name of what they share."""
+
+LONGEST = ("scenarios", "test_killed.py", "test_mirror.py", "test_faults.py", "test_restart.py", "test_verbs.py")
+"""What takes longest, first."""
+
+
+def shared(nodeid: str) -> str:
+    """What a test shares with others, so that they go to one process: a test that shares nothing has its own name."""
+    file, _, test = nodeid.partition("::")
+    name = file.rpartition("/")[2]
+    group = ONE_LAB.get(test.partition("[")[0]) or ONE_LAB.get(name)
+    return group or (nodeid if name in APART else file)
+
+
+class ByLab(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Gives tests to processes by the lab that they share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return shared(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """The scheduler of the tests on real nodes; the unit tests have xdist's own."""
+    return ByLab(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests together that share a lab, and begin with what takes longest."""
+    """Begin with what takes longest."""
 
     def rank(item: pytest.Item) -> int:
-        names = (_group(item), Path(item.path).name)
-        return min((LONGEST.index(name) for name in names if name in LONGEST), default=len(LONGEST))
+        group = shared(item.nodeid)
+        return next((number for number, name in enumerate(LONGEST) if name in group), len(LONGEST))
 
-    for item in items:
-        if item.get_closest_marker("docker") and _group(item) == "" and Path(item.path).name not in APART:
-            item.add_marker(pytest.mark.xdist_group(Path(item.path).name))
     if any(item.get_closest_marker("docker") for item in items):
         items.sort(key=rank)
-
-
-def _group(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0] if marker.args else marker.kwargs.get("name", "")) if marker else ""

@@ -10,7 +10,7 @@ from labctl.sip.user_agent import Refused, UserAgent
 from labctl.timing import Deadline
 from tests.e2e.conftest import LabUnderTest
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.docker
 
 RING_MS = 100
 ARRIVES_S = 10.0

@@ -135,17 +135,33 @@ OPTIONS = """<?xml version="1.0" encoding="UTF-8"?>
 """What a client asks that is none of labctl's: as alice, with her password, whether 101 can be called."""
 
 
-def test_containers_of_testcontainers_talk_sip_to_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One in the lab's own network, and one in a network of testcontainers' that the lab has joined."""
+def test_container_of_testcontainers_talks_sip_to_a_node(
+    cluster: AsteriskCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)  # its image is on a registry
+    scenario = OPTIONS.replace("PASSWORD", cluster.sip_password("alice"))
+    with _client(cluster).with_network(cluster.network) as client:
+        client.exec(["sh", "-c", f"cat > /options.xml <<'END'\n{scenario}END"])
+        node = cluster.node("n1").get_container_host_ip()
+        asked = client.exec(["sipp", f"{node}:5060", "-sf", "/options.xml", "-m", "1", "-timeout", "10"])
+        assert asked.exit_code == 0, asked.output.decode()
+
+
+def test_nodes_join_a_network_of_testcontainers_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)  # its image is on a registry
     with Network() as network, AsteriskCluster(nodes=1).with_network(network) as cluster:
-        image = next(each.image for each in cluster.running.observation.containers if each.role == ROLE_PHONES)
-        scenario = OPTIONS.replace("PASSWORD", cluster.sip_password("alice"))
-        for joined, node in ((cluster.network, cluster.running.addresses["n1"]), (network, "n1")):
-            with DockerContainer(image).with_network(joined).with_command(["sleep", "infinity"]) as client:
-                client.exec(["sh", "-c", f"cat > /options.xml <<'END'\n{scenario}END"])
-                asked = client.exec(["sipp", f"{node}:5060", "-sf", "/options.xml", "-m", "1", "-timeout", "10"])
-                assert asked.exit_code == 0, asked.output.decode()
+        joined = cluster.get_wrapped_container("n1").attrs["NetworkSettings"]["Networks"][network.name]
+        with _client(cluster).with_network(network) as client:
+            named = client.exec(["getent", "hosts", "n1"])
+            assert named.output.decode().split()[0] == joined["IPAddress"]
+
+
+def _client(cluster: AsteriskCluster) -> DockerContainer:
+    """A container of testcontainers with SIPp in it, which the lab knows nothing of."""
+    image = next(
+        container.image for container in cluster.running.observation.containers if container.role == ROLE_PHONES
+    )
+    return DockerContainer(image).with_command(["sleep", "infinity"])
 
 
 def test_waiting_utilities_of_testcontainers_take_a_node(cluster: AsteriskCluster) -> None:

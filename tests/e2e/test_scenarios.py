@@ -25,7 +25,6 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {result["scenario"]: result for result in run("--all", tmp_path_factory.mktemp("runs")).data}
 
 
-@pytest.mark.xdist_group("scenarios")
 @pytest.mark.parametrize("scenario", shipped_scenarios())
 def test_shipped_scenario_ends_as_it_says(scenario: str, every: dict[str, dict[str, Any]]) -> None:
     result = every[scenario]

@@ -8,7 +8,7 @@ from labctl.cluster.connections import Cluster
 from labctl.timing import Deadline
 from tests.e2e.conftest import LabUnderTest
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.docker
 
 ARRIVES_S = 10.0
 
