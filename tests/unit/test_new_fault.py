@@ -134,7 +134,7 @@ def test_history_has_it_and_what_it_excuses(tmp_path: Path) -> None:
 def test_soak_runs_try_it() -> None:
     lab, _ = find_lab("three-node", Overrides())
     chaos = Chaos(lab, 1)
-    moves = [step for _ in range(300) for step in chaos.next([], []).steps]
+    moves = [step for _ in range(1000) for step in chaos.next([], []).steps]
     assert {arguments["node"] for verb, arguments in moves if verb == "mute_totem"} == {"n1", "n2", "n3"}
 
 
