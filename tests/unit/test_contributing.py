@@ -17,7 +17,7 @@ from labctl.scenario.step_registry import Registry, step
 from labctl.yamlfile.document import Text
 from tests import contributing
 from tests.unit.old_runs import OUTCOMES, old_run
-from tests.unit.test_checks import HISTORIES, read
+from tests.unit.test_checks import HISTORIES, WRONG, read
 
 REPOSITORY = Path(contributing.__file__).parent.parent
 
@@ -38,7 +38,8 @@ def rule() -> Check:
 
 def test_the_check_holds_wherever_all_is_right(rule: Check) -> None:
     files = [*(HISTORIES / "right").iterdir(), *(HISTORIES / "wrong").iterdir()]
-    histories = [*(read(path) for path in files), *(old_run(name) for name in OUTCOMES)]
+    right = [path for path in files if rule.name not in WRONG.get(path.stem, ())]
+    histories = [*(read(path) for path in right), *(old_run(name) for name in OUTCOMES)]
     outcomes = [rule.judge(events, Limits()).outcome for events in histories]
     assert set(outcomes) == {"passed", "nothing"}
 
