@@ -59,7 +59,7 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def expected(path: Path) -> list[tuple[int, str]]:
-    """The mistakes that a file says it has: `# expect: LINE: PART OF THE MESSAGE`; `{a check}` stands for all there are."""
+    """The mistakes that a file says it has: `# expect: LINE: PART OF THE MESSAGE`; `{a check}`: any."""
     *most, last = [f"'{check}'" for check in CHECKS]
     text = path.read_text("utf-8").replace("{a check}", f"{', '.join(most)} or {last}")
     found = re.findall(r"^# expect: (\d+): (.+)$", text, re.MULTILINE)
