@@ -17,6 +17,7 @@ from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.faults import injector
 from labctl.progress import Silent
+from tests.faults import command_of, lasting
 from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker
@@ -56,7 +57,7 @@ def left_behind(engine: Engine) -> list[str]:
     return ended + [text for node in ("n1", "n2", "n3") if not ended and (text := sh(engine, node, look))]
 
 
-FAULTS = [
+FAULTS: list[tuple[str, ...]] = [
     ("partition", "n1,n2", "n3"),
     ("partition", "n1,n2", "n2,n3", "--only", "totem"),
     ("cut", "n1", "n2"),
@@ -68,6 +69,7 @@ FAULTS = [
     ("stop", "n1", "--service", "asterisk"),
     ("stop", "n2", "--service", "corosync"),
 ]
+FAULTS += [command_of(kind, given) for kind, given in lasting({words[0].replace("-", "_") for words in FAULTS}).items()]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=" ".join)

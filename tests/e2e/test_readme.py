@@ -375,8 +375,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("hints follow registrations", f"{CALLS}test_hints_of_a_phone_follow_its_registration_on_every_node"),
     ("all shipped scenarios end as they say", SCENARIOS),
     ("by PUBLISH five of those", f"{CARRIERS}test_scenarios_of_state_hold_by_publish_too"),
-    ("histories that are wrong in one way", f"{UNIT}test_readme.py::test_histories_are_as_many_as_readme_says"),
-    ("by the checks that are for it", f"{UNIT}test_checks.py::test_a_wrong_history_is_found_out_by_its_checks_alone"),
+    (
+        "histories that are wrong in one way",
+        f"{UNIT}test_checks.py::test_a_wrong_history_is_found_out_by_its_checks_alone",
+    ),
     ("that only look wrong", f"{UNIT}test_checks.py::test_a_right_history_that_looks_wrong_holds"),
     ("every fault is shown", f"{FAULTS}test_fault_is_shown_by_ps_and_undone_by_heal"),
     (

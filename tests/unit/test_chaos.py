@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labctl.faults.registry import FAULTS as KINDS
 from labctl.lab import Lab
 from labctl.scenario.random_steps import Chaos, Move
 from labctl.scenario.steps import STEPS
+from tests.faults import nodes_of
 from tests.unit.labs import lab
 
 LAB = lab("name: lab\nnodes: 4\nphones: 5\ndevices: [one, two]\n")
 NODES = [node.name for node in LAB.nodes]
 IN_FORCE = ["partition.1", "kill-n1"]
-FAULTS = {"partition", "cut", "pause", "kill", "stop", "iface_down", "impair"}
+FAULTS = {*KINDS}
 
 SEEDS = st.integers(0, 2**32)
 GONE = st.sets(st.sampled_from(NODES))
@@ -35,12 +37,6 @@ def moves(
 def steps(*values: Any, **named: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of such moves, one after the other."""
     return [step for move in moves(*values, **named) for step in move.steps]
-
-
-def touched(arguments: dict[str, Any]) -> set[str]:
-    """The nodes that a fault is put on."""
-    of_groups = {node for group in arguments.get("groups", []) for node in group}
-    return {*of_groups, *(arguments[key] for key in ("node", "sender", "receiver") if key in arguments)}
 
 
 # By seed
@@ -64,7 +60,7 @@ def test_whatever_has_happened_the_next_move_is_by_what_is_the_case() -> None:
 
 def test_in_time_every_kind_of_move_is_made() -> None:
     usual = {"set_state", "call", "answer", "talk", "hang_up", "leave_voicemail", "settle"}
-    assert {verb for verb, _ in steps(1, 1000)} == usual | FAULTS | {"restart"}
+    assert {verb for verb, _ in steps(1, 1000)} == usual | FAULTS
     assert {verb for verb, _ in steps(1, 1000, in_force=IN_FORCE)} == usual | {"heal"}
 
 
@@ -82,9 +78,10 @@ def test_every_step_is_a_verb_with_arguments_that_it_takes(seed: int, gone: set[
 @given(SEEDS, GONE)
 def test_every_name_is_one_of_the_lab(seed: int, gone: set[str]) -> None:
     known = {key: {phone.name for phone in LAB.phones} for key in ("caller", "callee", "phone")}
-    known |= {key: set(NODES) for key in ("node", "sender", "receiver")}
+    known |= {"node": set(NODES)}
     known |= {"device": set(LAB.devices), "mailbox": {mailbox.number for mailbox in LAB.mailboxes}}
-    for _, arguments in steps(seed, gone=gone):
+    for verb, arguments in steps(seed, gone=gone):
+        assert verb not in FAULTS or nodes_of(verb, arguments) <= {*NODES}
         assert {key: arguments[key] for key in arguments if key in known and arguments[key] not in known[key]} == {}
 
 
@@ -111,8 +108,8 @@ def test_a_call_is_answered_talked_in_and_hung_up_by_who_is_in_it(seed: int) -> 
 
 @given(SEEDS, GONE)
 def test_no_fault_is_put_on_a_node_that_is_gone(seed: int, gone: set[str]) -> None:
-    faults = [arguments for verb, arguments in steps(seed, gone=gone) if verb in FAULTS | {"restart"}]
-    assert {node for arguments in faults for node in touched(arguments)} <= {*NODES} - gone
+    faults = [(verb, arguments) for verb, arguments in steps(seed, gone=gone) if verb in FAULTS]
+    assert {node for verb, arguments in faults for node in nodes_of(verb, arguments)} <= {*NODES} - gone
 
 
 @given(SEEDS, GONE)

@@ -1,75 +1,58 @@
-"""CONTRIBUTING's examples are what they are said to be: a fault, a step and a check in so many lines."""
+"""What CONTRIBUTING.md shows is right as it stands; its fault has tests of its own, in test_new_fault.py."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.checks.rule import Check, check
-from labctl.faults import fault as faults
-from labctl.faults import packet_filter
-from labctl.faults.fault import Fault, FaultName, NodeName
-from labctl.faults.model import TOTEM, Pairs, Target
-from labctl.history.events import Began, Event, Looked
-from labctl.lab import Overrides
-from labctl.scenario import reader
-from labctl.scenario.step_registry import STEPS, step
-from labctl.stack.loader import find_stack
-from labctl.yamlfile.document import Text, parse
+from labctl.checks.finding import Limits
+from labctl.checks.rule import Check
+from labctl.faults.fault import NodeName
+from labctl.history.events import Began, Event, Ring
+from labctl.scenario.live_lab import LiveLab
+from labctl.scenario.step_registry import Registry, step
+from labctl.yamlfile.document import Text
+from tests import contributing
+from tests.unit.old_runs import OUTCOMES, old_run
+from tests.unit.test_checks import HISTORIES, WRONG, read
 
-TEXT = (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text("utf-8")
-NAMES: dict[str, Any] = {
-    **{kind.__name__: kind for kind in (Fault, Finding, Limits, Looked, Mapping, Sequence, Target, Verdict)},
-    **{"FaultName": FaultName, "NodeName": NodeName, "Pairs": Pairs, "TOTEM": TOTEM, "Event": Event, "Text": Text},
-    **{"fault": faults.fault, "packet_filter": packet_filter, "check": check, "verdict": verdict, "step": step},
-    "LiveLab": Any,
-}
-"""What an example takes from labctl, beside what it defines."""
+REPOSITORY = Path(contributing.__file__).parent.parent
 
 
-def example(word: str) -> dict[str, Any]:
-    """The names that the example defines in which a word stands."""
-    (text,) = [block for block in re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S) if word in block]
-    namespace = dict(NAMES)
-    exec(compile(text, "CONTRIBUTING.md", "exec", dont_inherit=True), namespace)  # noqa: S102 - the project's own
-    return namespace
+def test_every_place_that_it_names_is_there() -> None:
+    named = set(re.findall(r"`((?:labctl|tests)/[\w/.-]+)`", contributing.TEXT.replace("/NNN-what-is-wrong.jsonl", "")))
+    assert len(named) > 10
+    assert [place for place in sorted(named) if not (REPOSITORY / place).exists()] == []
 
 
-def read(line: str) -> reader.Scenario:
-    text = f"title: T\nsteps:\n- {line}\n"
-    return reader.read(text, "my.yaml", lambda name: parse("nodes: 3\n", name), find_stack, Overrides())
+@pytest.fixture(scope="module")
+def rule() -> Check:
+    """The check that it shows."""
+    check = contributing.example("check")["own_ring"]
+    assert isinstance(check, Check)
+    return check
 
 
-def test_the_fault_is_a_step() -> None:
-    try:
-        example("MuteTotem")
-        assert str(read("mute_totem: n2").steps[0]) == "mute_totem n2"
-    finally:
-        faults.FAULTS.pop("mute_totem", None)
+def test_the_check_holds_wherever_all_is_right(rule: Check) -> None:
+    files = [*(HISTORIES / "right").iterdir(), *(HISTORIES / "wrong").iterdir()]
+    right = [path for path in files if rule.name not in WRONG.get(path.stem, ())]
+    histories = [*(read(path) for path in right), *(old_run(name) for name in OUTCOMES)]
+    outcomes = [rule.judge(events, Limits()).outcome for events in histories]
+    assert set(outcomes) == {"passed", "nothing"}
 
 
-def test_the_step_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(STEPS, "_sources", list(STEPS._sources))
-    example("def reload")
-    assert str(read("reload: {node: n1, module: pbx_config}").steps[0]) == "reload n1 module=pbx_config"
-    assert STEPS["reload"].about == "Have a node read its configuration again"
+@pytest.mark.parametrize(("members", "outcome"), [(("n1", "n2"), "passed"), (("n2",), "failed"), ((), "nothing")])
+def test_the_check_finds_what_it_is_for(rule: Check, members: tuple[str, ...], outcome: str) -> None:
+    events: list[Event] = [Began(0.0, "s", "lab", "22", ("n1", "n2"), {}), Ring(1.0, "n1", members, quorate=True)]
+    verdict = rule.judge(events, Limits())
+    assert (verdict.check, verdict.outcome, rule.place) == (rule.name, outcome, 105)
 
 
-def test_the_check_finds_what_it_is_for_and_compares() -> None:
-    rule: Check = example("def rings_told")["rings_told"]
-    began = Began(0.0, "s", "lab", "22", ("n1", "n2"), {})
-    whole = Looked(1.0, {"n1": {}, "n2": {}}, {"n1": ("n1", "n2"), "n2": ("n1", "n2")})
-    partial = Looked(2.0, {"n1": {}, "n2": {}}, {"n1": ("n1", "n2")})
-    histories: dict[str, list[Event]] = {
-        "nothing": [began],
-        "passed": [began, whole],
-        "failed": [began, whole, partial],
-    }
-    assert {outcome: rule.judge(events, Limits()).outcome for outcome, events in histories.items()} == {
-        outcome: outcome for outcome in histories
-    }
+def test_the_step_is_a_step() -> None:
+    steps = Registry()
+    contributing.example("step", step=partial(step, registry=steps), LiveLab=LiveLab, NodeName=NodeName, Text=Text)
+    kind = steps["reload"]
+    assert (kind.takes, kind.about, kind.short) == ("node [module]", "Have a node read its configuration again", "node")

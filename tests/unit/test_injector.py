@@ -14,6 +14,7 @@ from labctl.errors import LabError, UsageError
 from labctl.faults import injector, records, registry
 from labctl.faults.model import PreparedFault, Record
 from labctl.scenario.fault_control import target_of
+from tests.faults import lasting
 from tests.unit.sandbox_nodes import UNTOUCHED, SandboxNodes
 
 NODES = ("n1", "n2", "n3")
@@ -31,6 +32,7 @@ EVERY_KIND = [
     ("stop", {"node": "n2"}),
     ("pause", {"node": "n3"}),
 ]
+EVERY_KIND += lasting({kind for kind, _ in EVERY_KIND}).items()
 
 
 @pytest.fixture

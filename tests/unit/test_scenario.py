@@ -30,12 +30,16 @@ from labctl.scenario.step_registry import Step
 from labctl.scenario.steps import STEPS
 from labctl.stack.loader import find_stack
 from labctl.yamlfile.document import Document, parse
+from tests.faults import examples
 from tests.unit.labs import DATA, stack
 from tests.unit.test_bad_files import check, expected
 from tests.unit.test_labfile import STRUCTURES
 
 BAD = sorted((DATA / "bad-scenarios").iterdir())
 SCHEMA = jsonschema.Draft202012Validator(json.loads(reader.schema()))
+
+FAULTS = examples()
+"""Of each kind, beside what is said here by hand."""
 
 EVERYTHING = """
 title: Everything that can be said
@@ -84,6 +88,7 @@ steps:
   - impair: {node: n1, delay: 50ms, jitter: 5ms, duplicate: 1, rate: 1000}
   - impair: {node: n2, loss: 2.5, traffic: totem}
   - heal: all
+  # and a fault of every kind
   - storm: {phone: alice, rate: 100, count: 1000}
   - load: {caller: alice, callee: bob, rate: 500, count: 20000}
   - unwatch: carol
@@ -95,7 +100,7 @@ expect: [agreement, truth]
 known:
   - {stack: 22, check: agreement, reason: What is said while a ring merges is lost, always: false}
   - {stack: "1.8", check: truth, reason: It is in the code, source: read}
-"""
+""".replace("  # and a fault of every kind\n", "".join(f"  - {json.dumps({kind: FAULTS[kind]})}\n" for kind in FAULTS))
 
 
 def find_lab(name: str) -> Document:
@@ -370,6 +375,7 @@ PHONES = st.sampled_from(["alice", "bob", "carol"])
 NODES = st.sampled_from(["n1", "n2", "n3"])
 TIMES = st.sampled_from([1, 0.5, "500ms", "2s", "1.5m", "10m"])
 ARGUMENTS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    **{kind: {key: st.just(value) for key, value in given.items()} for kind, given in FAULTS.items()},
     "register": {"phones": PHONES | st.lists(PHONES, min_size=1)},
     "watch": {"phone": PHONES, "extension": st.sampled_from([101, "102", "mystate"])},
     "call": {"caller": PHONES, "callee": PHONES | st.sampled_from([102, "*103", "*600"])},

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import labctl
 from labctl.faults.registry import FAULTS
 from labctl.scenario.step_form import long_form
 from labctl.scenario.step_registry import Step
@@ -173,9 +170,3 @@ def test_a_state_is_one_of_asterisks_in_any_case(said: Any, state: str | None) -
 )
 def test_a_step_says_what_it_takes(verb: str, takes: str) -> None:
     assert STEPS[verb].takes == takes
-
-
-@pytest.mark.parametrize("verb", STEPS)
-def test_the_readme_names_every_step(verb: str) -> None:
-    readme = (Path(labctl.__file__).parents[1] / "README.md").read_text("utf-8")
-    assert re.search(rf"\b({verb}|{verb.replace('_', '-')})\b", readme)
