@@ -280,9 +280,11 @@ def test_foreign_image_that_is_nowhere_exits_4_and_makes_nothing(name: str, tmp_
 
 
 def test_interrupted_up_exits_130_and_the_next_goes_on(name: str) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "labctl", "up", "-n", name], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    heeded = (
+        "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "  # also in the background
     )
+    command = [sys.executable, "-c", f"{heeded}runpy.run_module('labctl', run_name='__main__')", "up", "-n", name]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr
     next(line for line in process.stderr if line.startswith("ok   create network"))
     process.send_signal(signal.SIGINT)

@@ -113,7 +113,10 @@ def test_output_that_has_no_room_is_an_error_of_the_machine(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_who_is_asked_to_end_tidies_up_first(number: signal.Signals) -> None:
     script = """\
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):  # who runs the tests in the background has them ignored
+    signal.signal(number, signal.SIG_DFL)
 from labctl import cli
 from labctl.cluster import status
 from labctl.cluster import lifecycle
