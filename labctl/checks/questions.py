@@ -35,13 +35,13 @@ def anybody_answers(replay: Replay, question: Asked) -> bool:
     return any(reaches(replay, question.node, node) for node in began.nodes if began.sites.get(node, "") in sites)
 
 
-def moments(events: Sequence[Event], until: Asked, since_s: float) -> Iterator[Replay]:
-    """What was the case at a time, and after each event from then on until a question."""
+def moments(events: Sequence[Event], since_s: float, until_s: float) -> Iterator[Replay]:
+    """What was the case at a time, and after each event from then on until another."""
     replay = Replay(beginning(events))
     begun = False
     for event in events:
-        if event is until:
-            break
+        if event.at_s > until_s:
+            continue
         if event.at_s >= since_s and not begun:
             begun = True
             yield replay
