@@ -31,8 +31,9 @@ def _wrongs(events: Sequence[Event], question: Asked, replay: Replay, limits: Li
         nodes, at_s = (question.node, *answerers), question.at_s
         return Finding(f"{where}, and {text}", at_s, nodes, extension=question.number, since_s=at_s)
 
-    since_s = question.at_s - replay.began.cache_s - limits.delay_ms / 1000
-    could_say = {node: _could_say(events, question, node, limits) for node in dict.fromkeys(question.by)}
+    slack_s = limits.delay_ms / 1000
+    since_s, until_s = question.at_s - replay.began.cache_s - slack_s, question.at_s + slack_s
+    could_say = {node: _could_say(events, question, node, since_s, until_s) for node in dict.fromkeys(question.by)}
     for node, word in zip(question.by, question.answers, strict=True):
         state = STATES.get(word, word)
         if state not in could_say[node]:
@@ -49,12 +50,10 @@ def _anybody_since(events: Sequence[Event], question: Asked, since_s: float) -> 
     return any(anybody_answers(replay, question) for replay in moments(events, since_s, question.at_s))
 
 
-def _could_say(events: Sequence[Event], question: Asked, node: str, limits: Limits) -> set[str]:
-    """What a node could rightly say of the state: what held since it may have been kept, up to what labctl was told of
-    so shortly after the question that the node may have known it before."""
+def _could_say(events: Sequence[Event], question: Asked, node: str, since_s: float, until_s: float) -> set[str]:
+    """What a node could rightly say of the state: what held from then on, up to what labctl was told of so shortly
+    after the question that the node may have known it before."""
     began = beginning(events)
     device = began.extensions.get(question.number, "")
     cluster = next(nodes for nodes in began.clusters if node in nodes)
-    slack_s = limits.delay_ms / 1000
-    during = moments(events, question.at_s - began.cache_s - slack_s, question.at_s + slack_s)
-    return {state for replay in during for state in replay.right(device, cluster)}
+    return {state for replay in moments(events, since_s, until_s) for state in replay.right(device, cluster)}

@@ -126,6 +126,11 @@ def off(names: tuple[str, ...], all_phones: bool, which: Which) -> None:
             say(f"{name} is off" if phone_control.switch_off(phones, name) else f"{name} was off")
 
 
+def _extension(lab: Lab, word: str) -> str:
+    """The extension of the phone of that name; any other word as it is."""
+    return next((phone.extension for phone in lab.phones if phone.name == word), word)
+
+
 @phone.command()
 @phone_argument
 @click.argument("number", shell_complete=complete_phone)
@@ -135,8 +140,7 @@ def dial(phone_name: str, number: str, which: Which) -> None:
     from labctl.sip import phone_control
 
     with _opened(which, phone_name) as (phones, lab):
-        extensions = {phone.name: phone.extension for phone in lab.phones}
-        agent = phone_control.dial(phones, phone_name, extensions.get(number, number))
+        agent = phone_control.dial(phones, phone_name, _extension(lab, number))
         say(f"{phone_name} calls {number}: {agent.call_state}")
 
 
@@ -171,8 +175,7 @@ def watch(phone_name: str, extension: str, which: Which) -> None:
     from labctl.sip import phone_control
 
     with _opened(which, phone_name) as (phones, lab):
-        extensions = {phone.name: phone.extension for phone in lab.phones}
-        state = phone_control.watch(phones, phone_name, extensions.get(extension, extension))
+        state = phone_control.watch(phones, phone_name, _extension(lab, extension))
         say(f"{phone_name} watches {extension}: {state}")
 
 
