@@ -77,8 +77,9 @@ class _Keys:
             self.watched.pop(name, None)
             self.dialogs.pop(name, None)
             return
-        homes = {device.partition("/")[2]: node for device, node in self.replay.began.homes.items()}
-        home, dialog = homes.get(event.phone, ""), self.dialogs.get(name, "")  # it may come before its step ends
+        began = self.replay.began
+        home = began.homes.get(began.device(event.phone), "")
+        dialog = self.dialogs.get(name, "")  # it may come before its step ends
         self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
 
     def _notified(self, key: _Key, dialog: str) -> None:

@@ -41,11 +41,10 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
 
 def _shown(look: Looked, replay: Replay, notified: Mapping[str, Count]) -> Iterator[tuple[str, Count | None]]:
     """The phones that a look tells of, and those that are registered: what each was told last, None if nothing ever."""
-    devices = {device.partition("/")[2]: device for device in replay.began.homes}
     for phone in replay.began.lamps:
         if phone in look.lamps:
             yield phone, look.lamps[phone]
-        elif _registered(devices.get(phone, ""), replay):
+        elif _registered(replay.began.device(phone), replay):
             yield phone, notified.get(phone)
 
 
@@ -60,7 +59,7 @@ def _compare(look: Looked, phone: str, shown: Count | None, replay: Replay, loss
     began = replay.began
     mailbox = began.lamps[phone]
     keeper = began.mailboxes.get(mailbox, "")
-    home = next((node for device, node in began.homes.items() if device.partition("/")[2] == phone), "")
+    home = began.homes.get(began.device(phone), "")
     pair = tuple(sorted({home, keeper}))
     connected = groups(look, unanswered_rings(look, replay))
     kept = look.kept.get(mailbox)

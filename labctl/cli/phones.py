@@ -59,8 +59,7 @@ def call(
         return
     show(tables().call(placed, [node.name for node in running.lab.nodes]))
     if talk:
-        callees = {word for phone in running.lab.phones for word in (phone.name, phone.extension)}
-        other = f", {callee} heard {placed.callee_heard}" if callee in callees else ""
+        other = f", {callee} heard {placed.callee_heard}" if running.lab.phone_at(callee) else ""
         say(f"{caller} heard {placed.caller_heard} packets{other}")
 
 
@@ -128,7 +127,8 @@ def off(names: tuple[str, ...], all_phones: bool, which: Which) -> None:
 
 def _extension(lab: Lab, word: str) -> str:
     """The extension of the phone of that name; any other word as it is."""
-    return next((phone.extension for phone in lab.phones if phone.name == word), word)
+    called = lab.phone_at(word)
+    return called.extension if called else word
 
 
 @phone.command()

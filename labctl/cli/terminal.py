@@ -85,7 +85,7 @@ def is_typed(option: str) -> bool:
 
 
 def tables() -> ModuleType:
-    """labctl.tables, with the library that draws: for commands that draw, and no others."""
+    """labctl.report.tables, with the library that draws: for commands that draw, and no others."""
     from labctl.report import tables
 
     return tables

@@ -11,7 +11,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.cluster.node_tools import ring_numbers_on
 from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
-from labctl.engine.streams import LogStream
+from labctl.engine.streams import LogStream, lines
 
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
@@ -81,12 +81,9 @@ class NodeLogs:
         threading.Thread(target=self._read, args=(node, stream), name=f"log-{node}", daemon=True).start()
 
     def _read(self, node: str, stream: LogStream) -> None:
-        rest = ""
         try:
-            for chunk in stream:
-                *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
-                for line in lines:
-                    self._on_line(node, line)
+            for line in lines(stream):
+                self._on_line(node, line)
         finally:
             self._on_membership(node)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import tarfile
 from collections.abc import Generator, Iterator
@@ -12,7 +11,7 @@ from typing import cast
 
 from labctl import names
 from labctl.engine.access import Access, translated
-from labctl.engine.streams import ExecStream, LogStream
+from labctl.engine.streams import ExecStream, LogStream, lines
 
 NO_EXIT_CODE = -1
 
@@ -63,14 +62,8 @@ class Commands:
 
     def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
         """What a container logs, line by line, until it ends."""
-        rest = ""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a chunk may end within a character
         with closing(self.follow_logs(container, tail)) as chunks:
-            for chunk in chunks:
-                *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-                yield from lines
-        if rest:
-            yield rest
+            yield from lines(chunks)
 
     def starts(self, lab: str) -> Iterator[str]:
         """The name of each container of the lab that starts or goes on from now on, as it does."""

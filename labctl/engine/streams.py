@@ -6,10 +6,11 @@ end; pyproject.toml bounds docker-py's version for them, and tests/unit/test_str
 
 from __future__ import annotations
 
+import codecs
 import io
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
@@ -19,6 +20,17 @@ from docker.utils import socket as docker_socket
 
 FRAME_HEAD = struct.Struct(">BxxxL")
 """The head of a frame, Docker Engine API, "Attach to a container", Stream format: the stream, 3 bytes, the length."""
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines of UTF-8, from bytes as they come: a chunk may end within a line, or within a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    for chunk in chunks:
+        *whole, rest = (rest + decoder.decode(chunk)).split("\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
 class ExecStream:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from labctl.engine.actions import KillContainer, PauseContainer, StartContainer, Step, StopContainer, UnpauseContainer
 from labctl.engine.client import Engine
@@ -20,9 +19,6 @@ from labctl.faults.abilities import parse_abilities, probe_script
 from labctl.faults.model import PreparedFault, Record
 from labctl.faults.node import restart_script
 from labctl.names import ROLE_NODE, container_name
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 ACTIONS: dict[str, Callable[[str], Step]] = {"kill": KillContainer, "stop": StopContainer, "pause": PauseContainer}
 DOWN = "down"
@@ -229,15 +225,11 @@ def _run(engine: Engine, lab: str, node: str, script: str) -> None:
         raise LabError(f"{node}: {output.text.strip() or f'exit code {output.code}'}", _WAY_OUT)
 
 
-def _of_all(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    all_items = list(items)
-    with ThreadPoolExecutor(max_workers=len(all_items) or 1) as pool:
-        return list(pool.map(do, all_items))
-
-
 def _together(jobs: Iterable[Callable[[], object]]) -> list[LabctlError]:
     """Do all side by side; what went wrong, when all have ended."""
-    return [error for error in _of_all(_attempt, jobs) if error]
+    all_jobs = list(jobs)
+    with ThreadPoolExecutor(max_workers=len(all_jobs) or 1) as pool:
+        return [error for error in pool.map(_attempt, all_jobs) if error]
 
 
 def _attempt(job: Callable[[], object]) -> LabctlError | None:

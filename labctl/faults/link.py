@@ -11,6 +11,7 @@ from labctl.errors import HostError
 from labctl.faults import packet_filter
 from labctl.faults.fault import Choices, Fault, FaultName, NodeName, RandomStep, Traffic, fault
 from labctl.faults.model import EVERY, INTERFACE, SIP, TOTEM, Pair, Pairs, Target
+from labctl.faults.records import QDISC_GONE
 from labctl.yamlfile.document import wrong
 from labctl.yamlfile.duration import Duration
 
@@ -123,9 +124,7 @@ class Impair(Fault):
 
     def undo_scripts(self, name: str, target: Target) -> Mapping[str, str]:
         """Both ways are undone: which was taken does not matter."""
-        qdisc = f"tc qdisc del dev {INTERFACE} root 2> /dev/null"
-        gone = f"! tc qdisc show dev {INTERFACE} | grep -e netem -e tbf"
-        return {self.node: f"{packet_filter.stop_dropping(name)} || exit 1\n{qdisc}\n{gone}"}
+        return {self.node: f"{packet_filter.stop_dropping(name)} || exit 1\n{QDISC_GONE}"}
 
     def blocked(self, target: Target) -> Mapping[str, Pairs]:
         """What loses all is a filter: of what the node sends, or of what it receives."""

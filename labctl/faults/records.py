@@ -63,7 +63,7 @@ rm -rf {record}"""
 _SERVICES_UP = "for service in /etc/service/*; do [ -e $service/down ] || sv up $service > /dev/null; done"
 """What has a file `down` was not to run in the first place (runsv(8)), such as Corosync where states go by SIP."""
 
-_QDISC_GONE = f"""tc qdisc del dev {INTERFACE} root 2> /dev/null
+QDISC_GONE = f"""tc qdisc del dev {INTERFACE} root 2> /dev/null
 ! tc qdisc show dev {INTERFACE} | grep -e netem -e tbf"""
 
 UNDO_EVERY = f"""failed=0
@@ -84,7 +84,7 @@ done
 for chain in $(iptables $w -S | sed -n 's/^-N \\({PREFIX}[^ ]*\\)$/\\1/p'); do
     iptables $w -F $chain && iptables $w -X $chain
 done
-{_QDISC_GONE} || failed=1
+{QDISC_GONE} || failed=1
 ip link set {INTERFACE} up || failed=1
 {_SERVICES_UP}
 ! iptables $w -S | grep -e '{PREFIX}' || failed=1
@@ -100,7 +100,7 @@ def _undo_of_0_1(name: str, kind: str) -> str:
     """The script that undoes a fault that labctl 0.1 made."""
     scripts = {
         "iface_down": f"ip link set {INTERFACE} up",
-        "impair": f"{stop_dropping(name)} && {{ {_QDISC_GONE}; }}",
+        "impair": f"{stop_dropping(name)} && {{ {QDISC_GONE}; }}",
         "stop": _SERVICES_UP,
     }
     return scripts.get(kind) or stop_dropping(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -57,6 +57,10 @@ class Began:
         if number.startswith("*"):
             return self.mailboxes.get(number[1:], "")
         return self.homes.get(self.extensions.get(number, ""), "")
+
+    def device(self, phone: str) -> str:
+        """A phone's device; "" where there is none."""
+        return next((device for device in self.homes if device.partition("/")[2] == phone), "")
 
 
 @dataclass(frozen=True)
@@ -334,21 +338,18 @@ Event = (
 KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
 """Kinds whose name in the file, which stays, is not that of the class."""
 
-KINDS: Mapping[str, type[Any]] = {
-    KIND_NAMES.get(kind, kind.__name__.lower()): kind
-    for kind in (
-        *(Began, Did, Said, Seen, Watching, Notified, Lamp, Ring, Line, FaultBegan, Healed, Disturbed),
-        *(Gone, Back, Called, Ended, Heard, Load, Asked, Looked, Over),
-    )
-}
+
+def _name(kind: type[Any]) -> str:
+    return KIND_NAMES.get(kind, kind.__name__.lower())
+
+
+KINDS: Mapping[str, type[Any]] = {_name(kind): kind for kind in get_args(Event)}
 _ADAPTERS = {kind: TypeAdapter(model) for kind, model in KINDS.items()}
 
 
 def to_line(event: Event) -> str:
     """An event as a line of JSON, its kind first."""
-    return json.dumps(
-        {"kind": KIND_NAMES.get(type(event), type(event).__name__.lower()), **asdict(event)}, separators=(",", ":")
-    )
+    return json.dumps({"kind": _name(type(event)), **asdict(event)}, separators=(",", ":"))
 
 
 def parse(text: str, source: str) -> tuple[Event, ...]:

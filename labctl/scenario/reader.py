@@ -172,23 +172,8 @@ def _fill(entry: ScenarioFile, name: str, lab: Lab, stack: Stack, steps: tuple[S
         requires=entry.requires,
         steps=steps,
         expect=entry.expect,
-        known=tuple(_known(failure) for failure in entry.known),
+        known=tuple(Known(**dict(failure)) for failure in entry.known),
         explicit="expect" in entry.model_fields_set,
-    )
-
-
-def _known(entry: KnownEntry) -> Known:
-    return Known(
-        stack=entry.stack,
-        check=entry.check,
-        reason=entry.reason,
-        always=entry.always,
-        source=entry.source,
-        via=entry.via,
-        extension=entry.extension,
-        nodes=entry.nodes,
-        step=entry.step,
-        finding=entry.finding,
     )
 
 

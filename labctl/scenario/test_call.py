@@ -188,12 +188,11 @@ def _parties(request: CallRequest, lab: Lab) -> _Parties:
     names = [phone.name for phone in lab.phones]
     if request.caller not in names:
         raise UsageError(f"no phone `{request.caller}` in the lab {lab.name}", suggestion(request.caller, names))
-    callees = [phone for phone in lab.phones if request.callee in (phone.name, phone.extension)]
-    if not callees and request.callee not in lab.devices and not _NUMBER.fullmatch(request.callee):
+    callee = lab.phone_at(request.callee)
+    if callee is None and request.callee not in lab.devices and not _NUMBER.fullmatch(request.callee):
         hint = f"{suggestion(request.callee, names)}; or any number, such as *600"
         raise UsageError(f"no phone `{request.callee}` in the lab {lab.name}", hint)
     caller = lab.phone(request.caller)
-    callee = callees[0] if callees else None
     if callee == caller:
         raise UsageError(f"{request.caller} cannot call {request.callee}: it is one phone", "name two")
     return _Parties(caller, callee, callee.extension if callee else request.callee)

@@ -105,7 +105,7 @@ def _render(name: str, agent: Agent, **values: object) -> SippScenario:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - what goes in has been checked by labctl.spec's parser
+        autoescape=False,  # noqa: S701 - what goes in has been checked by labctl.labfile's parser
     )
     text = environment.get_template(f"sipp/{name}.xml.j2").render(
         agent=agent, leave_ms=LEAVE_MS, words=_WORDS, **values

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CAPTURING = "Capturing on"
-"""What tshark says once it captures."""
-
 _FIELDS = ("frame.time_epoch", "ip.src", "udp.dstport", "rtp.p_type", "rtp.ssrc", "rtp.seq")
 
 

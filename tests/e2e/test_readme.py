@@ -176,9 +176,7 @@ def test_the_lab_of_readme_comes_up(shell: Shell) -> None:
     check(shell, OF_BLOCKS[0])
 
 
-@pytest.mark.parametrize(
-    "command", [line for line in INLINE.values() if isinstance(line, Command)], ids=lambda command: command.line
-)
+@pytest.mark.parametrize("command", OF_TEXT, ids=lambda command: command.line)
 def test_a_command_of_the_text_does_what_readme_says(shell: Shell, command: Command) -> None:
     check(shell, command)
 

@@ -51,4 +51,5 @@ def test_a_list_of_commands_has_the_whole_first_sentence_of_each(path: tuple[str
     for command in listed(EVERY[path]).values():
         paragraph = " ".join((command.help or "").split("\n\n")[0].split())
         sentence = paragraph.split(". ")[0].removesuffix(".")
+        assert sentence
         assert sentence in shown

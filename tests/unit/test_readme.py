@@ -29,7 +29,9 @@ REPOSITORY = Path(__file__).parent.parent.parent
 def part(begin: str, end: str) -> str:
     """What stands in README from one text to the next other."""
     assert README.count(begin) == 1, begin
-    return README.split(begin)[1].split(end)[0]
+    rest = README.split(begin)[1]
+    assert end in rest, end
+    return rest.split(end)[0]
 
 
 def test_steps_are_all_named() -> None:
@@ -52,7 +54,7 @@ def test_faults_are_all_shown() -> None:
 
 @pytest.mark.parametrize("command", command_line.commands)
 def test_every_command_is_in_the_table(command: str) -> None:
-    table = part("\n## Commands\n", "\nWhich lab:")
+    table = part("\n## Commands\n", "\n**Which lab.**")
     assert re.search(rf"`labctl {command}[ `]", table)
 
 

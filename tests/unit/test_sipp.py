@@ -151,6 +151,7 @@ def test_scenario_that_signs_passes_over_a_challenge_that_comes_again(scenario: 
     signed = [
         number for number, step in enumerate(steps) if step.tag == "send" and "[authentication" in (step.text or "")
     ]
+    assert signed or scenario.name == "line"  # whose phone answers only
     for number in signed:
         waits = []
         for step in steps[number + 1 :]:
@@ -242,4 +243,5 @@ def test_a_request_that_a_scenario_sends_again_has_another_branch() -> None:
     """SIPp's [branch] names the message of the scenario, so that a second re-INVITE had the branch of the first."""
     for scenario in (sipp.register(AGENT, 3600), sipp.line(AGENT, 100), sipp.call(AGENT, "102", 1000)):
         branches = re.findall(r"branch=([^;\s]+)", scenario.text)
+        assert branches
         assert [branch for branch in branches if "[branch]" in branch and "[cseq]" not in branch] == []

@@ -14,7 +14,7 @@ from docker.api.client import APIClient
 from labctl.engine.actions import RemoveNetwork
 from labctl.engine.client import Engine
 from labctl.engine.commands import NO_EXIT_CODE, Output
-from labctl.engine.streams import FRAME_HEAD
+from labctl.engine.streams import FRAME_HEAD, lines
 from labctl.errors import HostError
 
 UPGRADED = (
@@ -248,3 +248,8 @@ def test_what_is_not_the_labs_stays_connected(scripted: Callable[[Script], Engin
     with pytest.raises(HostError, match=r"containers that are not the lab's are connected to it: guest"):
         scripted(refusing(2, b'[{"Id": "c2", "Names": ["/guest"]}]', done)).apply(RemoveNetwork("labctl-a", "id1"))
     assert "networks/id1/disconnect" not in done
+
+
+def test_a_character_that_comes_in_two_pieces_stays_whole() -> None:
+    data = "Grüße\nan alle".encode()
+    assert [*lines(bytes([byte]) for byte in data)] == ["Grüße", "an alle"]
