@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-ORDER = (*("INVALID", "UNKNOWN", "UNAVAILABLE", "NOT_INUSE", "ONHOLD", "RINGING", "INUSE", "BUSY", "RINGINUSE"),)
-"""The later yields to none before it."""
-
 HINTS = {
     "INVALID": "Unavailable",
     "UNKNOWN": "Idle",
@@ -21,6 +18,10 @@ HINTS = {
     "BUSY": "Busy",
     "RINGINUSE": "InUse&Ringing",
 }
+"""What a hint makes of each state."""
+
+ORDER = tuple(HINTS)
+"""The later yields to none before it."""
 
 
 def aggregate(states: Iterable[str]) -> str:

@@ -106,7 +106,7 @@ def ways(engine: Engine, stack: Stack, *, insecure: bool) -> tuple[Way | None, t
     builder = recipes(stack, Options())[images.BUILDER].tag if system else ""
     if not system or not engine.image_id(builder):
         return None
-    return systems.find_way(engine, builder, system, "", insecure, engine.ask_registry)
+    return systems.find_way(engine, lambda: builder, system, "", insecure, engine.ask_registry)
 
 
 def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
@@ -171,13 +171,12 @@ def _find_way(making: _Making, system: System, wanted: Iterable[Recipe]) -> Way:
             with step(making.progress, f"base system: pull {reference}"):
                 making.engine.pull(reference)
 
+    def make_builder() -> str:
+        _make_all(making, _of_builder(wanted))
+        return making.recipes[images.BUILDER].tag
+
     mirror_option, insecure = making.options.mirror, making.options.insecure
-    way, _ = mirror.from_image(system, mirror_option, insecure, take_image)
-    if way:
-        return way
-    _make_all(making, _of_builder(wanted))
-    builder = making.recipes[images.BUILDER].tag
-    way, tried = systems.find_way(making.engine, builder, system, mirror_option, insecure, take_image)
+    way, tried = systems.find_way(making.engine, make_builder, system, mirror_option, insecure, take_image)
     if not way:
         raise mirror.refusal(making.stack.name, system, tried)
     return way

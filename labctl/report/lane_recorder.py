@@ -7,7 +7,9 @@ from typing import Literal
 
 from labctl.history.events import Back, Called, Ended, Event, FaultBegan, Gone, Lamp, Looked, Notified, Ring, Seen
 
-Key = tuple[Literal["state", "ring", "phone"], str, str]
+LaneKind = Literal["state", "ring", "phone"]
+
+Key = tuple[LaneKind, str, str]
 """The kind of a lane, who speaks, and of what."""
 
 RING, CALLS, LAMP = "ring", "calls", "messages"
@@ -15,13 +17,14 @@ NO_RING = "no Corosync"
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A time in which a speaker said the same. `kind` says how it is drawn."""
+class TimeSpan:
+    """Something that held from `begin_s` until `end_s`. `kind` says how it is drawn: a state, `fault`, `step` …"""
 
     begin_s: float
     end_s: float
     text: str
     kind: str
+    wrong: bool = False
 
 
 @dataclass
@@ -31,7 +34,7 @@ class _Open:
     since_s: float
     text: str
     kind: str
-    closed: list[Stretch] = field(default_factory=list)
+    closed: list[TimeSpan] = field(default_factory=list)
 
 
 class LaneRecorder:
@@ -74,7 +77,7 @@ class LaneRecorder:
             case _:
                 pass
 
-    def finish(self, end_s: float) -> dict[Key, list[Stretch]]:
+    def finish(self, end_s: float) -> dict[Key, list[TimeSpan]]:
         """Every lane, with what was said last going on to the end."""
         for key in self._lanes:
             self._say(key, end_s, "", "")
@@ -85,7 +88,7 @@ class LaneRecorder:
         if (lane.text, lane.kind) == (text, kind):
             return
         if lane.text:
-            lane.closed.append(Stretch(lane.since_s, max(lane.since_s, at_s), lane.text, lane.kind))
+            lane.closed.append(TimeSpan(lane.since_s, max(lane.since_s, at_s), lane.text, lane.kind))
         lane.since_s, lane.text, lane.kind = at_s, text, kind
 
     def _say_ring(self, node: str, at_s: float, members: tuple[str, ...], quorate: bool) -> None:

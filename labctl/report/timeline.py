@@ -8,31 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from labctl.checks.finding import Finding, Limits
 from labctl.checks.judgement import Result
 from labctl.checks.propagation import changes
 from labctl.checks.reading import as_read
 from labctl.history.events import Did, Disturbed, Event, FaultBegan, Healed, Line, Looked, beginning
-from labctl.report.lane_recorder import LaneRecorder
+from labctl.report.lane_recorder import LaneKind, LaneRecorder, TimeSpan
 
 Kind = TypeVar("Kind")
-LaneKind = Literal["state", "ring", "phone"]
 
 WRONG_STANDINGS = ("failed", "known")
 """Of what the picture marks the beginning: what could not be judged says nothing about when it began."""
-
-
-@dataclass(frozen=True)
-class TimeSpan:
-    """Something that held from `begin_s` until `end_s`. `kind` says how it is drawn: a state, `fault`, `step` …"""
-
-    begin_s: float
-    end_s: float
-    text: str
-    kind: str
-    wrong: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,8 +148,7 @@ def _lanes(events: Sequence[Event], end_s: float) -> Iterator[Lane]:
     recorder = LaneRecorder()
     for event in events:
         recorder.take(event)
-    for (kind, speaker, subject), stretches in recorder.finish(end_s).items():
-        spans = (TimeSpan(stretch.begin_s, stretch.end_s, stretch.text, stretch.kind) for stretch in stretches)
+    for (kind, speaker, subject), spans in recorder.finish(end_s).items():
         yield Lane(kind, speaker, subject, tuple(spans))
 
 

@@ -26,7 +26,8 @@ from labctl.history.events import (
     Said,
     Seen,
 )
-from labctl.report.timeline import Delay, Mark, Timeline, TimeSpan, draw
+from labctl.report.lane_recorder import TimeSpan
+from labctl.report.timeline import Delay, Mark, Timeline, draw
 from tests.unit.old_runs import OUTCOMES, old_run
 
 NODES = ("n1", "n2")
