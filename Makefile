@@ -46,7 +46,7 @@ types: $(DEV)
 	$(BIN)/mypy
 
 unit: $(DEV)
-	$(BIN)/pytest tests/unit -q --numprocesses 4 --dist worksteal
+	$(BIN)/pytest tests/unit -q --numprocesses 3 --dist worksteal
 
 bench: machine $(DEV) ## measure: start, propagation, memory
 	$(BIN)/python -m tests.bench

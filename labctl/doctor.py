@@ -85,15 +85,14 @@ def _addresses(engine: Engine) -> Diagnosis:
 
 def _sources(engine: Engine, stack: Stack, *, there: bool) -> Iterator[Diagnosis]:
     system = at_once(stack)
-    answer = builder.ways(engine, stack, insecure=False) if system else None
-    if system and not answer:
+    ways = builder.ways(engine, stack) if system else None
+    if system and not ways:
         fix = "labctl build makes it, and asks"
         yield Diagnosis("packages", "limited", f"of {system.suite}: the container that asks is not there yet", fix)
-    elif system and answer:
-        way, tried = answer
-        level = "ok" if way else "limited" if there else "broken"
-        fix = "" if way else "--mirror URL, or --image IMAGE (images/README.md)"
-        yield Diagnosis("packages", level, f"of {system.suite} {way or tried[-1]}", fix)
+    elif system and ways:
+        level = "ok" if ways.checked else "limited" if there else "broken"
+        fix = "" if ways.checked else "--mirror URL, or --image IMAGE (images/README.md)"
+        yield Diagnosis("packages", level, f"of {system.suite} {ways.checked or ways.tried[-1]}", fix)
     for base in _bases(stack):
         try:
             engine.ask_registry(base)

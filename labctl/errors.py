@@ -15,6 +15,16 @@ LabctlError            3  something went wrong that is not the user's doing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first of the mistakes that pydantic found: where, and what."""
+    first = error.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
 class LabctlError(Exception):

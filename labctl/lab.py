@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labctl.patch import Patch
+from labctl.stack.carriers import CARRIERS, Carrier
+
+if TYPE_CHECKING:
+    from labctl.stack.model import Stack
+else:
+    Stack = Any  # what the command line imports loads no pydantic
+
+__all__ = ["CARRIERS", "EVERY_NODE", "Carrier", "Lab", "Node", "Overrides", "Phone", "Version"]
 
 EVERY_NODE = "all"
 """The scope in `config:` that means every node; no node may have this name."""
 
-Carrier = Literal["corosync", "pjsip-publish"]
-"""What may carry the state between nodes: the cluster module over Corosync, or PUBLISH from each node to each other."""
-CARRIERS: tuple[Carrier, ...] = get_args(Carrier)
+
+@dataclass(frozen=True)
+class Version:
+    """What a node runs where that is other than what the lab runs: a stack of its own, an image that was built
+    elsewhere ("" for none), patches beside the lab's. It is false where nothing is. `named`: the stack as the file
+    names it."""
+
+    stack: Stack | None = None
+    image: str = ""
+    patches: tuple[Patch, ...] = ()
+    named: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.stack or self.image or self.patches)
+
+    def __str__(self) -> str:
+        words = [f"stack {self.stack.name}"] if self.stack else []
+        words += [f"image {self.image}"] if self.image else []
+        words += [f"patch {patch.name}" for patch in self.patches]
+        return ", ".join(words) or "as the lab"
+
+    def of(self, stack: Stack) -> Stack:
+        """The stack of a node of this version, in a lab of `stack`."""
+        return (self.stack or stack).with_image(self.image)
 
 
 @dataclass(frozen=True)
 class Node:
-    """One server: a Corosync and an Asterisk. `nodeid` is Corosync's, from 1; `site` is "" where there are none."""
+    """One server: a Corosync and an Asterisk. `nodeid` is Corosync's, from 1; `site` is "" where there are none, and so
+    is `host` where it does not matter on which of several Docker hosts it is."""
 
     name: str
     nodeid: int
     site: str = ""
+    version: Version = field(default_factory=Version)
+    host: str = ""
 
     @property
     def entityid(self) -> str:
@@ -29,18 +64,35 @@ class Node:
 
 @dataclass(frozen=True)
 class Phone:
-    """A SIP user agent, the node it registers with, and the phones whose state it watches (BLF)."""
+    """A SIP user agent, the node it registers with, and the phones whose state it watches (BLF).
+
+    `also` are nodes that know it, too: it may register with these, in their order, where it does not with its own.
+    """
 
     name: str
     node: str
     extension: str
     watches: tuple[str, ...]
     mailbox: str | None
+    also: tuple[str, ...] = ()
+
+    @property
+    def registrars(self) -> tuple[str, ...]:
+        """The nodes that know it, its own first."""
+        return (self.node, *self.also)
+
+
+@dataclass(frozen=True)
+class OwnHint:
+    """A hint of the user's own, on every node: an extension, and the device whose state it has (`Queue:support`)."""
+
+    extension: str
+    device: str
 
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A voicemail box and the node that stores it."""
+    """A voicemail box and a node that stores it. Of several of one number the first has the messages, others copies."""
 
     number: str
     node: str
@@ -57,21 +109,46 @@ class Totem:
 
 @dataclass(frozen=True)
 class ExtraConfig:
-    """Text to add to a configuration file. `scope` is a node's name or EVERY_NODE; `path` is below /etc."""
+    """What is done to a configuration file: text that is added, or edits of its sections (configfile/edit.py).
+
+    `scope` is a node's name or EVERY_NODE; `path` is below /etc.
+    """
 
     scope: str
     path: str
-    text: str
+    text: str = ""
+    edits: Mapping[str, Any] | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server beside the nodes. `number` is its place among them, from 1.
+
+    It runs `image`, or one that is made of Debian's `packages`. `command` is what runs in it; the image's own where
+    there is none. `ready` is a line of shell in it that ends with 0 once it is, within `ready_s` seconds.
+    """
+
+    name: str
+    number: int
+    image: str = ""
+    packages: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    ready: str = ""
+    ready_s: float = 60.0
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Lab:
     """A whole lab.
 
-    `devices` are Custom devices without a phone, each with a hint of its own name. `modules` is `used` (Asterisk
-    loads what the lab uses) or `all` (what is installed). `via` carries the state between the nodes of a site;
-    between sites it is asked for by DUNDi, whose answers are kept for `cache_s` seconds. `follows_corosync`: Asterisk
-    is restarted when Corosync was.
+    `devices` are Custom devices without a phone, each with a hint of its own name; `hints` are others. `modules` is
+    `used` (Asterisk loads what the lab uses) or `all` (what is installed). `via` carries the state between the nodes of
+    a site; between sites it is asked for by DUNDi, whose answers are kept for `cache_s` seconds. `follows_corosync`:
+    Asterisk is restarted when Corosync was. `without`: nodes that are part of the lab, and not started at first.
+    `services` are servers of other kinds beside the nodes. `docker_hosts`: those that it is to be made over.
     """
 
     name: str
@@ -88,6 +165,10 @@ class Lab:
     via: Carrier = "corosync"
     cache_s: int = 0
     follows_corosync: bool = False
+    hints: tuple[OwnHint, ...] = ()
+    without: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ()
+    docker_hosts: tuple[str, ...] = ()
 
     @property
     def rings(self) -> bool:
@@ -98,6 +179,11 @@ class Lab:
     def sites(self) -> tuple[str, ...]:
         """The names of its sites; none where all nodes are one cluster."""
         return tuple(dict.fromkeys(node.site for node in self.nodes if node.site))
+
+    @property
+    def versions(self) -> dict[str, Version]:
+        """What nodes run that is other than what the lab runs, by their names."""
+        return {node.name: node.version for node in self.nodes if node.version}
 
     def cluster_of(self, node: str) -> tuple[Node, ...]:
         """The nodes of a node's cluster, itself among them: those of its site, or all. Raises KeyError."""
@@ -110,11 +196,27 @@ class Lab:
 
     def extensions_of(self, node: str) -> tuple[str, ...]:
         """What a node has hints for. Raises KeyError."""
-        return (*(phone.extension for phone in self.phones_at(self.node(node).site)), *self.devices)
+        phones = (phone.extension for phone in self.phones_at(self.node(node).site))
+        return (*phones, *self.devices, *(hint.extension for hint in self.hints))
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """What nodes have hints for: the extensions of phones, Custom devices, and hints of the user's own."""
+        phones = (phone.extension for phone in self.phones)
+        return (*phones, *self.devices, *(hint.extension for hint in self.hints))
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError."""
         return {node.name: node for node in self.nodes}[name]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of its nodes and its services."""
+        return (*(node.name for node in self.nodes), *(service.name for service in self.services))
+
+    def service(self, name: str) -> Service | None:
+        """The service of that name, if there is one."""
+        return next((service for service in self.services if service.name == name), None)
 
     def phone(self, name: str) -> Phone:
         """The phone of that name. Raises KeyError."""
@@ -125,12 +227,25 @@ class Lab:
         return next((phone for phone in self.phones if dialed in (phone.name, phone.extension)), None)
 
     def mailbox(self, number: str) -> Mailbox:
-        """The mailbox of that number. Raises KeyError."""
-        return {mailbox.number: mailbox for mailbox in self.mailboxes}[number]
+        """The mailbox of that number, the first of several. Raises KeyError."""
+        return {mailbox.number: mailbox for mailbox in reversed(self.mailboxes)}[number]
+
+    def keepers(self, number: str) -> tuple[str, ...]:
+        """The nodes that store a mailbox of that number, the first one first."""
+        return tuple(mailbox.node for mailbox in self.mailboxes if mailbox.number == number)
+
+    @property
+    def mailbox_numbers(self) -> tuple[str, ...]:
+        """The number of every mailbox, each once."""
+        return tuple(dict.fromkeys(mailbox.number for mailbox in self.mailboxes))
 
     def phones_on(self, node: Node) -> tuple[Phone, ...]:
         """The phones that register with the node."""
         return tuple(phone for phone in self.phones if phone.node == node.name)
+
+    def phones_known_to(self, node: Node) -> tuple[Phone, ...]:
+        """The phones that may register with the node."""
+        return tuple(phone for phone in self.phones if node.name in phone.registrars)
 
 
 @dataclass(frozen=True)
@@ -141,3 +256,5 @@ class Overrides:
     stack: str | None = None
     nodes: int | None = None
     via: Carrier | None = None
+    without: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None

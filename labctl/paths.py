@@ -1,4 +1,4 @@
-"""Where the files lie that come with labctl: labs, scenarios, templates, scripts, and what images are built from."""
+"""Where the files lie that come with labctl: labs, scenarios, findings, mends, and what all is made from."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 LABS = PACKAGE / "labs"
 SCENARIOS = PACKAGE / "scenarios"
+FINDINGS = PACKAGE / "findings"
 TEMPLATES = PACKAGE / "templates"
 SCRIPTS = PACKAGE / "scripts"
+MENDS = PACKAGE / "mends"
 
 
 def images_folder() -> Path:

@@ -54,6 +54,32 @@ class Named:
         self._progress.end(f"{self._name}: {what}", seconds, failed)
 
 
+class BuildsAlone:
+    """A Progress that hands on to another what of a longer thing takes long: images that are made."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def begin(self, what: str) -> None:
+        """Something began."""
+        if what.startswith(BUILDS):
+            self._progress.begin(what)
+
+    def detail(self, what: str, line: str) -> None:
+        """Something that began says what it is at."""
+        if what.startswith(BUILDS):
+            self._progress.detail(what, line)
+
+    def end(self, what: str, seconds: float, failed: bool) -> None:
+        """Something that began has ended."""
+        if what.startswith(BUILDS):
+            self._progress.end(what, seconds, failed)
+
+
+BUILDS = ("build ", "base ", "pull ")
+"""How the names of steps begin that make images."""
+
+
 @contextmanager
 def step(progress: Progress, what: str) -> Iterator[None]:
     """Tell `progress` that `what` goes on for as long as the block runs."""

@@ -4,16 +4,19 @@
         lab.set_state("n1", "mystate", "INUSE")
         lab.wait_for(extension="mystate", state="InUse")
 
-Every step of a scenario is a method of it. A failed test shows the story: what was done, what each node said, when.
-What takes long to load is imported by the first test that asks for a lab.
+Every step of a scenario is a method of it. A failed test shows the story: what was done, what each node said, when;
+with `--lab-runs DIR` each test has a run folder, which a failure names and `labctl report` makes a page of. What takes
+long to load is imported by the first test that asks for a lab.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,6 +24,13 @@ import pytest
 
 if TYPE_CHECKING:
     from labctl.testcontainers import AsteriskCluster
+
+
+CLUSTER = pytest.StashKey["AsteriskCluster"]()
+"""The lab of a test, from before it comes up."""
+
+LONGEST_WHY = 500
+"""Characters of why a test failed, in the history of its run."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lab", action="append", default=[], help="lab file or shipped name")
     group.addoption("--lab-stack", action="append", default=[], help="stack")
     group.addoption("--lab-nodes", action="append", default=[], type=int, help="number of nodes")
+    group.addoption("--lab-runs", metavar="DIR", type=Path, help="keep a run folder for each test there")
+    group.addoption("--lab-no-capture", action="store_true", help="keep no packets in run folders")
     group.addoption("--keep-lab", action="store_true", help="leave labs up when the tests are over")
 
 
@@ -138,17 +150,39 @@ def lab(request: pytest.FixtureRequest, _lab_names: LabNames) -> Iterator[Asteri
     wanted: LabRequest = request.param
     name = _lab_names.of(wanted)
     _lab_names.claim(name)
-    with AsteriskCluster(wanted.lab, nodes=wanted.nodes, stack=wanted.stack, name=name, keep=True) as cluster:
+    runs: Path | None = request.config.getoption("--lab-runs")
+    cluster = AsteriskCluster(
+        wanted.lab,
+        nodes=wanted.nodes,
+        stack=wanted.stack,
+        name=name,
+        keep=True,
+        runs=runs and request.config.invocation_params.dir / runs,
+        title=request.node.name,
+        capture=not request.config.getoption("--lab-no-capture"),
+    )
+    request.node.stash[CLUSTER] = cluster
+    with cluster:
         cluster.reset()
         yield cluster
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Show the story of the lab beneath a failure, once."""
+    """Show the story of the lab beneath a failure, once, and where its run is kept; tell the run of the failure."""
     report = yield
-    cluster = getattr(item, "funcargs", {}).get("lab")
-    has_story = call.excinfo is not None and call.excinfo.typename == "BrokenCheck"  # in its message
-    if cluster and report.when == "call" and report.failed and hasattr(cluster, "tell") and not has_story:
+    cluster = item.stash.get(CLUSTER, None)
+    if not cluster or call.when == "teardown":
+        return report
+    if cluster.run_folder and (call.when == "call" or report.failed):
+        item.user_properties.append(("labctl_run", str(cluster.run_folder)))  # JUnit takes these from the teardown's
+    if not report.failed or not call.excinfo:
+        return report
+    cluster.note_failure(f"{item.name}: {call.excinfo.exconly(tryshort=True)}"[:LONGEST_WHY])
+    has_story = call.excinfo.typename == "BrokenCheck"  # in its message
+    if call.when == "call" and not has_story:
         report.sections.append(("labctl: what happened", "\n".join(cluster.tell())))
+    if cluster.run_folder:
+        folder = str(cluster.run_folder)
+        report.sections.append(("labctl: the run", f"{folder}\nlabctl report {shlex.quote(folder)} --open"))
     return report

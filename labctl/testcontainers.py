@@ -6,6 +6,7 @@ testcontainers can join its network, and it can join theirs. testcontainers itse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
+from labctl.blueprint.config_review import find_lab
 from labctl.blueprint.owner import Owner
 from labctl.blueprint.secrets import Secrets
 from labctl.checks import registry
@@ -23,16 +25,16 @@ from labctl.cluster import lifecycle as labs
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
-from labctl.errors import LabError, NotReady, UsageError
+from labctl.errors import LabctlError, LabError, NotReady, UsageError
 from labctl.faults.model import NODE
 from labctl.history import story
 from labctl.history.events import Called, Ended, Over
 from labctl.history.journal import Journal
 from labctl.images.builder import Options
 from labctl.lab import Lab, Overrides
-from labctl.labfile.loader import find_lab
 from labctl.progress import Progress, Silent
 from labctl.scenario.assembly import live_lab
+from labctl.scenario.kept_run import KeptRun
 from labctl.scenario.live_lab import LiveLab
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import suggestion
@@ -107,7 +109,9 @@ class AsteriskCluster:
 
     `lab` is a shipped name or a path; `nodes`, `stack` and `name` stand over what it says. Without a `name` it has one
     that no other cluster has, in this process or another. `image` is a node image that was built elsewhere. `history`
-    is a file for the run's history. `keep` leaves the lab up, with its faults healed. Needs a Docker Engine.
+    is a file for the run's history; `runs` a folder in which the run has one of its own with all that `labctl run`
+    keeps, called `title`, with a capture unless `capture` is false. `keep` leaves the lab up, with its faults healed.
+    Needs a Docker Engine.
 
     Every step is a method: `cluster.call("alice", "bob")`; those that are called as testcontainers' own words are
     `start_node` and `stop_node`. `live_lab` is what does them, and is there from `start` on.
@@ -123,6 +127,9 @@ class AsteriskCluster:
         image: str | None = None,
         options: Options = Options(),  # noqa: B008 - frozen
         history: Path | None = None,
+        runs: Path | None = None,
+        title: str = "",
+        capture: bool = True,
         keep: bool = False,
         timeout_s: float = TIMEOUT_S,
         progress: Progress | None = None,
@@ -132,6 +139,11 @@ class AsteriskCluster:
         self._image = image
         self._options = options
         self._history = history
+        self._runs = runs
+        self._title = title
+        self._capture = capture
+        self._kept: KeptRun | None = None
+        self._failure = ""
         self._keep = keep
         self._timeout_s = timeout_s
         self._progress = progress or Silent()
@@ -147,7 +159,7 @@ class AsteriskCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._up:
-            self._finish_run(str(error) if error else "")
+            self._finish_run(str(error) if error else self._failure)
 
     # Before it starts
 
@@ -185,22 +197,40 @@ class AsteriskCluster:
             labs.require_own(engine, lab.name, owner)
             if not self._keep:
                 undo.callback(labs.down, engine, lab.name, self._progress)
-            self._bring_up(engine, lab, stack.with_image(self._image), owner)
-            live = live_lab(engine, labs.load(engine, lab.name), Journal(self._history), self._progress)
-            live.open(self._file or "")
-            undo.callback(live.close, "the cluster could not be started")
-            self._live = live
+            self._begin_run(engine, lab, stack.with_image(self._image), owner)
+            undo.callback(self.live_lab.close, "the cluster could not be started")
             self._join()
             undo.pop_all()
         self._up = True
         return self
+
+    def _begin_run(self, engine: Engine, lab: Lab, stack: Stack, owner: Owner) -> None:
+        """Bring the lab up and connect to it; what keeps it from that is in the folder of the run too."""
+        if self._runs:
+            title = self._title or lab.name
+            self._kept = KeptRun(self._runs, _file_name(title), title, lab, stack, self._options.patches)
+        kept, journal = self._kept, None
+        try:
+            self._bring_up(engine, lab, stack, owner)
+            journal = Journal(kept.history if kept else self._history)
+            capture = kept.capture if kept and self._capture else None
+            running = replace(labs.load(engine, lab.name), options=self._options)
+            live = live_lab(engine, running, journal, self._progress, capture)
+            live.open(self._title or self._file or "")
+            self._live = live
+        except LabctlError as error:
+            if journal:
+                journal.close()
+            if kept:
+                kept.finish(engine, journal.events if journal else (), (), error)
+            raise
 
     def stop(self, node: str = "", service: str = NODE) -> None:
         """Undo every fault, switch the phones off, and take the lab away. With a node, the same as `stop_node`."""
         if node:
             self.stop_node(node, service)
         elif self._up:
-            self._finish_run("")
+            self._finish_run(self._failure)
 
     def start_node(self, node: str, service: str = NODE) -> None:
         """The step `start`: undo kill, stop or pause of a node, or of one of its daemons."""
@@ -229,11 +259,16 @@ class AsteriskCluster:
             live.close(error)
         finally:
             live.journal.close()
-            with self._use:
-                if self._keep:
-                    self._leave()
-                else:
-                    labs.down(live.engine, live.lab.name, self._progress)
+            try:
+                if self._kept:
+                    live.await_recorded()
+                    self._kept.finish(live.engine, live.journal.events, live.steps_done)
+            finally:  # also where there is no room to keep it
+                with self._use:
+                    if self._keep:
+                        self._leave()
+                    else:
+                        labs.down(live.engine, live.lab.name, self._progress)
 
     def _join(self) -> None:
         for node in self.lab.nodes if self._joins else ():
@@ -307,6 +342,15 @@ class AsteriskCluster:
 
     # What came of it
 
+    @property
+    def run_folder(self) -> Path | None:
+        """Where the run is kept; None where it is not, or before `start`. Its verdict is there from `stop` on."""
+        return self._kept.folder if self._kept else None
+
+    def note_failure(self, why: str) -> None:
+        """Have the history tell why whoever uses the cluster calls it a failure."""
+        self._failure = why
+
     def verdicts(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> tuple[Verdict, ...]:
         """What the checks (all, or those named) say of all that has happened so far."""
         journal = self.live_lab.journal
@@ -322,6 +366,10 @@ class AsteriskCluster:
         if broken:
             findings = [f"{verdict.check}: {finding.text}" for verdict in broken for finding in verdict.findings]
             raise BrokenCheck("\n".join([*findings, *story.tell(self.live_lab.journal.events)]))
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^\w.]+", "-", title)[-60:].strip("-.") or "run"
 
 
 def take_away(name: str) -> None:

@@ -1,6 +1,6 @@
 """`make bench`: what labctl takes, measured here and now, and printed. It passes no judgement.
 
-    python -m tests.bench [--changes N] [--runs N] [--rates N,N,...] [--json FILE]
+    python -m tests.bench [--changes N] [--runs N] [--rounds N] [--rates N,N,...] [--json FILE]
 
 Images must be there. Every figure says how it was taken; the machine is named with them.
 """
@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from labctl import timing
 from labctl.asterisk.output import parse_modules
 from labctl.bench import measurements
 from labctl.cluster import lifecycle as verbs
+from labctl.cluster import packet_capture
 from labctl.cluster.connections import Cluster
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
@@ -47,6 +49,9 @@ CALL_S = 0.2
 CHANGES_AT_REST = 200
 AUTOLOAD = "nodes: 3\nmodules: all\n"
 
+TURNS = 4
+"""How often it goes from with capture to without and back: a machine is not the same from minute to minute."""
+
 Row = tuple[str, str, str]
 
 
@@ -55,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=200, help="state changes to follow")
     parser.add_argument("--runs", type=int, default=5, help="how often each command is timed")
+    parser.add_argument("--rounds", type=int, default=1, help="how often every scenario is run, twice each")
     parser.add_argument("--rates", default=RATES, help="calls a second to try")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args()
@@ -63,6 +69,7 @@ def main() -> None:
     try:
         figures["commands"] = commands(options.runs)
         figures["propagation"] = propagation(engine, options.changes)
+        figures["capture"] = [*captured_propagation(engine, options.changes), *captured_runs(options.rounds)]
         figures["memory"] = memory(engine)
         figures["load"] = load([int(rate) for rate in options.rates.split(",")])
     finally:
@@ -97,10 +104,10 @@ def commands(runs: int) -> list[Row]:
     ]
 
 
-def clock(*arguments: str) -> float:
-    """Seconds that a labctl command takes."""
+def clock(*arguments: str, check: bool = True) -> float:
+    """Seconds that a labctl command takes; unless it is to `check`, however it ends."""
     start = time.monotonic()
-    subprocess.run([str(Path(sys.executable).with_name("labctl")), *arguments], check=True, capture_output=True)
+    subprocess.run([str(Path(sys.executable).with_name("labctl")), *arguments], check=check, capture_output=True)
     return time.monotonic() - start
 
 
@@ -116,6 +123,38 @@ def propagation(engine: Engine, changes: int) -> list[Row]:
         delays = measurements.propagation(connected, "mystate", changes)
     first = next(iter(delays))
     return [(f"{first} to {node}", *spread(delays_ms)) for node, delays_ms in delays.items()]
+
+
+def captured_propagation(engine: Engine, changes: int) -> list[Row]:
+    """The same on one lab while its packets are captured and while they are not, in turns; to the last node."""
+    delays: dict[str, list[float]] = {"with capture": [], "without": []}
+    with cluster(engine) as connected, Path(os.devnull).open("wb") as nowhere:
+        running = verbs.load(engine, NAME)
+        words = packet_capture.command(running.bridges)
+        for turn in range(TURNS):
+            what = ("with capture", "without")[turn % 2]
+            with ExitStack() as capturing:
+                if what == "with capture":
+                    capturing.enter_context(packet_capture.captured(engine, running, nowhere, words))
+                of_nodes = measurements.propagation(connected, "mystate", max(2, changes // TURNS))
+            delays[what] += [max(of_one) for of_one in zip(*of_nodes.values(), strict=True)]
+    return [(f"a change reaches every node, {what}", *spread(values)) for what, values in delays.items()]
+
+
+def captured_runs(rounds: int) -> list[Row]:
+    """Every shipped scenario, two at a time, with capture and without, in turns; what they come to is not judged."""
+    seconds: dict[str, list[float]] = {"with capture": [], "without": []}
+    with TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for what, times in seconds.items():
+                flags = [] if what == "with capture" else ["--no-capture"]
+                times.append(clock("run", "--all", "-q", "--folder", folder, *flags, check=False))
+        sizes = [path.stat().st_size / 1e6 for path in Path(folder).rglob("capture.pcapng")]
+    rows = [
+        (f"run --all, {what}", f"{median(times):.1f} s", f"{min(times):.1f} to {max(times):.1f} s, {rounds} rounds")
+        for what, times in seconds.items()
+    ]
+    return [*rows, ("capture.pcapng of a run", f"{median(sizes):.1f} MB", f"{min(sizes):.1f} to {max(sizes):.1f} MB")]
 
 
 def spread(values: list[float]) -> tuple[str, str]:
@@ -176,6 +215,7 @@ def show(figures: dict[str, Any]) -> None:
     for title, columns in (
         ("commands", ("COMMAND", "MEDIAN", "RANGE")),
         ("propagation", ("STATE CHANGE", "DELAY", "")),
+        ("capture", ("PACKETS", "", "")),
         ("memory", ("RESIDENT", "MEMORY", "LOADED")),
         ("load", ("CALLS", "A CHANGE REACHES EVERY NODE IN", "")),
     ):

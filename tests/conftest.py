@@ -27,10 +27,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 APART = ("test_verbs.py", "test_killed.py", "test_scenarios.py", "test_carriers.py")
 """Files whose tests each have a lab of their own, so that they may go to any process."""
 
-ONE_LAB = {"test_state.py": "lab", "test_calls.py": "lab", "test_shipped_scenario_ends_as_it_says": "scenarios"}
+ONE_LAB = {
+    **{"test_state.py": "lab", "test_calls.py": "lab"},
+    **dict.fromkeys(
+        ("test_shipped_scenario_ends_as_it_says", "test_the_page_of_every_run_opens_in_a_browser"),
+        "scenarios",
+    ),
+}
 """Files and tests that share a lab, or a run, across or within files: the name of what they share."""
 
-LONGEST = ("scenarios", "test_killed.py", "test_mirror.py", "test_faults.py", "test_restart.py", "test_verbs.py")
+LONGEST = (
+    *("scenarios", "test_hosts.py", "test_killed.py", "test_mirror.py"),
+    *("test_docker_hosts.py", "test_remote_engine.py", "test_faults.py", "test_restart.py", "test_verbs.py"),
+)
 """What takes longest, first."""
 
 

@@ -17,21 +17,46 @@ import time
 from pathlib import Path
 from statistics import median
 
-NAME = "endurance"
+from labctl.engine import client as engines
+
+LAB, RUNS, SOAK = "endurance", "endurance-run", "endurance-soak"
+"""Names of labs that nothing else has: of the verbs, of the runs among them, of the long soak."""
+
+SHORT_SOAK = "endurance-short"
+FOLDER = "labctl-runs/endurance"
 VERBS: tuple[tuple[tuple[str, ...], float], ...] = (
-    (("up", "-n", NAME, "-q"), 6.0),
-    (("up", "-n", NAME, "-q", "--nodes", "4"), 6.0),
-    (("down", "-n", NAME, "-q"), 3.0),
-    (("ps", "-n", NAME), 1.5),
-    (("state", "-n", NAME), 1.5),
-    (("call", "alice", "bob", "-n", NAME, "-q"), 5.0),
-    (("fault", "partition", "n1,n2", "n3", "-n", NAME), 2.0),
-    (("fault", "pause", "n2", "-n", NAME), 2.0),
-    (("heal", "-n", NAME), 2.0),
-    (("wait", "-n", NAME, "--for", "proven"), 3.0),
-    (("run", "distributed-device-state", "-q", "--folder", "labctl-runs/endurance"), 12.0),
+    (("up", "-n", LAB, "-q"), 6.0),
+    (("up", "-n", LAB, "-q", "--nodes", "4"), 6.0),
+    (("down", "-n", LAB, "-q"), 3.0),
+    (("call", "alice", "bob", "-n", LAB, "-q"), 5.0),
+    (("phone", "on", "alice", "bob", "-n", LAB), 3.0),
+    (("phone", "dial", "alice", "bob", "-n", LAB), 3.0),
+    (("phone", "off", "--all", "-n", LAB), 3.0),
+    (("fault", "partition", "n1,n2", "n3", "-n", LAB), 2.0),
+    (("fault", "cut", "n1", "n2", "-n", LAB), 2.0),
+    (("fault", "impair", "n1", "--loss", "20", "-n", LAB), 2.0),
+    (("fault", "pause", "n2", "-n", LAB), 2.0),
+    (("fault", "kill", "n3", "-n", LAB), 2.0),
+    (("fault", "restart", "n2", "--service", "asterisk", "-n", LAB), 4.0),
+    (("heal", "-n", LAB), 2.0),
+    (("wait", "-n", LAB, "--for", "proven"), 3.0),
+    (("run", "distributed-device-state", "-q", "--name", RUNS, "--folder", FOLDER), 12.0),
+    (("soak", "--minutes", "0.2", "-q", "--name", SHORT_SOAK, "--folder", FOLDER), 15.0),
+    (("ps", "-n", LAB), 1.5),
+    (("state", "-n", LAB), 1.5),
+    (("state", "--watch", "-n", LAB), 2.0),
+    (("logs", "-f", "-n", LAB), 2.0),
+    (("cli", "n1", "core show version", "-n", LAB), 1.5),
+    (("sh", "n1", "-n", LAB, "--", "true"), 1.5),
+    (("ls",), 1.5),
+    (("config", "-n", LAB), 1.5),
 )
-"""Verbs, and in how many seconds the kill may come."""
+"""Verbs, and in how many seconds the kill may come. Each is begun about as often as each other."""
+
+LOOKS = ("ps", "state", "logs", "cli", "sh", "ls", "config")
+"""Verbs that change nothing: after some of them only the lab is brought up again."""
+
+READY = ("up", "-n", LAB, "-q", "--nodes", "3", "--timeout", "3m")
 
 GROWTH = 1.3
 """By what factor threads and memory of the last quarter may exceed those of the second."""
@@ -52,9 +77,12 @@ def finish(*arguments: str) -> tuple[int, str, str]:
 
 def kill_at_random(times: int, seed: int) -> list[str]:
     """End labctl at random moments of random verbs; what was wrong afterwards."""
-    dice, wrong, in_time = random.Random(seed), list[str](), 0  # noqa: S311 - chance, not secrets
+    dice, wrong, in_time, ups = random.Random(seed), list[str](), 0, 0  # noqa: S311 - chance, not secrets
+    deck: list[tuple[tuple[str, ...], float]] = []
     for number in range(1, times + 1):
-        arguments, longest_s = dice.choice(VERBS)
+        if not deck:
+            deck = dice.sample(VERBS, len(VERBS))
+        arguments, longest_s = deck.pop()
         process = labctl(*arguments)
         try:
             process.communicate(timeout=dice.uniform(0.05, longest_s))
@@ -62,19 +90,39 @@ def kill_at_random(times: int, seed: int) -> list[str]:
             process.kill()
             process.communicate()
             in_time += 1
-        if arguments[0] in ("fault", "heal", "run") or number % 5 == 0:
-            finish("heal", "-n", NAME)
-            code, _, messages = finish("up", "-n", NAME, "-q", "--nodes", "3")
-            if code:
-                wrong.append(f"up after kill {number} ({' '.join(arguments)}): exit code {code}: {messages.strip()}")
-    for name in (NAME, "run-distributed-device-state"):
-        code, _, messages = finish("down", "-n", name, "-q")
-        if code:
-            wrong.append(f"down of {name}: exit code {code}: {messages.strip()}")
-    labs = [row["name"] for row in json.loads(finish("ls", "-o", "json")[1])]
-    wrong += [f"left behind: {name}" for name in labs if name in (NAME, "run-distributed-device-state")]
-    print(f"kills: {times} started, {in_time} ended by SIGKILL before they were done, {len(wrong)} things wrong")
+        after = f"kill {number} ({' '.join(arguments)})"
+        if arguments[0] not in LOOKS or number % 5 == 0:
+            finish("heal", "-n", LAB)
+            code, _, messages = finish(*READY)
+            ups += 1
+            wrong += told(f"{number}: up after {after}: exit code {code}: {messages.strip()}") if code else []
+        if number % 10 == 0:
+            for name in (LAB, RUNS, SHORT_SOAK):
+                wrong += gone(name, after)
+        print(f"{number} of {times}, {in_time} in time, {len(wrong)} things wrong", flush=True)
+    for name in (LAB, RUNS, SHORT_SOAK):
+        wrong += gone(name, "all")
+    print(f"kills: {times} verbs started, {in_time} ended by SIGKILL before they were done")
+    print(f"after them {ups} times up, {len(wrong)} things wrong")
     return wrong
+
+
+def gone(name: str, after: str) -> list[str]:
+    """Take a lab away; what of it is left behind."""
+    engine = engines.connect()
+    code, _, messages = finish("down", "-n", name, "-q")
+    if code:
+        return told(f"down of {name} after {after}: exit code {code}: {messages.strip()}")
+    locks = engine._api.volumes(filters={"name": f"labctl-lock-{name}"})["Volumes"] or []
+    left = [str(volume["Name"]) for volume in locks if volume["Name"] == f"labctl-lock-{name}"]
+    left += [] if engine.observe(name).empty else ["the lab"]
+    return told(f"left behind by down of {name} after {after}: {', '.join(left)}") if left else []
+
+
+def told(what: str) -> list[str]:
+    """What was wrong, told as soon as it is known."""
+    print(what, flush=True)
+    return [what]
 
 
 def status(pid: int) -> tuple[int, float] | None:
@@ -89,8 +137,8 @@ def status(pid: int) -> tuple[int, float] | None:
 
 def soak(minutes: float, seed: int) -> list[str]:
     """A soak run whose threads and memory are watched; what was wrong."""
-    folder = "labctl-runs/endurance"
-    process = labctl("soak", "--minutes", f"{minutes:g}", "--seed", str(seed), "-q", "-o", "json", "--folder", folder)
+    length = ("--minutes", f"{minutes:g}", "--seed", str(seed))
+    process = labctl("soak", *length, "-q", "-o", "json", "--name", SOAK, "--folder", FOLDER)
     samples: list[tuple[int, float]] = []
     began_s = time.monotonic()
     while True:

@@ -41,6 +41,10 @@ _NUDGE = "nudge"
 FOREVER_S = 3600.0
 
 
+class ActionRefused(LabError):
+    """Asterisk's answer to an action is an error; the message has its words."""
+
+
 class Stream(Protocol):
     """What a connection needs of a stream."""
 
@@ -74,6 +78,7 @@ class Connection:
         self._on_event = on_event
         self._signal = Signal()
         self._answers: dict[str, Message] = {}
+        self._lists: dict[str, list[Message]] = {}
         self._numbers = itertools.count(1)
         self._secret = secret
         self._activity = Signal()
@@ -105,6 +110,13 @@ class Connection:
             self._stream.send(render_action(action, headers).encode())
         except OSError:
             raise LabError(f"{self.node}: {GONE}") from None
+        except ValueError as error:
+            raise LabError(f"{self.node}: {error}") from None
+
+    def probe(self) -> None:
+        """Have Asterisk asked in a moment whether it is there; one that is silent is given up, where `gives_up`."""
+        if self.booted:
+            self._activity.notify()
 
     def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
@@ -117,12 +129,35 @@ class Connection:
             raise LabError(f"{self.node}: Asterisk did not answer within {deadline.timeout_s:g} s")
         if message.get("Response") == "Error":
             reason = message.get("Output") or message.get("Message", "")
-            raise LabError(f"{self.node}: Asterisk says: {' '.join(reason.split())}")
+            raise ActionRefused(f"{self.node}: Asterisk says: {' '.join(reason.split())}")
         return message
 
     def ask(self, action: str, **headers: str) -> Message:
         """Send an action and wait for its answer."""
         return self.answer(self.send(action, **headers))
+
+    def ask_list(self, action: str, **headers: str) -> list[Message]:
+        """Send an action and wait for its answer, with all events that belong to it where it is a list of them.
+
+        Raises LabError as `answer` does, or where the list does not come to its end.
+        """
+        number = str(next(self._numbers))
+        events = self._lists[number] = []
+        try:
+            self._send(action, {"ActionID": number, **headers})
+            self._activity.notify()
+            response = self.answer(number)
+            if response.get("EventList", "").lower() != "start":
+                return [response]
+            deadline = PATIENCE.deadline(ACTION_TIMEOUT_S)
+            self._signal.wait_until(lambda: self.ended or _is_whole(events), deadline)
+            if not _is_whole(events):
+                raise LabError(
+                    f"{self.node}: {GONE if self.ended else f'the list of {action} did not come to its end'}"
+                )
+            return [response, *events]
+        finally:
+            del self._lists[number]
 
     def command(self, line: str, *, slow: bool = False) -> str:
         """What a CLI command prints. `slow`: it may take its time; until it ends Asterisk answers nothing else here."""
@@ -186,4 +221,13 @@ class Connection:
             self._signal.notify()
         else:
             self.booted = self.booted or message.get("Event") == "FullyBooted"
+            events = self._lists.get(message.get("ActionID", ""))
+            if events is not None:
+                events.append(message)
+                self._signal.notify()
             self._on_event(self.node, time.monotonic(), message)
+
+
+def _is_whole(events: list[Message]) -> bool:
+    """Whether a list of events has come to its end."""
+    return bool(events) and events[-1].get("EventList", "").lower() in ("complete", "cancelled")

@@ -1,4 +1,4 @@
-"""A lab's addresses: its subnet, its nodes', its phones', and those of its rings."""
+"""A lab's addresses: its subnet, its nodes', its phones' and their ports, and those of its rings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from labctl.labfile.entries import LAB_NETWORKS
 TOTEM_PORT = 5405
 """corosync.conf(5), mcastport."""
 
+FIRST_SIP_PORT = 6000
+PORTS_A_PHONE = 100
+"""Phones share an address: each has 100 SIP ports, in the order of the lab file, and as many for media."""
+
 _FIRST_HOST = 11
+_FIRST_SERVICE = 41
+_VIRTUAL = 61
 
 
 def address(subnet: str, nodeid: int) -> str:
@@ -20,9 +26,25 @@ def address(subnet: str, nodeid: int) -> str:
     return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 1 + nodeid])
 
 
+def service_address(subnet: str, number: int) -> str:
+    """A service's address, from its place among them, from 1."""
+    return str(ipaddress.ip_network(subnet)[_FIRST_SERVICE - 1 + number])
+
+
+def virtual_address(subnet: str) -> str:
+    """An address that no container of the lab has by itself: for one that moves from one to another."""
+    return str(ipaddress.ip_network(subnet)[_VIRTUAL])
+
+
 def phones_address(subnet: str) -> str:
     """The address of the container that holds the phones."""
     return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 2])
+
+
+def sip_ports(index: int) -> range:
+    """The SIP ports of a phone, by its place in the lab file from 0."""
+    first = FIRST_SIP_PORT + PORTS_A_PHONE * index
+    return range(first, first + PORTS_A_PHONE)
 
 
 def free_subnet(name: str, taken: Iterable[str]) -> str:

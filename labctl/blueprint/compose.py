@@ -11,7 +11,8 @@ import yaml
 
 from labctl.blueprint.drawing import Blueprint
 from labctl.engine.actions import NO_ROUTER, ContainerSpec, File
-from labctl.images.recipes import Recipe, ground, run_by_labs
+from labctl.images.recipes import Recipe, ground, run_by_labs, services_of
+from labctl.yamlfile.blocks import BlockDumper
 
 HEADER = """\
 # {name}: a labctl lab as a Docker Compose file, whole in itself; written by `labctl export`.
@@ -22,7 +23,11 @@ HEADER = """\
 # It needs Compose 2.23.1 or newer (inline configs). Where `labctl build` has made the images, they are used;
 # elsewhere {elsewhere}.
 # A lab of this name that labctl has up has these addresses too: `labctl down` first.
-# Its secrets are made from the lab's name, so anyone can know them: for labs only.
+{late}# Its secrets are made from the lab's name, so anyone can know them: for labs only.
+"""
+
+LATE = """\
+# Not started by that: {nodes}; `docker compose -f FILE --profile late up --detach` starts all.
 """
 
 _END = "LABCTL_END_OF_FILE"
@@ -39,7 +44,10 @@ class _Build(dict[str, Any]):
 def render(drawn: Blueprint, recipes: Mapping[str, Recipe]) -> str:
     """The Compose file's text."""
     node = drawn.containers[0]
-    header = HEADER.format(name=drawn.lab.name, node=node.hostname, elsewhere=_elsewhere(node.image, recipes))
+    late = LATE.format(nodes=", ".join(drawn.lab.without)) if drawn.lab.without else ""
+    header = HEADER.format(
+        name=drawn.lab.name, node=node.hostname, elsewhere=_elsewhere(node.image, recipes), late=late
+    )
     document = yaml.dump(_document(drawn, recipes), Dumper=_Dumper, sort_keys=False, width=120)
     return f"{header}\n{document}"
 
@@ -62,6 +70,8 @@ def _document(drawn: Blueprint, recipes: Mapping[str, Recipe]) -> dict[str, Any]
         services[container.hostname] = _service(container, builds.get(container.image), names)
         for file in container.files:
             configs[names[container.hostname, file.path]] = {"content": _literal(file.text)}
+    for node in drawn.lab.without:
+        services[node]["profiles"] = ["late"]
     gateway = str(ipaddress.ip_network(drawn.subnet)[1])
     isolation = {"internal": True} if drawn.internal else {"driver_opts": dict(NO_ROUTER)}
     return {
@@ -107,6 +117,10 @@ def _service(container: ContainerSpec, build: _Build | None, names: Mapping[tupl
         service["build"] = build
     service["hostname"] = container.hostname
     service["networks"] = {"lab": {"ipv4_address": container.address}}
+    if container.command:
+        service["command"] = [_literal(word) for word in container.command]
+    if container.environment:
+        service["environment"] = {name: _literal(value) for name, value in container.environment}
     if container.capabilities:
         service["cap_add"] = list(container.capabilities)
     if container.shm_bytes:
@@ -120,21 +134,20 @@ def _service(container: ContainerSpec, build: _Build | None, names: Mapping[tupl
     service["security_opt"] = ["no-new-privileges:true"]
     if container.files:
         service["configs"] = [
-            {"source": names[container.hostname, file.path], "target": file.path, "mode": _Mode(_readable(file))}
+            {
+                "source": names[container.hostname, file.path],
+                "target": file.path,
+                "mode": _Mode(file.plain_mode),
+            }
             for file in container.files
         ]
     return service
 
 
-def _readable(file: File) -> int:
-    """The mode of a file. Compose takes groups by number alone, which the image decides: for all, then."""
-    return file.mode | 0o044 if file.group else file.mode
-
-
 def _buildable(recipes: Mapping[str, Recipe]) -> list[Recipe]:
     """What Compose can build of what labs run: where a registry has the base, and its own apt installs the rest."""
     buildable = []
-    for recipe in filter(None, run_by_labs(recipes)):
+    for recipe in filter(None, (*run_by_labs(recipes), *services_of(recipes))):
         system = ground(recipe, recipes).system
         if system and system.base and not system.packages:
             buildable.append(recipe)
@@ -165,20 +178,17 @@ def _stage(recipe: Recipe) -> str:
     )
     lines = recipe.context["Dockerfile"][0].decode().splitlines()
     kept = [line for line in lines if not line.startswith(("#", "ARG", "FROM"))]
-    return f"FROM {recipe.needs[0]} AS {recipe.name}\n" + "\n".join(kept).replace("COPY root/ /", files)
+    text = "\n".join(kept).replace("COPY root/ /", files)
+    text = re.sub("(?<=--from=)[a-z]+", recipe.needs[-1], text)
+    return f"FROM {recipe.needs[0]} AS {recipe.name}\n{text}"
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, modes as octal numbers, and a build but once."""
+class _Dumper(BlockDumper):
+    """Writes modes as octal numbers, and a build but once."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return not isinstance(data, _Build)
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
 _Dumper.add_representer(_Mode, lambda dumper, mode: dumper.represent_scalar("tag:yaml.org,2002:int", f"0{mode:o}"))
 _Dumper.add_representer(_Build, lambda dumper, build: dumper.represent_dict(build))

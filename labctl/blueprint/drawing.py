@@ -6,20 +6,24 @@ import hashlib
 import ipaddress
 import json
 import re
-from dataclasses import asdict, dataclass
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
-from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
-
-from labctl.blueprint import record
-from labctl.blueprint.addresses import address, multicast, phones_address
+from labctl.blueprint import node_config, placement, record
+from labctl.blueprint.addresses import address, multicast, phones_address, service_address
+from labctl.blueprint.node_config import Missed
 from labctl.blueprint.record import Request
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import ContainerSpec, File
+from labctl.engine.host import Host, dump
+from labctl.errors import UsageError
 from labctl.images.recipes import Images
-from labctl.lab import EVERY_NODE, Lab, Node
+from labctl.lab import Lab, Node, Service
+from labctl.labfile.node_versions import stack_of
+from labctl.labfile.variables import filled
 from labctl.names import (
     LABEL_CONFIG,
+    LABEL_HOSTS,
     LABEL_LAB,
     LABEL_NODE,
     LABEL_ROLE,
@@ -29,10 +33,12 @@ from labctl.names import (
     PHONES_HOST,
     ROLE_NODE,
     ROLE_PHONES,
+    ROLE_SERVICE,
     container_name,
     network_name,
 )
 from labctl.stack.model import Extra, Stack
+from labctl.templating import environment
 
 SHM_BYTES = 256 << 20
 """Corosync's IPC buffers lie in /dev/shm; Docker's own 64 MiB are too tight for many clients."""
@@ -49,12 +55,16 @@ STRANGER = "stranger"
 FINISH = "service/asterisk/finish"
 """Run by Asterisk's supervisor when that has ended, with how it did (runsv(8))."""
 
+CORES = {"asterisk": ("asterisk", "/var/crash/asterisk"), "corosync": ("root", "/var/lib/corosync")}
+"""Each daemon: the user that it runs as, and where it runs, and so leaves its core; Corosync goes there by itself."""
+
 _SECRET = re.compile(r"corosync/authkey|asterisk/keys/.*\.key")
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A lab as Docker is to hold it. `internal` as in CreateNetwork."""
+    """A lab as Docker is to hold it. `internal` as in CreateNetwork; `waiting` are the names of the containers that are
+    made, and not started. `overlay`: it is over several hosts."""
 
     lab: Lab
     network: str
@@ -62,19 +72,62 @@ class Blueprint:
     labels: tuple[tuple[str, str], ...]
     containers: tuple[ContainerSpec, ...]
     internal: bool = True
+    waiting: frozenset[str] = frozenset()
+    overlay: bool = False
 
 
-def draw(lab: Lab, stack: Stack, images: Images, subnet: str, seed: str, request: Request | None = None) -> Blueprint:
+def draw(
+    lab: Lab,
+    stack: Stack,
+    images: Images,
+    subnet: str,
+    seed: str,
+    request: Request | None = None,
+    hosts: Sequence[Host] = (),
+) -> Blueprint:
     """The network and containers of a lab.
 
     `images` are those it runs on, `seed` is what its secrets are made from, `request` what the user asked for, which
-    is kept with the lab; without it, the lab itself.
+    is kept with the lab; without it, the lab itself. `hosts` are those that it is over. Raises UsageError for what
+    several hosts cannot do.
     """
     secrets = Secrets(seed)
     nodes = tuple(_node(lab, stack, node, images, subnet, secrets) for node in lab.nodes)
     labels = ((LABEL_LAB, lab.name), (LABEL_SEED, seed), (LABEL_SUBNET, subnet))
+    services = tuple(_service(lab, stack, service, images, subnet) for service in lab.services)
     phones = _phones(lab, stack, images, subnet, record.dump(lab, stack, request or Request.of(lab)))
-    return Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, phones), internal=not needs_multicast(lab))
+    waiting = frozenset(container_name(lab.name, node) for node in lab.without)
+    internal = not needs_multicast(lab)
+    blueprint = Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, *services, phones), internal, waiting)
+    return _over(blueprint, hosts)
+
+
+def _over(blueprint: Blueprint, hosts: Sequence[Host]) -> Blueprint:
+    """The same, over these hosts: each container says where it is, and where all others are."""
+    places = placement.spread(blueprint.lab, [host.name for host in hosts])
+    if not hosts:
+        return blueprint
+    if not blueprint.internal:
+        raise UsageError(
+            f"the lab {blueprint.lab.name} finds its nodes by multicast, which Docker's overlay network does not carry",
+            "`totem: {transport: udpu}`, or knet where the stack has it",
+        )
+    with_parts = (
+        replace(host, parts=tuple(part for part, place in places.items() if place == host.name)) for host in hosts
+    )
+    label = (LABEL_HOSTS, dump(with_parts))
+    record_label = next(pair for spec in blueprint.containers for pair in spec.labels if pair[0] == LABEL_SPEC)
+
+    def put(spec: ContainerSpec) -> ContainerSpec:
+        own = tuple(pair for pair in spec.labels if pair[0] == LABEL_SPEC)
+        role = dict(spec.labels)[LABEL_ROLE]
+        bare = replace(spec, labels=(*own, label), host=places[spec.hostname])
+        placed = _labelled(blueprint.lab.name, role, bare)
+        # Whichever host is lost, the others still tell what the lab is; no container is made anew for that.
+        return placed if own else replace(placed, labels=(*placed.labels, record_label))
+
+    containers = tuple(map(put, blueprint.containers))
+    return replace(blueprint, labels=(*blueprint.labels, label), containers=containers, overlay=True)
 
 
 def needs_multicast(lab: Lab) -> bool:
@@ -88,7 +141,21 @@ def needs_multicast(lab: Lab) -> bool:
 
 def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) -> tuple[File, ...]:
     """Every configuration file of a node, with what the lab file adds to it."""
+    texts, _ = node_texts(lab, stack, node, subnet, secrets)
+    return tuple(file_of(path, text) for path, text in texts.items())
+
+
+def node_texts(
+    lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
+) -> tuple[dict[str, str], tuple[Missed, ...]]:
+    """The text of every such file by its path below /etc, and the edits of the lab file that could not be made.
+
+    `stack` is the lab's.
+    """
+    channels = {phone.name: stack_of(lab.node(phone.node), stack).sip_channel for phone in lab.phones}
+    stack = stack_of(node, stack)
     context = {
+        "channels": channels,
         "lab": lab,
         "stack": stack,
         "node": node,
@@ -103,18 +170,20 @@ def node_files(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets
     for extra in _extras(lab, stack):
         templates |= extra.files
     templates[FINISH] = "asterisk-finish.j2"
-    texts = {path: _environment().get_template(name).render(context) for path, name in sorted(templates.items())}
+    ours = environment(ends_line=True)
+    texts = {path: ours.get_template(name).render(context) for path, name in sorted(templates.items())}
+    for daemon, (user, folder) in CORES.items():
+        path = f"service/{daemon}/before-start"
+        keep_core = ours.get_template("keep-core.j2").render(user=user, folder=folder)
+        texts[path] = texts.get(path, "") + keep_core
     if lab.totem.encryption and lab.rings:
         texts["corosync/authkey"] = secrets.authkey
     if lab.sites:
         texts |= _keys(lab, node, secrets)
-    for added in lab.config:
-        if added.scope in (EVERY_NODE, node.name):
-            texts[added.path] = texts.get(added.path, "") + added.text.rstrip("\n") + "\n"
-    return tuple(_file(path, text) for path, text in texts.items())
+    return texts, tuple(node_config.add(texts, lab, node, subnet))
 
 
-def _file(path: str, text: str) -> File:
+def file_of(path: str, text: str) -> File:
     """A file below /etc. Asterisk's are for its own group, as Debian has them: passwords are in some."""
     if _SECRET.fullmatch(path):
         return File(f"/etc/{path}", text, 0o400)
@@ -140,7 +209,11 @@ def _keys(lab: Lab, node: Node, secrets: Secrets) -> dict[str, str]:
 
 
 def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
-    """The Asterisk modules that this lab uses on this node, but for the cluster module, in the order of loading."""
+    """The Asterisk modules that this lab uses on this node, but for the cluster module, in the order of loading.
+
+    `stack` is the lab's.
+    """
+    stack = stack_of(node, stack)
     wanted = list(stack.modules.core)
     if lab.phones or lab.via == "pjsip-publish":
         wanted += stack.modules.sip
@@ -150,36 +223,51 @@ def modules(lab: Lab, stack: Stack, node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("labctl"),
-        bytecode_cache=FileSystemBytecodeCache(),  # compiling them takes longer than all the rest of this module
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - configuration files, not HTML
-    )
-
-
 def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secrets: Secrets) -> ContainerSpec:
+    own, (image, image_id) = stack_of(node, stack), images.of(node.name)
     return _labelled(
         lab.name,
         ROLE_NODE,
         ContainerSpec(
             name=container_name(lab.name, node.name),
-            image=images.node,
-            image_id=images.node_id,
+            image=image,
+            image_id=image_id,
             hostname=node.name,
             network=network_name(lab.name),
             address=address(subnet, node.nodeid),
             files=node_files(lab, stack, node, subnet, secrets),
             labels=(),
-            capabilities=stack.capabilities,
+            capabilities=own.capabilities,
             shm_bytes=SHM_BYTES,
+            processes=own.limits.processes,
+            memory_bytes=own.limits.memory << 20,
+        ),
+    )
+
+
+def _service(lab: Lab, stack: Stack, service: Service, images: Images, subnet: str) -> ContainerSpec:
+    """A server beside the nodes, held to the same limits as they are."""
+    image = images.of_service(service.name)
+    values = node_config.values_of(lab, None, subnet)
+    return _labelled(
+        lab.name,
+        ROLE_SERVICE,
+        ContainerSpec(
+            name=container_name(lab.name, service.name),
+            image=image.reference,
+            image_id=image.id,
+            hostname=service.name,
+            network=network_name(lab.name),
+            address=service_address(subnet, service.number),
+            files=tuple(File(path, filled(text, values)) for path, text in service.files),
+            labels=(),
+            capabilities=service.capabilities,
+            shm_bytes=SHM_BYTES,
+            init=True,
             processes=stack.limits.processes,
             memory_bytes=stack.limits.memory << 20,
+            command=service.command,
+            environment=tuple((name, filled(value, values)) for name, value in service.environment),
         ),
     )
 
@@ -208,7 +296,9 @@ def _phones(lab: Lab, stack: Stack, images: Images, subnet: str, lab_record: str
 
 def _labelled(lab: str, role: str, container: ContainerSpec) -> ContainerSpec:
     """The container with labels to find it by, and a hash of all that it is, to see when that changes."""
-    content = json.dumps(asdict(container), sort_keys=True)
+    later = ("command", "environment", "host")  # a container without these is what it was before there were any
+    values = {name: value for name, value in asdict(container).items() if value or name not in later}
+    content = json.dumps(values, sort_keys=True)
     labels = (
         *container.labels,
         (LABEL_LAB, lab),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 from labctl.blueprint.drawing import Blueprint
 from labctl.engine.actions import (
+    AwaitReady,
     Chain,
     ContainerSpec,
     CreateContainer,
@@ -11,11 +15,15 @@ from labctl.engine.actions import (
     Plan,
     RemoveContainer,
     RemoveNetwork,
+    RenameContainer,
     StartContainer,
     UnpauseContainer,
 )
 from labctl.engine.observation import Container, Observation
-from labctl.names import LABEL_CONFIG
+from labctl.names import LABEL_CONFIG, LABEL_ROLE, ROLE_CAPTURE, ROLE_PHONES, ROLE_SERVICE
+
+NEXT = "-next"
+"""What the name of a container ends with that takes the place of another, until that is gone."""
 
 
 def up(wanted: Blueprint, observation: Observation) -> Plan:
@@ -23,22 +31,88 @@ def up(wanted: Blueprint, observation: Observation) -> Plan:
 
     A network on other addresses, or one that does not pass what the lab needs, is replaced, and with it every
     container. Several networks of one name (Docker allows that, and an interrupted `up` could leave them) are replaced
-    by one.
+    by one. What captures packets goes on, and ends by itself.
+
+    The container that carries the lab's record is made first: whoever ends this process, the next one finds there what
+    the lab is to be.
     """
     networks, containers = observation.networks, observation.containers
     as_wanted = [
-        network for network in networks if (network.subnet, network.internal) == (wanted.subnet, wanted.internal)
+        network
+        for network in networks
+        if (network.subnet, network.internal, network.overlay) == (wanted.subnet, wanted.internal, wanted.overlay)
     ]
     fits = len(networks) == len(as_wanted) == 1
-    names = {spec.name for spec in wanted.containers}
-    kept = {container.name: container for container in containers if fits and container.name in names}
-    removals = tuple(_removal(container) for container in containers if container.name not in kept)
+    specs = {spec.name: spec for spec in wanted.containers}
+    of_record = {name for spec in specs.values() if not spec.starts for name in (spec.name, f"{spec.name}{NEXT}")}
+    places = {spec.name: spec.host for spec in specs.values()}
+    places |= {f"{spec.name}{NEXT}": spec.host for spec in specs.values() if not spec.starts}
+    kept = {part.name: part for part in containers if fits and places.get(part.name) == part.host}
+    removals = [part for part in containers if kept.get(part.name) != part and not _captures(part)]
+    nodes_gone = tuple(_removal(container) for container in removals if container.name not in of_record)
+    record_gone = tuple(_removal(container) for container in removals if container.name in of_record)
     network_chain: tuple[Chain, ...] = ()
     if not fits:
-        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels, wanted.internal)
+        create = CreateNetwork(wanted.network, wanted.subnet, wanted.labels, wanted.internal, wanted.overlay)
         network_chain = ((*(RemoveNetwork(network.name, network.id) for network in networks), create),)
-    container_chains = tuple(_mend(spec, kept.get(spec.name)) for spec in wanted.containers)
-    return _stages(removals, network_chain, tuple(chain for chain in container_chains if chain))
+    record = _chains(_keep_record(spec, kept) for spec in specs.values() if not spec.starts)
+    first = (nodes_gone, record_gone, network_chain, record)
+    if fits:
+        first = (record, (*nodes_gone, *record_gone), (), ())
+    return _stages(*first, *_started(wanted, kept))
+
+
+def _started(wanted: Blueprint, kept: Mapping[str, Container]) -> tuple[tuple[Chain, ...], ...]:
+    """The stages of what starts with the lab: services, then nodes."""
+    services = (
+        _with_readiness(_mend(spec, kept.get(spec.name)), spec, wanted) for spec in wanted.containers if _serves(spec)
+    )
+    nodes = (
+        _keep_waiting(spec, kept.get(spec.name)) if spec.name in wanted.waiting else _mend(spec, kept.get(spec.name))
+        for spec in wanted.containers
+        if spec.starts and not _serves(spec)
+    )
+    return _chains(services), _chains(nodes)
+
+
+def _serves(spec: ContainerSpec) -> bool:
+    """Whether it is a server beside the nodes: those start first, for nodes may want them."""
+    return dict(spec.labels)[LABEL_ROLE] == ROLE_SERVICE
+
+
+def _with_readiness(steps: Chain, spec: ContainerSpec, wanted: Blueprint) -> Chain:
+    """The steps for a service, and then that it is ready, where it says how to tell."""
+    service = wanted.lab.service(spec.hostname)
+    return (
+        (*steps, AwaitReady(spec.name, service.ready, service.ready_s))
+        if steps and service and service.ready
+        else steps
+    )
+
+
+def _chains(chains: Iterable[Chain]) -> tuple[Chain, ...]:
+    return tuple(chain for chain in chains if chain)
+
+
+def _keep_record(spec: ContainerSpec, kept: Mapping[str, Container]) -> Chain:
+    """The steps for a container that carries the lab's record: a new one is there before the old one goes."""
+    own, spare = kept.get(spec.name), kept.get(f"{spec.name}{NEXT}")
+    spare_gone = _removal(spare) if spare else ()
+    steps = _mend(spec, own)
+    if own is None or not steps:
+        return (*steps, *spare_gone)
+    new = replace(spec, name=f"{spec.name}{NEXT}")
+    return (*spare_gone, CreateContainer(new), *_removal(own), RenameContainer(new.name, spec.name))
+
+
+def _keep_waiting(spec: ContainerSpec, container: Container | None) -> Chain:
+    """The steps for a node that is not started at first: it is made, and where it was started since, mended.
+
+    One that was never started is made anew: it may lack its files, where labctl was killed before it had them.
+    """
+    if container is not None and container.state != "created":
+        return _mend(spec, container)
+    return (*(_removal(container) if container else ()), CreateContainer(spec))
 
 
 def _stages(*stages: tuple[Chain, ...]) -> Plan:
@@ -47,6 +121,11 @@ def _stages(*stages: tuple[Chain, ...]) -> Plan:
 
 def _removal(container: Container) -> Chain:
     return (RemoveContainer(container.name, container.id),)
+
+
+def _captures(container: Container) -> bool:
+    """Whether it is one of labctl.cluster.packet_capture, and runs."""
+    return container.role == ROLE_CAPTURE and container.state == "running"
 
 
 def _mend(spec: ContainerSpec, container: Container | None) -> Chain:
@@ -66,7 +145,14 @@ def _mend(spec: ContainerSpec, container: Container | None) -> Chain:
 
 
 def down(observation: Observation) -> Plan:
-    """The steps that take away all that is there."""
-    containers = tuple(_removal(container) for container in observation.containers)
-    networks = tuple((RemoveNetwork(network.name, network.id),) for network in observation.networks)
-    return _stages(containers, networks)
+    """The steps that take away all that is there: what carries the lab's record after the nodes, so that half a lab has
+    it; what captures packets last: it may be about to end. Where hosts are lost the network stays: something there is
+    connected to it, and its label names all hosts."""
+    by_turn: tuple[list[Chain], list[Chain], list[Chain]] = ([], [], [])
+    for container in observation.containers:
+        by_turn[2 if _captures(container) else int(container.role == ROLE_PHONES)].append(_removal(container))
+    nodes, record, captures = map(tuple, by_turn)
+    networks = tuple(
+        (RemoveNetwork(network.name, network.id),) for network in observation.networks if not observation.lost
+    )
+    return _stages(nodes, record, networks, captures)

@@ -21,15 +21,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from labctl import __version__
 from labctl.errors import UsageError
-from labctl.images.patches import Patch
-from labctl.lab import Lab, Overrides
+from labctl.lab import Lab, Overrides, Version
 from labctl.labfile import reader, writer
 from labctl.labfile.defaults import fill
 from labctl.labfile.entries import LabFile
+from labctl.labfile.node_versions import with_versions
+from labctl.labfile.patch_files import as_data, of_data
+from labctl.patch import Patch
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import Document
 
-VERSION = 2
+VERSION = 4
 """Of the record. A record of a higher number was written by a later labctl."""
 
 PATCH_BYTES = 256 << 10
@@ -87,7 +89,9 @@ class LabRecord:
             request = replace(request, image=None, patches=(), lost_patches=())
         document = Document(f"lab {self.lab.name}", _document(self, other_stack))
         named = replace(merged, name=self.lab.name)
-        lab, stack = reader.resolve(document, lambda _: other_stack or self.stack, named)
+        own = {version.named: version.stack for version in self.lab.versions.values() if version.stack}
+        main = other_stack or self.stack
+        lab, stack = reader.resolve(document, lambda name: own.get(name, main), named)
         return replace(self, request=request, lab=lab, stack=stack)
 
 
@@ -115,8 +119,31 @@ def dump(lab: Lab, stack: Stack, request: Request) -> str:
         "insecure": request.insecure,
         "patches": [_patch_data(patch) for patch in request.patches],
     }
-    data = {"version": VERSION, "labctl": __version__, "asked": asked, "lab": asdict(lab)}
+    nodes = [asdict(replace(node, version=Version())) | _version_data(node.version) for node in lab.nodes]
+    of_lab = asdict(replace(lab, nodes=())) | {"nodes": [_without(node, "host") for node in nodes]}
+    of_lab = _without(of_lab, "docker_hosts")
+    over_hosts = lab.docker_hosts or any(node.host for node in lab.nodes)
+    version = VERSION if over_hosts else 3 if lab.versions else 2  # 2 has all else
+    data = {"version": version, "labctl": __version__, "asked": asked, "lab": of_lab}
     return json.dumps({**data, "stack": stack.model_dump(mode="json")}, sort_keys=True)
+
+
+def _without(data: dict[str, Any], key: str) -> dict[str, Any]:
+    """The same without that where it is empty: a lab that does not have it is what it was before there was such."""
+    return data if data[key] else {name: value for name, value in data.items() if name != key}
+
+
+def _version_data(version: Version) -> dict[str, Any]:
+    """What of a node is other than by default, as `asdict` would have it."""
+    stack = version.stack.model_dump(mode="json") if version.stack else None
+    patches = [as_data(patch) for patch in version.patches]
+    data = {"stack": stack, "image": version.image, "patches": patches, "named": version.named}
+    return {"version": data} if version else {}
+
+
+def _version(data: Mapping[str, Any]) -> Version:
+    stack = _stack(data["stack"]) if data["stack"] else None
+    return Version(stack, str(data["image"]), of_data(data["patches"]), str(data["named"]))
 
 
 def _patch_data(patch: Patch) -> dict[str, str]:
@@ -152,7 +179,9 @@ def _current(data: Mapping[str, Any], version: int, labctl: str) -> LabRecord:
             f"{patch['source']} (sha256 {patch['sha256'][:12]})" for patch in asked["patches"] if "content" not in patch
         ),
     )
-    return LabRecord(version, labctl, request, _checker(Lab)(data["lab"]), _stack(data["stack"]))
+    versions = {node["name"]: _version(node.pop("version")) for node in data["lab"]["nodes"] if node.get("version")}
+    lab = with_versions(_checker(Lab)(data["lab"]), versions)
+    return LabRecord(version, labctl, request, lab, _stack(data["stack"]))
 
 
 def _first(data: Mapping[str, Any]) -> LabRecord:

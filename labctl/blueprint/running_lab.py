@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from labctl.blueprint.addresses import address
+from labctl.blueprint.addresses import address, service_address
 from labctl.corosync.membership import address_id
 from labctl.engine.observation import Container, Observation
 from labctl.errors import LabError, UsageError
-from labctl.lab import Lab
+from labctl.images.builder import Options
+from labctl.lab import Lab, Version
 from labctl.names import ROLE_NODE
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import suggestion
@@ -16,11 +17,27 @@ from labctl.yamlfile.document import suggestion
 
 @dataclass(frozen=True)
 class Running:
-    """A lab as Docker holds it."""
+    """A lab as Docker holds it. `upgraded`: what nodes run since then, by name; who upgrades one writes it there.
+    `options`: how images are made that it comes to need."""
 
     lab: Lab
     stack: Stack
     observation: Observation
+    upgraded: dict[str, Version] = field(default_factory=dict, compare=False)
+    options: Options = field(default_factory=Options, compare=False)
+
+    def version_of(self, node: str) -> Version:
+        """What a node runs where that is other than what the lab runs. Raises KeyError."""
+        return self.upgraded.get(node, self.lab.node(node).version)
+
+    def stack_of(self, node: str) -> Stack:
+        """The stack of a node. Raises KeyError."""
+        return self.version_of(node).of(self.stack)
+
+    @property
+    def channels(self) -> dict[str, str]:
+        """The technology of each phone's device, such as PJSIP, by the phone's name."""
+        return {phone.name: self.stack_of(phone.node).sip_channel for phone in self.lab.phones}
 
     @property
     def node_ids(self) -> dict[str, str]:
@@ -34,17 +51,42 @@ class Running:
         return {node.name: address(network.subnet, node.nodeid) for network in networks for node in self.lab.nodes}
 
     @property
+    def service_addresses(self) -> dict[str, str]:
+        """The address of each service, by its name; none where there is no network."""
+        networks = self.observation.networks[:1]
+        return {
+            service.name: service_address(network.subnet, service.number)
+            for network in networks
+            for service in self.lab.services
+        }
+
+    @property
+    def bridges(self) -> tuple[str, ...]:
+        """The devices of the engine's machine that carry the lab's networks."""
+        return tuple(network.bridge for network in self.observation.networks)
+
+    @property
     def ring_numbers(self) -> dict[int, int]:
         """What Corosync may call each node -> its number in the lab: that itself, or (1.x) its address as a number."""
         by_address = {address_id(ip): self.lab.node(name).nodeid for name, ip in self.addresses.items()}
         return {node.nodeid: node.nodeid for node in self.lab.nodes} | by_address
 
     def container(self, node: str) -> Container:
-        """A node's container. Raises UsageError for a name that is not in the lab, LabError if it is gone."""
-        names = [other.name for other in self.lab.nodes]
+        """The container of a node or service. Raises UsageError for a name that is not in the lab, LabError if it is
+        gone."""
+        names = self.lab.hosts
         if node not in names:
             raise UsageError(f"no node `{node}` in the lab {self.lab.name}", suggestion(node, names))
         containers = {container.node: container for container in self.observation.containers}
         if node not in containers:
-            raise LabError(f"the container of {node} is gone", f"labctl up --name {self.lab.name} makes it again")
+            raise self.missing(node)
         return containers[node]
+
+    def missing(self, part: str) -> LabError:
+        """Why the container of a node, a service or the phones is not there: it is gone, or its Docker host is lost."""
+        host = self.observation.lost_host(part)
+        if host:
+            return LabError(
+                f"the host of {part}, {host.name}, does not answer: {host.why}", "labctl ps tells what is left"
+            )
+        return LabError(f"the container of {part} is gone", f"labctl up --name {self.lab.name} makes it again")

@@ -44,6 +44,28 @@ class Secrets:
         return f"{int(self._derive(f'pin/{mailbox}', 4), 16) % 10000:04d}"
 
 
+TAKEN_OUT = "taken-out"
+"""What stands where a secret was."""
+
+
+class Placeholders(Secrets):
+    """In place of a lab's secrets, where its files are to be shown to others."""
+
+    def __init__(self) -> None:
+        super().__init__(TAKEN_OUT)
+
+    def _derive(self, _purpose: str, _length: int) -> str:
+        return TAKEN_OUT
+
+    def rsa(self, owner: str) -> tuple[str, str]:
+        """No keys."""
+        return f"{TAKEN_OUT}: the private key of {owner}\n", f"{TAKEN_OUT}: the public key of {owner}\n"
+
+    def pin(self, _mailbox: str) -> str:
+        """No PIN."""
+        return TAKEN_OUT
+
+
 @cache
 def _rsa(seed: str, owner: str) -> tuple[str, str]:
     """A key takes tenths of a second to make, and each node of a lab has it."""

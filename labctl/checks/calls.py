@@ -16,7 +16,7 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
     findings: list[Finding] = []
     judged, spared = 0, 0
     over = any(isinstance(event, Over) for event in events)
-    ends = {event.call: event for event in reversed(events) if isinstance(event, Ended)}
+    ends = _ends(events)
     for call in (event for event in events if isinstance(event, Called)):
         end = ends.get(call.call)
         cut_off = end is None and not over  # such a history tells of no end
@@ -25,10 +25,11 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
         else:
             judged += 1
             findings += _of_call(call, end, events)
+    findings += _of_no_call(events)
     for load in (event for event in events if isinstance(event, Load)):
         broken = load.failed or load.done < load.asked
-        if load.saturated:
-            findings.append(_saturation(load))
+        if load.saturated or not load.asked:
+            findings.append(_saturation(load) if load.saturated else _idle(load))
         elif broken and _in_the_way(events, load.nodes, load.began_s, load.at_s):
             spared += 1
         else:
@@ -38,25 +39,49 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
     return verdict("calls", findings, judged, {"judged": judged, "spared": spared}, remark)
 
 
+def _ends(events: Sequence[Event]) -> dict[str, Ended]:
+    """How each call ended: if it did so more than once, the first end that was not as its phones wanted."""
+    ends: dict[str, Ended] = {}
+    for event in events:
+        if isinstance(event, Ended) and (event.call not in ends or (ends[event.call].ok and not event.ok)):
+            ends[event.call] = event
+    return ends
+
+
+def _of_no_call(events: Sequence[Event]) -> Iterator[Finding]:
+    """What was heard, or was not, in a call of which the history does not tell that it began."""
+    known = {event.call for event in events if isinstance(event, Called)}
+    for event in events:
+        if isinstance(event, Heard) and event.call not in known:
+            text = f"+{event.at_s:.3f} s: {event.phone} heard {event.packets} of {event.wanted} packets"
+            yield Finding(text, event.at_s, doubt="the history does not tell of that call")
+
+
+def _idle(load: Load) -> Finding:
+    return Finding(f"+{load.at_s:.3f} s: {load.what}: it asked for nothing", load.at_s, doubt="it judges nobody")
+
+
 def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterator[Finding]:
     through = f"{call.caller} to {call.callee} through {', '.join(call.nodes)}"
     since_s = call.at_s
     if end is None:
         text = f"+{call.at_s:.3f} s: the call {through} never ended"
-        yield Finding(text, events[-1].at_s, call.nodes, extension=call.callee, since_s=since_s)
+        yield Finding(text, events[-1].at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
     elif not end.ok:
         text = f"+{call.at_s:.3f} s: the call {through} failed: {end.why}"
-        yield Finding(text, end.at_s, call.nodes, extension=call.callee, since_s=since_s)
+        yield Finding(text, end.at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
     for heard in (event for event in events if isinstance(event, Heard) and event.call == call.call):
-        if heard.packets < heard.wanted:
-            text = f"{heard.phone} heard {heard.packets} of {heard.wanted} packets in the call {through}"
-            where = f"+{heard.at_s:.3f} s: {text}"
-            yield Finding(where, heard.at_s, call.nodes, extension=call.callee, since_s=since_s)
+        text = (
+            f"+{heard.at_s:.3f} s: {heard.phone} heard {heard.packets} of {heard.wanted} packets in the call {through}"
+        )
+        if heard.packets < heard.wanted or heard.wanted <= 0:
+            finding = Finding(text, heard.at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
+            yield finding if heard.wanted > 0 else finding.doubted("no audio was asked for")
 
 
 def _of_load(load: Load) -> Finding:
     text = f"+{load.at_s:.3f} s: {load.what}: {load.failed} failed, {load.done} of {load.asked} done"
-    return Finding(text, load.at_s, load.nodes, since_s=load.began_s)
+    return Finding(text, load.at_s, load.nodes, since_s=load.began_s, by_phones=True)
 
 
 def _saturation(load: Load) -> Finding:

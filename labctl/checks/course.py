@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from labctl.asterisk import ami
+from labctl.checks.crashes import find_crashes, measured
 from labctl.checks.disturbance import shadows
 from labctl.checks.expected import Replay, unanswered_rings
 from labctl.checks.fault_reach import Reach
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
-from labctl.corosync import daemon
 from labctl.history.events import (
     AMI,
-    BY_ITSELF,
     Back,
     Did,
     Disturbed,
@@ -22,11 +21,11 @@ from labctl.history.events import (
     FaultBegan,
     Gone,
     Healed,
-    Line,
     Looked,
     Over,
     Ring,
     beginning,
+    ending,
 )
 
 UNKNOWN = "unknown: "
@@ -35,14 +34,18 @@ UNKNOWN = "unknown: "
 
 @check(place=110)
 def course(events: Sequence[Event], limits: Limits) -> Verdict:
-    """Every step went as it should, no daemon crashed, rings are what faults leave, and the run came to its end."""
+    """Every step went as it should, rings are what the faults leave, and the run came to its end.
+
+    Where nothing measured the daemons, as labctl 0.2 did not, it tells of their crashes too; else `healthy` does.
+    """
     steps = [event for event in events if isinstance(event, Did)]
-    over = next((event for event in events if isinstance(event, Over)), None)
+    over = ending(events)
     findings = [*_steps_gone_wrong(events), *_end(events, over, steps)]
     if over and over.error.startswith(UNKNOWN):
         findings = [finding.doubted("the machine cannot do it") for finding in findings]
         return verdict("course", findings, len(steps), {"steps": len(steps)})
-    findings += [*_crashes(events), *_corosync_crashes(events, limits), *_rings(events, limits)]
+    crashes = () if measured(events) else find_crashes(events, limits)
+    findings += [*crashes, *_rings(events, limits)]
     return verdict("course", findings, len(steps), {"steps": len(steps)})
 
 
@@ -66,41 +69,6 @@ def _end(events: Sequence[Event], over: Over | None, steps: Sequence[Did]) -> It
         yield Finding(f"+{over.at_s:.3f} s: {over.error}", over.at_s)
 
 
-def _crashes(events: Sequence[Event]) -> Iterator[Finding]:
-    """An Asterisk that ends though nothing was done to it is no disagreement of the nodes: it is told here."""
-    for event in events:
-        if isinstance(event, Gone) and event.what == BY_ITSELF:
-            what = f"{event.node} ended" if event.whole else f"Asterisk on {event.node} ended"
-            text = f"+{event.at_s:.3f} s: {what} by itself{f' ({event.how})' if event.how else ''}"
-            yield Finding(text, event.at_s, (event.node,), certain=True)
-
-
-def _corosync_crashes(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
-    """A Corosync that starts though nothing had ended it has ended by itself: its supervisor brings it back."""
-    replay = Replay(beginning(events))
-    begins_s = min((event.began_s for event in events if isinstance(event, Did)), default=0.0)
-    excused_s: dict[str, float] = {}
-    lines: set[tuple[str, str]] = set()  # a log that is followed anew may say its last once more
-    for event in events:
-        before = replay.faults.get(event.fault) if isinstance(event, Healed) else None
-        replay.take(event)
-        excused_s |= dict.fromkeys(_without_corosync(replay, before), event.at_s)
-        excused_s |= {event.node: event.at_s} if isinstance(event, Back) else {}
-        if isinstance(event, Line) and daemon.starts(event.text) and event.at_s >= begins_s:
-            lately = event.at_s <= excused_s.get(event.node, float("-inf")) + limits.settle_s
-            if not lately and (event.node, event.text) not in lines:
-                text = f"+{event.at_s:.3f} s: Corosync on {event.node} ended by itself, and was started again"
-                yield Finding(text, event.at_s, (event.node,), (event.text,), certain=True)
-            lines.add((event.node, event.text))
-
-
-def _without_corosync(replay: Replay, healed: Reach | None) -> set[str]:
-    """The nodes whose Corosync a fault ends, or has until now."""
-    faults = [*replay.faults.values(), *([healed] if healed else [])]
-    ended = {node for fault in faults for node in (fault.nodes if fault.of_corosync else fault.absent)}
-    return ended | replay.ended
-
-
 # Rings
 
 
@@ -110,6 +78,8 @@ class _RingWatch:
 
     changed_s: float = float("-inf")
     kept: set[str] = field(default_factory=set)
+    told: dict[str, Ring] = field(default_factory=dict)
+    """What Corosync itself told last on each node, since the last look."""
 
 
 def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
@@ -120,22 +90,32 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
     for event in events:
         replay.take(event)
         if isinstance(event, FaultBegan | Healed | Gone | Back):
-            watch = _RingWatch(changed_s=event.at_s)
+            watch = _RingWatch(changed_s=event.at_s, told=watch.told)
+        elif isinstance(event, Ring) and not {*event.members} <= {*replay.cluster(event.node)}:
+            yield _foreign(event.at_s, event.node, event.members, replay)
         elif isinstance(event, Ring):
+            watch.told[event.node] = event
             if frozenset(event.members) == _expected_ring(event.node, replay):
                 watch.kept.add(event.node)
-        elif isinstance(event, Looked):
-            for finding in _amiss(event, replay, watch, limits):
-                yield finding.doubted(shadow.over(event.at_s, event.at_s, finding.nodes))
+        for look in _looks(event, watch):
+            for finding in _amiss(look, replay, watch, limits):
+                yield finding.doubted(shadow.over(look.at_s, look.at_s, finding.nodes))
+
+
+def _looks(event: Event, watch: _RingWatch) -> Iterator[Looked]:
+    """The rings of a look; at the end of a run those that Corosync itself told of last, after the last look."""
+    if isinstance(event, Looked):
+        yield event
+        watch.told.clear()
+    elif isinstance(event, Over):
+        yield Looked(event.at_s, {}, {ring.node: ring.members for ring in watch.told.values()})
 
 
 def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> Iterator[Finding]:
     unanswered = unanswered_rings(look, replay)
     for node, members in look.rings.items():
-        foreign = [member for member in members if member not in replay.cluster(node)]
-        if foreign:
-            text = f"+{look.at_s:.3f} s: the ring of {node} has {', '.join(foreign)}, which is of another site"
-            yield Finding(text, look.at_s, (node,))
+        if not {*members} <= {*replay.cluster(node)}:
+            yield _foreign(look.at_s, node, members, replay)
             continue
         expected = _expected_ring(node, replay)
         if expected is None or node in unanswered or not members:
@@ -151,6 +131,13 @@ def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> I
                 if node in watch.kept
                 else finding
             )
+
+
+def _foreign(at_s: float, node: str, members: Sequence[str], replay: Replay) -> Finding:
+    foreign = [member for member in members if member not in replay.cluster(node)]
+    return Finding(
+        f"+{at_s:.3f} s: the ring of {node} has {', '.join(foreign)}, which is of another site", at_s, (node,)
+    )
 
 
 def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:

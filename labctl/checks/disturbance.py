@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
-from labctl.history.events import AMI, Back, Did, Disturbed, Event, Gone, Healed, Line, Looked, Ring, beginning
+from labctl.checks.reading import once
+from labctl.history.events import (
+    AMI,
+    SCHEDULER,
+    Back,
+    Did,
+    Disturbed,
+    Event,
+    Gone,
+    Healed,
+    Line,
+    Looked,
+    Ring,
+    beginning,
+)
 
 BEFORE_S = 4.0
 """So long before its ring breaks a node may have fallen silent: the token's time-out, 3.65 s in a lab of three by
@@ -42,7 +56,8 @@ def tells(line: str) -> bool:
 class Shadow:
     """A time in which nodes of a cluster may have been kept from their work, and the reason in words.
 
-    `unheard`: they did their work, and labctl alone did not hear them.
+    `unheard`: they did their work, and labctl alone did not hear them. `slow`: they did it slowly, which explains what
+    is late and nothing else.
 
     `brief` if it is too short to matter when all has been quiet for a while. `loses` if what was said in it may be
     lost for good, since a ring broke; that ring was whole again at `whole_s`.
@@ -56,6 +71,7 @@ class Shadow:
     loses: bool = False
     whole_s: float = float("inf")
     unheard: bool = False
+    slow: bool = False
 
 
 @dataclass
@@ -64,12 +80,24 @@ class Shadows:
 
     all: tuple[Shadow, ...] = ()
 
-    def over(self, since_s: float, until_s: float, nodes: Collection[str] = (), *, quiet: bool = False) -> str:
+    def over(
+        self,
+        since_s: float,
+        until_s: float,
+        nodes: Collection[str] = (),
+        *,
+        quiet: bool = False,
+        by_phones: bool = False,
+        late: bool = False,
+    ) -> str:
         """Why what came about in that time on these nodes (none: anywhere) is not judged; "" where it is.
 
         `quiet`: it was seen when nothing had been said for a while, so that what is brief does not explain it.
+        `by_phones`: phones told it, whatever labctl heard of nodes. `late`: it is right, and came too late.
         """
         for shadow in self.all:
+            if (by_phones and shadow.unheard) or (shadow.slow and not late):
+                continue
             touches = shadow.since_s <= until_s and since_s <= shadow.until_s
             concerned = shadow.nodes & {*nodes} if nodes else not shadow.unheard
             if touches and concerned and not (quiet and shadow.brief):
@@ -82,7 +110,8 @@ class Shadows:
             return finding
         if finding.since_s is None:
             return finding.doubted(self.over(finding.at_s, finding.at_s, finding.nodes, quiet=True))
-        return finding.doubted(self.over(finding.since_s, finding.at_s, finding.nodes))
+        kind = {"by_phones": finding.by_phones, "late": finding.late}
+        return finding.doubted(self.over(finding.since_s, finding.at_s, finding.nodes, **kind))
 
 
 @dataclass
@@ -113,6 +142,7 @@ class Losses:
         return self.shadows.over(at_s, at_s, nodes, quiet=True)
 
 
+@once
 def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
     """Every shadow that lies on a history, from its witnesses."""
     witnesses = list(_witnesses(events, limits))
@@ -124,10 +154,11 @@ def _starved(witness: Disturbed, events: Sequence[Event], limits: Limits) -> Sha
     """The shadow of a witness: what it delayed may come as much later as a state may take."""
     bound_s = limits.delay_ms / 1000
     unheard = witness.source == AMI
-    brief = unheard or witness.until_s - witness.at_s < bound_s  # in a look a node is asked anew
+    brief = unheard or witness.lasted_s < bound_s  # in a look a node is asked anew
+    slow = witness.source == SCHEDULER
     nodes = frozenset({witness.node}) if unheard else _touched(witness.node, events)
     reason = witness.what if unheard else _starvation(witness)
-    return Shadow(witness.at_s, witness.until_s + bound_s, nodes, reason, brief=brief, unheard=unheard)
+    return Shadow(witness.at_s, witness.until_s + bound_s, nodes, reason, brief=brief, unheard=unheard, slow=slow)
 
 
 def _touched(node: str, events: Sequence[Event]) -> frozenset[str]:
@@ -207,7 +238,11 @@ def _rings_told(event: Event, begins_s: float) -> list[Ring]:
 def _excused(ring: Ring, missing: frozenset[str], replay: Replay, ended_s: dict[str, float], limits: Limits) -> bool:
     """Whether a fault in force explains that a ring lost these members, or one that was over a moment ago."""
     lately = any(ring.at_s - ended_s.get(node, float("-inf")) <= limits.settle_s for node in (ring.node, *missing))
-    return lately or _kept_apart(ring.node, missing, replay) or _left_to_chance(ring.node, missing, replay)
+    return (
+        lately
+        or _left_to_chance(ring.node, missing, replay)
+        or all(_kept_apart(ring.node, {other}, replay) or _torn(ring.node, other, replay) for other in missing)
+    )
 
 
 def _kept_apart(node: str, others: Iterable[str], replay: Replay) -> bool:
@@ -215,6 +250,15 @@ def _kept_apart(node: str, others: Iterable[str], replay: Replay) -> bool:
     absent = {name for fault in replay.faults.values() for name in fault.absent} | replay.gone
     blocked = {pair for fault in replay.faults.values() for pair in fault.unheard or ()}
     return node in absent or all(other in absent or {(node, other), (other, node)} & blocked for other in others)
+
+
+def _torn(node: str, other: str, replay: Replay) -> bool:
+    """Whether there is a third that one of the two hears and the other does not: then they are in one ring by turns."""
+    return any(
+        _kept_apart(node, {third}, replay) != _kept_apart(other, {third}, replay)
+        for third in replay.cluster(node)
+        if third not in (node, other)
+    )
 
 
 def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
@@ -226,15 +270,16 @@ def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
 def _stalled(ring: Ring, witnesses: Sequence[Disturbed]) -> bool:
     """Whether a node stood still for long just before its ring broke."""
     return any(
-        stall.until_s - stall.at_s >= STALL_S and stall.at_s <= ring.at_s and stall.until_s >= ring.at_s - BEFORE_S
+        stall.lasted_s >= STALL_S and stall.at_s <= ring.at_s and stall.until_s >= ring.at_s - BEFORE_S
         for stall in witnesses
+        if stall.source != SCHEDULER
     )
 
 
 def _near(ring: Ring, witnesses: Sequence[Disturbed]) -> Disturbed | None:
     """The worst witness of what may have broken a ring."""
     near = [witness for witness in witnesses if witness.at_s - NEAR_S <= ring.at_s <= witness.until_s + NEAR_S]
-    return max(near, key=lambda witness: (witness.node == ring.node, witness.until_s - witness.at_s), default=None)
+    return max(near, key=lambda witness: (witness.node == ring.node, witness.lasted_s), default=None)
 
 
 def _shadow_of(

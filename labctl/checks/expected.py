@@ -6,12 +6,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
-from labctl.asterisk.device_state import aggregate, hint
+from labctl.asterisk.device_state import HINTS, aggregate, hint
 from labctl.checks.fault_reach import Reach, reach
-from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
+from labctl.history.events import NOT_STARTED, Back, Began, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
+from labctl.history.phone_events import Unsure
 
 EITHER = frozenset({"Idle", "Unavailable"})
 """What a node says by itself of a Custom device that nobody speaks for."""
+
+ANY = frozenset(HINTS.values())
+"""What a node may say where nobody knows what is so."""
 
 Group = tuple[str, ...]
 
@@ -28,13 +32,17 @@ class _Word:
 class Replay:
     """What is the case after the events so far.
 
-    `ended`: the nodes that are gone as a whole, by themselves. `last_words`: device -> node -> the last it said.
-    `rings`: node -> its members, as Corosync told them since anything was mended last.
+    `ended`: the nodes that are gone as a whole, by themselves. `waiting`: those of `gone` that were never there.
+    `last_words`: device -> node -> the last it said. `unsure`: device -> the nodes of which nobody knows what they have
+    of it since then, and what that may be. `rings`: node -> its members, as Corosync told them since anything was
+    mended last.
     """
 
     began: Began
     last_words: dict[str, dict[str, Said]] = field(default_factory=dict)
+    unsure: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     faults: dict[str, Reach] = field(default_factory=dict)
     rings: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -49,12 +57,16 @@ class Replay:
         match event:
             case Said():
                 self._say(event)
-            case Gone(node=node, at_s=at_s, whole=whole):
+            case Unsure(node=node, device=device, may=may):
+                self.unsure.setdefault(device, {})[node] = may
+            case Gone(node=node, at_s=at_s, whole=whole, what=what):
                 self.gone.add(node)
+                self.waiting |= {node} if what == NOT_STARTED else set()
                 self.ended |= {node} if whole else set()
                 self._left_s[node] = at_s
             case Back(node=node, at_s=at_s):
                 self.gone.discard(node)
+                self.waiting.discard(node)
                 self.ended.discard(node)
                 self._mended(at_s)
             case FaultBegan(fault=name, nodes=nodes, at_s=at_s):
@@ -78,11 +90,14 @@ class Replay:
 
     def _say(self, word: Said) -> None:
         self.last_words.setdefault(word.device, {})[word.node] = word
-        words = self._audible.setdefault(word.device, {}).setdefault(word.node, [])
+        self.unsure.get(word.device, {}).pop(word.node, None)
+        speakers = self._audible.setdefault(word.device, {})
+        if not self.hurts(word.node):
+            speakers[word.node] = [_Word(word.state, frozenset())]  # as _forget leaves it
+            return
         deaf = frozenset(node for node in self.began.nodes if node != word.node and not self._hears(node, word.node))
         anew = _Word(word.state, deaf)
-        words[:] = [*(older for older in words if older != anew), anew]
-        self._forget()
+        speakers[word.node] = [*(older for older in speakers.get(word.node, ()) if older != anew), anew]
 
     def _hears(self, listener: str, speaker: str) -> bool:
         """Whether what a node's Corosync sends may reach another's."""
@@ -100,6 +115,14 @@ class Replay:
         """Whether the node is gone, or a fault that is in force touches it."""
         return node in self.gone or any(node in fault.nodes for fault in self.faults.values())
 
+    def silenced(self, node: str) -> bool:
+        """Whether the node's Asterisk need not answer: it is gone, or a fault is in force that stops it, stands in its
+        way, or took its Corosync from it."""
+        return node in self.gone or any(
+            node in fault.nodes and (node in fault.absent or fault.of_corosync or fault.pauses or fault.unheard is None)
+            for fault in self.faults.values()
+        )
+
     def breaks_calls(self, nodes: Iterable[str]) -> bool:
         """Whether a call through these nodes may be lost now: one of them is gone or at fault, or two are cut apart."""
         through = set(nodes)
@@ -112,8 +135,8 @@ class Replay:
         )
 
     def whole(self, at_s: float, settle_s: float) -> bool:
-        """Whether nothing is broken, and has not been for `settle_s`."""
-        return not self.faults and not self.gone and at_s >= self.broken_until_s + settle_s
+        """Whether nothing is broken, and has not been for `settle_s`. A node that was never there breaks nothing."""
+        return not self.faults and self.gone <= self.waiting and at_s >= self.broken_until_s + settle_s
 
     def cluster(self, node: str) -> tuple[str, ...]:
         """The nodes of a node's own cluster: of its site, where there are sites."""
@@ -127,11 +150,18 @@ class Replay:
         living = [node for node in group if node not in self.gone]
         return self._right(device, living) | (self._right(device, [*living, *silent]) if silent else frozenset())
 
+    def is_unsure(self, device: str) -> bool:
+        """Whether a node has something of a device that nobody knows at all."""
+        return any(not may for may in self.unsure.get(device, {}).values())
+
     def _right(self, device: str, living: Iterable[str]) -> frozenset[str]:
+        if self.is_unsure(device):
+            return ANY
         by_node = self.last_words.get(device, {})
-        states = [by_node[node].state for node in living if node in by_node]
-        if states:
-            return frozenset({hint(aggregate(states))})
+        unsure = self.unsure.get(device, {})
+        ways = [unsure.get(node) or (by_node[node].state,) for node in living if node in by_node or node in unsure]
+        if ways:
+            return frozenset(hint(aggregate(states)) for states in product(*ways))
         return frozenset({hint("INVALID")}) if device in self.began.homes else EITHER
 
     def departed(self, device: str, group: Group, silent: Collection[str] = ()) -> dict[str, list[str]]:

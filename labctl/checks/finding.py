@@ -25,7 +25,8 @@ class Finding:
     `doubt`: why it is no failure of the cluster's, but could not be judged; "" where it is one. `extension` and `step`
     (its number, from 1) where it is of one. What is wrong came about between `since_s` and `at_s`, in seconds of the
     history; `since_s` is None where it was seen in a look, when all was quiet. `certain`: no disturbance of the machine
-    explains it.
+    explains it. `wrong`: those of `nodes` that are, where the others are right. `by_phones`: phones told it, so that it
+    matters not whether labctl heard a node meanwhile. `late`: it is right, and came too late.
     """
 
     text: str
@@ -37,6 +38,9 @@ class Finding:
     step: int = 0
     since_s: float | None = None
     certain: bool = False
+    wrong: tuple[str, ...] = ()
+    by_phones: bool = False
+    late: bool = False
 
     def doubted(self, doubt: str) -> Finding:
         """The same, as something that cannot be judged for a reason; itself where there is none, or one already."""

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from labctl.checks.finding import Finding, Verdict
 from labctl.checks.known import Known
-from labctl.errors import InvalidFile, Problem
+from labctl.errors import InvalidFile, Problem, first_mistake
+from labctl.yamlfile.pattern import mistake_in
 
 Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]
 """Of a check: `known` failed as it is known to, `fixed` did not although it was seen to fail every time, `unknown`
@@ -110,16 +111,33 @@ def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:
     return tuple(_judge(verdict, terms) for verdict in verdicts if verdict.check in terms.expect)
 
 
-def _judge(verdict: Verdict, terms: Terms) -> Judged:
-    known = [
+def news(verdict: Verdict, terms: Terms) -> tuple[Finding, ...]:
+    """The findings of a verdict that were not known to come; what could not be judged is none."""
+    return _news(verdict, _known(verdict, terms))
+
+
+def _news(verdict: Verdict, known: Sequence[Known]) -> tuple[Finding, ...]:
+    failures = (finding for finding in verdict.findings if not finding.doubt)
+    return tuple(finding for finding in failures if not any(entry.matches(finding) for entry in known))
+
+
+def _known(verdict: Verdict, terms: Terms) -> list[Known]:
+    """What is known to fail of a check, where the run was made."""
+    return [
         entry
         for entry in terms.known
         if (entry.stack, entry.check) == (terms.stack, verdict.check) and entry.via in (terms.via, "any")
     ]
+
+
+def _judge(verdict: Verdict, terms: Terms) -> Judged:
+    known = _known(verdict, terms)
     if verdict.outcome == "nothing" and terms.must_judge:
         return _nothing_judged(verdict)
     if verdict.outcome == "failed":
         return _failed(verdict, known)
+    if verdict.outcome == "unknown" and (reasons := _as_always(verdict, known)):
+        return Judged(verdict, "known", _all_of(reasons))
     mended = [entry.reason for entry in known if entry.always and entry.source != "read"]
     if mended and verdict.outcome == "passed":
         return Judged(verdict, "fixed", _all_of(mended))
@@ -129,12 +147,19 @@ def _judge(verdict: Verdict, terms: Terms) -> Judged:
 def _failed(verdict: Verdict, known: Sequence[Known]) -> Judged:
     """A failure that is known where every finding is; else those that are news come first."""
     failures = [finding for finding in verdict.findings if not finding.doubt]
-    news = [finding for finding in failures if not any(entry.matches(finding) for entry in known)]
-    if news or not known:
-        others = [finding for finding in verdict.findings if finding not in news]
-        return Judged(replace(verdict, findings=(*news, *others)), "failed")
+    not_known = _news(verdict, known)
+    if not_known or not known:
+        others = [finding for finding in verdict.findings if finding not in not_known]
+        return Judged(replace(verdict, findings=(*not_known, *others)), "failed")
     reasons = [entry.reason for entry in known if any(entry.matches(finding) for finding in failures)]
     return Judged(verdict, "known", _all_of(reasons or [entry.reason for entry in known]))
+
+
+def _as_always(verdict: Verdict, known: Sequence[Known]) -> list[str]:
+    """Why all that could not be judged is what fails each time, whatever the machine did; nothing where any is not."""
+    seen = [entry for entry in known if entry.always and entry.source != "read" and entry.names_what_fails]
+    matches = [[entry.reason for entry in seen if entry.matches(finding)] for finding in verdict.findings]
+    return [reason for reasons in matches for reason in reasons] if all(matches) else []
 
 
 def _nothing_judged(verdict: Verdict) -> Judged:
@@ -151,10 +176,11 @@ def _all_of(reasons: Sequence[str]) -> str:
 def parse_terms(text: str, source: str) -> Terms:
     """Terms from the JSON of a run folder. Raises InvalidFile."""
     try:
-        return TypeAdapter(Terms).validate_json(text)
+        terms = TypeAdapter(Terms).validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        why = f"{where} {first['msg']}".strip()
-        problem = Problem(1, f"no terms of a run: {why}", "labctl run writes such files")
+        problem = Problem(1, f"no terms of a run: {first_mistake(error)}", "labctl run writes such files")
         raise InvalidFile(source, [problem]) from None
+    for known in terms.known:
+        if mistake := mistake_in(known.finding):
+            raise InvalidFile(source, [Problem(1, f"no terms of a run: known.finding: {mistake}")])
+    return terms

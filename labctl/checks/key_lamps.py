@@ -27,7 +27,8 @@ ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
 class _Key:
     """A key that is watched: since when, what its phone was told last, and what it is yet to be told.
 
-    `dark` once it has been found that it was never told anything.
+    `dark` once it has been found that it was never told anything. `has`: what its node told of the extension last;
+    `told_s`: when its phone was told last.
     """
 
     phone: str
@@ -37,6 +38,8 @@ class _Key:
     dialog: str = ""
     due: Seen | None = None
     dark: bool = False
+    has: str = ""
+    told_s: float = 0.0
 
 
 @dataclass
@@ -48,23 +51,25 @@ class _Keys:
     watched: dict[tuple[str, str], _Key] = field(default_factory=dict)
     result: Lit = field(default_factory=Lit)
     dialogs: dict[tuple[str, str], str] = field(default_factory=dict)
+    looked_s: float = float("-inf")
 
     def take(self, event: Event) -> None:
         """Go one event further."""
         self._overdue(event.at_s)
         self.replay.take(event)
         match event:
-            case Watching(phone=phone, extension=extension):
+            case Watching(phone=phone, extension=extension) if not extension.startswith("*"):
                 self._watch(event, (phone, extension))
             case Notified(phone=phone, extension=extension, state=state):
                 self.dialogs[phone, extension] = state
                 if key := self.watched.get((phone, extension)):
-                    self._notified(key, state)
+                    self._notified(key, state, event.at_s)
             case Seen():
                 self._seen(event)
             case Looked() | Over():
                 for key in self.watched.values():
                     self.result.findings += self._judge(key, event)
+                self.looked_s = event.at_s
             case Gone(node=node):
                 self._forget({node})
             case FaultBegan(nodes=nodes):
@@ -82,8 +87,8 @@ class _Keys:
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
         self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
 
-    def _notified(self, key: _Key, dialog: str) -> None:
-        key.dialog = dialog
+    def _notified(self, key: _Key, dialog: str, at_s: float) -> None:
+        key.dialog, key.told_s = dialog, at_s
         if key.due and dialog in DIALOGS[key.due.state]:
             key.due = None
 
@@ -92,6 +97,7 @@ class _Keys:
         for key in self.watched.values():
             if (key.home, key.extension) == (event.node, event.extension) and event.state in DIALOGS:
                 self.result.compared += 1
+                key.has = event.state
                 key.due = None if key.dialog in DIALOGS[event.state] else event
 
     def _overdue(self, now_s: float) -> None:
@@ -103,17 +109,21 @@ class _Keys:
                 key.due = None
 
     def _judge(self, key: _Key, event: Looked | Over) -> Iterator[Finding]:
-        """Hold a key against a look; at the end of a run only whether it was ever lit, if there was time for that."""
-        state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else ""
-        waited = event.at_s > key.since_s + self.limits.delay_ms / 1000
-        if not waited or key.dark or (isinstance(event, Over) and key.dialog):
+        """Hold a key against a look. At the end of a run: whether it was ever lit, if there was time for that, and
+        what it was told after the last look, against what its node told then."""
+        state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else key.has
+        bound_s = self.limits.delay_ms / 1000
+        if event.at_s <= key.since_s + bound_s or key.dark:
+            return
+        if isinstance(event, Over) and key.dialog and not self.looked_s < key.told_s < event.at_s - bound_s:
             return
         self.result.compared += bool(state) or not key.dialog
         if not key.dialog:
             key.dark = True
             yield self._finding(key, "was never told anything", event.at_s)
         elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
-            yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s)
+            since_s = key.told_s if isinstance(event, Over) else None
+            yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s, since_s)
 
     def _finding(self, key: _Key, text: str, at_s: float, since_s: float | None = None) -> Finding:
         where = f"+{at_s:.3f} s: {key.phone}, which watches {key.extension}, "

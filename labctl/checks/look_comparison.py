@@ -8,9 +8,10 @@ from typing import Literal
 
 from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.evidence import quotes
-from labctl.checks.expected import Group, Replay, groups, silent_members, unanswered_rings
+from labctl.checks.expected import EITHER, Group, Replay, groups, silent_members, unanswered_rings
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.history.events import Event, Line, Looked, Said, beginning
+from labctl.checks.reading import once
+from labctl.history.events import Back, Event, Gone, Line, Looked, Said, Seen, beginning
 
 Rule = Literal["agreement", "truth", "no_ghosts"]
 RULES: tuple[Rule, ...] = ("agreement", "truth", "no_ghosts")
@@ -32,7 +33,11 @@ class LookComparison:
 
 @dataclass(frozen=True)
 class _Place:
-    """What the nodes of a group say of an extension in a look, and all that bears on it."""
+    """What the nodes of a group say of an extension in a look, and all that bears on it.
+
+    `spoken`: whether this history tells who says what of its device. Of others, such as a queue, nobody but the nodes
+    knows what is right: they are held against each other alone.
+    """
 
     look: Looked
     group: Group
@@ -41,6 +46,7 @@ class _Place:
     device: str
     states: Mapping[str, str]
     replay: Replay
+    spoken: bool = True
 
     @property
     def right(self) -> frozenset[str]:
@@ -48,6 +54,8 @@ class _Place:
 
     @property
     def wrong(self) -> dict[str, str]:
+        if not self.spoken:
+            return {}
         return {node: state for node, state in self.states.items() if state not in self.right}
 
     @property
@@ -59,6 +67,27 @@ class _Place:
         """Whether words of who has left explain all that is wrong."""
         ghosts = self.replay.ghosts(self.device, self.group, self.silent)
         return bool(self.wrong) and all(state in ghosts for state in self.wrong.values())
+
+
+@dataclass
+class _Told:
+    """Which extensions a node has told a change of, since all that are in the lab were there.
+
+    Until then who has such a thing as a queue says Idle, and the others may say Unavailable: nobody told them of it.
+    """
+
+    extensions: set[str] = field(default_factory=set)
+
+    def take(self, event: Event) -> None:
+        """Go one event further."""
+        if isinstance(event, Seen):
+            self.extensions.add(event.extension)
+        elif isinstance(event, Gone | Back):
+            self.extensions.clear()
+
+    def alike(self, extension: str, states: Mapping[str, str]) -> bool:
+        """Whether what differs is no more than that."""
+        return extension not in self.extensions and {*states.values()} <= EITHER
 
 
 @dataclass
@@ -80,32 +109,40 @@ class _Lines:
         return place.extension, place.replay.cluster(place.group[0])
 
 
+@once
 def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
     """Hold every look against what was said until then."""
     comparison, replay = LookComparison(), Replay(beginning(events))
     losses = Losses(shadows(events, limits))
-    lines = _Lines()
+    lines, told = _Lines(), _Told()
     for event in events:
         replay.take(event)
+        told.take(event)
         if isinstance(event, Line):
             lines.all.append(event)
         elif isinstance(event, Said):
             losses.said_anew(event.device, event.at_s, event.node)
         elif isinstance(event, Looked):
             comparison.looks += 1
-            _look(event, replay, losses, lines, comparison)
+            _look(event, replay, losses, lines, told, comparison)
     return comparison
 
 
-def _look(look: Looked, replay: Replay, losses: Losses, lines: _Lines, comparison: LookComparison) -> None:
+def _look(look: Looked, replay: Replay, losses: Losses, lines: _Lines, told: _Told, comparison: LookComparison) -> None:
     unanswered = unanswered_rings(look, replay)
     for node in unanswered:
         for rule in RULES:
             comparison.findings[rule].append(_no_answer(look, node))
+    for finding in _untold(look, replay):
+        for rule in RULES:
+            comparison.findings[rule].append(finding)
     for place in _places(look, replay, unanswered):
+        if not place.spoken and told.alike(place.extension, place.states):
+            continue
         comparison.compared["agreement"] += len(place.states) > 1
-        comparison.compared["truth"] += len(place.states)
-        comparison.compared["no_ghosts"] += len(place.states)
+        known = place.spoken and not replay.is_unsure(place.device)
+        comparison.compared["truth"] += len(place.states) * known
+        comparison.compared["no_ghosts"] += len(place.states) * known
         doubt = losses.reason(place.device, look.at_s, place.group)
         if place.wrong or place.differs:
             for rule, finding in _wrongs(place, quotes(lines.of(place), place.group)):
@@ -121,25 +158,40 @@ def _no_answer(look: Looked, node: str) -> Finding:
     return finding.doubted(f"its Corosync tool printed nothing, and no sign says that {node} left its ring")
 
 
+def _untold(look: Looked, replay: Replay) -> Iterator[Finding]:
+    """What a node that lives did not tell in a look, though another of its cluster told it: no answer is none."""
+    for nodes in replay.began.clusters:
+        known = replay.began.extensions.keys() | replay.began.hints.keys()
+        told = {extension for node in nodes for extension in look.states.get(node, {})} & known
+        for node in nodes:
+            missing = sorted(told - look.states.get(node, {}).keys())
+            if missing and not replay.silenced(node):
+                text = f"+{look.at_s:.3f} s: what {node} has of {', '.join(missing)} is not known"
+                yield Finding(text, look.at_s, (node,)).doubted("its manager interface did not tell")
+
+
 def _places(look: Looked, replay: Replay, unanswered: Sequence[str]) -> Iterator[_Place]:
+    began = replay.began
+    devices = {*began.extensions.values()}
     for group in groups(look, unanswered):
         silent = silent_members(look, group, unanswered, replay.gone)
-        for extension, device in replay.began.extensions.items():
+        for extension, device in (began.extensions | began.hints).items():
             states = {node: look.states[node][extension] for node in group if extension in look.states[node]}
             if states:
-                yield _Place(look, group, silent, extension, device, states, replay)
+                yield _Place(look, group, silent, extension, device, states, replay, device in devices)
 
 
 def _wrongs(place: _Place, lines: tuple[str, ...]) -> Iterator[tuple[Rule, Finding]]:
     """What is wrong of an extension. Nodes that differ break agreement, whatever explains it; what all say alike and
     wrongly is a ghost where the words of who left explain it, else it is untrue."""
     where = f"+{place.look.at_s:.3f} s: {place.extension} ({place.device})"
-    should = " or ".join(sorted(place.right))
+    known = place.spoken and not place.replay.is_unsure(place.device)
+    should = " or ".join(sorted(place.right)) if known else "what only the nodes know"
     at_s, extension = place.look.at_s, place.extension
     if place.differs:
         cause = f"; {_departed(place)}, which explains it" if place.haunted else ""
         text = f"{where} is {_listed(place.states)}; right is {should}{cause}"
-        yield "agreement", Finding(text, at_s, tuple(place.states), lines, extension)
+        yield "agreement", Finding(text, at_s, tuple(place.states), lines, extension, wrong=tuple(place.wrong))
     if place.haunted:
         text = (
             f"{where} is still {_listed(place.wrong)}, though only who left has said so ({_departed(place)}); "

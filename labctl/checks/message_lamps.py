@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.expected import Replay, groups, unanswered_rings
 from labctl.checks.finding import Finding, Limits
-from labctl.history.events import Count, Event, Lamp, Looked, beginning
+from labctl.history.events import Count, Event, Lamp, Looked, Watching, beginning
 
 
 @dataclass
@@ -25,16 +25,22 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
     losses = Losses(shadows(events, limits))
     notified: dict[str, Count] = {}
     held: dict[str, Count] = {}
+    untold: set[str] = set()
     for event in events:
         replay.take(event)
         if isinstance(event, Lamp):
             notified[event.phone] = (event.new, event.old)
+            untold.discard(event.phone)
+        elif isinstance(event, Watching) and event.ended and event.extension.startswith("*"):
+            untold.add(event.phone)  # its node tells it no more, be it asked or unasked, until it registers anew
         elif isinstance(event, Looked):
             for mailbox, kept in event.kept.items():
                 if held.get(mailbox) != kept:
                     losses.said_anew(mailbox, event.at_s, replay.began.mailboxes.get(mailbox, ""))
             held |= event.kept
             for phone, count in _shown(event, replay, notified):
+                if phone in untold:
+                    continue
                 _compare(event, phone, count, replay, losses, result)
     return result
 
@@ -70,6 +76,10 @@ def _compare(look: Looked, phone: str, shown: Count | None, replay: Replay, loss
         losses.was_right(mailbox, look.at_s, pair)
         return
     news = f"was told of {shown[0]} new and {shown[1]} old messages" if shown else "was never told of any message"
-    text = f"+{look.at_s:.3f} s: {phone} {news}, but mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
+    held = f"mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
+    others = {node: boxes[mailbox] for node, boxes in look.copies.items() if mailbox in boxes}
+    copies = [f"{node} {count[0]} and {count[1]}" for node, count in others.items()]
+    held += f" (its copy on {', on '.join(copies)})" if copies else ""
+    text = f"+{look.at_s:.3f} s: {phone} {news}, but {held}"
     finding = Finding(text, look.at_s, pair, extension=f"*{mailbox}")
     result.findings.append(finding.doubted(losses.reason(mailbox, look.at_s, pair)))

@@ -41,7 +41,7 @@ def moments(events: Sequence[Event], since_s: float, until_s: float) -> Iterator
     begun = False
     for event in events:
         if event.at_s > until_s:
-            continue
+            break
         if event.at_s >= since_s and not begun:
             begun = True
             yield replay

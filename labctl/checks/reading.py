@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import wraps
+from typing import Any, TypeVar
 
+from labctl.checks.finding import Limits
 from labctl.history.events import Began, Did, Event, Notified, Said, Watching
 
 _WATCH = re.compile(r"watch phone=(?P<phone>\S+) extension=(?P<extension>\S+)$")
 _UNWATCH = re.compile(r"unwatch phone=(?P<phone>\S+)$")
 
 
-def as_read(events: Sequence[Event]) -> list[Event]:
+Made = TypeVar("Made")
+
+
+class Reading(list[Event]):
+    """A history in the order of its times, with what several checks make of it."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        super().__init__(events)
+        self.made: dict[Any, Any] = {}
+
+
+def once(make: Callable[[Sequence[Event], Limits], Made]) -> Callable[[Sequence[Event], Limits], Made]:
+    """Have what is made of a reading under the same limits be made but once."""
+
+    @wraps(make)
+    def made(events: Sequence[Event], limits: Limits) -> Made:
+        if not isinstance(events, Reading):
+            return make(events, limits)
+        if (make, limits) not in events.made:
+            events.made[make, limits] = make(events, limits)
+        known: Made = events.made[make, limits]
+        return known
+
+    return made
+
+
+def as_read(events: Sequence[Event]) -> Reading:
     """The events by their times, the beginning first; what older histories leave out is filled in from their steps."""
     ordered = sorted(events, key=lambda event: (not isinstance(event, Began), event.at_s))
-    return list(_with_watchers(list(_as_chan_sip_says(ordered))))
+    return Reading(_with_watchers(list(_as_chan_sip_says(ordered))))
 
 
 def _as_chan_sip_says(events: Sequence[Event]) -> Iterator[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from labctl.asterisk.dundi import STATES
 from labctl.checks.expected import Replay
@@ -34,10 +35,15 @@ def _wrongs(events: Sequence[Event], question: Asked, replay: Replay, limits: Li
     slack_s = limits.delay_ms / 1000
     since_s, until_s = question.at_s - replay.began.cache_s - slack_s, question.at_s + slack_s
     could_say = {node: _could_say(events, question, node, since_s, until_s) for node in dict.fromkeys(question.by)}
-    for node, word in zip(question.by, question.answers, strict=True):
+    for word, node in zip_longest(question.answers, question.by, fillvalue=""):
         state = STATES.get(word, word)
+        if not word or not node:
+            text = f"{len(question.by)} nodes gave {len(question.answers)} answers"
+            yield finding(text).doubted("which node said which is not told")
+            break
         if state not in could_say[node]:
-            yield finding(f"{node} said {state}, not {' or '.join(sorted(could_say[node]))}", node)
+            right = " or ".join(sorted(could_say[node])) or "anything, for no node of the lab is of that name"
+            yield finding(f"{node} said {state}, not {right}", node)
     wanted = anybody_answers(replay, question) if question.found is None else question.found
     if wanted and not question.answers:
         yield finding("nobody answered")
@@ -55,5 +61,7 @@ def _could_say(events: Sequence[Event], question: Asked, node: str, since_s: flo
     after the question that the node may have known it before."""
     began = beginning(events)
     device = began.extensions.get(question.number, "")
-    cluster = next(nodes for nodes in began.clusters if node in nodes)
+    cluster = next((nodes for nodes in began.clusters if node in nodes), None)
+    if cluster is None:
+        return set()
     return {state for replay in moments(events, since_s, until_s) for state in replay.right(device, cluster)}

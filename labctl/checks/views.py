@@ -9,12 +9,19 @@ from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
 from labctl.history.events import AMI, Disturbed, Event, Gone, Looked, Seen
 
+HEARD_S = 0.5
+"""In so many seconds labctl hears what a node tells, also on a busy machine."""
+
 
 @check(place=100)
 def views(events: Sequence[Event], _limits: Limits) -> Verdict:
-    """What a node tells by the manager interface, asked or unasked, is what `asterisk -rx` there says."""
+    """What a node tells by the manager interface, asked or unasked, is what `asterisk -rx` there says.
+
+    It is asked one way after the other: a state that changes meanwhile is not compared.
+    """
     findings: list[Finding] = []
     compared = 0
+    changes = [event for event in events if isinstance(event, Seen)]
     told_last: dict[str, dict[str, str]] = {}
     for event in events:
         if isinstance(event, Seen):
@@ -25,9 +32,11 @@ def views(events: Sequence[Event], _limits: Limits) -> Verdict:
             findings += _no_answers(event)
             for node, hints in event.hints.items():
                 ways = (("says", event.states.get(node, {})), ("told last that", told_last.get(node, {})))
+                changing = _changing(event, node, changes)
+                still = {extension: state for extension, state in hints.items() if extension not in changing}
                 for way, states in ways:
-                    compared += len(states.keys() & hints.keys())
-                    findings += _contradictions(event.at_s, node, way, states, hints)
+                    compared += len(states.keys() & still.keys())
+                    findings += _contradictions(event.at_s, node, way, states, still)
     return verdict("views", findings, compared, {"compared": compared})
 
 
@@ -44,6 +53,14 @@ def _no_answers(look: Looked) -> Iterator[Finding]:
         if look.states[node] and node in look.hints and not look.hints[node]:
             text = f"+{look.at_s:.3f} s: whether `asterisk -rx` on {node} says the same is not known"
             yield Finding(text, look.at_s, (node,)).doubted("it printed nothing")
+
+
+def _changing(look: Looked, node: str, changes: Sequence[Seen]) -> set[str]:
+    """The extensions of which a node told a new state while it was asked; it is heard of a moment after it was so."""
+    if look.began_s is None:
+        return set()
+    until_s = look.at_s + HEARD_S
+    return {event.extension for event in changes if event.node == node and look.began_s <= event.at_s <= until_s}
 
 
 def _contradictions(

@@ -18,7 +18,23 @@ from typing import Any
 import click
 
 from labctl import __version__
-from labctl.cli import compare, faults, inspect, lifecycle, phones, runs, scenarios, tools
+from labctl.cli import (
+    compare,
+    faults,
+    findings,
+    hand_over,
+    inspect,
+    ladder,
+    lifecycle,
+    packets,
+    phones,
+    runs,
+    scenarios,
+    shrink,
+    soak,
+    source,
+    tools,
+)
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
 from labctl.errors import HostError, LabctlError
@@ -75,10 +91,17 @@ for _command in (
     *lifecycle.COMMANDS,
     *inspect.COMMANDS,
     *phones.COMMANDS,
+    *packets.COMMANDS,
     *scenarios.COMMANDS,
+    *findings.COMMANDS,
     *runs.COMMANDS,
+    *ladder.COMMANDS,
+    *soak.COMMANDS,
+    *shrink.COMMANDS,
+    *hand_over.COMMANDS,
     *faults.COMMANDS,
     *compare.COMMANDS,
+    *source.COMMANDS,
     *tools.COMMANDS,
 ):
     command_line.add_command(_command)

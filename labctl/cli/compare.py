@@ -80,7 +80,7 @@ def compare(
         find(file, Overrides(stack=variants[0].stack))
     plan = comparison.Plan(variants, scenarios or tuple(shipped), find, changes, image=making.image)
     options, progress = how.options(making), terminal.progress(how.quiet)
-    acceptance = Acceptance(hopeful=bool(making.patch))
+    acceptance = Acceptance(hopeful=making.changed)
     write_junit(how.junit, [], acceptance)  # before it all, not after: can it be written?
     table = comparison.compare(terminal.connect(), plan, options, progress, _saying(how.quiet))
     write_junit(how.junit, table.results, acceptance)

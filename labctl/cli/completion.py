@@ -32,7 +32,7 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
 
     try:
         observation = client.connect(timeout_s=2).observe(context.params.get("name"))
-        nodes = {container.node for container in observation.containers if container.role == "node"}
+        nodes = {container.node for container in observation.containers if container.role in ("node", "service")}
         return sorted(node for node in nodes if node.startswith(word))
     except LabctlError:
         return []
@@ -51,7 +51,7 @@ def complete_condition(context: click.Context, _parameter: click.Parameter, word
         from labctl.asterisk.output import EXTENSION_STATES
 
         lab = _lab(context)
-        extensions = [*(phone.extension for phone in lab.phones), *lab.devices] if lab else []
+        extensions = lab.extensions if lab else ()
         conditions = [f"state={name}:{state}" for name in extensions for state in EXTENSION_STATES.values()]
     return [condition for condition in conditions if condition.startswith(word)]
 
@@ -88,6 +88,32 @@ def complete_scenario(_context: click.Context, _parameter: click.Parameter, word
     return _names_and_files(shipped_scenarios(), word)
 
 
+def complete_patch(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The shipped mends, and files."""
+    from labctl.labfile.patch_files import shipped_mends
+
+    return _names_and_files(shipped_mends(), word)
+
+
+def complete_finding(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+    """The shipped findings."""
+    from labctl.scenario.findings.reader import shipped_findings
+
+    return [name for name in shipped_findings() if name.startswith(word)]
+
+
+def complete_scenario_or_step(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The shipped scenarios, and files; after --steps the steps."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.scenario.expansion import BLOCKS
+    from labctl.scenario.steps import STEPS
+
+    if not context.params.get("steps"):
+        return complete_scenario(context, parameter, word)
+    return [CompletionItem(step) for step in (*STEPS, *BLOCKS) if step.startswith(word)]
+
+
 def complete_lab_or_scenario(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
     """The shipped scenarios and labs, and files."""
     from labctl.labfile.loader import shipped_labs
@@ -104,6 +130,24 @@ def complete_run(_context: click.Context, _parameter: click.Parameter, word: str
 
     names = sorted(path.name for path in RUNS.iterdir() if path.is_dir()) if RUNS.is_dir() else []
     return [CompletionItem(word, type="dir"), *(CompletionItem(name) for name in names if name.startswith(word))]
+
+
+def complete_run_or_capture(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The runs, and files."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word, type="file"), *complete_run(context, parameter, word)[1:]]
+
+
+def complete_run_or_scenario(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The runs, the shipped scenarios, files and folders."""
+    runs = [item for item in complete_run(context, parameter, word) if item.type == "plain"]
+    return [*complete_scenario(context, parameter, word), *runs]
+
+
+def complete_bundle(_context: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """Files: bundles lie anywhere."""
+    return _names_and_files([], word)
 
 
 def _names_and_files(names: Iterable[str], word: str) -> list[CompletionItem]:

@@ -56,6 +56,7 @@ def ls(output: str) -> None:
 def ps(which: Which, output: str) -> None:
     """Show each node: container, Corosync's membership, what the module sees, Asterisk."""
     from labctl.cluster import status
+    from labctl.names import PHONES_HOST
     from labctl.report import formats
 
     engine = connect()
@@ -68,6 +69,8 @@ def ps(which: Which, output: str) -> None:
         for view in views:
             for remark in view.remarks:
                 click.echo(f"{view.node}: {remark}")
+        if phones_host := running.observation.lost_host(PHONES_HOST):
+            click.echo(f"{PHONES_HOST}: their host {phones_host.name} does not answer: {phones_host.why}")
         faults = dict.fromkeys(fault for view in views for fault in view.faults)
         if faults:
             click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))
@@ -162,10 +165,10 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
 def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
-    """Show what the nodes say: Corosync and Asterisk as one."""
+    """Show what the nodes say, Corosync and Asterisk as one, and the services."""
     engine = connect()
     running = which.load(engine)
-    names = [node] if node else [lab_node.name for lab_node in running.lab.nodes]
+    names = [node] if node else [*running.lab.hosts]
     containers = {name: running.container(name).id for name in names}
     if follow:
         _follow(engine, containers, tail)
@@ -200,7 +203,7 @@ def cli(node: str, command: tuple[str, ...], which: Which) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @long_which_options
 def sh(node: str, command: tuple[str, ...], which: Which) -> None:
-    """A shell on a node, or one COMMAND in it, whose exit code is passed on.
+    """A shell on a node or service, or one COMMAND in it, whose exit code is passed on.
 
     Example: labctl sh n1 -- corosync-quorumtool -s
     """

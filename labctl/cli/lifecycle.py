@@ -193,7 +193,7 @@ def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine,
         check_lab_name(flags.name)
     if file is not None:
         wanted = _of_file(file, flags, making)
-        return connect(), wanted
+        return connect(hosts=wanted.lab.docker_hosts), wanted
     other_stack = find_stack(flags.stack) if flags.stack is not None else None
     engine = connect()
     there = lifecycle.find_record(engine, flags.name or DEFAULT_LAB)
@@ -206,12 +206,12 @@ def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine,
 
 def _of_file(file: str | None, flags: Overrides, making: Making) -> Wanted:
     """A lab file's lab, with what the flags say over it; nothing that is there counts."""
+    from labctl.blueprint import config_review
     from labctl.blueprint.record import Request
     from labctl.labfile.loader import find_document
-    from labctl.labfile.reader import resolve
 
     document = find_document(file)
-    lab, stack = resolve(document, find_stack, flags)
+    lab, stack = config_review.resolve(document, find_stack, flags)
     request = Request(document.data, replace(flags, name=None))
     return _with_images(lab, stack, making.options(), replace(request, image=making.image or None))
 

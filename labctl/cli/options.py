@@ -19,10 +19,13 @@ from labctl.cli.completion import (
     complete_file,
     complete_lab,
     complete_node,
+    complete_patch,
     complete_run,
     complete_stack,
 )
 from labctl.cli.option_groups import Conduct, Making, Which
+from labctl.cli.terminal import HOSTS
+from labctl.errors import UsageError
 from labctl.lab import CARRIERS, Overrides
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -36,6 +39,15 @@ if TYPE_CHECKING:
     _Float = click.ParamType[float]
 else:
     _Float = click.ParamType  # before click 8.4 it takes no type in brackets
+
+
+def _hosts(context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    """The hosts that were named, which `connect` of cli.terminal then has; None where none were."""
+    if text is None:
+        return None
+    hosts = tuple(name.strip() for name in text.split(",") if name.strip())
+    context.meta[HOSTS] = hosts
+    return hosts
 
 
 class Duration(_Float):
@@ -152,8 +164,21 @@ condition_option = click.option(
     help="ready, proven, or state=EXTENSION:STATE.",
     shell_complete=complete_condition,
 )
+
+
+def _image_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An image's name, or "" for none of one's own. Raises UsageError."""
+    from labctl.labfile.service_entries import IMAGE, IMAGE_FIX
+
+    if value and not re.fullmatch(IMAGE, value):
+        raise UsageError(f"--image: not a name of an image: {value!r}", IMAGE_FIX)
+    return value
+
+
 image_option = click.option(
-    "--image", help="A node image that was built elsewhere, in place of the stack's (see images/README.md)."
+    "--image",
+    callback=_image_name,
+    help="A node image that was built elsewhere, in place of the stack's (see images/README.md).",
 )
 seed_option = click.option(
     "--seed",
@@ -162,18 +187,41 @@ seed_option = click.option(
     help="Seed of everything random; printed, so that it can be given again.",
 )
 run_argument = click.argument("run", shell_complete=complete_run)
+_HOSTS: dict[str, Any] = {
+    "cls": SharedOption,
+    "variable": "LABCTL_HOSTS",
+    "callback": _hosts,
+    "help": "Docker hosts that the lab is over, by context or address, with `,` between: members of one Swarm.",
+}
+hosts_option = click.option("--hosts", **_HOSTS)
+known_hosts_option = click.option("--hosts", expose_value=False, **_HOSTS)  # of a lab that is up: `connect` has them
 node_argument = click.argument("node", shell_complete=complete_node)
 
 # What comes to a command together
 
-which_options = together(file_option, name_option, gathered("which", Which))
-long_which_options = together(long_file_option, name_option, gathered("which", Which))
+
+def _named_nodes(
+    _context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """The nodes that were named; None where the option is not there."""
+    return tuple(name for given in names for name in given.split(",") if name) if names else None
+
+
+which_options = together(file_option, name_option, known_hosts_option, gathered("which", Which))
+long_which_options = together(long_file_option, name_option, known_hosts_option, gathered("which", Which))
 lab_options = together(
     file_option,
     name_option,
     stack_option,
     click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
     via_option,
+    click.option(
+        "--without",
+        multiple=True,
+        callback=_named_nodes,
+        help="A node that is part of the lab, and is not started; '' starts all.",
+    ),
+    hosts_option,
     gathered("flags", Overrides),
 )
 build_options = together(
@@ -189,22 +237,38 @@ build_options = together(
         "--patch",
         multiple=True,
         type=click.Path(),
-        help="A patch of the cluster module, or a folder of them; the module alone is compiled again.",
+        shell_complete=complete_patch,
+        help="A patch of Asterisk, a folder of them, or a mend by its name. Where the cluster module alone is patched, "
+        "it alone is compiled; for any other part all of Asterisk is, once, which takes minutes.",
+    ),
+    click.option(
+        "--source",
+        metavar="DIR[@COMMIT]",
+        help="What was changed in a working tree of `labctl source`, also what is not committed; or up to a commit.",
     ),
     gathered("making", Making),
 )
 trust_option = click.option(
-    "--trust", is_flag=True, help="Run a scenario whose lab's configuration has the nodes run commands."
+    "--trust", is_flag=True, help="Run a scenario that has nodes run commands or builds of its own, or has services."
 )
 junit_option = click.option(
     "--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, whole after each scenario."
 )
-run_options = together(
-    seed_option,
+no_capture_option = click.option("--no-capture", is_flag=True, help="Keep no packets.")
+report_option = click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Write HTML pages into that folder: index.html, and one for each run; whole after each scenario.",
+)
+keep_lab_option = click.option("--keep-lab", is_flag=True, help="Leave the lab up afterwards, its faults healed.")
+conduct_options = together(
     folder_option("Where run folders go."),
     junit_option,
-    click.option("--keep-lab", is_flag=True, help="Leave the lab up afterwards, its faults healed."),
+    report_option,
+    keep_lab_option,
+    no_capture_option,
     quiet_option,
     output_option,
     gathered("how", Conduct),
 )
+run_options = together(seed_option, conduct_options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from labctl.cli.completion import complete_phone
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, output_option, quiet_option, timeout_option, which_options
+from labctl.cli.packets import capture_file_option, captured_in
 from labctl.cli.terminal import connect, progress, say, show, tables
 from labctl.errors import UsageError
 
@@ -29,6 +31,7 @@ phones_argument = click.argument("names", metavar="PHONE...", nargs=-1, required
 @which_options
 @click.option("--duration", type=Duration(), default="1s", show_default=True, help="How long they talk.")
 @click.option("--talk/--no-talk", default=True, help="Audio, checked both ways; or signalling alone.")
+@capture_file_option
 @timeout_option
 @quiet_option
 @output_option
@@ -38,6 +41,7 @@ def call(
     which: Which,
     duration: float,
     talk: bool,
+    packets: str | None,
     timeout: float,
     quiet: bool,
     output: str,
@@ -45,7 +49,9 @@ def call(
     """Have one phone call another, or a number: real SIP, audio that is checked to arrive both ways.
 
     Shows when each node learned the states of the called extension, - where it did not. A phone that is called is
-    switched on for it. Example: labctl call alice bob
+    switched on for it. With --capture the packets of all nodes and phones are kept, for Wireshark and labctl ladder.
+
+    Example: labctl call alice bob
     """
     from labctl.report import formats
     from labctl.scenario import test_call
@@ -53,7 +59,8 @@ def call(
     engine = connect()
     running = which.load(engine)
     request = test_call.CallRequest(caller, callee, duration, audio=talk)
-    placed = test_call.call(engine, running, request, timeout + duration, progress(quiet))
+    with captured_in(packets, engine, running):
+        placed = test_call.call(engine, running, request, timeout + duration, progress(quiet))
     if output == "json":
         click.echo(formats.as_json(placed))
         return
@@ -140,7 +147,8 @@ def dial(phone_name: str, number: str, which: Which) -> None:
     from labctl.sip import phone_control
 
     with _opened(which, phone_name) as (phones, lab):
-        agent = phone_control.dial(phones, phone_name, _extension(lab, number))
+        called = lab.phone_at(number)
+        agent = phone_control.dial(phones, phone_name, _extension(lab, number), called.name if called else "")
         say(f"{phone_name} calls {number}: {agent.call_state}")
 
 
@@ -153,6 +161,37 @@ def answer(phone_name: str, which: Which) -> None:
 
     with _opened(which, phone_name) as (phones, _lab):
         say(f"{phone_name} talks with {phone_control.answer(phones, phone_name)}")
+
+
+@phone.command()
+@phone_argument
+@click.argument("number", shell_complete=complete_phone)
+@click.option(
+    "--attended", is_flag=True, help="It talks with that number already, and connects its other call with it."
+)
+@which_options
+def transfer(phone_name: str, number: str, attended: bool, which: Which) -> None:
+    """Have a phone connect whom it talks with with another phone, or a number, and leave (REFER)."""
+    from labctl.sip import phone_control
+
+    with _opened(which, phone_name) as (phones, lab):
+        peer = phone_control.transfer(phones, phone_name, _extension(lab, number), attended)
+        say(f"{phone_name} has connected {peer} with {number}")
+
+
+@phone.command()
+@phone_argument
+@click.argument("digits")
+@click.option("--info", is_flag=True, help="Each by INFO, in place of events of RTP (RFC 4733).")
+@which_options
+def dtmf(phone_name: str, digits: str, info: bool, which: Which) -> None:
+    """Have a phone press keys in its call: 0 to 9, A to D, * and #."""
+    from labctl.sip import phone_control
+
+    if not re.fullmatch(r"[0-9A-D*#]{1,32}", digits):
+        raise UsageError(f"no keys of a phone: {digits}", "0 to 9, A to D, * and #, 32 at most")
+    with _opened(which, phone_name) as (phones, _lab):
+        say(f"{phone_name} presses {digits} for {phone_control.press(phones, phone_name, digits, info)}")
 
 
 @phone.command()

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli import terminal
-from labctl.cli.completion import complete_scenario
-from labctl.cli.option_groups import Conduct, Making
+from labctl.cli.completion import complete_scenario, complete_scenario_or_step
+from labctl.cli.option_groups import Conduct, Making, Repetition
 from labctl.cli.options import (
-    Span,
     build_options,
     dry_run_option,
-    file_option,
     gathered,
     output_option,
     own_name_option,
@@ -32,6 +30,9 @@ from labctl.cli.options import (
     trust_option,
     via_option,
 )
+from labctl.cli.pages import Pages
+from labctl.cli.step_help import show_steps
+from labctl.cli.working_tree import bisect_code, run_on_save
 from labctl.errors import HostError, InvalidFile, UsageError
 from labctl.lab import Overrides
 
@@ -67,6 +68,13 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
     default=0,
     help="How often a scenario that came to no verdict is run again; both runs are told of.",
 )
+@click.option("--watch", is_flag=True, help="Run again, built anew, when a file of --source is saved; until Ctrl-C.")
+@click.option(
+    "--git-bisect",
+    is_flag=True,
+    help="Exit as `git bisect run` takes it: 0 as expected, 1 a check failed, 125 it could not be judged.",
+)
+@gathered("often", Repetition)
 @trust_option
 @dry_run_option
 @run_options
@@ -75,11 +83,8 @@ def run(
     every: bool,
     flags: Overrides,
     making: Making,
-    repeat: int,
-    jobs: int | None,
-    shuffle: bool,
+    often: Repetition,
     strict: bool,
-    retries: int,
     trust: bool,
     dry_run: bool,
     how: Conduct,
@@ -96,20 +101,37 @@ def run(
     \b
         labctl run --all --junit report.xml
         labctl run partition-heal --patch fix.patch
+        labctl run partition-heal --source asterisk --watch
     """
     from labctl.report.acceptance import Acceptance
     from labctl.scenario.loader import shipped_scenarios
 
     if every == bool(scenarios):
         raise UsageError("which scenarios?", f"name them, or --all: {', '.join(shipped_scenarios())}")
-    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * repeat
-    if shuffle:
+    chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * often.repeat
+    if often.shuffle:
         _shuffle(chosen, how.seed)
     if dry_run:
         _show_plan(chosen, making, how.output)
         return
-    acceptance, options = Acceptance(strict, hopeful=bool(making.patch)), replace(how.options(making), retries=retries)
-    _conclude(_run_all(chosen, options, how, jobs or min(2, len(chosen)), acceptance), how.output, acceptance)
+    acceptance = Acceptance(strict, hopeful=making.changed)
+    _run_chosen(chosen, making, often, how, acceptance)
+
+
+def _run_chosen(
+    chosen: list[Scenario], making: Making, often: Repetition, how: Conduct, acceptance: Acceptance
+) -> None:
+    """Run them, once or as files are saved, and exit."""
+
+    def run_once() -> list[Result]:
+        options = replace(how.options(making), retries=often.retries)
+        return run_all(chosen, options, how, often.jobs or min(2, len(chosen)), acceptance)
+
+    if often.watch:
+        run_on_save(making.source, run_once)
+    if often.git_bisect:
+        sys.exit(bisect_code(run_once, acceptance))
+    conclude(run_once(), how.output, acceptance)
 
 
 def _shuffle(scenarios: list[Scenario], seed: int | None) -> None:
@@ -126,7 +148,7 @@ def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: b
     scenarios = []
     for file in files:
         try:
-            scenarios.append(_on(image, find_trusted(file, flags, trust=trust)))
+            scenarios.append(on_image(image, find_trusted(file, flags, trust=trust)))
         except InvalidFile as error:
             if not (every and flags.via):
                 raise
@@ -135,21 +157,21 @@ def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: b
 
 
 def find_trusted(file: str, flags: Overrides, *, trust: bool) -> Scenario:
-    """A scenario. Raises UsageError as `find_scenario` does, and for one that has nodes run commands without trust."""
+    """A scenario. Raises UsageError as `find_scenario` does, and for a user's own that runs commands without trust."""
     from labctl.scenario import inline_commands
-    from labctl.scenario.loader import find_scenario
+    from labctl.scenario.loader import find_scenario, shipped_scenarios
 
     scenario = find_scenario(file, flags)
-    inline_commands.refuse(scenario.commands, trusted=trust)
+    inline_commands.refuse(scenario.commands, trusted=trust or file in shipped_scenarios())
     return scenario
 
 
-def _on(image: str | None, scenario: Scenario) -> Scenario:
+def on_image(image: str | None, scenario: Scenario) -> Scenario:
     """The scenario on a node image that was built elsewhere; as it is where there is none."""
     return replace(scenario, stack=scenario.stack.with_image(image))
 
 
-def _run_all(
+def run_all(
     scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int, acceptance: Acceptance
 ) -> list[Result]:
     """Run them, and show each as it ends: a report for CI is whole at any time."""
@@ -158,6 +180,7 @@ def _run_all(
 
     progress, results = terminal.progress(how.quiet), []
     write_junit(how.junit, [], acceptance)  # before it all, not after: can it be written?
+    pages = Pages(how.report) if how.report else None
     numbers = itertools.count(1)
 
     def begin(scenario: Scenario) -> Progress:
@@ -169,11 +192,13 @@ def _run_all(
         results.append(acceptance.applied(result))
         if jobs > 1 and how.output != "json":
             click.echo(f"{result.scenario}:")
-        _tell(results, how, acceptance)
+        tell(results, how, acceptance)
+        if pages:
+            pages.add_result(results[-1])
     return results
 
 
-def _tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
+def tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:
     """Write down all results so far, and show the last."""
     write_junit(how.junit, results, acceptance)
     _tell_github(results[-1], acceptance)
@@ -251,7 +276,8 @@ def _explanation(result: Result, story: Sequence[str] | None) -> Iterable[str]:
     yield f"{result.scenario}: {result.standing}, in {result.seconds:.1f} s; all of it is in {result.folder}"
 
 
-def _conclude(results: list[Result], output: str, acceptance: Acceptance) -> None:
+def conclude(results: list[Result], output: str, acceptance: Acceptance) -> None:
+    """Tell of all runs together, and exit with their code."""
     from labctl.report import formats, verdict_tables
 
     if output == "json":
@@ -262,19 +288,23 @@ def _conclude(results: list[Result], output: str, acceptance: Acceptance) -> Non
 
 
 @click.command()
-@click.argument("name", required=False, shell_complete=complete_scenario)
-@click.option("--steps", is_flag=True, help="Every step that a scenario can have, and its arguments.")
+@click.argument("name", required=False, shell_complete=complete_scenario_or_step)
+@click.option("--steps", is_flag=True, help="Every step that a scenario can have, or that of NAME, with an example.")
 @output_option
 def scenarios(name: str | None, steps: bool, output: str) -> None:
     """List the shipped scenarios, and what is known to fail; or print the one of that NAME, to begin from.
 
-    Example: labctl scenarios partition-heal > mine.yaml
+    Examples:
+
+    \b
+        labctl scenarios partition-heal > mine.yaml
+        labctl scenarios --steps wait_for
     """
     from labctl.report import formats
-    from labctl.scenario.loader import find_scenario, scenario_text, shipped_scenarios
+    from labctl.scenario.loader import family, find_scenario, scenario_text, shipped_scenarios
 
     if steps:
-        _show_steps(output)
+        show_steps(name, output)
         return
     if name:
         text = scenario_text(name)
@@ -283,22 +313,16 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
     shipped = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
     if output == "json":
         keys = ("name", "title", "about", "known")
-        click.echo(formats.as_json([{key: getattr(scenario, key) for key in keys} for scenario in shipped]))
-        return
-    rows = [(scenario.name, scenario.title, ", ".join(map(_known, scenario.known)) or "-") for scenario in shipped]
-    terminal.show(terminal.tables().table("", ("SCENARIO", "WHAT", "KNOWN TO FAIL"), rows))
-
-
-def _show_steps(output: str) -> None:
-    from labctl.report import formats
-    from labctl.scenario.steps import STEPS
-
-    if output == "json":
-        rows = [{"step": name, "takes": verb.takes, "about": verb.about} for name, verb in STEPS.items()]
+        rows = [
+            {key: getattr(scenario, key) for key in keys} | {"family": family(scenario.name)} for scenario in shipped
+        ]
         click.echo(formats.as_json(rows))
         return
-    shown = [(name, verb.takes, verb.about) for name, verb in STEPS.items()]
-    terminal.show(terminal.tables().table("", ("STEP", "TAKES", "WHAT"), shown))
+    lines = [
+        (family(scenario.name), scenario.name, scenario.title, ", ".join(map(_known, scenario.known)) or "-")
+        for scenario in shipped
+    ]
+    terminal.show(terminal.tables().table("", ("FAMILY", "SCENARIO", "WHAT", "KNOWN TO FAIL"), sorted(lines)))
 
 
 def _known(known: Known) -> str:
@@ -311,50 +335,18 @@ def _known(known: Known) -> str:
 @run_argument
 @output_option
 def check(run: str, output: str) -> None:
-    """Judge an old RUN again: a folder, or `latest`. Needs no lab and no Docker."""
+    """Judge an old RUN again: a folder, `latest`, or a bundle. Needs no lab and no Docker."""
+    from labctl.bundle import unpacked
     from labctl.report.acceptance import Acceptance
-    from labctl.scenario import conclusion, run_record
+    from labctl.scenario import conclusion
 
-    result = conclusion.check(run_record.find(run))
+    with unpacked.folder_of(run) as folder:
+        result = conclusion.check(folder)
+    if unpacked.is_bundle(run):
+        result = replace(result, folder=run)
     if output != "json":
         show_result(result)
-    _conclude([result], output, Acceptance())
+    conclude([result], output, Acceptance())
 
 
-@click.command()
-@file_option
-@own_name_option
-@stack_option
-@via_option
-@gathered("flags", Overrides)
-@click.option("--minutes", type=Span(0.1, 240), default=5.0, show_default=True, help="How long.")
-@build_options
-@timeout_option
-@trust_option
-@run_options
-def soak(file: str | None, flags: Overrides, minutes: float, making: Making, trust: bool, how: Conduct) -> None:
-    """Do random things and faults on a lab for some minutes, heal it, and judge what was seen.
-
-    The same seed tries the same things again. FILE is a scenario whose lab, limits and known failures it takes.
-
-    Example: labctl soak --minutes 5 --seed 7
-    """
-    from labctl.report import verdict_tables
-    from labctl.report.acceptance import Acceptance
-    from labctl.scenario import inline_commands, run_folder
-    from labctl.scenario import soak as soaking
-
-    scenario = _on(making.image, soaking.find(file, flags))
-    inline_commands.refuse(scenario.commands, trusted=trust)
-    engine = terminal.connect()
-    terminal.say(f"soak of {scenario.lab.name} for {minutes:g} min, seed {how.seed}")
-    acceptance = Acceptance(hopeful=bool(making.patch))
-    write_junit(how.junit, [], acceptance)
-    result = soaking.soak(engine, scenario, how.options(making), minutes, terminal.progress(how.quiet))
-    if result.story:
-        terminal.say(verdict_tables.tally(run_folder.read_events(Path(result.folder))))
-    _tell([result], how, acceptance)
-    _conclude([result], how.output, acceptance)
-
-
-COMMANDS = (run, scenarios, check, soak)
+COMMANDS = (run, scenarios, check)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from labctl.progress import Progress
     from labctl.stack.model import Stack
 
+
+HOSTS = "labctl.hosts"
+"""What the hosts that were named are called in click's context."""
 
 UNBOUNDED = 10_000
 """Columns of what is no terminal."""
@@ -41,16 +45,27 @@ class Lines:
         say(f"{'fail' if failed else 'ok':4} {what} {seconds:.2f} s")
 
 
-def connect() -> Engine:
-    """The engine."""
+def connect(timeout_s: int | None = None, hosts: Sequence[str] = ()) -> Engine:
+    """The engine, or the hosts that --hosts, LABCTL_HOSTS, `hosts` or what is up names, as one.
+
+    Each answer may take `timeout_s`, where that is to be longer than usual.
+    """
     from labctl.engine import client
 
-    return client.connect()
+    named = click.get_current_context().meta.get(HOSTS) or _hosts_of_environment() or hosts
+    options: dict[str, Any] = {"timeout_s": timeout_s, "hosts": named}
+    options = {name: value for name, value in options.items() if value}
+    return client.connect(**options)
+
+
+def _hosts_of_environment() -> list[str]:
+    """The hosts of LABCTL_HOSTS, for verbs that have no --hosts."""
+    return [name.strip() for name in os.environ.get("LABCTL_HOSTS", "").split(",") if name.strip()]
 
 
 def find_lab(file: str | None, overrides: Overrides, image: str | None = None) -> tuple[Lab, Stack]:
     """The lab of a file, or else the shipped one, with what flags say over it."""
-    from labctl.labfile.loader import find_lab as load_lab
+    from labctl.blueprint.config_review import find_lab as load_lab
 
     lab, of_stack = load_lab(file, overrides)
     return lab, of_stack.with_image(image)

@@ -50,18 +50,26 @@ def added_files(lab: Lab, node: str) -> tuple[str, ...]:
 
 
 def complaints(node: str, paths: Iterable[str], log: str, read_by: Mapping[str, frozenset[str]]) -> list[ConfigProblem]:
-    """The warnings and errors of Asterisk's log that name one of the files, or come of a module that has read one.
+    """The warnings and errors of Asterisk's log that name one of the files, or come of a module that has read one and
+    name no other file that it has read.
 
     Each is given once, however often it is in the log.
     """
     lines = [(match[1], match[2]) for match in map(_COMPLAINT.search, log.splitlines()) if match]
     problems: dict[ConfigProblem, None] = {}
     for path in paths:
-        name = re.compile(rf"(?<![\w.-]){re.escape(path.rpartition('/')[2])}\b")
+        name = _named(path)
+        others = [_named(other) for other in read_by if other != path]
         for module, text in lines:
-            if name.search(text) or module in read_by.get(path, ()):
+            of_its_reader = module in read_by.get(path, ()) and not any(other.search(text) for other in others)
+            if name.search(text) or of_its_reader:
                 problems[ConfigProblem(node, path, text)] = None
     return list(problems)
+
+
+def _named(path: str) -> re.Pattern[str]:
+    """What finds the name of a file in a line."""
+    return re.compile(rf"(?<![\w.-]){re.escape(path.rpartition('/')[2])}\b")
 
 
 def unread(
@@ -90,8 +98,28 @@ def _is_read(path: str, read_by: Mapping[str, frozenset[str]], loaded: set[str])
     return path in read_by or not name.endswith(".conf")
 
 
-def look(lab: Lab, node: str, log: str, ask: Callable[[str], str]) -> list[ConfigProblem]:
-    """Every problem of a node's added files, of its log and of what its Asterisk has read.
+READ_BY_NAME = ("general", "options", "modules", "directories", "logfiles")
+"""Sections that Asterisk asks for by name, and so has the first of (main/config.c, ast_variable_browse)."""
+
+
+def doubled(node: str, texts: Mapping[str, str]) -> list[ConfigProblem]:
+    """The sections that a file has twice, of which Asterisk reads the first alone; `texts` is by path below /etc."""
+    problems = []
+    for path, text in texts.items():
+        begun = re.findall(r"^\s*\[([^\]]+)\][ \t]*(\([^)]*\))?", text, re.MULTILINE)
+        anew = [name for name, options in begun if "+" not in options]
+        for name in READ_BY_NAME:
+            if path.startswith("asterisk/") and anew.count(name) > 1:
+                what = f"[{name}] is there twice, and Asterisk reads the first alone: [{name}](+) adds to that"
+                problems.append(ConfigProblem(node, path, what))
+    return problems
+
+
+def look(
+    lab: Lab, node: str, log: str, ask: Callable[[str], str], texts: Mapping[str, str] | None = None
+) -> list[ConfigProblem]:
+    """Every problem of a node's added files, of what these say (`texts`, by path), of its log and of what its Asterisk
+    has read.
 
     `ask` gives the answer to a command of Asterisk's command line, or raises LabError; then the log alone tells.
     """
@@ -103,12 +131,13 @@ def look(lab: Lab, node: str, log: str, ask: Callable[[str], str]) -> list[Confi
     with suppress(LabError):
         read_by = readers(ask(LIST_COMMAND))
         modules = output.parse_modules(ask("module show"))
-    problems = complaints(node, paths, log, read_by or {})
+    problems = doubled(node, {path: (texts or {}).get(path, "") for path in paths})
+    problems += complaints(node, paths, log, read_by or {})
     if read_by is None:
         return problems
-    texts = [extra.text for extra in lab.config]
+    added = [extra.text if extra.edits is None else str(extra.edits) for extra in lab.config]
 
     def included(name: str) -> bool:
-        return any(re.search(rf"^\s*#\w+\s+[\"<]?{re.escape(name)}\b", text, re.MULTILINE) for text in texts)
+        return any(re.search(rf"^\s*#\w+\s+[\"<]?{re.escape(name)}\b", text, re.MULTILINE) for text in added)
 
     return problems + unread(node, paths, read_by, modules, included)

@@ -18,7 +18,7 @@ from labctl.cluster.node_logs import LineListener
 from labctl.cluster.node_tools import numbered, ring_numbers_on
 from labctl.cluster.readiness import Readiness, Restart
 from labctl.cluster.states import LAB_CONTEXT, HintStates, learned
-from labctl.cluster.views import NodeView, StateRow
+from labctl.cluster.views import NOT_STARTED, NodeView, StateRow
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady
@@ -64,6 +64,11 @@ class Cluster:
         """The nodes that there is a connection to."""
         return self._links.connected
 
+    @property
+    def started(self) -> tuple[Node, ...]:
+        """The nodes of the lab, but for those that were never started."""
+        return self._links.started
+
     def reconnect(self, node: str, deadline: Deadline) -> None:
         """Connect anew to a node whose Asterisk or container was gone, and return when it is fully booted.
 
@@ -98,6 +103,13 @@ class Cluster:
     def container_state(self, node: str) -> str:
         """The state of a node's container now, as the engine names it; "" where there is none."""
         return self._links.container_state(node)
+
+    def probe(self, node: str) -> None:
+        """Have a node's Asterisk asked whether it is there; where it is silent, its connection is lost.
+
+        Raises LabError if there is no connection.
+        """
+        self.connection(node).probe()
 
     def listen_to_logs(self, listener: LineListener) -> None:
         """Call `listener` with every line that a node logs from now on, from the node's own thread."""
@@ -143,6 +155,10 @@ class Cluster:
         """Return when every node (or each of `nodes`) says `state` of the extension. Raises NotReady."""
         self._states.wait_for(extension, state, deadline, nodes)
 
+    def await_event(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
+        """Look at `ready` after each event of any node, until it holds or the deadline passes; which it was."""
+        return self._links.events.wait_until(ready, deadline)
+
     def follow(self, extension: str) -> list[tuple[str, float, str]]:
         """A list to which every change of the extension is added from now on: node, monotonic seconds, state."""
         return self._states.follow(extension)
@@ -164,6 +180,8 @@ class Cluster:
         container = self._links.container(node.name)
         if container is None:
             return NodeView(node.name, "gone")
+        if node not in self.started:
+            return NodeView(node.name, NOT_STARTED, container.address)
         connection, remarks = self.connection(node.name), list[str]()
 
         def answer(ask: Callable[[], str]) -> str:

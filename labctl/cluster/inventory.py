@@ -111,7 +111,9 @@ def refuse_guess(engine: Engine, lab: Lab) -> None:
 
 
 def _record_text(observation: Observation) -> str:
-    return next((container.spec for container in observation.containers if container.role == ROLE_PHONES), "")
+    """The record, of the phones' container before all others: that is made anew with it."""
+    in_order = sorted(observation.containers, key=lambda container: container.role != ROLE_PHONES)
+    return next((container.spec for container in in_order if container.spec), "")
 
 
 # Who made them

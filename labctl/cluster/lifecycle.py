@@ -12,6 +12,7 @@ from labctl.blueprint.drawing import Blueprint
 from labctl.blueprint.owner import USER_KIND, Owner
 from labctl.blueprint.record import Request
 from labctl.blueprint.running_lab import Running
+from labctl.cluster import changed_files, image_delivery
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
 from labctl.cluster.inventory import (
@@ -33,13 +34,13 @@ from labctl.cluster.views import Crossing, NodeView, Route
 from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
 from labctl.engine.networks import SubnetTaken
-from labctl.engine.observation import Observation
-from labctl.errors import HostError, LabctlError, LabError
+from labctl.engine.observation import Container, LostHost, Observation
+from labctl.errors import HostError, LabctlError, LabError, UsageError
 from labctl.faults import injector
-from labctl.images import builder
+from labctl.images import builder, lab_images
 from labctl.images.recipes import Images, Recipe
 from labctl.lab import Lab
-from labctl.names import check_lab_name, container_name
+from labctl.names import ROLE_NODE, check_lab_name, container_name
 from labctl.progress import Progress, Silent, step
 from labctl.stack.model import Stack
 from labctl.timing import Deadline
@@ -110,9 +111,11 @@ class _Order:
 
 def plan_up(engine: Engine, lab: Lab, stack: Stack, options: builder.Options, request: Request | None = None) -> UpPlan:
     """What `up` would do now. Changes nothing."""
+    options = replace(options, services=lab.services)
     order = _Order(lab, stack, options, request or Request.of(lab), Owner.current(USER_KIND))
-    builds = tuple(builder.plan(engine, stack, options))
-    wanted, observation = _draw(engine, order, builder.resolve(engine, stack, options))
+    _require_hosts(engine, lab)
+    builds = tuple(lab_images.plan(engine, lab, stack, options))
+    wanted, observation = _draw(engine, order, lab_images.resolve(engine, lab, stack, options))
     return UpPlan(builds, wanted, plan.up(wanted, observation))
 
 
@@ -134,14 +137,16 @@ def up(
     with the lab; the lab itself by default. Raises NotReady after `timeout_s` seconds (counted from when the
     containers run).
     """
+    options = replace(options, services=lab.services)
     order = _Order(lab, stack, options, request or Request.of(lab), owner or Owner.current(USER_KIND))
+    _require_hosts(engine, lab)
     with lab_lock(engine, lab.name, progress), ThreadPoolExecutor(max_workers=1) as pool:
         # Connect to the running containers while the plan is computed: often there is nothing to do.
         before = Running(lab, stack, engine.observe(lab.name))
         cluster = Cluster(engine, before)
         opening = pool.submit(cluster.open)
         try:
-            images = builder.build(engine, stack, options, progress)
+            images = lab_images.build(engine, lab, stack, options, progress)
             steps = _make_so(engine, order, images, progress)
             failure = opening.exception()
             after = Running(lab, stack, engine.observe(lab.name))
@@ -153,6 +158,14 @@ def up(
             return _settle(engine, order, cluster, steps, Deadline(timeout_s), progress, proof=proof)
         finally:
             cluster.close()
+
+
+def _require_hosts(engine: Engine, lab: Lab) -> None:
+    """Raise UsageError where the lab wants other hosts than the engine has, HostError where these cannot hold it."""
+    if lab.docker_hosts and not engine.hosts(lab.name):
+        names = ",".join(lab.docker_hosts)
+        raise UsageError(f"the lab {lab.name} is to be over {names}", f"set LABCTL_HOSTS={names}")
+    engine.require_hosts(lab.name)
 
 
 def _settle(
@@ -201,6 +214,7 @@ def _make_so(engine: Engine, order: _Order, images: Images, progress: Progress) 
     """Make the network and the containers; returns the steps that were done. Raises HostError, LabError."""
     for _ in range(SUBNET_TRIES):
         wanted, observation = _draw(engine, order, images)
+        image_delivery.deliver(engine, wanted.containers, progress)
         steps = plan.up(wanted, observation)
         try:
             _apply(engine, steps, progress)
@@ -214,15 +228,27 @@ def _make_so(engine: Engine, order: _Order, images: Images, progress: Progress) 
 def _draw(engine: Engine, order: _Order, images: Images) -> tuple[Blueprint, Observation]:
     """The lab as it is to be: on the network it has, or else on a free one with a fresh seed."""
     lab = order.lab
-    observation = engine.observe(lab.name)
+    observation = _as_it_is(engine, engine.observe(lab.name))
     network = observation.networks[0] if observation.networks else None
     if network and lab.subnet in (None, network.subnet):
         subnet = network.subnet
     else:
         subnet = lab.subnet or addresses.free_subnet(lab.name, engine.subnets())
     seed = network.seed if network else secrets.token_hex(16)
-    blueprint = drawing.draw(lab, order.stack, images, subnet, seed, order.request)
+    blueprint = drawing.draw(lab, order.stack, images, subnet, seed, order.request, engine.hosts(lab.name))
     return replace(blueprint, labels=(*blueprint.labels, *order.owner.labels)), observation
+
+
+def _as_it_is(engine: Engine, observation: Observation) -> Observation:
+    """What is there, where a node whose files were changed since it was made is not what its label says."""
+
+    def look(container: Container) -> Container:
+        is_node = container.role == ROLE_NODE and container.state != "removing"
+        changed = is_node and changed_files.changed(engine, container.id)
+        return replace(container, config_hash="") if changed else container
+
+    with ThreadPoolExecutor(max_workers=max(1, len(observation.containers))) as pool:
+        return replace(observation, containers=tuple(pool.map(look, observation.containers)))
 
 
 def _apply(engine: Engine, steps: Plan, progress: Progress) -> None:
@@ -287,14 +313,22 @@ def _down_one(engine: Engine, lab: str, progress: Progress, is_meant: Callable[[
     with lab_lock(engine, lab, progress):
         if not is_meant():
             return []
-        steps = plan.down(engine.observe(lab))
+        observation = engine.observe(lab)
+        steps = plan.down(observation)
         errors: list[BaseException] = []
         for stage in steps:
             with ThreadPoolExecutor(max_workers=len(stage)) as pool:
                 futures = [pool.submit(_apply, engine, ((chain,),), progress) for chain in stage]
             errors += [error for future in futures if (error := future.exception())]
+        errors += [_not_reached(lab, host) for host in observation.lost]
         _raise_all(errors)
     return flatten(steps)
+
+
+def _not_reached(lab: str, host: LostHost) -> HostError:
+    """What is said of a host that does not answer while a lab is taken away."""
+    parts = f"{', '.join(host.parts)} of {lab} may be there still" if host.parts else f"{lab} may be there still"
+    return HostError(f"the host {host.name} does not answer, and {parts}: {host.why}")
 
 
 def _raise_all(errors: Sequence[BaseException]) -> None:
@@ -323,17 +357,19 @@ def files(lab: Lab, stack: Stack) -> dict[str, dict[str, str]]:
     """Every file of every node, by node and path, as `export` has them."""
     return {
         container.hostname: {file.path: file.text for file in container.files}
-        for container in _never_up(lab, stack).containers
+        for container in never_up(lab, stack).containers
         if container.files
     }
 
 
 def export(lab: Lab, stack: Stack) -> str:
     """The lab as a Compose file: addresses and secrets follow from the lab's name."""
-    return compose.render(_never_up(lab, stack), builder.recipes(stack, builder.Options()))
+    return compose.render(never_up(lab, stack), builder.recipes(stack, builder.Options(services=lab.services)))
 
 
-def _never_up(lab: Lab, stack: Stack) -> Blueprint:
-    """What a lab would be that no engine holds."""
+def never_up(lab: Lab, stack: Stack) -> Blueprint:
+    """What a lab would be that no engine holds: on one machine, wherever its nodes are to be."""
+    lab = replace(lab, nodes=tuple(replace(node, host="") for node in lab.nodes))
     subnet = lab.subnet or addresses.free_subnet(lab.name, [])
-    return drawing.draw(lab, stack, builder.references(stack, builder.Options()), subnet, f"export/{lab.name}")
+    images = lab_images.references(lab, stack, builder.Options(services=lab.services))
+    return drawing.draw(lab, stack, images, subnet, f"export/{lab.name}")

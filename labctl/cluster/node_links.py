@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from labctl.asterisk import ami
 from labctl.asterisk.output import Message
+from labctl.blueprint.drawing import node_texts
 from labctl.blueprint.running_lab import Running
-from labctl.blueprint.secrets import Secrets
+from labctl.blueprint.secrets import Placeholders, Secrets
 from labctl.cluster import config_problems
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_logs import LineListener, NodeLogs
@@ -22,6 +23,8 @@ from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import LabError, NotReady
+from labctl.faults.injector import NEVER_STARTED
+from labctl.lab import Node
 from labctl.names import ROLE_NODE
 from labctl.timing import Deadline, Signal
 
@@ -58,7 +61,6 @@ class NodeLinks:
         self.engine = engine
         self.running = running
         self.lab = running.lab
-        self.stack = running.stack
         self.membership = Signal()
         self.events = Signal()
         self.logs = NodeLogs(engine, running, self._notify)
@@ -95,6 +97,12 @@ class NodeLinks:
     def connected(self) -> tuple[str, ...]:
         """The nodes that there is a connection to."""
         return tuple(self._connections)
+
+    @property
+    def started(self) -> tuple[Node, ...]:
+        """The nodes of the lab, but for those that were never started, by what was seen of their containers last."""
+        waiting = {node for node, container in self._containers.items() if container.state == NEVER_STARTED}
+        return tuple(node for node in self.lab.nodes if node.name not in waiting)
 
     def await_booted(self, deadline: Deadline) -> None:
         """Return when every connected Asterisk is fully booted, has gone, or the deadline passes."""
@@ -213,7 +221,7 @@ class NodeLinks:
         """Corosync's membership as the node has it now; an empty one where it does not answer."""
         if not self.lab.rings:
             return Membership()
-        answer = self.engine.run(self._containers[node].id, self.stack.ring_command.split())
+        answer = self.engine.run(self._containers[node].id, self.running.stack_of(node).ring_command.split())
         return membership.parse_ring(answer.text, ring_numbers_on(self.running, node))
 
     def logged_ring(self, node: str) -> Membership:
@@ -226,7 +234,8 @@ class NodeLinks:
 
         Raises LabError where it does not answer, or is not loaded.
         """
-        commands = filter(None, (self.stack.members_command, self.stack.other_members_command))
+        stack = self.running.stack_of(node)
+        commands = filter(None, (stack.members_command, stack.other_members_command))
         return "\n".join(self.connection(node).command(command) for command in commands)
 
     # What is amiss
@@ -236,7 +245,12 @@ class NodeLinks:
         if not config_problems.added_files(self.lab, node):
             return []
         log = self.engine.logs(self._containers[node].id)
-        return config_problems.look(self.lab, node, log, lambda command: self.connection(node).command(command))
+        networks = self.running.observation.networks
+        texts: dict[str, str] = {}
+        if networks:
+            of_node = self.lab.node(node)
+            texts, _ = node_texts(self.lab, self.running.stack, of_node, networks[0].subnet, Placeholders())
+        return config_problems.look(self.lab, node, log, lambda line: self.connection(node).command(line), texts)
 
     def not_ready(self, message: str, missing: dict[str, list[str]]) -> NotReady:
         """An error that says which node lacks what, which daemon restarts in a loop, and then how each log ends."""

@@ -16,8 +16,16 @@ from labctl.engine.streams import LogStream, lines
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
 
+LOG_BEFORE = "/var/lib/labctl-log-before"
+"""Where a node has what it logged before it was upgraded: Docker keeps the log of a container no longer than that."""
+
 LineListener = Callable[[str, float, str, Membership | None], None]
 """Called with a node, monotonic seconds, a line of its log, and the membership where the line changed it."""
+
+
+def logged(engine: Engine, container: str) -> str:
+    """What a node has logged so far, also before it was upgraded. Raises LabctlError."""
+    return (engine.find_file(container, LOG_BEFORE) or "") + engine.logs(container)
 
 
 class NodeLogs:
@@ -100,7 +108,7 @@ class NodeLogs:
         at_s = time.monotonic()
         before = self.ring(node)
         ring = self._ring_log(node).feed(line)
-        if any(word in line for word in self._running.stack.membership_lines):
+        if any(word in line for word in self._running.stack_of(node).membership_lines):
             self._on_membership(node)
         for listener in self._listeners:
             listener(node, at_s, line, ring if ring != before else None)

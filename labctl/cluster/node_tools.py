@@ -76,7 +76,7 @@ def ask_tools(engine: Engine, running: Running, node: str, context: str = "") ->
 
 def _ask_once(engine: Engine, running: Running, node: str, container: str, context: str) -> tuple[ToolAnswers, bool]:
     """The answers, and whether the ring was the same before and after them."""
-    stack, rings = running.stack, running.lab.rings
+    stack, rings = running.stack_of(node), running.lab.rings
     members = [command for command in (stack.members_command, stack.other_members_command) if command]
     commands = [
         _bounded(stack.ring_command) if rings else ":",

@@ -82,7 +82,7 @@ class Proof:
 
     def _changing_states(self) -> dict[str, list[str]]:
         """Each node, and the states that its device may take one after the other: the first is another than it has."""
-        names = [node.name for node in self._lab.nodes]
+        names = [node.name for node in self._cluster.started]
         actions = {
             name: self._cluster.connection(name).send("ExtensionState", Exten=f"proof-{name}", Context=CONTEXT)
             for name in names
@@ -115,7 +115,10 @@ class Proof:
     def _change(self, states: dict[str, str], deadline: Deadline) -> tuple[list[Crossing], list[tuple[str, str]]]:
         """Set the proof devices of nodes; the crossings, and which (observer, origin) there was none between."""
         pairs = [
-            (other.name, origin) for origin in states for other in self._lab.cluster_of(origin) if other.name != origin
+            (other.name, origin)
+            for origin in states
+            for other in self._lab.cluster_of(origin)
+            if other.name != origin and other in self._cluster.started
         ]
         sent_s: dict[str, float] = {}
         actions: dict[str, str] = {}
@@ -148,12 +151,14 @@ class Proof:
 
         Raises NotReady at the deadline, with who did not find what.
         """
-        askers = {site: next(node.name for node in self._lab.nodes if node.site == site) for site in self._lab.sites}
+        started = self._cluster.started
+        askers = {node.site: node.name for node in reversed(started)}
+        here = {node.name for node in started}
         wanted = [
             (asker, phones[0].extension)
-            for site, asker in askers.items()
+            for site, asker in sorted(askers.items(), key=lambda pair: self._lab.sites.index(pair[0]))
             for other in self._lab.sites
-            if other != site and (phones := self._lab.phones_at(other))
+            if other != site and (phones := [phone for phone in self._lab.phones_at(other) if phone.node in here])
         ]
         return [self._route(asker, number, deadline) for asker, number in wanted]
 

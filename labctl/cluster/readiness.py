@@ -11,6 +11,7 @@ from labctl.asterisk import output
 from labctl.cluster.node_links import NodeLinks
 from labctl.errors import LabError
 from labctl.lab import Node
+from labctl.stack.model import Stack
 from labctl.timing import Deadline
 
 LOOK_AGAIN_S = 2.0
@@ -47,20 +48,23 @@ class Readiness:
     def __init__(self, links: NodeLinks, patience_s: float = PATIENCE_S, look_again_s: float = LOOK_AGAIN_S) -> None:
         self._links = links
         self._lab = links.lab
-        self._stack = links.stack
+        self._stack_of = links.running.stack_of
         self._patience_s = patience_s
         self._look_again_s = look_again_s
 
     def wait(self, deadline: Deadline, restart: Restart | None = None) -> None:
         """Return when every node is booted, quorate, and sees every member in its ring and its module.
 
+        Nodes that were never started are left out; where most were not, nobody need be quorate.
+
         restart: mends a node whose module cannot join its group any more; once a node. Where it is given, a module
         that is not loaded is loaded, too; where not, nothing is changed.
         Raises NotReady at the deadline, or as soon as a container has ended; it says which node lacks what.
         """
-        with ThreadPoolExecutor(max_workers=len(self._lab.nodes)) as pool:
-            lacks = list(pool.map(lambda node: self._await_node(node, deadline, restart), self._lab.nodes))
-        missing = {node.name: [lack.what] for node, lack in zip(self._lab.nodes, lacks, strict=True) if lack}
+        nodes = self._links.started
+        with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+            lacks = list(pool.map(lambda node: self._await_node(node, deadline, restart), nodes))
+        missing = {node.name: [lack.what] for node, lack in zip(nodes, lacks, strict=True) if lack}
         if missing:
             raise self._links.not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
 
@@ -131,7 +135,7 @@ class Readiness:
         """Load the cluster module as the node's own script does. AMI refuses that command (manager.c's blacklist)."""
         container = self._links.container(node)
         if container:
-            command = f"module load {self._stack.cluster_module}.so"
+            command = f"module load {self._stack_of(node).cluster_module}.so"
             self._links.engine.run(container.id, ["asterisk", "-rx", command])
 
     # What a node lacks
@@ -140,35 +144,38 @@ class Readiness:
         """What a node lacks by its ring as the log told it last, and by what its module answers now."""
         if not self._lab.rings:
             return None
-        expected = len(self._lab.cluster_of(node.name))
+        cluster = self._lab.cluster_of(node.name)
+        expected = len({*cluster} & {*self._links.started})
         ring = self._links.logs.ring(node.name)
         if len(ring.members) != expected:
             return Lack(f"its ring has {len(ring.members)} of {expected} members")
-        if not ring.quorate:
+        if not ring.quorate and expected > len(cluster) / 2:
             return Lack("its ring is not quorate")
         return self._module_lack(node.name, expected) if self._lab.share else None
 
     def _module_lack(self, node: str, expected: int) -> Lack | None:
         """What the cluster module lacks where the ring is whole."""
-        module, command = self._stack.cluster_module, self._stack.members_command
+        stack = self._stack_of(node)
+        module, command = stack.cluster_module, stack.members_command
         try:
             answer = self._links.module_answer(node)
         except LabError as error:
             answer = error.message.removeprefix(f"{node}: ")
-            return Lack(f"`{command}` fails: {answer}", self._remedy(answer))
+            return Lack(f"`{command}` fails: {answer}", self._remedy(stack, answer))
         members = output.parse_members(answer)
         if len(members) == expected:
             return None
-        remedy = Remedy.NONE if members else self._remedy(answer)
+        remedy = Remedy.NONE if members else self._remedy(stack, answer)
         answered = f": {' '.join(answer.split())}" if remedy is not Remedy.NONE else ""
         return Lack(f"{module} sees {len(members)} of {expected} members{answered}", remedy)
 
-    def _remedy(self, answer: str) -> Remedy:
+    @staticmethod
+    def _remedy(stack: Stack, answer: str) -> Remedy:
         """What mends a module that answers so, and names no member."""
-        if self._stack.has_lost_ring(answer):
+        if stack.has_lost_ring(answer):
             return Remedy.RESTART_ASTERISK
-        if f"No such command '{self._stack.members_command}'" in answer:
-            return Remedy.LOAD_MODULE if self._stack.joins == "after-ring" else Remedy.RESTART_ASTERISK
+        if f"No such command '{stack.members_command}'" in answer:
+            return Remedy.LOAD_MODULE if stack.joins == "after-ring" else Remedy.RESTART_ASTERISK
         if "did not answer" in answer:
             return Remedy.RESTART_ASTERISK
         return Remedy.NONE

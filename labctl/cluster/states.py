@@ -50,12 +50,14 @@ class HintStates:
         def names(node: str) -> list[str]:
             return [member.name for member in self._lab.cluster_of(node)]
 
-        channel = self._links.stack.sip_channel
-        rows = [(phone.extension, f"{channel}/{phone.name}", names(phone.node)) for phone in self._lab.phones]
-        clusters = {node.site: names(node.name) for node in self._lab.nodes}
-        return rows + [
-            (device, f"Custom:{device}", cluster) for device in self._lab.devices for cluster in clusters.values()
+        channels = self._links.running.channels
+        rows = [
+            (phone.extension, f"{channels[phone.name]}/{phone.name}", names(phone.node)) for phone in self._lab.phones
         ]
+        clusters = {node.site: names(node.name) for node in self._lab.nodes}
+        devices = [(device, f"Custom:{device}") for device in self._lab.devices]
+        own = [(hint.extension, hint.device) for hint in self._lab.hints]
+        return rows + [(*row, cluster) for row in [*devices, *own] for cluster in clusters.values()]
 
     def _ask(self, node: str) -> str | None:
         """Send the question to a node; the id of the action, None where nobody is there to answer."""

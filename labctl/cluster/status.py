@@ -10,17 +10,18 @@ from dataclasses import replace
 from labctl.asterisk import dundi
 from labctl.asterisk.output import EXTENSION_STATES, state_named
 from labctl.blueprint.running_lab import Running
-from labctl.cluster import node_tools
+from labctl.cluster import changed_files, node_tools
 from labctl.cluster.connections import Cluster
 from labctl.cluster.proof import Proof
 from labctl.cluster.restarts import restarts
-from labctl.cluster.views import UNKNOWN, NodeView, SiteState, StateRow
+from labctl.cluster.views import HOST_LOST, NOT_STARTED, UNKNOWN, NodeView, SiteState, StateRow
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import UsageError
 from labctl.faults import injector
-from labctl.names import ROLE_NODE
+from labctl.lab import Service
+from labctl.names import ROLE_NODE, ROLE_SERVICE
 from labctl.timing import Deadline
 
 LOOK_TIMEOUT_S = 5.0
@@ -34,32 +35,70 @@ def ps(engine: Engine, running: Running) -> list[NodeView]:
 
     def look(node: str) -> NodeView:
         container = containers.get(node)
-        return view(engine, running, container) if container else NodeView(node, "gone")
+        if container is None:
+            return _missing(running, node)
+        row, changed = view(engine, running, container), changed_files.changed(engine, container.id)
+        remark = f"changed since it came up: {', '.join(changed)}; labctl up makes it as the lab says"
+        return replace(row, remarks=(*row.remarks, remark)) if changed else row
 
-    with ThreadPoolExecutor(max_workers=len(running.lab.nodes) + 1) as pool:
+    hosts = running.lab.hosts
+    with ThreadPoolExecutor(max_workers=len(hosts) + 1) as pool:
         records = pool.submit(injector.in_force, engine, running.lab.name)
         views = list(pool.map(look, [node.name for node in running.lab.nodes]))
+        views += pool.map(lambda service: _service_view(engine, running, service), running.lab.services)
     faults = {
-        node.name: tuple(f"{record.name}: {record.what}" for record in records.result() if node.name in record.nodes)
-        for node in running.lab.nodes
+        host: tuple(f"{record.name}: {record.what}" for record in records.result() if host in record.nodes)
+        for host in hosts
     }
+    places = {container.node: container.host for container in running.observation.containers}
     return [
-        replace(row, faults=faults[row.node], remarks=(*row.remarks, *outdated(row, views, running))) for row in views
+        replace(
+            row,
+            faults=faults[row.node],
+            remarks=(*row.remarks, *outdated(row, views, running)),
+            host=row.host or places.get(row.node, ""),
+        )
+        for row in views
     ]
+
+
+def _missing(running: Running, part: str, *, service: bool = False) -> NodeView:
+    """A node or service whose container is not seen: it is gone, or its Docker host does not answer."""
+    host = running.observation.lost_host(part)
+    if host is None:
+        return NodeView(part, "gone", service=service)
+    remark = f"its host {host.name} does not answer: {host.why}"
+    return NodeView(part, HOST_LOST, remarks=(remark,), service=service, host=host.name)
+
+
+def _service_view(engine: Engine, running: Running, service: Service) -> NodeView:
+    """A server beside the nodes: its container, and whether it says that it is ready."""
+    containers = [part for part in running.observation.containers if part.role == ROLE_SERVICE]
+    container = next((part for part in containers if part.node == service.name), None)
+    if container is None:
+        return _missing(running, service.name, service=True)
+    remarks = []
+    if container.state == "running" and service.ready:
+        answer = engine.run(container.id, ["sh", "-c", service.ready])
+        remarks = [f"not ready: {service.ready}: {answer.text.strip()[-200:]}"] if answer.code else []
+    return NodeView(service.name, container.state, container.address, remarks=tuple(remarks), service=True)
 
 
 def view(engine: Engine, running: Running, container: Container) -> NodeView:
     """One row of `labctl ps`: the node's own tools asked in one go, and what they did not answer."""
+    if container.state == injector.NEVER_STARTED:
+        return NodeView(container.node, NOT_STARTED, container.address)
     if container.state != "running":
         return NodeView(container.node, container.state, container.address)
     answers = node_tools.ask_tools(engine, running, container.node)
-    remarks = list(restarts(engine, container.id))
+    version, module = running.version_of(container.node), running.stack_of(container.node).cluster_module
+    remarks = [*([f"runs {version}"] if version else []), *restarts(engine, container.id)]
     if answers.ring is None:
         remarks.append("Corosync does not answer, or its ring changes from one moment to the next")
     if answers.members is None and running.lab.share:
-        remarks.append(f"{running.stack.cluster_module} does not answer")
+        remarks.append(f"{module} does not answer")
     if answers.ring and answers.ring.members and answers.members == () and running.lab.share:
-        remarks.append(f"{running.stack.cluster_module} sees nobody, not even its own node; labctl up mends that")
+        remarks.append(f"{module} sees nobody, not even its own node; labctl up mends that")
     if not answers.version:
         remarks.append("Asterisk does not answer")
     return NodeView(
@@ -165,7 +204,7 @@ def _wanted(running: Running, condition: str) -> tuple[str, str]:
     state = state_named(word)
     if state is None:
         raise UsageError(f"--for={condition}: no state {word}", f"known: {', '.join(EXTENSION_STATES.values())}")
-    known = [*(phone.extension for phone in running.lab.phones), *running.lab.devices]
+    known = running.lab.extensions
     if extension not in known:
         raise UsageError(f"--for={condition}: no extension {extension}", f"known here: {', '.join(known)}")
     return extension, state

@@ -8,12 +8,20 @@ from labctl.corosync.membership import Membership
 
 UNKNOWN = "Unknown"
 
+HOST_LOST = "host lost"
+"""What is shown as the state of a container on a Docker host that does not answer."""
+
+NOT_STARTED = "not started"
+"""What is shown as the state of a node's container that was made, and never started."""
+
 
 @dataclass(frozen=True)
 class NodeView:
     """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group, `faults` what is
     wrong with the node because somebody made it so, `remarks` what the other fields cannot say: a tool that does not
-    answer, a daemon that restarts in a loop, a membership that may be out of date."""
+    answer, a daemon that restarts in a loop, a membership that may be out of date. `service`: it is a server beside the
+    nodes, of which there is no more than its container. `host` is the Docker host that it is on, where the lab is over
+    several."""
 
     node: str
     container: str
@@ -24,6 +32,8 @@ class NodeView:
     uptime_s: int | None = None
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    service: bool = False
+    host: str = ""
 
 
 @dataclass(frozen=True)

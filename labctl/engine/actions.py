@@ -23,13 +23,20 @@ class File:
     mode: int = 0o644
     group: str = ""
 
+    @property
+    def plain_mode(self) -> int:
+        """Its mode where groups go by number alone, which is the image's own affair: for all, then."""
+        return self.mode | 0o044 if self.group else self.mode
+
 
 @dataclass(frozen=True)
 class ContainerSpec:
     """All that makes a container what it is.
 
     `image_id` is "" as long as the image is not there. One that does not start with the lab is started by whoever
-    needs it. No process in it gains privileges by setuid programs (no-new-privileges).
+    needs it. No process in it gains privileges by setuid programs (no-new-privileges). `command` is what it runs, the
+    image's own where there is none. Other containers of its network find it by its hostname. `host` is the Docker host
+    that it is on, "" where the lab is on one engine.
     """
 
     name: str
@@ -46,6 +53,9 @@ class ContainerSpec:
     starts: bool = True
     processes: int | None = None
     memory_bytes: int | None = None
+    command: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,16 +63,18 @@ class CreateNetwork:
     """Make a bridge network that nothing leaves.
 
     `internal`: by Docker's own filter, which lets no multicast pass, not even within the network. Where that is
-    False, the network has no router instead: its bridge has no address, and addresses are not translated.
+    False, the network has no router instead: its bridge has no address, and addresses are not translated. `overlay`: it
+    is no bridge of one machine, but goes over all hosts of a Swarm; made on one of its managers.
     """
 
     name: str
     subnet: str
     labels: tuple[tuple[str, str], ...]
     internal: bool = True
+    overlay: bool = False
 
     def __str__(self) -> str:
-        return f"create network {self.name} {self.subnet}"
+        return f"create {'overlay ' if self.overlay else ''}network {self.name} {self.subnet}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,8 @@ class CreateContainer:
     container: ContainerSpec
 
     def __str__(self) -> str:
-        return f"create {self.container.name} {self.container.address} from {self.container.image}"
+        place = f" on {self.container.host}" if self.container.host else ""
+        return f"create {self.container.name} {self.container.address} from {self.container.image}{place}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,11 @@ class _ToContainer:
 
     def __str__(self) -> str:
         return f"{self.word} {self.name}"
+
+
+def mac_of(address: str) -> str:
+    """The MAC of a container, by its IPv4 address: as Docker's bridges made them until 28.0 (GenerateMACFromIP)."""
+    return "02:42:" + ":".join(f"{int(part):02x}" for part in address.split("."))
 
 
 class StartContainer(_ToContainer):
@@ -117,6 +135,29 @@ class UnpauseContainer(_ToContainer):
 
 
 @dataclass(frozen=True)
+class AwaitReady:
+    """Wait until a line of shell in a container ends with 0."""
+
+    name: str
+    command: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        return f"wait for {self.name}"
+
+
+@dataclass(frozen=True)
+class RenameContainer:
+    """Give a container another name."""
+
+    name: str
+    to: str
+
+    def __str__(self) -> str:
+        return f"rename {self.name} to {self.to}"
+
+
+@dataclass(frozen=True)
 class RemoveContainer:
     """End a container and take it away with its volumes."""
 
@@ -146,6 +187,8 @@ Step = (
     | StopContainer
     | PauseContainer
     | UnpauseContainer
+    | AwaitReady
+    | RenameContainer
     | RemoveContainer
     | RemoveNetwork
 )

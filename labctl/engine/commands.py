@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -11,9 +12,24 @@ from typing import cast
 
 from labctl import names
 from labctl.engine.access import Access, translated
+from labctl.engine.actions import AwaitReady
 from labctl.engine.streams import ExecStream, LogStream, lines
+from labctl.errors import NotReady
+from labctl.timing import Deadline
 
 NO_EXIT_CODE = -1
+AT_ONCE_S = 20.0
+"""A command that prints nothing for longer meets the time-out of the engine's API."""
+
+LOG_TAIL = 12
+"""So many lines of what never got ready are shown."""
+
+_UNTIL_READY = """end=$(($(date +%s) + $2))
+until said=$(sh -c "$1" 2>&1); do
+    [ "$(date +%s)" -lt "$end" ] || { echo "$said"; exit 1; }
+    sleep 0.1
+done"""
+"""Asks again and again for so many seconds; what was said last is printed where that was in vain."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,23 @@ class Commands:
             text = self._api.exec_start(identity).decode("utf-8", "replace")
             code = self._api.exec_inspect(identity)["ExitCode"]
             return Output(NO_EXIT_CODE if code is None else int(code), text)
+
+    def await_ready(self, step: AwaitReady) -> None:
+        """Return when the line of shell ends with 0.
+
+        Raises NotReady, with what it said last and the end of the container's log.
+        """
+        deadline, output = Deadline(step.timeout_s), Output(NO_EXIT_CODE, "")
+        while output.code and not deadline.passed:
+            span_s = math.ceil(min(deadline.left_s, AT_ONCE_S))
+            output = self.run(step.name, ["sh", "-c", _UNTIL_READY, "sh", step.command, f"{span_s}"])
+        if output.code:
+            last = [*output.text.strip().splitlines(), *self.logs(step.name, tail=LOG_TAIL).strip().splitlines()]
+            lines = [
+                f"{step.name} is not ready after {step.timeout_s:g} s: {step.command}",
+                *(f"    {line}" for line in last),
+            ]
+            raise NotReady("\n".join(lines), {}, f"docker logs {step.name} shows all that it said")
 
     def open_stream(self, container: str, command: list[str]) -> ExecStream:
         """Start a command in a container, with its standard input and output open."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import PurePosixPath
 
 from docker import errors as docker_errors
 
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import (
+    AwaitReady,
     ContainerSpec,
     CreateContainer,
     CreateNetwork,
@@ -19,15 +22,21 @@ from labctl.engine.actions import (
     PauseContainer,
     RemoveContainer,
     RemoveNetwork,
+    RenameContainer,
     StartContainer,
     Step,
     StopContainer,
     UnpauseContainer,
+    mac_of,
 )
 from labctl.engine.networks import Networks
+from labctl.timing import Deadline, Signal
 
 STOP_TIMEOUT_S = 5
 """How long a container that is asked to end may take before it is killed."""
+
+BEGUN_S, ASK_AGAIN_S = 2.0, 0.01
+"""How long commands in a container may take to begin before it is paused; they take milliseconds."""
 
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
@@ -50,6 +59,22 @@ class Containers:
                 self._networks.create(step)
             case CreateContainer():
                 self._create_container(step.container)
+            case RenameContainer():
+                self._api.rename(step.name, step.to)
+            case RemoveContainer():
+                with suppress(docker_errors.NotFound):
+                    self._remove_container(step.id)
+            case RemoveNetwork():
+                self._networks.remove(step)
+            case AwaitReady():
+                raise TypeError("commands.py waits")  # the engine's own `apply` has it done there
+            case _:
+                self._set_running(step)
+
+    def _set_running(
+        self, step: StartContainer | KillContainer | StopContainer | PauseContainer | UnpauseContainer
+    ) -> None:
+        match step:
             case StartContainer():
                 self._api.start(step.name)
             case KillContainer():
@@ -57,14 +82,27 @@ class Containers:
             case StopContainer():
                 self._api.stop(step.name, timeout=STOP_TIMEOUT_S)
             case PauseContainer():
+                self._await_begun(step.name)
                 self._api.pause(step.name)
             case UnpauseContainer():
                 self._api.unpause(step.name)
-            case RemoveContainer():
-                with suppress(docker_errors.NotFound):
-                    self._remove_container(step.id)
-            case RemoveNetwork():
-                self._networks.remove(step)
+
+    def _await_begun(self, container: str) -> None:
+        """Return when every command that is to run in a container has begun, or after BEGUN_S.
+
+        One that is frozen as it begins holds the engine for good: it waits for it, and the container can neither go on
+        nor be removed (seen with Docker 28.2 and runc, on cgroups of version 1).
+        """
+        deadline, again = Deadline(BEGUN_S), Signal()
+        while not deadline.passed and any(map(self._begins, self._api.inspect_container(container)["ExecIDs"] or ())):
+            again.wait_beyond(again.count, Deadline(ASK_AGAIN_S))
+
+    def _begins(self, command: str) -> bool:
+        """Whether a command in a container was asked for, and has no process yet."""
+        with suppress(docker_errors.NotFound):
+            told = self._api.exec_inspect(command)
+            return bool(told["ExitCode"] is None and not told["Pid"])
+        return False
 
     def _remove_container(self, container: str) -> None:
         try:
@@ -86,9 +124,13 @@ class Containers:
             security_opt=["no-new-privileges:true"],
             log_config={"type": "json-file", "config": LOG_LIMIT},
         )
-        endpoint = self._api.create_endpoint_config(ipv4_address=spec.address)
+        endpoint = self._api.create_endpoint_config(
+            ipv4_address=spec.address, mac_address=mac_of(spec.address), aliases=[spec.hostname]
+        )
         self._api.create_container(
             spec.image,
+            list(spec.command) or None,
+            environment=dict(spec.environment) or None,
             name=spec.name,
             hostname=spec.hostname,
             labels=dict(spec.labels),
@@ -103,9 +145,31 @@ class Containers:
         with translated(f"put files into {container}"):
             self._put(container, files)
 
+    def find_file(self, container: str, path: str) -> str | None:
+        """The text of a file in a container, running or not; None where there is none."""
+        with translated(f"read {path} of {container}"):
+            try:
+                chunks, _ = self._api.get_archive(container, path)
+                archived = b"".join(chunks)
+            except docker_errors.NotFound:
+                return None
+        with tarfile.open(fileobj=io.BytesIO(archived)) as archive:
+            members = [archive.extractfile(member) for member in archive.getmembers() if member.isfile()]
+        return next((file.read().decode("utf-8", "replace") for file in members if file), None)
+
     def _put(self, container: str, files: tuple[File, ...]) -> None:
         groups = self._groups(container) if any(file.group for file in files) else {}
         self._api.put_archive(container, "/", _archive(files, groups))
+
+    def copy_between(self, source: str, target: str, path: str) -> None:
+        """Copy a file or folder of one container to the same place in another, running or not; nothing where it is not
+        there."""
+        with translated(f"copy {path} of {source}"):
+            try:
+                chunks, _ = self._api.get_archive(source, path)
+            except docker_errors.NotFound:
+                return
+            self._api.put_archive(target, str(PurePosixPath(path).parent), b"".join(chunks))
 
     def _groups(self, container: str) -> dict[str, int]:
         """The groups of a container by name, running or not: the engine takes numbers alone."""
@@ -127,5 +191,6 @@ def _archive(files: tuple[File, ...], groups: Mapping[str, int]) -> bytes:
             known = not file.group or file.group in groups
             info.size, info.mode = len(content), file.mode if known else file.mode | 0o044
             info.gid = groups.get(file.group, 0)
+            info.mtime = time.time()  # Asterisk takes a file of the same time and size for one that it has read
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
 from docker import errors as docker_errors
 
 from labctl.engine.access import Access, translated
-from labctl.errors import BuildError
+from labctl.errors import BuildError, HostError
 
 
 class ImageStore:
@@ -93,6 +93,24 @@ class ImageStore:
             if failed:
                 raise BuildError(f"build {tag}:\n" + "\n".join(f"  {line}" for line in lines[-15:]))
 
+    def save(self, reference: str) -> Iterator[bytes]:
+        """An image as `docker save` has it, bit by bit. Of an id it has no tag in it."""
+        with translated(f"save {reference}"):
+            yield from self._api.get_image(reference, chunk_size=1 << 20)
+
+    def load(self, archive: Iterable[bytes]) -> None:
+        """Load what `save` gave, as it comes."""
+        with translated("load an image"):
+            for reply in self._api.load_image(archive):
+                if "error" in reply:
+                    raise HostError(f"the engine does not load the image: {reply['error']}")
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image another name, `repository:tag`."""
+        repository, _, tag = name.rpartition(":")
+        with translated(f"tag {reference}"):
+            self._api.tag(reference, repository, tag)
+
     def remove_image(self, reference: str) -> None:
         """Take an image's tag away, and the image where that was its last."""
         with translated(f"remove {reference}"), suppress(docker_errors.ImageNotFound):
@@ -126,6 +144,11 @@ class ImageStore:
         repository, tag = reference.rsplit(":", 1)
         with translated(f"commit {reference}"):
             self._api.commit(container, repository=repository, tag=tag, changes=_label_changes(labels))
+
+    def put_archive(self, container: str, archive: bytes) -> None:
+        """Put what a tar archive holds into a container, from its root on."""
+        with translated(f"put files into {container}"):
+            self._api.put_archive(container, "/", archive)
 
     def remove_idle(self, container: str) -> None:
         """Remove what create_idle made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from contextlib import suppress
 
 from docker import errors as docker_errors
@@ -11,9 +12,18 @@ from labctl.engine.access import Access, translated
 from labctl.engine.actions import NO_ROUTER, CreateNetwork, RemoveNetwork
 from labctl.errors import HostError, LabctlError
 
+OVERLAY = "overlay"
+"""The driver of networks that go over all hosts of a Swarm."""
+
 
 class SubnetTaken(LabctlError):
     """Another network took the addresses after the free ones were looked up; look again."""
+
+
+def _own_addresses(subnet: str) -> ipaddress.IPv4Network:
+    """The last quarter of a subnet. A Swarm takes an address of the network for each host, and by itself any that is
+    free at that moment, such as that of a node which is down."""
+    return list(ipaddress.IPv4Network(subnet).subnets(prefixlen_diff=2))[-1]
 
 
 class Networks:
@@ -29,18 +39,30 @@ class Networks:
         configs = [config for network in networks for config in (network["IPAM"].get("Config") or [])]
         return [config["Subnet"] for config in configs if "Subnet" in config]
 
+    def swarm_nodes(self) -> frozenset[str]:
+        """The ids of all nodes of the engine's Swarm, of which it is a manager."""
+        with translated("list the nodes of the Swarm"):
+            return frozenset(str(node["ID"]) for node in self._api.nodes())
+
+    def lists(self, network: str) -> bool:
+        """Whether the engine lists a network of that id, one of a Swarm that is about to go among them."""
+        with translated("list networks"):
+            return bool(self._api.networks(ids=[network]))
+
     def create(self, step: CreateNetwork) -> None:
-        """Make a bridge network. Raises SubnetTaken where its addresses meet another's."""
-        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet)])
+        """Make a network. Raises SubnetTaken where its addresses meet another's."""
+        range_ = str(_own_addresses(step.subnet)) if step.overlay else None
+        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=step.subnet, iprange=range_)])
         try:
             # Internal: nothing of a lab reaches the outside, and nothing outside reaches the lab.
             self._api.create_network(
                 step.name,
-                "bridge",
+                OVERLAY if step.overlay else "bridge",
                 ipam=ipam,
+                attachable=step.overlay or None,
                 labels=dict(step.labels),
                 internal=step.internal,
-                options=None if step.internal else NO_ROUTER,
+                options=None if step.internal or step.overlay else NO_ROUTER,
             )
         except docker_errors.APIError as error:
             if "overlap" in str(error.explanation):

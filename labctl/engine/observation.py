@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a lab. `spec` is the lab's record as JSON (labctl.blueprint.record), on the phones' alone."""
+    """A container of a lab. `spec` is the lab's record as JSON (labctl.blueprint.record), on the phones' alone; of a
+    lab over several hosts on every one, as it was when that was made. `host` is the Docker host that it is on, `hosts`
+    what its label says of all of the lab's (labctl.engine.host); "" where the lab is on one engine."""
 
     id: str
     name: str
@@ -19,6 +21,8 @@ class Container:
     address: str = ""
     spec: str = ""
     image: str = ""
+    host: str = ""
+    hosts: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Network:
     """A lab's network. `seed` is what the lab's secrets are made from; `internal` as in CreateNetwork.
 
     `owner` is the verb that made the lab, `process` the process that did (labctl.blueprint.owner); "" in labs of 0.1.
-    `created` is the engine's time in ISO 8601.
+    `created` is the engine's time in ISO 8601. `bridge` is the device of the engine's machine that carries it.
+    `overlay` as in CreateNetwork, `hosts` as in Container.
     """
 
     id: str
@@ -38,16 +43,33 @@ class Network:
     owner: str = ""
     process: str = ""
     created: str = ""
+    bridge: str = ""
+    overlay: bool = False
+    hosts: str = ""
+
+
+@dataclass(frozen=True)
+class LostHost:
+    """A Docker host that does not answer, why, and the nodes, phones and services that are on it."""
+
+    name: str
+    why: str
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Everything of one lab that Docker holds."""
+    """Everything of one lab that Docker holds. `lost`: hosts that do not answer, on which there may be more."""
 
     networks: tuple[Network, ...] = ()
     containers: tuple[Container, ...] = ()
+    lost: tuple[LostHost, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether nothing of the lab is there."""
         return not self.networks and not self.containers
+
+    def lost_host(self, part: str) -> LostHost | None:
+        """The host of a node, service or the phones, where that does not answer."""
+        return next((host for host in self.lost if part in host.parts), None)

@@ -7,7 +7,12 @@ from typing import Any
 
 from labctl import names
 from labctl.engine.access import Access, translated
+from labctl.engine.networks import OVERLAY
 from labctl.engine.observation import Container, Network, Observation
+
+BRIDGE_NAME = "com.docker.network.bridge.name"
+"""The option that names a network's device; without it the name follows from the network's id
+(docs.docker.com/engine/network/drivers/bridge, options)."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class EngineInfo:
     system: str
     cpus: int
     memory_bytes: int
+    architecture: str = ""
 
 
 class Observer:
@@ -43,6 +49,7 @@ class Observer:
             system=info["OperatingSystem"],
             cpus=info["NCPU"],
             memory_bytes=info["MemTotal"],
+            architecture=info.get("Architecture", ""),
         )
 
     def observe(self, lab: str | None = None) -> Observation:
@@ -55,6 +62,13 @@ class Observer:
             tuple(sorted(map(_network, networks), key=lambda network: network.name)),
             tuple(sorted(map(_container, containers), key=lambda container: container.name)),
         )
+
+    def hosts_of_labs(self) -> set[str]:
+        """What the labels of all labs that are over several hosts say of these."""
+        with translated("look for labs"):
+            containers = self._api.containers(all=True, filters={"label": names.LABEL_HOSTS})
+            networks = self._api.networks(filters={"label": names.LABEL_HOSTS})
+        return {str(part["Labels"][names.LABEL_HOSTS]) for part in (*containers, *networks)}
 
 
 def _network(raw: Any) -> Network:
@@ -69,6 +83,9 @@ def _network(raw: Any) -> Network:
         owner=labels.get(names.LABEL_OWNER, ""),
         process=labels.get(names.LABEL_PROCESS, ""),
         created=raw.get("Created", ""),
+        bridge=(raw.get("Options") or {}).get(BRIDGE_NAME) or f"br-{raw['Id'][:12]}",
+        overlay=raw.get("Driver") == OVERLAY,
+        hosts=labels.get(names.LABEL_HOSTS, ""),
     )
 
 
@@ -87,4 +104,5 @@ def _container(raw: Any) -> Container:
         address=next((address for address in addresses if address), ""),
         spec=labels.get(names.LABEL_SPEC, ""),
         image=raw.get("Image", ""),
+        hosts=labels.get(names.LABEL_HOSTS, ""),
     )

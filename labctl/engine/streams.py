@@ -34,7 +34,7 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 class ExecStream:
-    """The standard input and output of a command that runs in a container. What it prints on stderr is left out."""
+    """The standard input and output of a command that runs in a container."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -48,11 +48,13 @@ class ExecStream:
         self._socket.sendall(data)
 
     def __iter__(self) -> Iterator[bytes]:
-        """What the command prints, as it comes, until it ends or the stream is closed."""
+        """What the command prints on its standard output, as it comes, until it ends or the stream is closed."""
+        return (data for stream, data in self.outputs() if stream == docker_socket.STDOUT)
+
+    def outputs(self) -> Iterator[tuple[int, bytes]]:
+        """The same, and what it prints on standard error, each with the stream that it was printed on: 1 or 2."""
         with suppress(OSError, ValueError):
-            for stream, data in self._frames():
-                if stream == docker_socket.STDOUT:
-                    yield data
+            yield from self._frames()
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
         if not self._reader:
@@ -84,12 +86,12 @@ class LogStream:
 
     def close(self) -> None:
         """Hang up. A reader in another thread ends."""
-        with suppress(OSError, AttributeError, docker_errors.DockerException):
+        with suppress(OSError, ValueError, AttributeError, docker_errors.DockerException):
             self._raw.close()
         response = _response_of(self._raw)
-        with suppress(OSError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError):  # ValueError: its reader has just closed it
             response.raw._fp.close()  # docker-py leaves the socket's own reader open
-        with suppress(OSError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError):
             response.close()
 
 

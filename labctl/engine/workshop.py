@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any, cast
@@ -71,6 +71,34 @@ def worked(
 
 
 @contextmanager
+def compiled(
+    engine: Engine, image: str, command: list[str], files: Mapping[str, bytes], tell: Callable[[str], None]
+) -> Iterator[Work]:
+    """Run a command to its end in a container of an image, as root, without a network and without any privilege.
+
+    `files` are put in beforehand, by path; `tell` gets what it prints, as it comes. Raises HostError.
+    """
+    api: Any = engine._api
+    with translated(f"run `{command[0]}` in {image}"):
+        host_config = api.create_host_config(network_mode="none", security_opt=["no-new-privileges:true"])
+        container = api.create_container(image, command, host_config=host_config)["Id"]
+    try:
+        with translated(f"run `{command[0]}` in {image}"):
+            api.put_archive(container, "/", _archive(files))
+            api.start(container)
+            text = ""
+            for chunk in api.logs(container, stream=True, follow=True):
+                piece = chunk.decode("utf-8", "replace")
+                text += piece
+                tell(piece)
+            code = api.wait(container, timeout=LIMIT_S)["StatusCode"]
+        yield Work(int(code), text, container)
+    finally:
+        with translated(f"remove {container}"), suppress(docker_errors.NotFound):
+            api.remove_container(container, force=True, v=True)
+
+
+@contextmanager
 def opened(engine: Engine, work: Work, path: str) -> Iterator[IO[bytes]]:
     """A file that a command has left, as it comes. Raises LabError where it is not there."""
     with translated(f"read {path}"):
@@ -79,6 +107,18 @@ def opened(engine: Engine, work: Work, path: str) -> Iterator[IO[bytes]]:
         member = archive.next()
         content = archive.extractfile(member) if member else None
         yield content or io.BytesIO()
+
+
+@contextmanager
+def folder_of_image(engine: Engine, image: str, path: str) -> Iterator[IO[bytes]]:
+    """A folder of an image as a tar archive, as it comes. Raises HostError, LabError where it is not there."""
+    idle = engine.create_idle(image)
+    try:
+        with translated(f"read {path} of {image}"):
+            chunks, _ = engine._api.get_archive(idle, path)
+        yield cast(IO[bytes], _Chunks(chunks))
+    finally:
+        engine.remove_idle(idle)
 
 
 class _Chunks:

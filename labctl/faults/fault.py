@@ -30,16 +30,20 @@ class Argument:
     """How an argument is given on the command line, where that is other than by `--NAME`.
 
     `option` is another name of its option; `words` that it is the rest of the line; `node` that it names a node. Nodes
-    and words are given by position, without the name of an option.
+    and words are given by position, without the name of an option. `service`: it may name a service, too.
     """
 
     option: str = ""
     node: bool = False
     words: bool = False
+    service: bool = False
 
 
 NodeName = Annotated[Text, Argument(node=True)]
 """The name of a node of the lab."""
+
+HostName = Annotated[Text, Argument(node=True, service=True)]
+"""The name of a node or of a service of the lab."""
 
 FaultName = Annotated[
     str,
@@ -134,7 +138,7 @@ class Fault(Strict):
         """
         for argument in type(self).model_fields:
             if self.argument(argument).node and isinstance(node := getattr(self, argument), str):
-                target.check_node(node)
+                target.check_node(node, service=self.argument(argument).service)
         touched = self.touched(target)
         record = Record(name, self.kind, self.describe(target), touched, self.holds(target))
         undo = self.undo_scripts(name, target)

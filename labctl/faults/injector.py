@@ -18,14 +18,17 @@ from labctl.faults import records
 from labctl.faults.abilities import parse_abilities, probe_script
 from labctl.faults.model import PreparedFault, Record
 from labctl.faults.node import restart_script
-from labctl.names import ROLE_NODE, container_name
+from labctl.names import ROLE_NODE, ROLE_SERVICE, container_name
 
 ACTIONS: dict[str, Callable[[str], Step]] = {"kill": KillContainer, "stop": StopContainer, "pause": PauseContainer}
 DOWN = "down"
 _STATES = {"paused": "pause", "exited": DOWN}
 """State of a container -> the kind of fault that it shows. What ended it cannot be told."""
 
-_ENDED = ("exited", "created")
+NEVER_STARTED = "created"
+"""The state of a container that was made and not started: nothing is wrong with it that could be healed."""
+
+_ENDED = ("exited", NEVER_STARTED)
 _WAY_OUT = "labctl ps shows what is in force, labctl doctor what nodes can do"
 
 
@@ -60,6 +63,8 @@ def inflict(engine: Engine, lab: str, fault: PreparedFault, in_force: Collection
     states = {node: container.state for node, container in _nodes(engine, lab).items()}
     for node in fault.nodes if fault.action else fault.scripts:
         state = states.get(node, "not there")
+        if state == NEVER_STARTED:
+            raise UsageError(f"{node} was never started", "the step `start`, or labctl up --without ''")
         if state != "running":
             raise UsageError(f"{node} is {state}", "labctl heal brings back what is down or paused")
     jobs: list[Callable[[], object]] = []
@@ -111,6 +116,14 @@ def revive(engine: Engine, container: Container) -> bool:
     return True
 
 
+def bring_back(engine: Engine, lab: str, node: str) -> None:
+    """Let a node go on that is paused or has ended, whatever did that. Raises LabctlError."""
+    containers = _nodes(engine, lab)
+    if node not in containers:
+        raise LabError(f"the container of {node} is gone", f"labctl up --name {lab} mends it")
+    revive(engine, containers[node])
+
+
 def in_force(engine: Engine, lab: str) -> tuple[Record, ...]:
     """The faults in force in a lab, as its nodes remember them and as their containers show. Raises LabctlError."""
     remembered, errors = _remembered(engine, lab)
@@ -133,8 +146,13 @@ def _remembered(engine: Engine, lab: str) -> tuple[tuple[Record, ...], list[Labc
         for record in records.parse_records(text):
             faults.setdefault((record.name, record.kind), record)
 
-    errors = _together(partial(ask, container) for container in nodes if container.state == "running")
+    errors = _together(partial(ask, container) for container in nodes if _remembers(container))
     return tuple(faults.values()), errors
+
+
+def _remembers(container: Container) -> bool:
+    """Whether it can be asked which faults are in force on it: what is done to a service is done to its container."""
+    return container.state == "running" and container.role == ROLE_NODE
 
 
 def names_on_nodes(fault: PreparedFault) -> tuple[str, ...]:
@@ -200,8 +218,8 @@ def _known(in_force: Collection[Record]) -> str:
 
 
 def _nodes(engine: Engine, lab: str) -> dict[str, Container]:
-    """The containers of the lab's nodes, by node."""
-    return {node.node: node for node in engine.observe(lab).containers if node.role == ROLE_NODE}
+    """The containers of the lab's nodes and services, by name."""
+    return {host.node: host for host in engine.observe(lab).containers if host.role in (ROLE_NODE, ROLE_SERVICE)}
 
 
 def _undo_on(engine: Engine, container: Container, record: Record) -> None:
@@ -213,9 +231,12 @@ def _undo_on(engine: Engine, container: Container, record: Record) -> None:
 
 
 def _undo_every(engine: Engine, container: Container) -> None:
-    """Bring a node back, and undo every fault on it; one that is started anew has no other left."""
+    """Bring a node back, and undo every fault on it; one that is started anew has no other left, nor has one that was
+    never started."""
+    if container.state == NEVER_STARTED:
+        return
     revive(engine, container)
-    if container.state not in _ENDED:
+    if container.state not in _ENDED and container.role == ROLE_NODE:
         _run(engine, container.lab, container.node, records.UNDO_EVERY)
 
 

@@ -23,7 +23,11 @@ _WRONGS = ("loss", "delay", "duplicate", "rate")
 
 @fault
 class InterfaceDown(Fault):
-    """Takes a node's interface down: other than in a partition, its own kernel knows."""
+    """Takes a node's interface down: other than in a partition, its own kernel knows.
+
+    Example:
+        - iface_down: n2
+    """
 
     kind = "iface_down"
     about = "Take a node's interface down: other than in a partition, its own kernel knows"
@@ -63,6 +67,9 @@ class Impair(Fault):
 
     That is netem for what the node sends. Without it, or for one kind of traffic: loss of what it receives, by
     iptables, and a rate by a token bucket.
+
+    Example:
+        - impair: {node: n2, loss: 20, traffic: totem}
     """
 
     model_config = ConfigDict(

@@ -30,13 +30,14 @@ class Target:
 
     `addresses`: node -> address, of every node. `rings`: whether its nodes run Corosync. `follows_corosync`: whether a
     node restarts its Asterisk when its Corosync has ended. `ask_abilities` asks what this kernel can do for faults
-    (iptables, statistic, netem, tbf); the first answer takes about a second.
+    (iptables, statistic, netem, tbf); the first answer takes about a second. `services`: service -> address.
     """
 
     addresses: Mapping[str, str]
     rings: bool = True
     follows_corosync: bool = False
     ask_abilities: Callable[[], frozenset[str]] = frozenset
+    services: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -53,10 +54,15 @@ class Target:
         others = [other for other in self.addresses if other != node]
         return frozenset((*((node, other) for other in others), *((other, node) for other in others)))
 
-    def check_node(self, node: str) -> None:
-        """Raise UsageError if no node has that name."""
-        if node not in self.addresses:
+    def check_node(self, node: str, *, service: bool = False) -> None:
+        """Raise UsageError if no node has that name, nor a `service`, where that may be named too."""
+        if node not in self.addresses and not (service and node in self.services):
             raise UsageError(f"no node `{node}` in this lab", f"its nodes: {', '.join(self.addresses)}")
+
+    @property
+    def any_call(self) -> tuple[Pair, ...]:
+        """What a fault says of whom calls may be lost by it where that is any call at all."""
+        return tuple((node, node) for node in self.addresses)
 
     def check_ability(self, ability: str, purpose: str) -> None:
         """Raise HostError, which names the purpose, if this kernel lacks an ability."""

@@ -55,7 +55,11 @@ class _Filter(Fault):
 
 @fault
 class Partition(_Filter):
-    """Cuts the network into groups."""
+    """Cuts the network into groups.
+
+    Example:
+        - partition: [[n1], [n2, n3]]
+    """
 
     kind = "partition"
     about = "Cut the network into groups by packet filter"
@@ -110,7 +114,11 @@ class Partition(_Filter):
 
 @fault
 class Cut(_Filter):
-    """Cuts one way between two nodes."""
+    """Cuts one way between two nodes.
+
+    Example:
+        - cut: {sender: n1, receiver: n2, traffic: sip}
+    """
 
     kind = "cut"
     about = "Cut one way: what the sender sends does not reach the receiver"

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from labctl.errors import UsageError
-from labctl.faults.fault import Choices, Fault, NodeName, RandomStep, fault
+from labctl.faults.fault import Choices, Fault, HostName, NodeName, RandomStep, fault
 from labctl.faults.model import ASTERISK, COROSYNC, NODE, Pair, Target
 
 _SETTLE: RandomStep = ("settle", {})
@@ -39,6 +39,10 @@ class _Ending(Fault):
 
     def scripts(self, name: str, target: Target) -> Mapping[str, str]:
         """For a daemon, by its supervisor."""
+        if self.node in target.services and self.service != NODE:
+            raise UsageError(
+                f"{self.node} is a service, and runs no {self.service}", "without `service` all of it ends"
+            )
         if self.service == COROSYNC and not target.rings:
             raise UsageError("no node of this lab runs Corosync", "`share.via: corosync` has it")
         if self.service == NODE:
@@ -61,10 +65,15 @@ class _Ending(Fault):
 
     def leaving(self, target: Target) -> tuple[str, ...]:
         """Asterisk goes with all, or by itself, or with a Corosync that it follows."""
+        if self.node in target.services:
+            return ()
         return (self.node,) if self.service != COROSYNC or target.follows_corosync else ()
 
     def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
-        """A Corosync that ends is in no call's way; where Asterisk follows it, that is gone."""
+        """A Corosync that ends is in no call's way; where Asterisk follows it, that is gone. A service that is gone may
+        be in any call's way."""
+        if self.node in target.services:
+            return target.any_call
         return None if self.leaving(target) else ()
 
     def holds(self, target: Target) -> tuple[str, ...]:
@@ -74,13 +83,17 @@ class _Ending(Fault):
 
 @fault
 class Kill(_Ending):
-    """Ends a node, or one of its daemons, as a power cut does."""
+    """Ends a node, or one of its daemons, as a power cut does.
+
+    Example:
+        - kill: {node: n2, service: asterisk}
+    """
 
     kind = "kill"
-    about = "End a node, or one of its daemons, as a power cut does; a daemon's supervisor brings it back"
+    about = "End a node, one of its daemons, or a service, as a power cut does; a daemon's supervisor brings it back"
     short = "node"
 
-    node: NodeName
+    node: HostName
     service: Literal["node", "corosync", "asterisk"] = Field(default="node", description="What of the node")
 
     @classmethod
@@ -99,7 +112,7 @@ class Kill(_Ending):
 
     def absent(self, target: Target) -> tuple[str, ...]:
         """A node that is gone is in no ring."""
-        return (self.node,) if self.service == NODE else ()
+        return (self.node,) if self.service == NODE and self.node in target.addresses else ()
 
     @property
     def passes(self) -> bool:
@@ -109,13 +122,17 @@ class Kill(_Ending):
 
 @fault
 class Stop(_Ending):
-    """Ends a node, or one of its daemons, in an orderly way; it stays down."""
+    """Ends a node, or one of its daemons, in an orderly way; it stays down.
+
+    Example:
+        - stop: n3
+    """
 
     kind = "stop"
-    about = "End a node, or one of its daemons, in an orderly way; it stays down"
+    about = "End a node, one of its daemons, or a service, in an orderly way; it stays down"
     short = "node"
 
-    node: NodeName
+    node: HostName
     service: Literal["node", "corosync", "asterisk"] = Field(default="node", description="What of the node")
 
     @classmethod
@@ -133,12 +150,16 @@ class Stop(_Ending):
 
     def absent(self, target: Target) -> tuple[str, ...]:
         """Without Corosync no ring."""
-        return (self.node,) if self.service in (NODE, COROSYNC) else ()
+        return (self.node,) if self.service in (NODE, COROSYNC) and self.node in target.addresses else ()
 
 
 @fault
 class Restart(_Ending):
-    """Ends one of a node's daemons in an orderly way, and starts it again."""
+    """Ends one of a node's daemons in an orderly way, and starts it again.
+
+    Example:
+        - restart: {node: n2, service: asterisk}
+    """
 
     kind = "restart"
     about = "End one of a node's daemons in an orderly way and start it again"
@@ -168,13 +189,17 @@ class Restart(_Ending):
 
 @fault
 class Pause(Fault):
-    """Freezes all of a node: to the others it is silent, itself it notices nothing."""
+    """Freezes all of a node: to the others it is silent, itself it notices nothing.
+
+    Example:
+        - pause: n3
+    """
 
     kind = "pause"
-    about = "Freeze a node: to the others it is silent, itself it notices nothing"
+    about = "Freeze a node or service: to the others it is silent, itself it notices nothing"
     short = "node"
 
-    node: NodeName
+    node: HostName
 
     def named(self, in_force: Collection[str] = ()) -> str:
         """By the node: it cannot be paused twice."""
@@ -196,12 +221,12 @@ class Pause(Fault):
 
     def absent(self, target: Target) -> tuple[str, ...]:
         """Who is silent is put out of the ring."""
-        return (self.node,)
+        return (self.node,) if self.node in target.addresses else ()
 
     def leaving(self, target: Target) -> tuple[str, ...]:
         """It answers nothing."""
-        return (self.node,)
+        return self.absent(target)
 
     def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
-        """Every call through it may be lost."""
-        return None
+        """Every call through it may be lost; where it is a service, any call."""
+        return target.any_call if self.node in target.services else None

@@ -1,4 +1,4 @@
-"""What was done in a run and what every vantage saw: events, one JSON object a line. Pure.
+"""What was done in a run and what every vantage saw: events (lines.py writes and reads them). Pure.
 
 Times are seconds on the monotonic clock of the machine that labctl runs on, counted from the beginning of the
 run; what was seen has the time at which labctl was told of it. States of devices are Asterisk's own words
@@ -7,27 +7,25 @@ run; what was seen has the time at which labctl was told of it. States of device
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from labctl.asterisk import device_state
-from labctl.errors import InvalidFile, Problem
+from labctl.history.phone_events import Unsure
+from labctl.history.process_events import Complained, Measured
 
 Count = tuple[int, int]
 """New and old messages of a mailbox."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Began:
     """The run begins: what the lab is.
 
     `extensions`: extension -> device. `homes`: device -> the one node that speaks for it (a phone's; Custom devices
     have none). `mailboxes`: mailbox -> the node that keeps it. `lamps`: phone -> the mailbox it watches. `sites`: node
     -> its site, where nodes are not all one cluster. `cache_s`: for how long an answer of another site's is kept.
+    `hints`: extension -> device, of those whose device need be nobody's that this history tells of, such as a queue.
     """
 
     at_s: float
@@ -45,6 +43,7 @@ class Began:
     sites: dict[str, str] = field(default_factory=dict)
     cache_s: float = 0.0
     via: str = "corosync"
+    hints: dict[str, str] = field(default_factory=dict)
 
     @property
     def clusters(self) -> tuple[tuple[str, ...], ...]:
@@ -63,7 +62,7 @@ class Began:
         return next((device for device in self.homes if device.partition("/")[2] == phone), "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Did:
     """A step has ended: what it was, when it began, and what went wrong if anything did."""
 
@@ -74,7 +73,7 @@ class Did:
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Said:
     """A node has a new state of its own of a device: it was told so, or a phone of its own did something."""
 
@@ -84,7 +83,7 @@ class Said:
     state: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A node tells the state of an extension, as its manager interface says it."""
 
@@ -94,7 +93,7 @@ class Seen:
     state: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Notified:
     """A phone was told by NOTIFY of the dialogs of an extension: terminated, early or confirmed (RFC 4235)."""
 
@@ -104,9 +103,9 @@ class Notified:
     state: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Watching:
-    """A phone has subscribed to the dialogs of an extension by now, or has `ended` that."""
+    """A phone has subscribed to the dialogs of an extension, or to `*` and a mailbox, by now, or has `ended` that."""
 
     at_s: float
     phone: str
@@ -114,7 +113,7 @@ class Watching:
     ended: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lamp:
     """A phone was told by NOTIFY what its mailbox holds (RFC 3842)."""
 
@@ -124,7 +123,7 @@ class Lamp:
     old: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ring:
     """A node's Corosync says who its members are, by name."""
 
@@ -134,7 +133,7 @@ class Ring:
     quorate: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of a node's log that matters."""
 
@@ -143,7 +142,7 @@ class Line:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FaultBegan:
     """A fault is in force from now on; `nodes` are those it touches.
 
@@ -163,7 +162,7 @@ class FaultBegan:
     absent: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Healed:
     """A fault is over."""
 
@@ -174,13 +173,17 @@ class Healed:
 AMI = "ami"
 """The source of `Disturbed` where labctl's connection to a node was lost, and nothing else."""
 
+SCHEDULER = "the scheduler"
+"""The source of `Disturbed` where threads had to wait for a CPU, now and then."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Disturbed:
     """The machine kept a node from its work, or may have, from `at_s` until `until_s`; `node` is "" if it was all.
 
     `what`: in words, as "the machine was starved for 1.4 s". `source`: the witness, as "corosync.log"; AMI where it was
-    labctl's own connection to the node that was lost: the node did its work, and could not tell of it.
+    labctl's own connection to the node that was lost: the node did its work, and could not tell of it. `for_s`: for how
+    long in all, where it was not all of that time.
     """
 
     at_s: float
@@ -188,15 +191,25 @@ class Disturbed:
     node: str
     what: str
     source: str
+    for_s: float = 0.0
+
+    @property
+    def lasted_s(self) -> float:
+        """For how long it kept the node from its work."""
+        return self.for_s or self.until_s - self.at_s
 
 
 BY_ITSELF = "by itself"
 """What `Gone` says where no step of the run ended it: it crashed."""
 
 
-@dataclass(frozen=True)
+NOT_STARTED = "not started"
+"""What `Gone` says of a node that is part of the lab and was not started yet: it was never there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
-    """A node's Asterisk, or all of the node, is gone. `what` ended it: a fault's kind, or BY_ITSELF.
+    """A node's Asterisk, or all of the node, is gone. `what` ended it: a fault's kind, or BY_ITSELF; or NOT_STARTED.
 
     Of what ended by itself, `how`: "signal 11", where that is known; `whole`: all of the node did, Corosync too.
     """
@@ -208,7 +221,7 @@ class Gone:
     whole: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Back:
     """A node that was gone is back, and booted."""
 
@@ -216,7 +229,7 @@ class Back:
     node: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Called:
     """A phone calls; `nodes` are those that the call goes through, `call` is its own name in this run."""
 
@@ -227,7 +240,7 @@ class Called:
     nodes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A call is over: `ok` if it went as its phones wanted, else why not. `ended_by` is a phone, or "" if cut off."""
 
@@ -237,7 +250,7 @@ class Ended:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Heard:
     """How many RTP packets a phone heard in a call from its node while they talked, and how many it should have."""
 
@@ -248,7 +261,7 @@ class Heard:
     wanted: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """A generator of load has ended. A saturated one could not keep up itself, and so judges nobody.
 
@@ -268,7 +281,7 @@ class Load:
     extensions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A node asked other sites by DUNDi: for the way to a number (`route`), or for its state there.
 
@@ -285,13 +298,28 @@ class Asked:
     found: bool | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The scenario held an answer to what it expects: `what` was asked since `began_s`, `wanted` of the answer in
+    words, and the `answer` that came last, its middle left out where it is long. `nodes` are those that were asked."""
+
+    at_s: float
+    began_s: float
+    what: str
+    wanted: str
+    met: bool
+    answer: str = ""
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """All that could be seen at once, when the lab was quiet. Nodes that did not answer are left out.
 
     `states` and `hints`: node -> extension -> state, over the manager interface and by `asterisk -rx`.
     `rings`: node -> Corosync's members. `members`: node -> who its cluster module sees. `kept`: mailbox -> what
-    the node that keeps it holds. `lamps`: phone -> what it was told last, of phones that are on.
+    the node that keeps it holds. `lamps`: phone -> what it was told last, of phones that are on. It took from `began_s`
+    until `at_s`; None where the history does not tell. `copies`: node -> mailbox -> what a copy of that it stores.
     """
 
     at_s: float
@@ -301,9 +329,42 @@ class Looked:
     hints: dict[str, dict[str, str]] = field(default_factory=dict)
     kept: dict[str, Count] = field(default_factory=dict)
     lamps: dict[str, Count] = field(default_factory=dict)
+    began_s: float | None = None
+    copies: dict[str, dict[str, Count]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What is kept of the memory of a daemon that crashed: `files` beside the history; `lacking`: why it is not all.
+
+    `frames`: where it was when it crashed, innermost first, as gdb prints them.
+    """
+
+    at_s: float
+    node: str
+    daemon: str
+    files: tuple[str, ...] = ()
+    lacking: str = ""
+    frames: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What crosses the lab's network is kept in `file`, beside the history; `ended`: why not to the end of the run.
+
+    `epoch_s`: what the engine's wall clock said at the history's zero, in seconds since 1970: a packet came at its own
+    time less this. Where the capture could not start, it is what this machine's clock said. `without`: what is left
+    out from here on, so that there is room for the rest.
+    """
+
+    at_s: float
+    file: str
+    epoch_s: float
+    ended: str = ""
+    without: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """The run is over; `error` is what ended it early."""
 
@@ -311,85 +372,18 @@ class Over:
     error: str = ""
 
 
-Event = (
-    Began
-    | Did
-    | Said
-    | Seen
-    | Watching
-    | Notified
-    | Lamp
-    | Ring
-    | Line
-    | FaultBegan
-    | Healed
-    | Disturbed
-    | Gone
-    | Back
-    | Called
-    | Ended
-    | Heard
-    | Load
-    | Asked
-    | Looked
-    | Over
-)
-
-KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
-"""Kinds whose name in the file, which stays, is not that of the class."""
+Deed = Began | Did | FaultBegan | Healed | Called | Ended | Heard | Load | Asked | Expected | Looked | Capture | Over
+"""What labctl itself did, and what came of it."""
+_Told = Said | Unsure | Seen | Watching | Notified | Lamp | Ring | Line
+Sign = _Told | Complained | Measured | Disturbed | Gone | Core | Back
+"""What nodes, phones and the machine showed unasked."""
+Event = Deed | Sign
 
 
-def _name(kind: type[Any]) -> str:
-    return KIND_NAMES.get(kind, kind.__name__.lower())
-
-
-KINDS: Mapping[str, type[Any]] = {_name(kind): kind for kind in get_args(Event)}
-_ADAPTERS = {kind: TypeAdapter(model) for kind, model in KINDS.items()}
-
-
-def to_line(event: Event) -> str:
-    """An event as a line of JSON, its kind first."""
-    return json.dumps({"kind": _name(type(event)), **asdict(event)}, separators=(",", ":"))
-
-
-def parse(text: str, source: str) -> tuple[Event, ...]:
-    """A history, from its lines. A last line that was cut off is left out: a run may have been ended as it wrote.
-
-    Raises InvalidFile with the line of every other that is no event, or if there is no beginning.
-    """
-    events: list[Event] = []
-    problems: list[Problem] = []
-    lines = text.split("\n")
-    for number, line in ((number, line) for number, line in enumerate(lines, 1) if line.strip()):
-        try:
-            events.append(_event(dict(json.loads(line))))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            if number < len(lines):
-                problems.append(Problem(number, f"not an event: {_why(error)}", "labctl run writes such files"))
-    if not problems and not (events and isinstance(events[0], Began)):
-        problems.append(Problem(1, "the history has no beginning", "its first line is of the kind `began`"))
-    if problems:
-        raise InvalidFile(source, problems)
-    return tuple(events)
-
-
-def _event(data: Any) -> Event:
-    kind = str(data.pop("kind"))
-    if kind not in _ADAPTERS:
-        raise ValueError(f"no kind `{kind}`")
-    event: Event = _ADAPTERS[kind].validate_python(data)
-    if not all(abs(value) <= 1e12 for value in vars(event).values() if isinstance(value, float)):
-        raise ValueError("a time or a figure is not finite")
-    if isinstance(event, Said) and event.state not in device_state.ORDER:
-        raise ValueError(f"no device state `{event.state}`")
-    return event
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return str(error) or type(error).__name__
+def ending(events: Iterable[Event]) -> Over | None:
+    """How the run ended; of several ends in a history the first with an error. None where it did not end."""
+    overs = [event for event in events if isinstance(event, Over)]
+    return next((event for event in overs if event.error), next(iter(overs), None))
 
 
 def beginning(events: Iterable[Event]) -> Began:

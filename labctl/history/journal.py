@@ -8,19 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labctl.errors import HostError
-from labctl.history import events
+from labctl.history import lines
 from labctl.history.events import Event
 
 
 class Journal:
     """Appends events to a file, or keeps them in memory alone where there is none. Safe between threads.
 
-    A file that cannot be written to any more, as on a full disk, stops nobody: `failure` tells of it.
+    A file that cannot be written to any more, as on a full disk, stops nobody: `failure` tells of it. `zero_s` is the
+    monotonic clock at the run's beginning.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.events: list[Event] = []
-        self._began_s = time.monotonic()
+        self.zero_s = time.monotonic()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Event], None]] = []
         self.failure: HostError | None = None
@@ -30,13 +31,18 @@ class Journal:
         except OSError as error:
             raise self._failed(error) from None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the file is, and what else is kept of the run; None where nothing is."""
+        return self._path.parent if self._path else None
+
     def now_s(self) -> float:
         """Seconds since the run began."""
         return self.at_s(time.monotonic())
 
     def at_s(self, monotonic_s: float) -> float:
         """A time of the monotonic clock as seconds since the run began."""
-        return round(monotonic_s - self._began_s, 6)
+        return round(monotonic_s - self.zero_s, 6)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Have every event from now on told to `listener`, from whichever thread writes it."""
@@ -48,7 +54,7 @@ class Journal:
             self.events.append(event)
             if self._file and not self._file.closed and not self.failure:
                 try:
-                    self._file.write(events.to_line(event) + "\n")
+                    self._file.write(lines.to_line(event) + "\n")
                 except OSError as error:
                     self.failure = self._failed(error)
         for listener in self._listeners:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from labctl.history.events import (
+    NOT_STARTED,
     Asked,
     Back,
     Called,
+    Capture,
+    Core,
     Did,
     Disturbed,
     Ended,
     Event,
+    Expected,
     FaultBegan,
     Gone,
     Healed,
@@ -27,6 +31,8 @@ from labctl.history.events import (
     Seen,
     Watching,
 )
+from labctl.history.phone_events import Unsure
+from labctl.history.process_events import Complained
 
 LINES = 60
 LOG_LINES_AT_ONCE = 3
@@ -37,7 +43,7 @@ def tell(events: Iterable[Event], last: int = LINES) -> list[str]:
     lines: list[str] = []
     quoted = 0
     for event in sorted(events, key=_when):
-        quoted = quoted + 1 if isinstance(event, Line) else 0
+        quoted = quoted + 1 if isinstance(event, Line | Complained) else 0
         text = _text(event) if quoted <= LOG_LINES_AT_ONCE else ""
         if text:
             lines.append(f"{_when(event):9.3f} s  {text}")
@@ -68,6 +74,8 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  ring of {node}: {','.join(members) or 'nobody'}{'' if quorate else ', not quorate'}"
         case Line(node=node, text=text):
             return f"  {node} logs {_plain(text)}"
+        case Complained(node=node, text=text):
+            return f"  {node} logs an error: {text[:120]}"
         case FaultBegan() | Healed() | Disturbed() | Gone() | Back():
             return f"! {_went_wrong(event)}"
         case Called(call=call):
@@ -78,11 +86,12 @@ def _text(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of kin
             return f"  {phone} heard {packets} packets of {wanted}"
         case Load(what=what, done=done, asked=asked, failed=failed):
             return f"  {what}: {done} of {asked} done, {failed} failed"
-        case Asked(node=node, number=number, answers=answers, by=by):
-            answer = ", ".join(answers) or "nothing"
-            return f"  {node} asks for {number} and is told {answer}" + (f" by {', '.join(by)}" if by else "")
+        case Asked() | Expected() | Unsure():
+            return f"  {_answered(event)}"
         case Looked():
             return f"  look: {_differences(event)}"
+        case Core() | Capture():
+            return _kept(event)
         case Over(error=error):
             return f"over{f': {error}' if error else ''}"
         case _:
@@ -97,10 +106,32 @@ def _went_wrong(event: FaultBegan | Healed | Disturbed | Gone | Back) -> str:
             return what
         case Healed(fault=fault):
             return f"healed: {fault}"
+        case Gone(node=node, what=what) if what == NOT_STARTED:
+            return f"{node} is {what} yet"
         case Gone(node=node, what=what, how=how):
             return f"{node} gone ({what}{f': {how}' if how else ''})"
         case Back(node=node):
             return f"{node} back"
+
+
+def _answered(event: Asked | Expected | Unsure) -> str:
+    match event:
+        case Unsure(node=node, device=device, why=why):
+            return f"what {node} has of {device} is not known: {why}"
+        case Asked(node=node, number=number, answers=answers, by=by):
+            answer = ", ".join(answers) or "nothing"
+            return f"{node} asks for {number} and is told {answer}" + (f" by {', '.join(by)}" if by else "")
+        case Expected(what=what, wanted=wanted, met=met):
+            return f"{what}: {'as expected' if met else 'not as expected'}: {wanted}"
+
+
+def _kept(event: Core | Capture) -> str:
+    if isinstance(event, Capture):
+        without = f", from here on without {event.without}" if event.without else ""
+        return f"! no packets from here on: {event.ended}" if event.ended else f"  packets go to {event.file}{without}"
+    where = f"in {event.frames[0]}" if event.frames else ""
+    parts = [where, f"it is in {' and '.join(event.files)}" if event.files else "", event.lacking]
+    return f"  memory of {event.daemon} on {event.node}, which crashed: {'; '.join(filter(None, parts))}"
 
 
 def _differences(looked: Looked) -> str:

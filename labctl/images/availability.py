@@ -50,14 +50,12 @@ def _images(engine: Engine, stack: Stack) -> tuple[str, str]:
     system = recipes.at_once(stack)
     if named.node_id or not system:
         return _layers(engine, stack)
-    answer = builder.ways(engine, stack, insecure=False)
-    if not answer:
+    ways = builder.ways(engine, stack)
+    if not ways:
         return UNASKED, "labctl build first makes the container that asks for it"
-    way, tried = answer
-    if way:
-        return CAN, str(way)
-    way, _ = builder.ways(engine, stack, insecure=True) or (None, ())
-    return CANNOT, tried[-1] + (f"; with --insecure {way}" if way else "")
+    if ways.checked:
+        return CAN, str(ways.checked)
+    return CANNOT, ways.tried[-1] + (f"; with --insecure {ways.insecure}" if ways.insecure else "")
 
 
 def _layers(engine: Engine, stack: Stack) -> tuple[str, str]:

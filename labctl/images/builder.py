@@ -3,69 +3,48 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
+from labctl.engine import workshop
 from labctl.engine.client import Engine
 from labctl.errors import BuildError, HostError, PatchRefused, UsageError
 from labctl.images import mirror, patches, systems
 from labctl.images import recipes as images
 from labctl.images.architecture import for_kernel
+from labctl.images.compiling import Estimate
 from labctl.images.mirror import Way
-from labctl.images.patches import Patch
-from labctl.images.recipes import Context, Images, Recipe, System
+from labctl.images.recipes import Context, Images, Recipe, ServiceImage, System
+from labctl.lab import Service
 from labctl.lock import locked
+from labctl.patch import Patch
 from labctl.paths import images_folder
 from labctl.progress import Progress, step
 from labctl.stack.model import Stack
 
 CONTENTS = "/opt/labctl/contents"
 
-PATCH_LIMIT = 1 << 20
-"""Bytes. What is larger was not meant as a patch of one module."""
-PATCH_SUFFIXES = (".patch", ".diff")
+TAKES_LONG = "all of Asterisk, once: about ten minutes on two processors"
 
 
 @dataclass(frozen=True)
 class Options:
     """`mirror`: a Debian mirror other than the tools' own. `refresh`: build anew what is there already.
 
-    `patches`: changes to the cluster module, applied one after the other. `insecure`: whether a base system may come
-    about whose signatures cannot be checked.
+    `patches`: changes to Asterisk, applied one after the other. `insecure`: whether a base system may come
+    about whose signatures cannot be checked. `services`: the servers beside the nodes, whose images are made too.
     """
 
     mirror: str = ""
     refresh: bool = False
     patches: tuple[Patch, ...] = ()
     insecure: bool = False
-
-
-def read_patches(paths: Iterable[str]) -> tuple[Patch, ...]:
-    """The patches that files hold; of a folder all of them, in the order of their names. Raises UsageError."""
-    return tuple(Patch(str(file), _read_patch(file)) for path in paths for file in _patch_files(Path(path)))
-
-
-def _patch_files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    patch_files = sorted(file for suffix in PATCH_SUFFIXES for file in path.glob(f"*{suffix}"))
-    if not patch_files:
-        raise UsageError(f"{path}: no patch is in it", "its files *.patch and *.diff are taken")
-    return patch_files
-
-
-def _read_patch(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(PATCH_LIMIT + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "does the path lead to a patch that you may read?") from None
-    if len(content) > PATCH_LIMIT:
-        raise UsageError(f"{path}: larger than {PATCH_LIMIT >> 20} MiB", "is it a patch?")
-    return content
+    services: tuple[Service, ...] = ()
 
 
 def contexts() -> dict[str, Context]:
@@ -83,7 +62,7 @@ def _read_context(folder: Path) -> Context:
 
 def references(stack: Stack, options: Options) -> Images:
     """The images of a stack by name alone, asking no engine."""
-    return _references(stack, recipes(stack, options))
+    return _references(stack, recipes(stack, options), options)
 
 
 def resolve(engine: Engine, stack: Stack, options: Options) -> Images:
@@ -96,8 +75,18 @@ def plan(engine: Engine, stack: Stack, options: Options) -> list[Recipe]:
     return _missing(recipes(for_kernel(engine, stack), options), options, engine.images())
 
 
-def ways(engine: Engine, stack: Stack, *, insecure: bool) -> tuple[Way | None, tuple[str, ...]] | None:
-    """How the system of a stack's nodes comes about where that comes at once, and what was tried in vain.
+@dataclass(frozen=True)
+class Ways:
+    """How a system comes about, with its signatures checked and without (`insecure`); None where it cannot. `tried`:
+    what was tried in vain to have it checked."""
+
+    checked: Way | None
+    tried: tuple[str, ...]
+    insecure: Way | None
+
+
+def ways(engine: Engine, stack: Stack) -> Ways | None:
+    """How the system of a stack's nodes comes about where that comes at once. The mirror is asked once.
 
     None where it does not come at once, or where the container is not there yet that asks; nothing is built or pulled.
     """
@@ -106,7 +95,10 @@ def ways(engine: Engine, stack: Stack, *, insecure: bool) -> tuple[Way | None, t
     builder = recipes(stack, Options())[images.BUILDER].tag if system else ""
     if not system or not engine.image_id(builder):
         return None
-    return systems.find_way(engine, lambda: builder, system, "", insecure, engine.ask_registry)
+    ask_mirror = cache(lambda: systems.ask(engine, builder, system, ""))
+    checked, tried = systems.find_way(system, "", False, engine.ask_registry, ask_mirror)
+    insecure = checked or systems.find_way(system, "", True, engine.ask_registry, ask_mirror)[0]
+    return Ways(checked, tried, insecure)
 
 
 def build(engine: Engine, stack: Stack, options: Options, progress: Progress) -> Images:
@@ -117,13 +109,32 @@ def build(engine: Engine, stack: Stack, options: Options, progress: Progress) ->
     """
     stack = for_kernel(engine, stack)
     all_recipes = recipes(stack, options)
-    _fetch_foreign(engine, stack, progress)
+    foreign = (stack.image, stack.phone_image, *(service.image for service in options.services))
+    _fetch_foreign(engine, [image for image in foreign if image], progress)
     present = engine.images()
-    if _missing(all_recipes, options, present):
+    if missing := _missing(all_recipes, options, present):
+        making = _Making(engine, stack, all_recipes, options, progress)
+        if any(recipe.name in OF_SOURCE for recipe in missing):
+            _make_of_source(making)
         with locked("build"):  # and look again: somebody else may have built it meanwhile
-            _make_missing(_Making(engine, stack, all_recipes, options, progress))
+            _make_missing(making)
+        if images.CHANGED in all_recipes:
+            _renew(making)
         present = engine.images()
-    return _identified(engine, _references(stack, all_recipes), present)
+    return _identified(engine, _references(stack, all_recipes, options), present)
+
+
+OF_SOURCE = (images.SOURCE, images.TREE)
+"""What takes minutes: nobody else's build waits for it."""
+
+
+def _make_of_source(making: _Making) -> None:
+    """Make what all of Asterisk is compiled in, where it is not there."""
+    with locked("build-source"):
+        with locked("build"):
+            missing = _missing(making.recipes, making.options, making.engine.images())
+            _make_all(making, [recipe for recipe in missing if recipe.name == images.BASE])
+        _make_all(making, [recipe for recipe in missing if recipe.name in OF_SOURCE])
 
 
 def prepare(engine: Engine, stack: Stack, progress: Progress) -> None:
@@ -135,6 +146,19 @@ def prepare(engine: Engine, stack: Stack, progress: Progress) -> None:
         with locked("build"):
             making = _Making(engine, stack, all_recipes, Options(), progress)
             _make_all(making, _of_builder(_missing(all_recipes, Options(), engine.images())))
+
+
+def build_source(engine: Engine, stack: Stack, options: Options, progress: Progress) -> str:
+    """Make the image that has all of Asterisk's source, where it is not there; its tag. Raises UsageError for a stack
+    of which none is compiled here, BuildError, HostError."""
+    all_recipes = images.source_recipes(stack, contexts(), options.mirror)
+    wanted = all_recipes[images.SOURCE].tag
+    if options.refresh or not engine.image_id(wanted):
+        with locked("build"):
+            present = {} if options.refresh else engine.images()
+            missing = [recipe for recipe in all_recipes.values() if recipe.tag not in present]
+            _make_all(_Making(engine, stack, all_recipes, options, progress), missing)
+    return wanted
 
 
 def _of_builder(wanted: Iterable[Recipe]) -> list[Recipe]:
@@ -159,8 +183,9 @@ def _make_missing(making: _Making) -> None:
     system = images.at_once(making.stack)
     if system and images.SYSTEM in [recipe.name for recipe in wanted]:
         making = replace(making, way=_find_way(making, system, wanted))
-    builder = (images.BUILDER_BASE, images.BUILDER)
-    _make_all(making, [recipe for recipe in wanted if recipe.name not in builder])
+    elsewhere = {images.BUILDER_BASE, images.BUILDER, *OF_SOURCE}
+    elsewhere |= {images.CHANGED, images.NODE} if images.CHANGED in making.recipes else set()
+    _make_all(making, [recipe for recipe in wanted if recipe.name not in elsewhere])
 
 
 def _find_way(making: _Making, system: System, wanted: Iterable[Recipe]) -> Way:
@@ -176,7 +201,13 @@ def _find_way(making: _Making, system: System, wanted: Iterable[Recipe]) -> Way:
         return making.recipes[images.BUILDER].tag
 
     mirror_option, insecure = making.options.mirror, making.options.insecure
-    way, tried = systems.find_way(making.engine, make_builder, system, mirror_option, insecure, take_image)
+    way, tried = systems.find_way(
+        system,
+        mirror_option,
+        insecure,
+        take_image,
+        lambda: systems.ask(making.engine, make_builder(), system, mirror_option),
+    )
     if not way:
         raise mirror.refusal(making.stack.name, system, tried)
     return way
@@ -209,27 +240,34 @@ def recipes(stack: Stack, options: Options) -> dict[str, Recipe]:
             "which does not see a folder of this machine",
             f"python3 -m http.server --directory {options.mirror} serves it: --mirror http://ADDRESS:8000",
         )
-    return images.recipes(stack, contexts(), options.mirror, options.patches)
+    return images.recipes(stack, contexts(), options.mirror, options.patches, options.services)
 
 
-def _references(stack: Stack, all_recipes: Mapping[str, Recipe]) -> Images:
+def _references(stack: Stack, all_recipes: Mapping[str, Recipe], options: Options) -> Images:
     node, phone = (recipe.tag if recipe else "" for recipe in images.run_by_labs(all_recipes))
     node = stack.image or node
-    return Images(node, stack.phone_image or phone or node)
+    services = tuple(
+        ServiceImage(service.name, service.image or all_recipes[images.service_recipe(service.packages)].tag)
+        for service in options.services
+    )
+    return Images(node, stack.phone_image or phone or node, services=services)
 
 
 def _identified(engine: Engine, named: Images, present: Mapping[str, str]) -> Images:
-    node_id = present.get(named.node) or engine.image_id(named.node)
-    return Images(named.node, named.phone, node_id, present.get(named.phone) or engine.image_id(named.phone))
+    def identity(reference: str) -> str:
+        return present.get(reference) or engine.image_id(reference)
+
+    services = tuple(replace(service, id=identity(service.reference)) for service in named.services)
+    return Images(named.node, named.phone, identity(named.node), identity(named.phone), services)
 
 
 def _missing(all_recipes: Mapping[str, Recipe], options: Options, present: Mapping[str, str]) -> list[Recipe]:
     return images.missing(all_recipes, set() if options.refresh else set(present))
 
 
-def _fetch_foreign(engine: Engine, stack: Stack, progress: Progress) -> None:
+def _fetch_foreign(engine: Engine, references: Iterable[str], progress: Progress) -> None:
     """Images that were built elsewhere: they are here, or a registry has them. Raises HostError."""
-    for reference in filter(None, (stack.image, stack.phone_image)):
+    for reference in references:
         if engine.image_id(reference):
             continue
         try:
@@ -251,19 +289,60 @@ def _make(making: _Making, recipe: Recipe) -> None:
     if recipe.system:
         systems.make_bare(making.engine, recipe, recipe.system, making.progress)
         return
-    what = f"build {recipe.tag}"
+    what = f"build {recipe.tag}" + (f" ({TAKES_LONG})" if recipe.name == images.TREE else "")
+    estimate = Estimate(time.monotonic)
     with step(making.progress, what):
         raw = f"{recipe.tag}-unlabelled"
-        args = images.build_args(recipe, making.recipes)
+        context, args = images.pack(recipe.context), images.build_args(recipe, making.recipes)
         output: list[str] = []
         try:
-            for text in making.engine.build(images.pack(recipe.context), raw, args, {}, fresh=making.options.refresh):
+            for text in making.engine.build(context, raw, args, {}, fresh=making.options.refresh):
                 output += text.splitlines()
-                making.progress.detail(what, text)
+                making.progress.detail(what, estimate.shown(text))
         except BuildError:
             _refuse_patches(making.engine, making.stack, output, making.recipes)
             raise  # for anything else
         _label(making.engine, recipe, images.ground(recipe, making.recipes), raw)
+
+
+def _renew(making: _Making) -> None:
+    """Make a node of which patches change parts other than the cluster module, where it is not there.
+
+    What they touch is compiled in a container that is gone afterwards, and what came out of it put over the node that
+    has all else: an image of all that was compiled would take far longer to keep than to make.
+    """
+    recipe, changed = making.recipes[images.NODE], making.recipes[images.CHANGED]
+    what = f"build {recipe.tag}"
+    with locked("build-source"):
+        if making.engine.image_id(recipe.tag) and not making.options.refresh:
+            return
+        with step(making.progress, what), _compiled(making, changed, what) as archive:
+            idle = making.engine.create_idle(making.recipes[images.BUILT].tag)
+            try:
+                making.engine.put_archive(idle, archive)
+                making.engine.commit(idle, recipe.tag, _own_labels(recipe))
+            finally:
+                making.engine.remove_idle(idle)
+
+
+@contextmanager
+def _compiled(making: _Making, recipe: Recipe, what: str) -> Iterator[bytes]:
+    """What patches change of what is built from source, as a tar archive. Raises PatchRefused, BuildError."""
+    files = {path.removeprefix("root"): content for path, (content, _) in recipe.context.items() if path[:5] == "root/"}
+
+    def tell(text: str) -> None:
+        making.progress.detail(what, text.strip().rpartition("\n")[2])
+
+    tree, command = making.recipes[images.TREE].tag, ["sh", images.BUILD_CHANGED]
+    with workshop.compiled(making.engine, tree, command, files, tell) as work:
+        lines = work.text.splitlines()
+        if reason := patches.refusal(lines):
+            way_out = f"labctl source --stack {making.stack.name} lays out the source that is patched"
+            raise PatchRefused(reason, way_out)
+        if work.code:
+            raise BuildError(f"{what}:\n" + "\n".join(f"  {line}" for line in lines[-15:]))
+        with workshop.opened(making.engine, work, images.BUILT_ARCHIVE) as archive:
+            yield archive.read()
 
 
 def _refuse_patches(engine: Engine, stack: Stack, output: list[str], all_recipes: Mapping[str, Recipe]) -> None:
@@ -273,7 +352,7 @@ def _refuse_patches(engine: Engine, stack: Stack, output: list[str], all_recipes
         return
     with suppress(HostError):  # that something stands on it
         engine.remove_image(layer)
-    source = f"{images.MODULE_SOURCE}/res/{stack.cluster_module}.c"
+    source = f"{images.MODULE_SOURCE}/{images.module_file(stack)}"
     raise PatchRefused(reason, f"docker run --rm {all_recipes[images.MODULE].tag} cat {source} shows what is patched")
 
 
@@ -285,13 +364,16 @@ def _label(engine: Engine, recipe: Recipe, ground: Recipe, raw: str) -> None:
         contents = images.parse_contents(engine.read_file(idle, CONTENTS))
         labels = {f"{images.LABEL_CONTENTS}.{name}": version for name, version in contents.items()}
         labels |= {
-            images.LABEL_IMAGE: recipe.name,
             images.LABEL_BASE: base,
             images.LABEL_SUITE: ground.system.suite if ground.system else "",
-            images.LABEL_BUILT: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            **recipe.labels,
+            **_own_labels(recipe),
         }
         engine.commit(idle, recipe.tag, labels)
     finally:
         engine.remove_idle(idle)
     engine.remove_image(raw)
+
+
+def _own_labels(recipe: Recipe) -> dict[str, str]:
+    built = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {images.LABEL_IMAGE: recipe.name, images.LABEL_BUILT: built, **recipe.labels}

@@ -11,12 +11,16 @@ import io
 import json
 import shlex
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from labctl.errors import InvalidFile, UsageError
-from labctl.images.patches import Patch, problems
-from labctl.stack.model import Build, Stack
+from labctl.images.edits import joined
+from labctl.images.patch_context import EDITS, PATCHES, TREE_PATCHES, patch_files
+from labctl.images.patches import is_of_module, problems
+from labctl.lab import Service
+from labctl.patch import Patch
+from labctl.stack.model import Build, SourceBuild, Stack
 
 REPOSITORY = "labctl"
 LABEL_IMAGE = "labctl.image"
@@ -29,7 +33,9 @@ UNCHECKED = "not checked"
 """Whether the signatures of what is in it were checked; of images whose own apt could not."""
 
 BASE, COROSYNC, ASTERISK, MODULE, NODE, PHONE = "base", "corosync", "asterisk", "module", "node", "phone"
+SERVICE = "service"
 PATCHED = "patched"
+SOURCE, TREE, CHANGED, BUILT, DEBUG, RENEWED = "source", "tree", "changed", "built", "debug", "renewed"
 SYSTEM, WHOLE, PHONE_BASE = "system", "whole", "phone-base"
 BUILDER, BUILDER_BASE = "builder", "builder-base"
 BUILDER_SYSTEM = ("bookworm", "debian:bookworm")
@@ -39,10 +45,15 @@ BUILDER_PACKAGES = ("mmdebstrap", "debootstrap", "debian-archive-keyring", "gpgv
 SETTINGS = "root/opt/labctl/recipe"
 """Where the scripts of images/ read what to install."""
 MODULE_SOURCE = "/usr/src/module"
-PATCHES = "root/opt/labctl/modules/patches"
-"""Where they find patches. What lies beside the module goes into the node with it."""
+TREE_SOURCE = "/usr/src/asterisk"
+BUILD_CHANGED = "/usr/local/sbin/build-changed"
+BUILT_ARCHIVE = "/built.tar"
+"""All of Asterisk's source; what builds patches of it, and where that leaves what they change."""
 
-FOLDERS = (BASE, SYSTEM, COROSYNC, ASTERISK, MODULE, PATCHED, NODE, WHOLE, PHONE, BUILDER)
+FOLDERS = (
+    *(BASE, SYSTEM, COROSYNC, ASTERISK, MODULE, PATCHED, SOURCE, TREE, CHANGED, DEBUG, BUILT, NODE, WHOLE, PHONE),
+    *(RENEWED, BUILDER, SERVICE, EDITS),
+)
 
 Context = Mapping[str, tuple[bytes, int]]
 """The files of a build context: path -> (content, mode)."""
@@ -83,16 +94,41 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that a lab's containers are made from: references, and ids where they are present."""
+    """The images that a lab's containers are made from: references, and ids where they are present. `own`: those of
+    nodes that run another than the rest, by node."""
 
     node: str
     phone: str
     node_id: str = ""
     phone_id: str = ""
+    services: tuple[ServiceImage, ...] = ()
+    own: Mapping[str, Images] = field(default_factory=dict)
+
+    def of(self, node: str) -> tuple[str, str]:
+        """The image of a node: its reference and id."""
+        images = self.own.get(node, self)
+        return images.node, images.node_id
+
+    def of_service(self, name: str) -> ServiceImage:
+        """The image of a service. Raises KeyError."""
+        return {service.name: service for service in self.services}[name]
+
+
+@dataclass(frozen=True)
+class ServiceImage:
+    """The image of a service, by the service's name; the id is "" where it is not present."""
+
+    name: str
+    reference: str
+    id: str = ""
 
 
 def recipes(
-    stack: Stack, contexts: Mapping[str, Context], mirror: str = "", patches: tuple[Patch, ...] = ()
+    stack: Stack,
+    contexts: Mapping[str, Context],
+    mirror: str = "",
+    patches: tuple[Patch, ...] = (),
+    services: Collection[Service] = (),
 ) -> dict[str, Recipe]:
     """The recipes of what a stack has built here, each after those it needs; none for a stack without `build`.
 
@@ -111,6 +147,25 @@ def recipes(
         collected.layers(stack, build, patches)
     if not stack.phone_image:
         collected.phone(stack, build)
+    for service in services:
+        if service.packages:
+            collected.service(stack, build, service.packages)
+    return collected.by_name
+
+
+def service_recipe(packages: tuple[str, ...]) -> str:
+    """The name of the recipe of a service's image: those of the same packages share it."""
+    return f"{SERVICE}-{_short(' '.join(packages))}"
+
+
+def source_recipes(stack: Stack, contexts: Mapping[str, Context], mirror: str = "") -> dict[str, Recipe]:
+    """The recipes of the image that has all of a stack's Asterisk as source. Raises UsageError where there is none."""
+    if stack.image or not stack.build or not stack.build.source:
+        raise UsageError(
+            f"the Asterisk of the stack {stack.name} is not compiled here", "that of a stack with `build.source` is"
+        )
+    collected = _Recipes(contexts, mirror)
+    collected.source(stack, stack.build.source)
     return collected.by_name
 
 
@@ -142,10 +197,31 @@ class _Recipes:
             settings = {"SOURCE": module.source, "MODULE": stack.cluster_module}
             settings["LIBRARIES"] = " ".join(module.libraries)
             self._layer(MODULE, stack.name, self._packages(module.packages, **settings), BASE)
-            labels = _patch_labels(stack, patches) if patches else {}
-            if patches:
-                self._layer(PATCHED, stack.name, _patch_files(patches), MODULE, labels=labels)
-            self._layer(NODE, stack.name, {}, ASTERISK, PATCHED if patches else MODULE, labels=labels)
+        if not patches:
+            if build.module:
+                self._layer(NODE, stack.name, {}, ASTERISK, MODULE)
+            return
+        self._layer(DEBUG, stack.name, self._packages(build.debugger), ASTERISK)
+        if build.module and not (build.source and not is_of_module(patches, module_file(stack))):
+            labels = _patch_labels(stack.cluster_module, patches)
+            self._layer(PATCHED, stack.name, self._patch_files(patches, PATCHES), MODULE, labels=labels)
+            self._layer(NODE, stack.name, {}, DEBUG, PATCHED, labels=labels)
+        elif build.source:
+            self.source(stack, build.source)
+            self._layer(TREE, stack.name, _tree_settings(build.source), SOURCE)
+            self._layer(BUILT, stack.name, {}, DEBUG, TREE)
+            labels = _patch_labels("asterisk", patches)
+            self._layer(CHANGED, stack.name, self._patch_files(patches, TREE_PATCHES), TREE, labels=labels)
+            self._layer(NODE, stack.name, {}, BUILT, CHANGED, labels=labels, folder=RENEWED)
+
+    def _patch_files(self, patches: tuple[Patch, ...], folder: str) -> Context:
+        return patch_files(patches, folder, self._contexts[EDITS])
+
+    def source(self, stack: Stack, source: SourceBuild) -> None:
+        """All of Asterisk's source."""
+        if BASE not in self.by_name:
+            self._base(BASE, stack.suite, stack.base)
+        self._layer(SOURCE, stack.name, self._packages(source.packages, SOURCE=source.package), BASE)
 
     def whole(self, stack: Stack, system: System) -> None:
         """A node whose packages come with its base system.
@@ -162,12 +238,22 @@ class _Recipes:
 
     def phone(self, stack: Stack, build: Build) -> None:
         """The phones' image, on the stack's own suite or on another."""
+        name, suite = self._base_of_others(stack, build)
+        self._layer(PHONE, suite, self._packages(build.phone.packages), name)
+
+    def service(self, stack: Stack, build: Build, packages: tuple[str, ...]) -> None:
+        """A service's image, on the Debian that the phones stand on: its own apt installs what there is today."""
+        name, suite = self._base_of_others(stack, build)
+        self._layer(SERVICE, suite, self._packages(packages), name, called=service_recipe(packages))
+
+    def _base_of_others(self, stack: Stack, build: Build) -> tuple[str, str]:
+        """The recipe and the suite of the Debian that is under all but nodes."""
         own = build.phone.suite in (None, stack.suite)
         suite, base = (stack.suite, stack.base) if own else (build.phone.suite, build.phone.base)
         name = BASE if own else PHONE_BASE
         if name not in self.by_name:
             self._base(name, suite, base)
-        self._layer(PHONE, suite or "", self._packages(build.phone.packages), name)
+        return name, suite or ""
 
     def _packages(self, names: tuple[str, ...], **more: str) -> Context:
         return _settings(PACKAGES=" ".join(names), MIRROR=self._mirror, **more)
@@ -178,12 +264,19 @@ class _Recipes:
         self._add(name, system.suite, {**self._contexts[BASE], **settings}, system=system)
 
     def _layer(
-        self, name: str, owner: str, files: Context, *needs: str, labels: Mapping[str, str] | None = None
+        self,
+        name: str,
+        owner: str,
+        files: Context,
+        *needs: str,
+        labels: Mapping[str, str] | None = None,
+        called: str = "",
+        folder: str = "",
     ) -> None:
         # What stands on the bare base gets the files of images/base too.
         bare = any(need in (BASE, PHONE_BASE, BUILDER_BASE) for need in needs)
-        context = {**(self._contexts[BASE] if bare else {}), **self._contexts[name], **files}
-        self._add(name, owner, context, *needs, labels=labels)
+        context = {**(self._contexts[BASE] if bare else {}), **self._contexts[folder or name], **files}
+        self._add(called or name, owner, context, *needs, labels=labels, kind=name)
 
     def _add(
         self,
@@ -194,10 +287,11 @@ class _Recipes:
         labels: Mapping[str, str] | None = None,
         system: System | None = None,
         made_in: str = "",
+        kind: str = "",
     ) -> None:
         tools = [self.by_name[made_in].tag] if made_in else []
         inputs = ([self.by_name[need].tag for need in needs] + tools, hashlib.sha256(pack(context)).hexdigest())
-        kind = {PHONE_BASE: BASE, BUILDER_BASE: BASE, WHOLE: NODE}.get(name, name)
+        kind = {PHONE_BASE: BASE, BUILDER_BASE: BASE, WHOLE: NODE}.get(kind or name, kind or name)
         tag = f"{REPOSITORY}/{owner}-{kind}:{_short(json.dumps(inputs))}"
         self.by_name[name] = Recipe(name, tag, context, needs, labels or {}, system, made_in)
 
@@ -206,6 +300,11 @@ def run_by_labs(all_recipes: Mapping[str, Recipe]) -> tuple[Recipe | None, Recip
     """The two recipes whose images a lab's containers run, a node's and the phones': None for what is not made here."""
     node = next((all_recipes[name] for name in (WHOLE, NODE, ASTERISK) if name in all_recipes), None)
     return node, all_recipes.get(PHONE)
+
+
+def services_of(all_recipes: Mapping[str, Recipe]) -> list[Recipe]:
+    """The recipes of services' images."""
+    return [recipe for name, recipe in all_recipes.items() if name.startswith(f"{SERVICE}-")]
 
 
 def ground(recipe: Recipe, all_recipes: Mapping[str, Recipe]) -> Recipe:
@@ -228,22 +327,27 @@ def _settings(**values: str) -> Context:
     return {SETTINGS: ("".join(lines).encode(), 0o644)}
 
 
-def _patch_files(patches: tuple[Patch, ...]) -> Context:
-    """A folder for each, so that they keep both their order and their names."""
-    return {f"{PATCHES}/{number:03}/{patch.name}": (patch.content, 0o644) for number, patch in enumerate(patches, 1)}
+def _tree_settings(source: SourceBuild) -> Context:
+    lists = {"CONFIGURE": source.configure, "ENABLE": source.enable, "DISABLE": source.disable}
+    return _settings(FLAGS=source.flags, **{name: " ".join(values) for name, values in lists.items()})
 
 
-def _patch_labels(stack: Stack, patches: tuple[Patch, ...]) -> dict[str, str]:
-    return {f"{LABEL_CONTENTS}.{stack.cluster_module}.patches": ", ".join(map(str, patches))}
+def _patch_labels(of: str, patches: tuple[Patch, ...]) -> dict[str, str]:
+    return {f"{LABEL_CONTENTS}.{of}.patches": ", ".join(map(str, patches))}
+
+
+def module_file(stack: Stack) -> str:
+    """The file of Asterisk's tree that is the cluster module of a stack."""
+    return f"res/{stack.cluster_module}.c"
 
 
 def missing(all_recipes: Mapping[str, Recipe], present: set[str]) -> list[Recipe]:
-    """What must be built, each after those it needs, so that the two images a lab runs are there.
+    """What must be built, each after those it needs, so that the images a lab runs are there.
 
     What stands between is built for their sake alone: where they are present, nothing is missing.
     """
     wanted: set[str] = set()
-    open_ = [recipe.name for recipe in run_by_labs(all_recipes) if recipe]
+    open_ = [recipe.name for recipe in (*run_by_labs(all_recipes), *services_of(all_recipes)) if recipe]
     while open_:
         name = open_.pop()
         if all_recipes[name].tag not in present and name not in wanted:
@@ -254,7 +358,8 @@ def missing(all_recipes: Mapping[str, Recipe], present: set[str]) -> list[Recipe
 
 def build_args(recipe: Recipe, all_recipes: Mapping[str, Recipe]) -> dict[str, str]:
     """The Dockerfile's ARGs: the images it stands on."""
-    return {"MODULE" if need in (MODULE, PATCHED) else "BASE": all_recipes[need].tag for need in recipe.needs}
+    names = ("MODULE",) if recipe.name == PATCHED else ("BASE", "MODULE")
+    return {name: all_recipes[need].tag for name, need in zip(names, recipe.needs, strict=False)}
 
 
 def pack(context: Context) -> bytes:
@@ -269,16 +374,18 @@ def pack(context: Context) -> bytes:
 
 
 def _check(stack: Stack, patches: tuple[Patch, ...]) -> None:
-    """Raise UsageError for a stack whose module is not compiled here, InvalidFile for what is no patch of it."""
-    if patches and (stack.image or not stack.build or not stack.build.module):
+    """Raise UsageError for a stack of which nothing is compiled here, InvalidFile for what is no patch of that."""
+    build = None if stack.image else stack.build
+    if patches and not (build and (build.module or build.source)):
         raise UsageError(
             f"{patches[0].source}: {stack.cluster_module} of the stack {stack.name} is not compiled here",
-            "that of a stack with `build.module` is, and takes patches",
+            "a stack with `build.module` takes patches of that, one with `build.source` of any part",
         )
     for patch in patches:
-        mistakes = problems(patch, f"res/{stack.cluster_module}.c")
+        mistakes = problems(patch, module_file(stack), whole=bool(build and build.source))
         if mistakes:
             raise InvalidFile(patch.source, mistakes)
+    joined([patch for patch in patches if patch.is_mend])
 
 
 def parse_contents(text: str) -> dict[str, str]:

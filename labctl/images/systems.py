@@ -21,22 +21,21 @@ LABEL_ARCHITECTURE = "labctl.architecture"
 
 
 def find_way(
-    engine: Engine,
-    make_builder: Callable[[], str],
     system: System,
     mirror_option: str,
     insecure: bool,
     take_image: Callable[[str], None],
+    ask_mirror: Callable[[], Reply],
 ) -> tuple[Way | None, tuple[str, ...]]:
     """How a system with its packages comes about, None where it cannot; and what was tried in vain, each with why.
 
-    `make_builder` gives the image that asks the mirror, and is called only where no image of the system is to be had;
     `mirror_option` is what --mirror was given. `take_image` sees to it that an image is here, or raises HostError.
+    `ask_mirror` is called only where no image of the system is to be had.
     """
     way, why_no_image = mirror.from_image(system, mirror_option, insecure, take_image)
     if way:
         return way, ()
-    way, why_no_mirror = mirror.from_mirror(system, ask(engine, make_builder(), system, mirror_option), insecure)
+    way, why_no_mirror = mirror.from_mirror(system, ask_mirror(), insecure)
     return way, (why_no_image,) if way else (why_no_image, why_no_mirror)
 
 

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labctl.lab import EVERY_NODE
-from labctl.labfile.entries import DEFAULT_NODES, MAX_NODES, NODES, PHONES, TotemEntry, node_names, site_nodes
+from labctl.lab import CARRIERS, EVERY_NODE
+from labctl.labfile import config_form, node_versions
+from labctl.labfile.entries import (
+    DEFAULT_NODES,
+    DEVICES,
+    FIRST_EXTENSION,
+    MAX_NODES,
+    NODES,
+    PHONES,
+    TotemEntry,
+    device_names,
+    node_names,
+    site_nodes,
+)
+from labctl.labfile.node_versions import VERSIONS
+from labctl.labfile.service_entries import MAX_SERVICES
+from labctl.labfile.variables import OF_NODE, OF_SERVICE, OWN, unknown
 from labctl.stack.model import Stack
-from labctl.yamlfile.document import ANY, shown
+from labctl.yamlfile.document import ANY, Path, shown
 from labctl.yamlfile.review import Review
 
 ECHO = "600"
 """*600 is the echo test, and *NUMBER a mailbox, so none can have this number."""
 
 
-def check(review: Review, stack: Stack | None) -> None:
-    """Note every such mistake; `stack` is None where it is not known, and then what only a stack shows is left out."""
+def check(review: Review, stack: Stack | None, stacks: Mapping[str, Stack]) -> None:
+    """Note every such mistake; `stack` is None where it is not known, and then what only a stack shows is left out.
+    `stacks`: those that nodes have of their own."""
     data = review.document.data
-    for key, span in (("nodes", NODES), ("phones", PHONES)):
+    for key, span in (("nodes", NODES), ("phones", PHONES), ("devices", DEVICES)):
         count = len(data[key]) if isinstance(data.get(key), list) else span.least
         if not span.least <= count <= span.most:
             review.say((key,), f"{count} {key}", f"{span.least} to {span.most} can be")
-    for pattern in ("nodes *", "sites * *", "phones * name", "phones * extension", "mailboxes * number", "devices *"):
+    for pattern in ("nodes *", "sites * *", "phones * name", "phones * extension", "devices *"):
         review.each_once(*pattern.split())
 
     nodes = _known_nodes(review)
     review.known("node", review.values("phones", ANY, "node"), nodes)
+    review.known("node", review.values("phones", ANY, "also", ANY), nodes)
     review.known("node", review.values("mailboxes", ANY, "node"), nodes)
     review.known("node", review.keys("config"), nodes and [EVERY_NODE, *nodes])
     review.known("phone", review.values("phones", ANY, "watches", ANY), review.all("phones", ANY, "name"))
@@ -36,11 +54,122 @@ def check(review: Review, stack: Stack | None) -> None:
     for path, number in review.values(*numbers):
         if number == ECHO:
             review.say(path, f"no mailbox can be `{ECHO}`", f"*{ECHO} is the echo test")
+    _check_mailboxes(review)
+    check_without(review, nodes)
+    _check_hints(review)
+    named = None if nodes is None else _named(review, nodes)
+    config_form.check(review, named)
+    _check_services(review, stack, named or {})
+    review.known("node", review.keys(VERSIONS), nodes)
+    _check_hosts(review)
     _check_sites(review, stack)
     _check_across(review)
+    if stack and nodes and not review.doubts("share"):
+        node_versions.check(review, stack, stacks, _carrier(data.get("share")), _rings(data, nodes))
     if stack:
         _check_totem(review, stack)
         review.known("carrier", review.values("share", "via"), stack.carriers)
+
+
+def _check_hosts(review: Review) -> None:
+    """Note hosts that are here twice, and nodes on none of them; where there are none, `--hosts` may say them."""
+    review.each_once("hosts", ANY)
+    if review.document.data.get("hosts"):
+        review.known("host", review.values(VERSIONS, ANY, "host"), review.all("hosts", ANY))
+
+
+def _check_mailboxes(review: Review) -> None:
+    """Note each mailbox that is here twice on one node: one of a number may be on several."""
+    nodes = {path[:2]: node for path, node in review.values("mailboxes", ANY, "node")}
+    earlier: set[tuple[str, str]] = set()
+    for path, number in review.values("mailboxes", ANY, "number"):
+        place = (number, nodes.get(path[:2], ""))
+        if place in earlier:
+            review.say(
+                path, f"`{shown(number)}` is here twice on {shown(place[1])}", "once for each node that stores it"
+            )
+        earlier.add(place)
+
+
+def check_without(review: Review, nodes: Sequence[str] | None) -> None:
+    """Note what is wrong with the nodes that are not started, in a lab file or a scenario."""
+    review.known("node", review.values("without", ANY), nodes)
+    review.each_once("without", ANY)
+    named = review.all("without", ANY)
+    if nodes and named and {*nodes} <= {*named}:
+        review.say(("without",), "no node is started", "one at least is, and starts the lab")
+
+
+def _check_hints(review: Review) -> None:
+    """Note each hint whose extension has one already."""
+    data = review.document.data
+    phones = data.get("phones")
+    taken = {extension: "a phone's" for _, extension in review.values("phones", ANY, "extension")}
+    if not isinstance(phones, list) and not review.doubts("phones") and not review.doubts("nodes"):
+        nodes = _known_nodes(review)
+        count = len(nodes or ()) if phones is None else int(phones)
+        taken |= {str(FIRST_EXTENSION + index): "a phone's" for index in range(count)}
+    devices = data.get("devices", ["mystate"])
+    if "devices" in data and isinstance(devices, list):
+        taken |= dict.fromkeys((device for _, device in review.values("devices", ANY)), "a device's")
+    elif not review.doubts("devices"):
+        taken |= dict.fromkeys(device_names(devices if isinstance(devices, list) else int(devices)), "a device's")
+    for path, extension in review.keys("hints"):
+        if extension in taken:
+            review.say(path, f"`{extension}` is {taken[extension]}, and has a hint already", "another extension")
+
+
+def _named(review: Review, nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What `${…}` may name in texts, and what there is of each."""
+    services = review.document.data.get("services")
+    of_services = dict.fromkeys(services if isinstance(services, dict) else (), OF_SERVICE)
+    return {**dict.fromkeys((OWN, *nodes), OF_NODE), **of_services}
+
+
+def _check_services(review: Review, stack: Stack | None, named: dict[str, tuple[str, ...]]) -> None:
+    services = review.document.data.get("services")
+    if not isinstance(services, dict):
+        return
+    if len(services) > MAX_SERVICES:
+        review.say(("services",), f"{len(services)} services", f"{MAX_SERVICES} at most")
+    for name, entry in services.items():
+        path = ("services", name)
+        if named.get(name) == OF_NODE or name in (_known_nodes(review) or ()):
+            review.say(path, f"`{shown(name)}` is a node", "another name for one of them")
+        if not isinstance(entry, dict) or review.doubts(*path):
+            continue
+        image, packages = entry.get("image"), entry.get("packages")
+        if image and packages:
+            review.say(path, "`image` and `packages` do not go together", "packages are installed on labctl's own base")
+        elif not image and not packages:
+            review.say(path, f"nothing says what `{shown(name)}` is made of", "`image:`, or `packages:`")
+        elif packages and not entry.get("command"):
+            review.say(
+                path, f"nothing says what `{shown(name)}` runs", "`command:`: packages start nothing by themselves"
+            )
+        if packages and stack and not stack.build:
+            fix = "`image:`"
+            review.say((*path, "packages"), f"the stack {stack.name} has nothing built here to install them on", fix)
+        _check_texts(review, path, entry, {key: of for key, of in named.items() if key != OWN})
+
+
+def _check_texts(review: Review, path: Path, entry: dict[str, Any], named: dict[str, tuple[str, ...]]) -> None:
+    """Note each name in the texts of a service that stands for nothing; where nodes are in doubt, none is known."""
+    for key in ("files", "environment") if named else ():
+        for name, text in (entry.get(key) or {}).items():
+            for _, what, fix in unknown(str(text), named):
+                review.say((*path, key, name), what, fix)
+
+
+def _carrier(share: Any) -> str:
+    return str(share.get("via", CARRIERS[0])) if isinstance(share, dict) else CARRIERS[0]
+
+
+def _rings(data: dict[str, Any], nodes: list[str]) -> dict[str, str]:
+    """The site of each node, each of which is a ring of its own."""
+    if isinstance(data.get("sites"), dict):
+        return {name: site for site, names in site_nodes(data["sites"]).items() for name in names}
+    return dict.fromkeys(nodes, "")
 
 
 def _known_nodes(review: Review) -> list[str] | None:
@@ -92,6 +221,10 @@ def _check_across(review: Review) -> None:
     at = {phone["name"]: site[phone["node"]] for phone in phones}
     boxes = {str(box["number"]): site[box["node"]] for box in data.get("mailboxes") or []}
     for index, phone in enumerate(phones):
+        for number, other in enumerate(phone.get("also") or []):
+            if site[other] != site[phone["node"]]:
+                fix = "a phone may turn to nodes of its own site"
+                review.say(("phones", index, "also", number), f"{other} is at another site", fix)
         here, box = at[phone["name"]], str(phone.get("mailbox", ""))
         path = ("phones", index)
         for number, other in enumerate(phone.get("watches") or []):

@@ -22,13 +22,17 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from labctl.lab import Carrier
+from labctl.labfile.config_form import ConfigForm
+from labctl.labfile.service_entries import ImageName, ServiceEntry, ServiceName
 from labctl.stack.model import ConfigPath
 from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
 
 MAX_NODES = 16
 MAX_PHONES = 64
+MAX_DEVICES = 1000
 DEFAULT_STACK = "22"
 DEFAULT_NODES = 3
+FIRST_EXTENSION = 101
 
 LAB_NETWORKS = ipaddress.IPv4Network("198.18.0.0/15")
 """RFC 2544, section C.2.2: set aside for tests of devices, so it never meets a user's own network."""
@@ -68,7 +72,30 @@ DeviceName = Annotated[
         r"^proof-.*$",
     ),
 ]
+HintName = Annotated[
+    str,
+    Form(
+        "extension of a hint",
+        r"^[a-z0-9][a-z0-9-]{0,24}$",
+        "digits, small letters and `-`, 25 at most: Asterisk lists no more of it",
+        r"^(proof-.*|[hits])$",
+        types=("string", "integer"),
+    ),
+]
+_HINT_PART = r"[A-Za-z][A-Za-z0-9_]*[:/][\w.@*+:/-]{1,60}"
+HintDevice = Annotated[
+    str,
+    Form(
+        "device of a hint",
+        rf"^(?=.{{1,200}}$){_HINT_PART}(&{_HINT_PART})*$",
+        "such as Queue:support, park:701@lab or PJSIP/alice, several with `&` between",
+    ),
+]
 Number = Annotated[str, Form("number to dial", _DIGITS, "2 to 10 digits", types=("string", "integer"))]
+HOST = r"^([a-zA-Z0-9][a-zA-Z0-9_.+-]{0,62}|(ssh|tcp|unix)://[^\s,]{1,250})$"
+"""The name of a Docker context (docker/cli, cli/context/store, restrictedNamePattern), or an address."""
+HOST_FIX = "the name of a Docker context, or ssh://…, tcp://… or unix://…"
+HostName = Annotated[str, Form("host", HOST, HOST_FIX)]
 Subnet = Annotated[str, AfterValidator(_check_subnet)]
 StackName = Annotated[
     Text, StringConstraints(min_length=1), WithJsonSchema({"type": ["string", "number"], "minLength": 1})
@@ -101,10 +128,63 @@ class _CountOrList:
         raise wrong("a list, or a count from {span}, is wanted", span=span)
 
 
+class _ByPath:
+    """Marks a list of patches, each of which stands in a file as its path; whoever reads the file has put in what is
+    there (patch_files.py)."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        path = {"type": "string", "minLength": 1}
+        return {"anyOf": [path, {"type": "array", "items": path, "minItems": 1}, handler(core)]}
+
+    def _check(self, value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        if isinstance(value, str) or (isinstance(value, list) and any(isinstance(item, str) for item in value)):
+            raise wrong("no file is read here", fix="a file's own folder is where its patches are looked for")
+        return handler(value)
+
+
+class _OrVersion:
+    """Marks the name of a node, which stands in a file also with what that runs (node_versions.py)."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler(source)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        name = handler(core)
+        texts = {key: {"type": "string", "minLength": 1} for key in ("stack", "image", "host")}
+        patch = {"anyOf": [{"type": "string"}, {"type": "array"}]}
+        properties = {"name": name, **texts, "patch": patch}
+        properties["stack"] = {"type": ["string", "number"]}
+        version = {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
+        return {"anyOf": [name, version]}
+
+
+class PatchEntry(Strict):
+    """A patch as a whole: its name, and what is in it."""
+
+    source: Annotated[Text, StringConstraints(min_length=1)]
+    text: str
+
+
+PatchEntries = Annotated[list[PatchEntry], _ByPath()]
+NodeItem = Annotated[NodeName, _OrVersion()]
+
 _Kind = Literal["device_state", "mwi"]
 _KINDS: list[_Kind] = ["device_state", "mwi"]
 NODES = _CountOrList(1, MAX_NODES)
 PHONES = _CountOrList(0, MAX_PHONES)
+DEVICES = _CountOrList(0, MAX_DEVICES)
+
+
+class VersionEntry(Strict):
+    """What a node runs other than the lab, and where."""
+
+    stack: StackName | None = Field(default=None, description="A shipped stack, or the path of a stack file")
+    image: ImageName | None = Field(default=None, description="A node image that was built elsewhere")
+    patch: PatchEntries | None = Field(default=None, description="Patches of Asterisk, by path, beside the lab's own")
+    host: HostName | None = Field(default=None, description="The Docker host that it is on, one of `hosts`")
 
 
 class PhoneEntry(Strict):
@@ -112,6 +192,9 @@ class PhoneEntry(Strict):
 
     name: PhoneName
     node: Name = Field(description="The node it registers with")
+    also: list[Name] = Field(
+        default=[], max_length=15, description="Nodes that know it too, in the order in which it turns to them"
+    )
     extension: Number
     watches: list[Name] | None = Field(
         default=None, description="Phones whose state it subscribes to; all others by default"
@@ -125,7 +208,10 @@ class MailboxEntry(Strict):
     """A voicemail box."""
 
     number: Number
-    node: Name = Field(description="The node that stores the messages")
+    node: Name = Field(
+        description="The node that stores the messages; one number on several nodes is a box of which the first is the "
+        "one that counts, and the others have copies"
+    )
 
 
 class TotemEntry(Strict):
@@ -160,10 +246,15 @@ class LabFile(Strict):
 
     name: Name = Field(default="lab", description="The lab's name; the file's own by default")
     stack: StackName = Field(default=DEFAULT_STACK, description="A shipped stack, or the path of a stack file")
-    nodes: Annotated[list[NodeName] | int, NODES] = Field(
-        default=DEFAULT_NODES, description="How many servers, or their names"
+    nodes: Annotated[list[NodeItem] | int, NODES] = Field(
+        default=DEFAULT_NODES,
+        description="How many servers, or their names; one that runs something else than the "
+        "others as {name: n2, stack: …, image: …, patch: …}",
     )
-    sites: dict[SiteName, Annotated[list[NodeName] | int, NODES]] | None = Field(
+    versions: dict[Name, VersionEntry] = Field(
+        default_factory=dict, description="The same by the names of nodes, where `nodes` is a count"
+    )
+    sites: dict[SiteName, Annotated[list[NodeItem] | int, NODES]] | None = Field(
         default=None,
         description="In place of `nodes`: clusters of their own, each with so many servers, or their names; "
         "they ask each other by DUNDi",
@@ -178,8 +269,18 @@ class LabFile(Strict):
     mailboxes: list[MailboxEntry] | None = Field(
         default=None, description="One for each phone, kept on the first node, by default"
     )
-    devices: list[DeviceName] = Field(
-        default=["mystate"], description="Custom devices, each with a hint of its own name"
+    devices: Annotated[list[DeviceName] | int, DEVICES] = Field(
+        default=["mystate"],
+        description="Custom devices, each with a hint of its own name; or how many, d1 and so on",
+    )
+    without: list[Name] = Field(
+        default=[],
+        description="Nodes that are part of the lab, and are not started: it is not whole at first",
+    )
+    hints: dict[HintName, HintDevice] = Field(
+        default_factory=dict,
+        description="Hints of your own, on every node: the extension, and the device whose state it has, such as "
+        "`600: Queue:support`",
     )
     totem: TotemEntry = Field(default_factory=TotemEntry)
     follows_corosync: bool | None = Field(
@@ -188,9 +289,19 @@ class LabFile(Strict):
     modules: Literal["used", "all"] = Field(
         default="used", description="Asterisk loads what the lab uses, or all that is installed"
     )
-    config: dict[Name, dict[ConfigPath, Text]] = Field(
+    config: dict[Name, dict[ConfigPath, Annotated[Any, ConfigForm()]]] = Field(
         default_factory=dict,
-        description="Text to add to files below /etc, by node (or `all`) and path: asterisk/rtp.conf: |",
+        description="Files below /etc, by node (or `all`) and path: a text is added (`asterisk/rtp.conf: |`), a "
+        "mapping edits sections and keys (`asterisk/pjsip.conf: {alice: {max_contacts: 2}}`, null takes out)",
+    )
+    services: dict[ServiceName, ServiceEntry] = Field(
+        default_factory=dict,
+        description="Servers of other kinds beside the nodes, by name: `db: {packages: [postgresql], command: …}`",
+    )
+    hosts: list[HostName] = Field(
+        default=[],
+        max_length=MAX_NODES,
+        description="Docker hosts that the lab is made over, by context or address: members of one Swarm",
     )
     subnet: Subnet | None = Field(default=None, description="An IPv4 network in 198.18.0.0/15; a free /24 by default")
 
@@ -201,6 +312,11 @@ def site_nodes(sites: Mapping[str, Any]) -> dict[str, list[str]]:
         site: nodes if isinstance(nodes, list) else [f"{site}{number}" for number in range(1, int(nodes) + 1)]
         for site, nodes in sites.items()
     }
+
+
+def device_names(devices: list[str] | int) -> list[str]:
+    """The names of the devices, where they are listed or only their number is given."""
+    return devices if isinstance(devices, list) else [f"d{number}" for number in range(1, devices + 1)]
 
 
 def node_names(count: int) -> list[str]:

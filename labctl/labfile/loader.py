@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from labctl.lab import Lab, Overrides
+from labctl.labfile.patch_files import with_patches
 from labctl.labfile.reader import resolve
 from labctl.paths import LABS
 from labctl.stack.loader import find_stack
@@ -26,9 +27,9 @@ def find_document(file: str | None) -> Document:
     Raises UsageError where it cannot be read, InvalidFile where it is not YAML.
     """
     if file == "-":
-        return parse(read_standard_input(), "-")
+        return with_patches(parse(read_standard_input(), "-"), Path())
     path = LABS / f"{DEFAULT_LAB}.yaml" if file is None else find_path("lab", file, Path(), LABS)
-    return parse(read_text(path), str(path) if file is None else file)
+    return with_patches(parse(read_text(path), str(path) if file is None else file), path.parent)
 
 
 def find_lab(file: str | None, overrides: Overrides) -> tuple[Lab, Stack]:

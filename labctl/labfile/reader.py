@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,10 +12,11 @@ from labctl.errors import InvalidFile, UsageError
 from labctl.lab import Carrier, Lab, Overrides
 from labctl.labfile.consistency import check
 from labctl.labfile.defaults import fill
-from labctl.labfile.entries import DEFAULT_STACK, LAB_NETWORKS, LabFile
+from labctl.labfile.entries import DEFAULT_STACK, HOST, HOST_FIX, LAB_NETWORKS, LabFile
+from labctl.labfile.node_versions import VERSIONS, split
 from labctl.labfile.writer import node_names, to_data, to_yaml
 from labctl.stack.model import Stack
-from labctl.yamlfile.document import NAME, NAME_FIX, Document, json_schema, parse, shown
+from labctl.yamlfile.document import ANY, NAME, NAME_FIX, Document, json_schema, parse, shown, suggestion
 from labctl.yamlfile.review import Review
 
 __all__ = ["DEFAULT_STACK", "LAB_NETWORKS", "node_names", "read", "resolve", "schema", "to_data", "to_yaml"]
@@ -36,14 +37,38 @@ def resolve(
 ) -> tuple[Lab, Stack]:
     """As `read`, for what is no text any more."""
     flags = overrides or Overrides()
-    review = Review(_flagged(document, flags))
+    review = Review(split(_flagged(document, flags)))
     entry = review.fit(LabFile)
     stack, refused = _stack_of(review, find_stack, flags)
-    check(review, stack)
+    stacks = _own_stacks(review, find_stack)
+    check(review, stack, stacks)
     review.settle(refused)
     assert entry
     assert stack
-    return fill(entry, stack), stack
+    return _without(fill(entry, stack, stacks), flags), stack
+
+
+def _without(lab: Lab, flags: Overrides) -> Lab:
+    """The lab with those nodes not started that a flag says. Raises UsageError."""
+    if flags.without is None:
+        return lab
+    names = [node.name for node in lab.nodes]
+    if unknown := [name for name in flags.without if name not in names]:
+        raise UsageError(f"--without: no node `{shown(unknown[0])}`", suggestion(unknown[0], names))
+    if {*names} <= {*flags.without}:
+        raise UsageError("--without: no node is started", "one at least is, and starts the lab")
+    return replace(lab, without=tuple(dict.fromkeys(flags.without)))
+
+
+def _own_stacks(review: Review, find_stack: Callable[[str], Stack]) -> dict[str, Stack]:
+    """The stacks of nodes that have one of their own, by node; those that cannot be had are noted."""
+    stacks: dict[str, Stack] = {}
+    for path, name in review.values(VERSIONS, ANY, "stack"):
+        try:
+            stacks[str(path[1])] = find_stack(name)
+        except UsageError as error:
+            review.refuse(path, error.message, error.hint)
+    return stacks
 
 
 def _flagged(document: Document, flags: Overrides) -> Document:
@@ -52,13 +77,25 @@ def _flagged(document: Document, flags: Overrides) -> Document:
         raise UsageError(f"--name: not a name: {shown(flags.name)}", NAME_FIX)
     if flags.nodes is not None and document.data.get("sites") is not None:
         raise UsageError("--nodes: the nodes of this lab are those of its sites", "its file says how many")
-    flagged = {key: value for key, value in vars(flags).items() if value is not None and key != "via"}
+    flagged = {key: value for key, value in vars(flags).items() if value is not None and key not in ("via", "without")}
+    if flags.hosts is not None:
+        flagged["hosts"] = _checked_hosts(flags.hosts)
     if flags.via:
         flagged["share"] = _share_via(document.data.get("share"), flags.via)
     if "name" not in document.data:
         stem = PurePosixPath(document.source).stem.lower()
         flagged.setdefault("name", stem if re.fullmatch(NAME, stem) else "lab")
     return replace(document, data=document.data | flagged)
+
+
+def _checked_hosts(names: Sequence[str]) -> list[str]:
+    """The hosts that `--hosts` names. Raises UsageError."""
+    for name in names:
+        if not re.fullmatch(HOST, name):
+            raise UsageError(f"--hosts: not a host: {shown(name)}", HOST_FIX)
+    if doubles := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"--hosts: {shown(doubles[0])} is there twice", "each host once")
+    return list(names)
 
 
 def _share_via(share: Any, via: Carrier) -> Any:

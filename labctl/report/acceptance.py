@@ -10,6 +10,7 @@ from labctl.checks.judgement import Judged, Result, RunStanding
 
 EXIT_FAILED = 1
 EXIT_UNKNOWN = 5
+BISECT_SKIP = 125
 
 Kind = Literal["passed", "failure", "error", "skipped"]
 """What a standing is to CI, in the words of JUnit."""
@@ -51,13 +52,23 @@ class Acceptance:
     def exit_code(self, results: Sequence[Result]) -> int:
         """1 where a check failed or a lab did not come up; else the code of what kept a lab from being made (4 for
         Docker or the machine, 2 for bad input); else 5 where something could not be judged; else 0."""
-        kinds = {self.kind(standing) for result in results for standing in standings(result)}
+        return self.code([standing for result in results for standing in standings(result)], results)
+
+    def code(self, told: Iterable[RunStanding], results: Sequence[Result]) -> int:
+        """The exit code of what is told of some runs, whatever that is of: their checks, or what these show."""
+        kinds = {*map(self.kind, told)}
         if "failure" in kinds:
             return EXIT_FAILED
         lab_errors = [result.exit_code for result in results if result.lab_error]
         if lab_errors:
             return min(lab_errors)
         return EXIT_UNKNOWN if "error" in kinds else 0
+
+    def bisect_code(self, results: Sequence[Result]) -> int:
+        """The exit code for `git bisect run` (git-bisect(1)): 1 where a check failed, 0 where all is as expected,
+        BISECT_SKIP where that could not be judged."""
+        code = self.exit_code(results)
+        return code if code in (0, EXIT_FAILED) and not any(result.lab_error for result in results) else BISECT_SKIP
 
 
 def standings(result: Result) -> Iterable[RunStanding]:

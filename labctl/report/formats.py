@@ -63,3 +63,8 @@ def crossings(proven: Sequence[Crossing]) -> str:
         f"proven{late}: a change on each of {nodes} nodes was seen on every other, "
         f"the slowest {slowest.origin} to {slowest.observer} in {slowest.delay_ms:.1f} ms"
     )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence has them: `agreement, truth and calls`."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labctl.history.events import Back, Called, Ended, Event, FaultBegan, Gone, Lamp, Looked, Notified, Ring, Seen
+from labctl.history.events import (
+    NOT_STARTED,
+    Back,
+    Called,
+    Ended,
+    Event,
+    FaultBegan,
+    Gone,
+    Lamp,
+    Looked,
+    Notified,
+    Ring,
+    Seen,
+)
 
 LaneKind = Literal["state", "ring", "phone"]
 
@@ -55,7 +68,7 @@ class LaneRecorder:
                 for node in absent:
                     self._say(("ring", node, RING), at_s, NO_RING, "gone")
             case Gone(at_s=at_s, node=node, what=what):
-                self._break_off(node, at_s, f"gone ({what})")
+                self._break_off(node, at_s, what if what == NOT_STARTED else f"gone ({what})")
             case Back(at_s=at_s, node=node):
                 self._break_off(node, at_s, "")
             case Looked():

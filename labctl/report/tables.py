@@ -39,16 +39,19 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
 
 def ps(views: Sequence[NodeView], lab: Lab) -> Table:
     """`labctl ps`: what is there, and in yellow or red what is not as the lab wants it."""
-    return table(
-        "",
-        ("NODE", "CONTAINER", "ADDRESS", "COROSYNC", "RING", "MODULE SEES", "ASTERISK", "UP"),
-        [_ps_row(view, lab) for view in views],
-    )
+    columns: tuple[str, ...] = ("NODE", "CONTAINER", "ADDRESS", "COROSYNC", "RING", "MODULE SEES", "ASTERISK", "UP")
+    rows = [_ps_row(view, lab) for view in views]
+    if any(view.host for view in views):
+        columns = ("NODE", "HOST", *columns[1:])
+        rows = [(row[0], view.host or "-", *row[1:]) for row, view in zip(rows, views, strict=True)]
+    return table("", columns, rows)
 
 
 def _ps_row(view: NodeView, lab: Lab) -> tuple[str | Text, ...]:
     if view.container != "running":
         return view.node, Text(view.container, "red"), view.address or "-", "-", "-", "-", "-", "-"
+    if view.service:
+        return view.node, Text(view.container, "green"), view.address or "-", "-", "-", "-", "-", "-"
     ring = ",".join(str(member) for member in view.ring.members) or "-"
     cluster = ",".join(view.cluster) or "-"
     members = len(lab.cluster_of(view.node))

@@ -6,6 +6,7 @@ Times are seconds of the history. A state that nobody has told of yet is not dra
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -15,6 +16,8 @@ from labctl.checks.judgement import Result
 from labctl.checks.propagation import changes
 from labctl.checks.reading import as_read
 from labctl.history.events import Did, Disturbed, Event, FaultBegan, Healed, Line, Looked, beginning
+from labctl.report.divergence import wrong_since
+from labctl.report.ladder import Ladder
 from labctl.report.lane_recorder import LaneKind, LaneRecorder, TimeSpan
 
 Kind = TypeVar("Kind")
@@ -46,6 +49,11 @@ class Lane:
         """Whether something in it is what failed."""
         return any(span.wrong for span in self.spans)
 
+    @property
+    def still(self) -> bool:
+        """Whether nothing changed in it, and nothing was wrong: it was one state, or none, to the end."""
+        return self.kind != "ring" and not self.wrong and len(self.spans) <= 1
+
 
 @dataclass(frozen=True)
 class Delay:
@@ -57,6 +65,17 @@ class Delay:
     extension: str
     state: str
     delay_ms: float
+
+
+@dataclass(frozen=True)
+class SipMark:
+    """A SIP message: in which of the run's ladders, who sent it to whom, and what it is in a line."""
+
+    at_s: float
+    ladder: int
+    source: str
+    target: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -77,22 +96,26 @@ class Timeline:
     delays: tuple[Delay, ...]
     wrong_s: float | None
     wrong: str
+    messages: tuple[SipMark, ...] = ()
 
 
-def draw(events: Sequence[Event], result: Result) -> Timeline:
-    """The timeline of a history, with what was found wrong in it. Raises ValueError for one without a beginning."""
+def draw(events: Sequence[Event], result: Result, ladders: Sequence[Ladder] = ()) -> Timeline:
+    """The timeline of a history, with what was found wrong in it, and the messages of the run's ladders.
+
+    Raises ValueError for a history without a beginning.
+    """
     ordered = as_read(events)
     began = beginning(ordered)
     end_s = max([began.at_s, *(event.at_s for event in ordered)])
     findings = [*wrong_findings(result)]
-    first = min(findings, key=began_to_be_wrong, default=None)
+    first = min(findings, key=lambda finding: wrong_since(finding, ordered), default=None)
     lanes = tuple(_marked(lane, findings) for lane in _lanes(ordered, end_s))
     return Timeline(
         _first_s(ordered, lanes, end_s),
         end_s,
         lanes,
         tuple(TimeSpan(step.began_s, step.at_s, _step(step), "step", bool(step.error)) for step in _of(ordered, Did)),
-        tuple(_faults(ordered, end_s)),
+        tuple(faults(ordered, end_s)),
         tuple(
             TimeSpan(event.at_s, max(event.at_s, event.until_s), event.what, "disturbed")
             for event in _of(ordered, Disturbed)
@@ -100,8 +123,9 @@ def draw(events: Sequence[Event], result: Result) -> Timeline:
         tuple(Mark(line.at_s, line.text, line.node) for line in _of(ordered, Line)),
         tuple(Mark(look.at_s, "everything was looked at") for look in _of(ordered, Looked)),
         tuple(_delays(ordered)),
-        began_to_be_wrong(first) if first else None,
+        wrong_since(first, ordered) if first else None,
         first.text if first else "",
+        tuple(sorted(_messages(ladders), key=lambda message: message.at_s)),
     )
 
 
@@ -112,9 +136,11 @@ def wrong_findings(result: Result) -> Iterator[Finding]:
             yield from (finding for finding in judged.verdict.findings if not finding.doubt)
 
 
-def began_to_be_wrong(finding: Finding) -> float:
-    """When what was found came about, in seconds of the history: at the look in which it was seen, at the latest."""
-    return finding.at_s if finding.since_s is None else finding.since_s
+def _messages(ladders: Iterable[Ladder]) -> Iterator[SipMark]:
+    for ladder in ladders:
+        for arrow in ladder.arrows:
+            source, target = ladder.columns[arrow.source], ladder.columns[arrow.target]
+            yield SipMark(arrow.at_s, ladder.number, source, target, arrow.label)
 
 
 def _of(events: Iterable[Event], kind: type[Kind]) -> Iterator[Kind]:
@@ -136,7 +162,7 @@ def _step(step: Did) -> str:
     return f"{step.step} {step.what}" + (f": {step.error}" if step.error else "")
 
 
-def _faults(events: Sequence[Event], end_s: float) -> Iterator[TimeSpan]:
+def faults(events: Sequence[Event], end_s: float) -> Iterator[TimeSpan]:
     """From when to when each fault was in force; to the end where nothing says that it was undone."""
     for index, event in enumerate(events):
         if isinstance(event, FaultBegan):
@@ -156,12 +182,15 @@ def _marked(lane: Lane, findings: Sequence[Finding]) -> Lane:
     """The lane with those of its states marked that a finding is of: of its extension, on its node, at its time."""
     if lane.kind != "state":
         return lane
-    of_lane = [finding for finding in findings if finding.extension == lane.subject and lane.speaker in finding.nodes]
-    spans = (
-        replace(span, wrong=any(span.begin_s <= finding.at_s <= span.end_s for finding in of_lane))
-        for span in lane.spans
-    )
-    return replace(lane, spans=tuple(spans)) if of_lane else lane
+    of_lane = (finding for finding in findings if finding.extension == lane.subject and lane.speaker in finding.nodes)
+    times_s = sorted(finding.at_s for finding in of_lane)
+
+    def is_wrong(span: TimeSpan) -> bool:
+        first = bisect_left(times_s, span.begin_s)
+        return first < len(times_s) and times_s[first] <= span.end_s
+
+    spans = (replace(span, wrong=True) if is_wrong(span) else span for span in lane.spans)
+    return replace(lane, spans=tuple(spans)) if times_s else lane
 
 
 def _delays(events: Sequence[Event]) -> Iterator[Delay]:

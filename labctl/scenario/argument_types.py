@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from labctl.asterisk.output import DEVICE_STATES, EXTENSION_STATES
 from labctl.faults.fault import Argument, NodeName
 from labctl.lab import Lab
-from labctl.yamlfile.document import Strict, Text, wrong
+from labctl.yamlfile.document import Form, Strict, Text, wrong
+from labctl.yamlfile.pattern import mistake_in
 
-DIALED = r"\*?[0-9]{1,32}"
-"""What a phone can dial: digits, or `*` and a mailbox."""
+DIALED = r"\*?[0-9]{1,32}(\*[0-9]{1,2})?"
+"""What a phone can dial: digits, or `*` and a mailbox, and behind another `*` the number of a node that stores it."""
 
 
 class Arguments(Strict):
@@ -57,7 +58,7 @@ class OrOne:
         return {"anyOf": [schema["items"], schema]}
 
 
-Kind = Literal["phone", "node", "extension", "mailbox", "device", "number", "callee"]
+Kind = Literal["phone", "node", "host", "extension", "mailbox", "device", "number", "callee"]
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,24 @@ class NameOf:
     @property
     def word(self) -> str:
         """What the thing is called in a message."""
-        return "phone" if self.kind == "callee" else self.kind
+        return {"callee": "phone", "host": "node"}.get(self.kind, self.kind)
 
     def known(self, lab: Lab) -> list[str]:
         """The names that things of this kind have in a lab."""
         extensions = [phone.extension for phone in lab.phones]
-        mailboxes = [mailbox.number for mailbox in lab.mailboxes]
-        match self.kind:
-            case "phone" | "callee":
-                return [phone.name for phone in lab.phones]
-            case "node":
-                return [node.name for node in lab.nodes]
-            case "extension":
-                return [*extensions, *lab.devices]
-            case "mailbox":
-                return mailboxes
-            case "device":
-                return list(lab.devices)
-            case "number":
-                return [*extensions, *(f"*{number}" for number in mailboxes)]
+        mailboxes = list(lab.mailbox_numbers)
+        phones = [phone.name for phone in lab.phones]
+        by_kind: dict[Kind, list[str]] = {
+            "phone": phones,
+            "callee": phones,
+            "node": [node.name for node in lab.nodes],
+            "host": [*lab.hosts],
+            "extension": [*lab.extensions],
+            "mailbox": mailboxes,
+            "device": [*lab.devices],
+            "number": [*extensions, *(f"*{number}" for number in mailboxes)],
+        }
+        return by_kind[self.kind]
 
     def allows(self, name: str) -> bool:
         """Whether the name is right in every lab: any number can be dialled."""
@@ -96,6 +96,7 @@ class NameOf:
 
 
 _NODE = NameOf("node")
+_HOST = NameOf("host")
 
 
 def _is_node(mark: Any) -> bool:
@@ -103,12 +104,16 @@ def _is_node(mark: Any) -> bool:
     return isinstance(mark, Argument) and mark.node
 
 
+def _named_by(mark: Argument) -> NameOf:
+    return _HOST if mark.service else _NODE
+
+
 def markers(annotation: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
     """Every mark in a type, with how many lists it is within."""
     inner = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        yield from ((depth, _NODE if _is_node(mark) else mark) for mark in inner[1:])
+        yield from ((depth, _named_by(mark) if _is_node(mark) else mark) for mark in inner[1:])
         yield from markers(inner[0], depth)
     elif origin is tuple:
         yield from markers(inner[0], depth + 1)
@@ -117,9 +122,19 @@ def markers(annotation: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
             yield from markers(way, depth)
 
 
+def _check_pattern(text: str) -> str:
+    if mistake := mistake_in(text):
+        raise wrong("{mistake}", mistake=mistake, fix="Python's syntax (re); two repetitions, none of a group")
+    return text
+
+
 _LooksLikeNumber = WithJsonSchema({"type": ["string", "integer"]})
 """An editor reads `102` as a number; the reader of a scenario keeps it as text."""
 
+Pattern = Annotated[Text, AfterValidator(_check_pattern)]
+Variable = Annotated[
+    str, Form("name of a variable", r"^[a-z]\w{0,30}$", "letters, digits and `_`, a small letter first, 31 at most")
+]
 PhoneName = Annotated[Text, NameOf("phone")]
 PhoneInUse = Annotated[Text, NameOf("phone", in_use=True)]
 PhoneNames = Annotated[tuple[PhoneName, ...], Field(min_length=1), OrOne()]

@@ -11,21 +11,24 @@ from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Attempt, Result, Terms
 from labctl.errors import LabctlError
 from labctl.history import story
-from labctl.history.events import Did, Event, Over
+from labctl.history.events import Did, Event, ending
 from labctl.scenario import run_folder
+from labctl.scenario.entries import HEALTHY
 from labctl.scenario.reader import Scenario
 
-COURSE = "course"
+TO_THE_END = ("course", HEALTHY)
+"""The checks that judge all of a run whose course broke."""
 
 
 def terms_of(scenario: Scenario) -> Terms:
-    """What a run of the scenario is judged by."""
+    """What a run of the scenario is judged by: how its daemons fare always belongs to it, unless it says otherwise."""
+    expect = scenario.expect if not scenario.healthy else tuple(dict.fromkeys([*scenario.expect, HEALTHY]))
     return Terms(
         scenario.name,
         scenario.title,
         scenario.stack.name,
         scenario.limits.delay_ms,
-        scenario.expect,
+        expect,
         scenario.known,
         scenario.lab.via,
         explicit=scenario.explicit,
@@ -45,13 +48,14 @@ def conclude(
     """What a run came to that took `seconds`. `lab_error` is what kept it from having a lab from begin to end."""
     verdicts = judge_course(events, Limits(delay_ms=terms.delay_ms)) if events else ()
     broke_off = "" if lab_error else "the run did not end"
+    over = ending(events)
     return Result(
         terms.scenario,
         terms.title,
         terms.stack,
         round(seconds, 3),
         judgement.judge(verdicts, terms),
-        next((event.error for event in events if isinstance(event, Over)), broke_off),
+        over.error if over else broke_off,
         str(folder),
         tuple(story.tell(events)) if events else (),
         "\n".join(filter(None, (lab_error.message, lab_error.hint))) if lab_error else "",
@@ -60,20 +64,21 @@ def conclude(
 
 
 def judge_course(events: Sequence[Event], limits: Limits) -> tuple[Verdict, ...]:
-    """What each check says. Of a run whose course broke, all but `course` itself judge what was before that: what
-    comes after it, such as calls that nobody hung up, is labctl's own tidying."""
+    """What each check says. Of a run whose course broke, all but `course` itself and `healthy` judge what was before
+    that: what comes after it, such as calls that nobody hung up, is labctl's own tidying."""
     verdicts = registry.judge(events, limits)
     broke_s = broke_at_s(events)
     if broke_s is None:
         return verdicts
     before = registry.judge([event for event in events if event.at_s <= broke_s], limits)
     until_then = {verdict.check: verdict for verdict in before}
-    return tuple(verdict if verdict.check == COURSE else until_then[verdict.check] for verdict in verdicts)
+    return tuple(verdict if verdict.check in TO_THE_END else until_then[verdict.check] for verdict in verdicts)
 
 
 def broke_at_s(events: Sequence[Event]) -> float | None:
     """When the step ended that ended the run before its time; None where there was none."""
-    error = next((event.error for event in events if isinstance(event, Over)), "").removeprefix(UNKNOWN)
+    over = ending(events)
+    error = over.error.removeprefix(UNKNOWN) if over else ""
     return max((step.at_s for step in events if isinstance(step, Did) and error and step.error == error), default=None)
 
 

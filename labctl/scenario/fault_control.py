@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from labctl.blueprint.running_lab import Running
+from labctl.engine.actions import AwaitReady
 from labctl.engine.client import Engine
 from labctl.errors import LabctlError, LabError, UsageError
 from labctl.faults import injector, model
@@ -15,7 +17,7 @@ from labctl.faults.fault import EVERY_FAULT, Fault
 from labctl.faults.model import NODE, PreparedFault, Target
 from labctl.history.events import BY_ITSELF, Back, FaultBegan, Gone, Healed
 from labctl.history.journal import Journal
-from labctl.names import ROLE_NODE
+from labctl.names import ROLE_NODE, container_name
 from labctl.timing import PATIENCE, Deadline
 
 BACK_S = 60.0
@@ -43,15 +45,16 @@ def target_of(engine: Engine, running: Running) -> Target:
         image = next(container.image for container in running.observation.containers if container.role == ROLE_NODE)
         return injector.abilities(engine, image)
 
-    return Target(running.addresses, running.lab.rings, running.lab.follows_corosync, ask_abilities)
+    lab = running.lab
+    return Target(running.addresses, lab.rings, lab.follows_corosync, ask_abilities, running.service_addresses)
 
 
 class FaultControl:
     """Puts faults in force in a lab, and undoes them; each is in the journal from its beginning to its end.
 
     `gone` are the nodes that do not answer, by what was done to them or by themselves; `ended` those of them that ended
-    by themselves as a whole. `on_asterisk_gone` is called with a node whose
-    Asterisk was gone, once that is back: its calls are lost.
+    by themselves as a whole, and `waiting` those that were not started when the lab came up. `on_asterisk_gone` is
+    called with a node whose Asterisk was gone, once that is back: its calls are lost.
     """
 
     def __init__(
@@ -63,8 +66,11 @@ class FaultControl:
         on_asterisk_gone: Callable[[str], None],
     ) -> None:
         self.target = target_of(engine, running)
-        self.gone: set[str] = set()
-        self.ended: set[str] = set()
+        self.waiting = frozenset(
+            part.node for part in running.observation.containers if part.state == injector.NEVER_STARTED
+        ) & {node.name for node in running.lab.nodes}
+        self.gone: set[str] = {*self.waiting}
+        self.ended: set[str] = {*self.waiting}
         self.disturbed = False
         self._engine = engine
         self._lab = running.lab
@@ -74,6 +80,8 @@ class FaultControl:
         self._faults: dict[str, PreparedFault] = {}
         self._returning: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=len(self._lab.nodes))
+        self._lock = threading.RLock()
+        """Held by whoever changes which faults are in force, or waits for what comes of that: steps go side by side."""
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -83,7 +91,7 @@ class FaultControl:
     @property
     def in_force(self) -> tuple[str, ...]:
         """The names of the faults in force; what a supervisor mends by itself is none."""
-        return tuple(name for name, fault in self._faults.items() if not fault.passes)
+        return tuple(name for name, fault in tuple(self._faults.items()) if not fault.passes)
 
     @property
     def faults(self) -> Mapping[str, PreparedFault]:
@@ -96,6 +104,10 @@ class FaultControl:
         Raises UsageError where it does not go together with the lab or with what is in force; HostError for what this
         kernel cannot do; LabError where it fails, and then it is undone.
         """
+        with self._lock:
+            return self._inflict(fault)
+
+    def _inflict(self, fault: Fault) -> str:
         prepared = fault.prepare(fault.named(self._faults), self.target)
         prepared.check_free([other.record for other in self._faults.values() if not other.passes])
         for node in prepared.leaving:
@@ -120,32 +132,46 @@ class FaultControl:
         Returns when every node that was gone is back, and booted. Goes on after an error, and raises LabError with all
         of them; what could not be undone stays in force. Raises UsageError for a name that no fault has.
         """
-        if name == EVERY_FAULT:
-            self._heal_every()
-        elif name in self._faults:
-            errors = self._undo([name])
-            _raise_all([*errors, *self._return_errors()])
-        else:
-            names = ", ".join(self._faults) or "none"
-            raise UsageError(f"no fault `{name}` is in force", f"these are: {names}")
+        with self._lock:
+            if name == EVERY_FAULT:
+                self._heal_every()
+            elif name in self._faults:
+                errors = self._undo([name])
+                _raise_all([*errors, *self._return_errors()])
+            else:
+                names = ", ".join(self._faults) or "none"
+                raise UsageError(f"no fault `{name}` is in force", f"these are: {names}")
 
     def start(self, node: str, service: str = NODE) -> None:
-        """Undo kill, stop or pause of a node or daemon; return when its Asterisk is booted. Raises UsageError."""
-        names = [name for name, fault in self._faults.items() if fault.daemon == service and fault.nodes == (node,)]
-        if not names:
-            raise UsageError(f"{node}: nothing of it was killed, stopped or paused", "start undoes these")
-        errors = self._undo(names)
-        _raise_all([*errors, *self._return_errors()])
+        """Undo kill, stop or pause of a node or daemon; return when its Asterisk is booted. Raises UsageError.
+
+        A node that ended by itself is started; whoever watches for crashes knows when it is back.
+        """
+        if service == NODE and node in self.ended:
+            injector.bring_back(self._engine, self._lab.name, node)
+            return
+        with self._lock:
+            names = [
+                name
+                for name, fault in tuple(self._faults.items())
+                if fault.daemon == service and fault.nodes == (node,)
+            ]
+            if not names:
+                raise UsageError(f"{node}: nothing of it was killed, stopped or paused", "start undoes these")
+            errors = self._undo(names)
+            _raise_all([*errors, *self._return_errors()])
 
     def await_returned(self) -> None:
         """Return when every node that is on its way is back. Raises what kept it."""
-        for node in list(self._returning):
-            self._returning.pop(node).result()
+        with self._lock:
+            for node in list(self._returning):
+                self._returning.pop(node).result()
 
     def note_settled(self) -> None:
         """The lab has settled: what a supervisor mended is over."""
-        for name in [name for name, fault in self._faults.items() if fault.passes]:
-            self._note_over(name)
+        with self._lock:
+            for name in [name for name, fault in tuple(self._faults.items()) if fault.passes]:
+                self._note_over(name)
 
     def expected_rings(self, traffic: str = model.TOTEM) -> dict[str, tuple[str, ...]] | None:
         """Who should hear whom in each cluster, by the faults in force; None where that cannot be told."""
@@ -292,6 +318,10 @@ class FaultControl:
         fault = self._faults[name]
         self._note_over(name)
         kept_away = {node for other in self._faults.values() if not other.passes for node in other.leaving}
+        for service in filter(None, map(self._lab.service, fault.nodes)):
+            if service.ready:
+                name = container_name(self._lab.name, service.name)
+                self._engine.apply(AwaitReady(name, service.ready, PATIENCE.stretch(service.ready_s)))
         for node in fault.nodes:
             if node in self.gone and node not in self._returning and node not in kept_away:
                 self._await_back_meanwhile(node)

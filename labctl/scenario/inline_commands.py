@@ -1,4 +1,5 @@
-"""What of a scenario's `config:` has Asterisk or Corosync run commands, or write files, on the node. Pure.
+"""What of a scenario has nodes run commands or programs of its own, or write files there: `config:`, services, patches,
+steps. Pure.
 
 A scenario may be a stranger's, so these are named, with file and line, before anything is run. What only looks like one
 is named too: `--trust` costs a user little, an unseen command much.
@@ -7,10 +8,15 @@ is named too: `--trust` costs a user little, an unseen command much.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from labctl.errors import Problem, UsageError
+from labctl.lab import Lab, Node, Version
+from labctl.labfile.config_form import texts
+from labctl.labfile.variables import OWN, Values, filled
+from labctl.scenario.step_registry import Step
 from labctl.yamlfile.document import Document, Path, shown
 
 _APPLICATIONS = (
@@ -45,6 +51,12 @@ _ASSEMBLED = re.compile(
 
 _QUEUE = re.compile(r"\bQueue\s*[(,](?:[^,]*,){5}\s*[^,)\s]", re.I)
 """The sixth argument of Queue() is an AGI script."""
+
+COMMANDS = ("cli", "ami", "exec")
+"""Steps that hand a node words of the scenario's own."""
+
+_WRITING = ("updateconfig", "createconfig")
+"""Actions of AMI that write files of configuration, whatever is in these."""
 
 MAX_NESTED = 128
 """Comments within comments that Asterisk knows (main/config.c, MAX_NESTED_COMMENTS)."""
@@ -112,18 +124,100 @@ def _read(text: str) -> list[str]:
     return text.splitlines() if depth else lines
 
 
-def in_lab(document: Document) -> tuple[str, ...]:
+def _in_text(path: str, text: str, lab: Lab) -> Iterator[tuple[int, str]]:
+    """The lines of a text that have a command run, as they are and with the names of any node of the lab filled in."""
+    ways = {text, *(filled(text, _names(lab, node)) for node in lab.nodes)}
+    found = {number: what for way in ways for _, number, what in commands({path: way})}
+    yield from sorted(found.items())
+
+
+def _names(lab: Lab, node: Node) -> Values:
+    """What whoever wrote the lab file chose of what comes into a node's files."""
+    of_nodes = {other.name: {"name": other.name, "site": other.site} for other in lab.nodes}
+    return {"lab": {"name": lab.name}, **of_nodes, OWN: of_nodes[node.name]}
+
+
+def in_lab(document: Document, lab: Lab) -> tuple[str, ...]:
     """Each command in the `config:` of a lab file that holds no mistakes, as `file:line: …`."""
     config: Mapping[str, Mapping[str, Any]] = document.data.get("config") or {}
     problems = [
         Problem(
-            _line(document, ("config", scope, path), number),
-            f"{scope}: {path}: {what}: {shown(files[path].splitlines()[number - 1].strip())}",
+            _line(document, ("config", scope, path, *place), number),
+            f"{scope}: {path}: {what}: {shown(text.splitlines()[number - 1].strip())}",
         )
         for scope, files in config.items()
-        for path, number, what in commands(files)
+        for path, value in files.items()
+        for place, text in texts(value)
+        for number, what in _in_text(path, text, lab)
     ]
     return tuple(problem.render(document.source) for problem in sorted(set(problems)))
+
+
+def in_services(document: Document) -> tuple[str, ...]:
+    """What each service of a lab file that holds no mistakes runs, as `file:line: …`."""
+    services: Mapping[str, Mapping[str, Any]] = document.data.get("services") or {}
+    problems = [
+        Problem(document.line(("services", name)), f"services: {name}: {shown(_run_by(service))}")
+        for name, service in services.items()
+    ]
+    return tuple(problem.render(document.source) for problem in problems)
+
+
+def in_versions(document: Document, lab: Lab) -> tuple[str, ...]:
+    """Each node of a lab file that holds no mistakes which runs an image or a patch of its own, as `file:line: …`: what
+    comes into a build of Asterisk may be any program."""
+    problems = [
+        Problem(document.line(("nodes", index)), f"{node.name}: {own}")
+        for index, node in enumerate(lab.nodes)
+        for own in _own_programs(node.version)
+    ]
+    return tuple(problem.render(document.source) for problem in problems)
+
+
+def _own_programs(version: Version) -> list[str]:
+    image = [f"image {shown(version.image)}"] if version.image else []
+    return [*image, *(f"patch {shown(patch.name)}" for patch in version.patches)]
+
+
+def _run_by(service: Mapping[str, Any]) -> str:
+    command = service.get("command") or f"what the image {service.get('image')} runs"
+    return " ".join(command.split() if isinstance(command, str) else map(str, command))
+
+
+def runs(text: str) -> bool:
+    """Whether a text that a node is told may have it run commands."""
+    return bool(commands({"step.conf": text}))
+
+
+def in_steps(steps: Sequence[Step], source: str, lab: Lab) -> tuple[str, ...]:
+    """Each step that has a node run a command of the shell, or what only looks so, as `file:line: …`."""
+    problems = [
+        Problem(step.line, f"{step.verb} on {step.arguments['node']}: {shown(text)}")
+        for step in steps
+        for text in _texts(step)
+        if step.verb == "exec" or str(step.arguments.get("action", "")).lower() in _WRITING or runs(text)
+    ]
+    problems += [
+        Problem(step.line, f"upgrade of {step.arguments['node']}: patch {shown(PurePath(patch['source']).name)}")
+        for step in steps
+        if step.verb == "upgrade"
+        for patch in step.arguments.get("patch") or ()
+    ]
+    problems += [
+        Problem(step.line, f"configure on {step.arguments['node']}: {step.arguments['file']}: {what}: {shown(text)}")
+        for step in steps
+        if step.verb == "configure"
+        for _, text in texts(step.arguments.get("text") or step.arguments.get("keys"))
+        for _, what in _in_text(step.arguments["file"], text, lab)
+    ]
+    return tuple(problem.render(source) for problem in sorted(set(problems)))
+
+
+def _texts(step: Step) -> Iterator[str]:
+    """What a step gives a node to run."""
+    if step.verb in COMMANDS:
+        yield str(step.arguments.get("command") or step.arguments.get("action"))
+        yield from map(str, step.arguments.get("headers", {}).values())
 
 
 def _line(document: Document, path: Path, number: int) -> int:
@@ -133,10 +227,10 @@ def _line(document: Document, path: Path, number: int) -> int:
 
 
 def refuse(named: tuple[str, ...], *, trusted: bool) -> None:
-    """Raise UsageError that names the commands which a scenario has run on its nodes, unless it is trusted."""
+    """Raise UsageError that names what a scenario has run in its lab's containers, unless it is trusted."""
     if named and not trusted:
         lines = "\n".join(named)
         raise UsageError(
-            f"this scenario may have its nodes run commands, or write files there:\n{lines}",
+            f"this scenario may have its nodes run commands or builds, or write files there, or has services:\n{lines}",
             "they run in the lab's containers, as Asterisk does; if you have read them and want that: --trust",
         )

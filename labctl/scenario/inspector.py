@@ -12,12 +12,13 @@ from labctl.cluster.views import UNKNOWN
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.faults.model import SIP
-from labctl.history.events import Looked
+from labctl.history.events import Looked, Seen
 from labctl.history.journal import Journal
+from labctl.lab import Mailbox
 from labctl.scenario.rings import Rings
 
 TRIES = 3
-"""How often all is looked at while rings change."""
+"""How often all is looked at while rings change, or nodes tell of new states."""
 
 
 class Inspector:
@@ -33,13 +34,14 @@ class Inspector:
     def look(self, nodes: Sequence[str], lamps: dict[str, tuple[int, int]]) -> Looked:
         """All that these nodes say, with what phones were told of their mailboxes.
 
-        It is of one moment: where a ring changes meanwhile, all is asked again. A node whose tool prints nothing is
-        asked again too (node_tools.ask_tools); what it does not answer at all is left out.
+        It is of one moment: where a ring changes or a node tells a new state meanwhile, all is asked again. A node
+        whose tool prints nothing is asked again too (node_tools.ask_tools); what it does not answer at all is left out.
         """
         for _ in range(TRIES):
-            before = self._known_rings(nodes)
+            rings, told = self._known_rings(nodes), len(self._journal.events)
             look = self._look(nodes, lamps)
-            if self._known_rings(nodes) == before:
+            news = any(isinstance(event, Seen) for event in self._journal.events[told:])
+            if self._known_rings(nodes) == rings and not news:
                 break
         return look
 
@@ -47,6 +49,7 @@ class Inspector:
         return {node: self._rings.known(node) for node in nodes}
 
     def _look(self, nodes: Sequence[str], lamps: dict[str, tuple[int, int]]) -> Looked:
+        began_s = self._journal.now_s()
         with ThreadPoolExecutor(max_workers=len(nodes) or 1) as pool:
             answers = dict(zip(nodes, pool.map(self._ask, nodes), strict=True))
             rows = self._cluster.states(nodes)
@@ -65,19 +68,36 @@ class Inspector:
             },
             hints={node: dict(answer.hints) for node, answer in answers.items() if answer.hints is not None},
             kept=self.kept(nodes),
+            copies=self.copies(nodes),
             lamps=lamps,
+            began_s=began_s,
         )
 
     def kept(self, nodes: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """What each mailbox that one of these nodes keeps holds: new and old messages."""
-        mailboxes = [mailbox for mailbox in self._running.lab.mailboxes if mailbox.node in nodes]
-        connections = {mailbox.number: self._cluster.connection(mailbox.node) for mailbox in mailboxes}
-        asked = {
-            number: connection.send("MailboxCount", Mailbox=f"{number}@default")
-            for number, connection in connections.items()
-        }
-        answers = {number: connections[number].answer(sent) for number, sent in asked.items()}
-        return {number: (int(answer["NewMessages"]), int(answer["OldMessages"])) for number, answer in answers.items()}
+        """What each mailbox that one of these nodes keeps holds: new and old messages. Copies are left out."""
+        lab = self._running.lab
+        boxes = [box for box in map(lab.mailbox, lab.mailbox_numbers) if box.node in nodes]
+        return {box.number: count for box, count in self._count(boxes)}
+
+    def copies(self, nodes: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+        """Node -> mailbox -> what a copy of it holds that one of these nodes stores."""
+        lab = self._running.lab
+        boxes = [box for box in lab.mailboxes if box.node in nodes and box != lab.mailbox(box.number)]
+        counts: dict[str, dict[str, tuple[int, int]]] = {}
+        for box, count in self._count(boxes):
+            counts.setdefault(box.node, {})[box.number] = count
+        return counts
+
+    def _count(self, boxes: Sequence[Mailbox]) -> list[tuple[Mailbox, tuple[int, int]]]:
+        """New and old messages of mailboxes, all asked for at once."""
+        connections = [self._cluster.connection(box.node) for box in boxes]
+        asked = [
+            connection.send("MailboxCount", Mailbox=f"{box.number}@default")
+            for box, connection in zip(boxes, connections, strict=True)
+        ]
+        answers = [connection.answer(sent) for connection, sent in zip(connections, asked, strict=True)]
+        counts = [(int(answer["NewMessages"]), int(answer["OldMessages"])) for answer in answers]
+        return list(zip(boxes, counts, strict=True))
 
     def _ask(self, node: str) -> ToolAnswers:
         return ask_tools(self._engine, self._running, node, LAB_CONTEXT)

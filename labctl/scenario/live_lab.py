@@ -6,12 +6,12 @@ not happen it raises LabError. Arguments are held to the same as in a scenario f
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -21,14 +21,20 @@ from labctl.cluster.connections import Cluster
 from labctl.engine.client import Engine
 from labctl.errors import HostError, LabctlError, LabError, NotReady
 from labctl.history import story
-from labctl.history.events import Began, Did, Looked, Over
+from labctl.history.events import NOT_STARTED, Core, Did, Disturbed, Event, Gone, Looked, Over
 from labctl.history.journal import Journal
+from labctl.history.process_events import Measured
 from labctl.names import container_name
 from labctl.progress import Progress, step
+from labctl.scenario import cores, sip_messages
 from labctl.scenario.crash_watch import CrashWatch
 from labctl.scenario.fault_control import FaultControl
+from labctl.scenario.first_event import first_event
+from labctl.scenario.health_watch import HealthWatch
 from labctl.scenario.inspector import Inspector
+from labctl.scenario.node_files import NodeFiles
 from labctl.scenario.recorder import Recorder
+from labctl.scenario.recording import Recording
 from labctl.scenario.rings import Rings
 from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.step_parsing import understand_call
@@ -50,6 +56,8 @@ RESENT_S = 4.5
 class LiveLab:
     """Use it as a context manager: leaving it heals every fault and switches every phone off."""
 
+    _last_began_s = 0.0
+
     def __init__(
         self,
         engine: Engine,
@@ -63,6 +71,9 @@ class LiveLab:
         machine: StarvationWatch | None = None,
         crashes: CrashWatch | None = None,
         versions: Callable[[], Mapping[str, str]] = dict,
+        recording: Recording | None = None,
+        health: HealthWatch | None = None,
+        fresh: bool = False,
     ) -> None:
         self.engine = engine
         self.running = running
@@ -73,15 +84,20 @@ class LiveLab:
         self.faults = faults
         self.journal = journal
         self.progress = progress
+        self.variables: dict[str, str] = {}
+        """What steps have captured, by name."""
         self.rings = Rings(running.lab, cluster, faults.expected_rings)
-        self._recorder = recorder
+        self.recorder = recorder
         self._inspector = Inspector(engine, running, cluster, self.rings, journal)
-        self._machine = machine
-        self._crashes = crashes
-        self._versions = versions
+        self._machine, self._crashes = machine, crashes
+        self._versions, self._recording = versions, recording
+        self._health, self._fresh = health, fresh
+        self.files = NodeFiles(engine, running, cluster, journal)
         self._signal = Signal()
         self._numbers = itertools.count(1)
+        self.steps_done: list[Step] = []
         self._lock = threading.Lock()
+        self._own = threading.local()  # of the steps that go side by side each line has its own
 
     def __enter__(self) -> LiveLab:
         self.open()
@@ -95,19 +111,32 @@ class LiveLab:
     def open(self, scenario: str = "", seed: int | None = None) -> None:
         """Connect to everything, and begin the history. Raises NotReady, and LabError if another labctl has the phones;
         nothing is left open then."""
-        self.journal.write(self._beginning(scenario, seed))
+        began = first_event(self.lab, self.stack, self.recorder.device, self.journal.now_s())
+        self.journal.write(replace(began, scenario=scenario, seed=seed, versions=dict(self._versions())))
+        for node in sorted(self.faults.waiting):
+            self.journal.write(Gone(self.journal.now_s(), node, NOT_STARTED, whole=True))
+        if self._recording:
+            self._recording.start()
         try:
             self.cluster.open()
             self.cluster.await_ready(PATIENCE.deadline(READY_S))
-            self.journal.listen(lambda _event: self._signal.notify())
-            self.cluster.listen(self._recorder.node_said)
-            self.cluster.listen_to_logs(self._recorder.node_logged)
+            self.journal.listen(self._said)
+            self.cluster.listen(self.recorder.node_said)
+            self.cluster.listen_to_logs(self.recorder.node_logged)
+            for node, container in self.running.node_ids.items() if self._fresh else ():
+                self.recorder.node_had_logged(node, self.engine.logs(container))
+            self.files.tell_problems(self.live)
             self.phones.open()
             if self._machine:
                 self._machine.begin(self.journal, self.running.node_ids)
             if self._crashes:
                 self._crashes.begin()
+            if self._recording:
+                self._recording.await_begun()
+            if self._health:
+                self._health.begin()
         except LabctlError:
+            self._end_recording()
             self.cluster.close()
             raise
 
@@ -123,8 +152,13 @@ class LiveLab:
 
         if self.faults.faults:
             attempt(self.heal)
+        attempt(self.files.undo)
         attempt(self.phones.close)
         attempt(self.faults.close)
+        if self._health:
+            self._health.end()
+        self._end_recording()
+        cores.keep(self.engine, self.lab.name, self.journal)
         if self._machine:
             self._machine.end()
         if self._crashes:
@@ -137,26 +171,14 @@ class LiveLab:
         if failures:
             raise failures[0]
 
-    def _beginning(self, scenario: str, seed: int | None) -> Began:
-        devices = {phone.name: self._recorder.device(phone.name) for phone in self.lab.phones}
-        phones = {phone.extension: devices[phone.name] for phone in self.lab.phones}
-        return Began(
-            at_s=self.journal.now_s(),
-            scenario=scenario,
-            lab=self.lab.name,
-            stack=self.stack.name,
-            nodes=tuple(node.name for node in self.lab.nodes),
-            extensions=phones | {device: f"Custom:{device}" for device in self.lab.devices},
-            homes={devices[phone.name]: phone.node for phone in self.lab.phones},
-            mailboxes={mailbox.number: mailbox.node for mailbox in self.lab.mailboxes},
-            lamps={phone.name: phone.mailbox for phone in self.lab.phones if phone.mailbox},
-            seed=seed,
-            versions=dict(self._versions()),
-            sites={node.name: node.site for node in self.lab.nodes if node.site},
-            cache_s=self.lab.cache_s,
-            via=self.lab.via,
-            utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        )
+    def _end_recording(self) -> None:
+        if self._recording:
+            self._recording.end()
+
+    def await_recorded(self) -> None:
+        """Return when the capture of what was closed is whole; that goes on while a lab is taken away."""
+        if self._recording:
+            self._recording.await_ended()
 
     # Steps
 
@@ -187,6 +209,9 @@ class LiveLab:
         arguments = understand_call(kind, positional, named, self.lab)
         shown = describe(verb, positional, named) if positional else str(Step(verb, arguments))
         self.await_connections()
+        self.steps_done.append(Step(verb, arguments))
+        if not kind.looks_back:
+            self._own.began_s = self._last_began_s = self.journal.now_s()
         with self.recorded(shown):
             return kind.do(self, **arguments)
 
@@ -209,13 +234,48 @@ class LiveLab:
     def reset(self) -> None:
         """Have every node say that every Custom device is not in use, and empty every mailbox; then settle."""
         with self.recorded("reset"):
+            self.files.undo()
             for node, device in itertools.product(self.live, self.lab.devices):
                 self.set_state(node, device, "NOT_INUSE")
             for mailbox in [number for number, counts in self._inspector.kept(self.live).items() if sum(counts)]:
                 self.clear_voicemail(mailbox)
+            for node, boxes in self._inspector.copies(self.live).items():
+                for mailbox in [number for number, counts in boxes.items() if sum(counts)]:
+                    self.clear_voicemail(mailbox, node=node)
             self.settle()
 
     # What is there
+
+    @property
+    def since_s(self) -> float:
+        """When the last step began that was none of those that look back at what it did; 0 where there was none.
+
+        Of steps that go side by side it is the last of the same line, and at its beginning the last of all.
+        """
+        return float(getattr(self._own, "began_s", self._last_began_s))
+
+    def node_of(self, phone: str) -> str:
+        """The node that a phone registers with."""
+        return self.recorder.node_of(phone)
+
+    def phone_messages(self, phone: str, since_s: float) -> list[sip_messages.Passed]:
+        """The SIP messages that a phone sent and received since then."""
+        return self.recorder.messages(phone, since_s)
+
+    def node_messages(self, node: str, since_s: float) -> list[sip_messages.Passed]:
+        """The SIP messages that were on the wire from and to a node since then, as far as the capture has come.
+
+        Raises HostError where there is no capture, or none any more.
+        """
+        if self._recording is None:
+            raise HostError(
+                "no packets are captured, so nobody knows what is on the wire", "run it without --no-capture"
+            )
+        address = self.running.addresses.get(node, "")
+        messages = self._recording.messages(since_s)
+        if self._recording.ended:
+            raise HostError(f"nobody knows what is on the wire: {self._recording.ended}")
+        return sip_messages.of_address(messages, address)
 
     @property
     def live(self) -> tuple[str, ...]:
@@ -245,6 +305,13 @@ class LiveLab:
         """The name of a node's container. Raises UsageError."""
         self.running.container(node)
         return container_name(self.lab.name, node)
+
+    def run_on(self, node: str, command: list[str], *, may_fail: bool = False) -> str:
+        """What a command prints in a node's container. Raises LabError where it fails, unless it may."""
+        output = self.engine.run(self.container_of(node), command)
+        if output.code and not may_fail:
+            raise LabError(f"{node}: `{command[-1]}` ended with {output.code}: {output.text.strip()}")
+        return output.text
 
     def look(self) -> Looked:
         """All that the nodes and phones say now, as one event of the history.
@@ -290,9 +357,27 @@ class LiveLab:
             raise NotReady(f"something is still being said after {deadline.timeout_s:g} s", {}, "the history has what")
         self.look()
 
+    def _said(self, event: Event) -> None:
+        """Something was said in the lab; what labctl measures by itself, and notes of the machine, is not."""
+        if not isinstance(event, Measured | Disturbed | Core):
+            self._signal.notify()
+
     def await_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
         """Return when nothing was said for so long, or too little time is left to tell; whether it is quiet."""
         return self._signal.wait_quiet(quiet_s, deadline)
+
+    @property
+    def heard(self) -> int:
+        """How much has been said in the lab so far."""
+        return self._signal.count
+
+    def await_news(self, heard: int, timeout_s: float) -> None:
+        """Return when more was said than `heard`, or after so many seconds."""
+        self._signal.wait_beyond(heard, Deadline(timeout_s))
+
+    def pass_time(self, duration_s: float) -> None:
+        """Return after so many seconds, whatever is said."""
+        Signal().wait_beyond(0, Deadline(duration_s))
 
     def wait_until(self, lacking: Callable[[], str], deadline: Deadline) -> None:
         """Return when nothing is lacking any more, looked at after each event. Raises NotReady with what still is."""

@@ -6,17 +6,23 @@ from pathlib import Path
 
 from labctl.errors import UsageError
 from labctl.lab import Overrides
+from labctl.labfile.patch_files import with_patches
 from labctl.paths import LABS, SCENARIOS
 from labctl.scenario.reader import Scenario, read
 from labctl.stack.loader import find_stack, shipped_stacks
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import Document, parse, shown
-from labctl.yamlfile.source import find_path, read_standard_input, read_text, shipped_names
+from labctl.yamlfile.source import find_path, read_standard_input, read_text, shipped_names, shipped_path
 
 
 def shipped_scenarios() -> list[str]:
     """The names of the scenarios that come with labctl."""
     return shipped_names(SCENARIOS)
+
+
+def family(name: str) -> str:
+    """What a shipped scenario is about, in a word: the folder that it lies in. Raises KeyError."""
+    return shipped_path(SCENARIOS, name).parent.name
 
 
 def scenario_text(name: str) -> str:
@@ -28,8 +34,8 @@ def find_scenario(file: str, overrides: Overrides) -> Scenario:
     """A scenario by path, `-` for standard input, or the name of a shipped one. Raises UsageError, InvalidFile.
 
     It comes to no other stack than those that are shipped, unless a flag says so: a stack may ask for any image and
-    for any capability, and a scenario may be a stranger's. No code of it runs on the host; what its `config:` has
-    nodes run, runs in their containers, and wants `--trust` (inline_commands.py).
+    for any capability, and a scenario may be a stranger's. No code of it runs on the host; what it has nodes or
+    services run, by its `config:`, steps and patches, runs in containers, and wants `--trust` (inline_commands.py).
     """
     if file == "-":
         text, folder = read_standard_input(), Path()
@@ -44,7 +50,7 @@ def read_scenario(text: str, source: str, folder: Path, overrides: Overrides) ->
 
     def lab_file(name: str) -> Document:
         path = find_path("lab", name, folder, LABS)
-        return parse(read_text(path), str(path))
+        return with_patches(parse(read_text(path), str(path)), path.parent)
 
     def safe_stack(name: str) -> Stack:
         if name not in shipped_stacks() and name != overrides.stack:
@@ -52,4 +58,4 @@ def read_scenario(text: str, source: str, folder: Path, overrides: Overrides) ->
             raise UsageError(f"no stack `{shown(name)}` for a scenario", f"shipped: {known}; or --stack with a path")
         return find_stack(name)
 
-    return read(text, source, lab_file, safe_stack, overrides)
+    return read(text, source, lab_file, safe_stack, overrides, lambda document: with_patches(document, folder))

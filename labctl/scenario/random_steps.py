@@ -56,7 +56,7 @@ class Chaos:
 
     def _message(self, live: Sequence[str], _in_force: Sequence[str]) -> list[RandomStep]:
         phones = [phone.name for phone in self._lab.phones if phone.node in live]
-        boxes = [mailbox.number for mailbox in self._lab.mailboxes if mailbox.node in live]
+        boxes = [number for number in self._lab.mailbox_numbers if self._lab.mailbox(number).node in live]
         if not phones or not boxes:
             return []
         caller, mailbox = self._random.choice(phones), self._random.choice(boxes)

@@ -7,18 +7,21 @@ No code of a scenario runs on the host. What of its `config:` would have a node 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from labctl.blueprint import config_review
 from labctl.checks.finding import Limits
 from labctl.checks.known import Known
-from labctl.errors import InvalidFile, UsageError
+from labctl.errors import InvalidFile, Problem, UsageError
 from labctl.lab import Lab, Overrides
+from labctl.labfile.consistency import check_without
 from labctl.labfile.loader import DEFAULT_LAB
-from labctl.labfile.reader import resolve
+from labctl.labfile.node_versions import WAY_OUT, mismatch
 from labctl.scenario import inline_commands, step_form
-from labctl.scenario.entries import KnownEntry, ScenarioFile
+from labctl.scenario.entries import HEALTHY, KnownEntry, ScenarioFile
+from labctl.scenario.expansion import expand
 from labctl.scenario.step_form import long_form
 from labctl.scenario.step_order import rehearse
 from labctl.scenario.step_parsing import understand
@@ -33,7 +36,9 @@ from labctl.yamlfile.review import Review
 class Scenario:
     """A whole scenario. `name` is its file's stem. `explicit`: whether the file itself says what it expects.
 
-    `commands` names what of its lab's configuration has a node run commands, as `file:line: …`.
+    `commands` names what of its lab's configuration or its steps has a node run commands, as `file:line: …`.
+    `keep_going`: a step that fails does not end the run. `healthy`: how the daemons fare is judged, whatever else is
+    expected.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Scenario:
     known: tuple[Known, ...]
     explicit: bool = False
     commands: tuple[str, ...] = ()
+    keep_going: bool = False
+    healthy: bool = True
 
 
 def read(
@@ -57,27 +64,75 @@ def read(
     find_lab: Callable[[str], Document],
     find_stack: Callable[[str], Stack],
     overrides: Overrides | None = None,
+    with_patches: Callable[[Document], Document] = lambda document: document,
 ) -> Scenario:
-    """Read a scenario file. `find_lab` finds the lab file of a name or path, `find_stack` the stack of a name.
+    """Read a scenario file. `find_lab` finds the lab file of a name or path, `find_stack` the stack of a name;
+    `with_patches` puts in what the patches hold that it names.
 
     Raises InvalidFile with every mistake in the file and in those it names, UsageError for one in the flags.
     """
-    review = Review(_written_out(parse(text, source, "title: My scenario")))
+    review = Review(with_patches(parse(text, source, "title: My scenario")))
     name = "scenario" if source == "-" else PurePosixPath(source).stem
     flags = overrides or Overrides()
     flags = replace(flags, name=_lab_name(name) if flags.name is None else flags.name)
     entry = review.fit(ScenarioFile)
     document, lab_and_stack, refused = _find_lab(review, find_lab, find_stack, flags)
-    drafts = understand(review, lab_and_stack[0] if lab_and_stack else None)
-    rehearse(review, drafts)
-    _check_judging(review, entry.known if entry else ())
+    lab_and_stack = _without(review, lab_and_stack)
+    planned = _steps(review, lab_and_stack[0] if lab_and_stack else None)
+    _check_judging(review, entry.known if entry else (), healthy=entry.healthy if entry else True)
+    if lab_and_stack and entry:
+        _check_known(review, entry.known, lab_and_stack[0], planned)
+        _check_upgrades(review, planned, *lab_and_stack, find_stack)
     review.settle(refused)
     assert entry
     assert lab_and_stack
     assert document
-    steps = [Step(draft.verb, draft.values, review.document.line(draft.path)) for draft in drafts]
-    scenario = _fill(entry, name, *lab_and_stack, tuple(steps))
-    return replace(scenario, commands=inline_commands.in_lab(document))
+    scenario = _fill(entry, name, *lab_and_stack, planned)
+    commands = (
+        *inline_commands.in_lab(document, scenario.lab),
+        *inline_commands.in_services(document),
+        *inline_commands.in_versions(document, scenario.lab),
+        *inline_commands.in_steps(planned, source, scenario.lab),
+    )
+    return replace(scenario, commands=commands)
+
+
+def _without(review: Review, lab_and_stack: tuple[Lab, Stack] | None) -> tuple[Lab, Stack] | None:
+    """The lab with those nodes not started that the scenario says, beside what its lab says."""
+    if lab_and_stack is None:
+        return None
+    lab, stack = lab_and_stack
+    check_without(review, [node.name for node in lab.nodes])
+    named = [name for _, name in review.values("without", ANY)]
+    return replace(lab, without=tuple(dict.fromkeys((*lab.without, *named)))), stack
+
+
+def _steps(review: Review, lab: Lab | None) -> tuple[Step, ...]:
+    """The steps, with blocks of them written out; mistakes are noted."""
+    expanded, branches = expand(review, lab)
+    steps_review = Review(_written_out(expanded))
+    drafts = understand(steps_review, lab)
+    homes = {phone.name: phone.node for phone in lab.phones} if lab else {}
+    rehearse(steps_review, drafts, lab.without if lab else (), homes)
+    review.problems = [*dict.fromkeys([*review.problems, *steps_review.problems])]
+    line = steps_review.document.line
+    return tuple(
+        Step(draft.verb, draft.values, line(draft.path), branch)
+        for draft, branch in zip(drafts, branches, strict=bool(drafts))
+    )
+
+
+def _check_upgrades(
+    review: Review, steps: tuple[Step, ...], lab: Lab, stack: Stack, find_stack: Callable[[str], Stack]
+) -> None:
+    """Note each step that gives a node a stack with which it cannot be in one ring with the others."""
+    for step in steps:
+        if step.verb == "upgrade" and step.arguments.get("stack") and lab.rings:
+            node, wanted = step.arguments["node"], find_stack(step.arguments["stack"])
+            others = [other for other in lab.cluster_of(node) if other.name != node]
+            reasons = ((other.name, mismatch(wanted, other.version.of(stack))) for other in others)
+            if clash := next((f"{other} cannot be in one ring: {why}" for other, why in reasons if why), ""):
+                review.problems.append(Problem(step.line, f"{node} and {clash}", WAY_OUT))
 
 
 def _lab_name(scenario: str) -> str:
@@ -120,7 +175,7 @@ def _find_lab(
 
     try:
         document = _lab_document(review, find_lab)
-        return document, resolve(document, noting, flags) if document else None, None
+        return document, config_review.resolve(document, noting, flags) if document else None, None
     except InvalidFile as error:
         if error.source != review.document.source:
             return document, None, error
@@ -145,11 +200,12 @@ def _lab_document(review: Review, find_lab: Callable[[str], Document]) -> Docume
         return None
 
 
-def _check_judging(review: Review, known: tuple[KnownEntry, ...]) -> None:
+def _check_judging(review: Review, known: tuple[KnownEntry, ...], *, healthy: bool) -> None:
     """What a run is judged by is said once, and what is known to fail is judged."""
     review.each_once("requires", ANY)
     review.each_once("expect", ANY)
-    wanted = review.all("expect", ANY) if "expect" in review.document.data else None
+    named = review.all("expect", ANY) if "expect" in review.document.data else None
+    wanted = [*named, *([HEALTHY] if healthy else [])] if named else None
     review.known("expected check", review.values("known", ANY, "check"), wanted)
     keys = [
         (entry.check, entry.stack, entry.via, entry.extension, entry.nodes, entry.step, entry.finding)
@@ -158,6 +214,18 @@ def _check_judging(review: Review, known: tuple[KnownEntry, ...]) -> None:
     for index, key in enumerate(keys):
         if key in keys[:index]:
             review.say(("known", index), f"`{key[0]}` with stack `{shown(key[1])}` is here twice", "each once")
+
+
+def _check_known(review: Review, known: tuple[KnownEntry, ...], lab: Lab, steps: Sequence[Step]) -> None:
+    """What is known to fail is of the lab and of the steps: what names nothing would match nothing, and say nothing."""
+    review.known("node", review.values("known", ANY, "nodes", ANY), [node.name for node in lab.nodes])
+    extensions = dict.fromkeys(extension for node in lab.nodes for extension in lab.extensions_of(node.name))
+    mailboxes = (f"*{number}" for number in lab.mailbox_numbers)
+    dialed = (str(step.arguments[key]) for step in steps for key in ("callee", "number") if key in step.arguments)
+    review.known("extension", review.values("known", ANY, "extension"), [*extensions, *mailboxes, *dialed])
+    for index, entry in enumerate(known):
+        if steps and entry.step > len(steps):  # none where they could not be read
+            review.say(("known", index, "step"), f"no step {entry.step}", f"there are {len(steps)}")
 
 
 def _fill(entry: ScenarioFile, name: str, lab: Lab, stack: Stack, steps: tuple[Step, ...]) -> Scenario:
@@ -174,11 +242,14 @@ def _fill(entry: ScenarioFile, name: str, lab: Lab, stack: Stack, steps: tuple[S
         expect=entry.expect,
         known=tuple(Known(**dict(failure)) for failure in entry.known),
         explicit="expect" in entry.model_fields_set,
+        keep_going=entry.keep_going,
+        healthy=entry.healthy,
     )
 
 
 def schema() -> str:
     """The JSON Schema of the scenario file, for editors."""
     document = ScenarioFile.model_json_schema()
-    document["properties"]["steps"]["items"] = step_form.schema()
+    document["properties"]["steps"]["items"] = {"$ref": "#/$defs/step"}
+    document.setdefault("$defs", {})["step"] = step_form.schema("#/$defs/step")
     return json_schema(document)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 import threading
+from collections import deque
+from collections.abc import Callable
 
-from labctl.asterisk import output
+from labctl.asterisk import log_lines, output
 from labctl.asterisk.output import Message
 from labctl.checks import disturbance
 from labctl.cluster.connections import LAB_CONTEXT
@@ -15,29 +17,47 @@ from labctl.corosync.membership import Membership
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
+from labctl.history.phone_events import Unsure
+from labctl.history.process_events import Complained
 from labctl.lab import Lab
+from labctl.scenario.sip_messages import Passed
 from labctl.sip import transcript
-from labctl.sip.phone_state import PhoneLines
-from labctl.sip.transcript import SipMessage
+from labctl.sip.phone_state import FREE, UNREGISTERED, PhoneLines
+from labctl.sip_message import SipMessage
 from labctl.stack.model import Stack
+
+REPEATED = 3
+"""So many lines of the same error are written of a node: a daemon that goes wild logs thousands."""
+
+_FIGURES = re.compile(r"0x[0-9a-f]+|\d+")
+
+MOST_MESSAGES = 20_000
+"""How many messages of phones are kept at most, the last: some 1000 calls' worth. A run of hours has more."""
 
 
 class Recorder:
     """Listens everywhere, and writes to the journal. Called from many threads."""
 
-    def __init__(self, journal: Journal, lab: Lab, stack: Stack) -> None:
+    def __init__(
+        self, journal: Journal, lab: Lab, stack: Stack, stack_of: Callable[[str], Stack] | None = None
+    ) -> None:
         self._journal = journal
         self._lab = lab
-        self._stack = stack
+        self._stack_of = stack_of or (lambda _node: stack)
+        self._channels = {phone.name: self._stack_of(phone.node).sip_channel for phone in lab.phones}
         self._names = {node.nodeid: node.name for node in lab.nodes}
-        self._lines = PhoneLines(lab, stack.sip_channel)
+        self._lines = PhoneLines(lab, stack.sip_channel, self._channels)
         self._said: dict[str, str] = {}
+        self._unsure: set[str] = set()
+        self._lost: set[str] = set()
+        self._sip: deque[tuple[str, SipMessage]] = deque(maxlen=MOST_MESSAGES)
         self._lag_s = math.inf
         self._lock = threading.Lock()
+        self._errors: dict[tuple[str, str], int] = {}
 
     def device(self, phone: str) -> str:
         """The name of a phone's device, such as PJSIP/alice."""
-        return f"{self._stack.sip_channel}/{phone}"
+        return f"{self._channels[phone]}/{phone}"
 
     def node_said(self, node: str, at_s: float, message: Message) -> None:
         """An AMI event of a node."""
@@ -51,23 +71,85 @@ class Recorder:
         if ring:
             members = tuple(self._names[member] for member in ring.members if member in self._names)
             self._journal.write(RingEvent(at_s, node, members, ring.quorate))
-        telling = any(word in line for word in self._stack.telling_lines)
+        stack = self._stack_of(node)
+        telling = any(word in line for word in stack.telling_lines)
         if telling or disturbance.tells(line) or daemon.starts(line):
             self._journal.write(Line(at_s, node, line))
+        self._note_error(node, at_s, line)
+
+    def node_had_logged(self, node: str, log: str) -> None:
+        """What a node logged before it was listened to: of that errors alone matter."""
+        for line in log.splitlines():
+            self._note_error(node, 0.0, line)
+
+    def _note_error(self, node: str, at_s: float, line: str) -> None:
+        if (error := log_lines.error_of(line) or daemon.error_of(line)) and not self._stack_of(node).is_usual(line):
+            self._complained(node, at_s, error)
+
+    def _complained(self, node: str, at_s: float, error: str) -> None:
+        key = (node, _FIGURES.sub("#", error))
+        with self._lock:
+            self._errors[key] = count = self._errors.get(key, 0) + 1
+        if count <= REPEATED:
+            self._journal.write(Complained(at_s, node, error))
 
     def phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received."""
         with self._lock:
             at_s = self._when(message)
+            self._sip.append((phone, message))
             for name, state in self._lines.feed(phone, message).items():
                 self._tell(name, state, at_s)
         if message.method == "NOTIFY" and not message.sent:
             self._notified(phone, message, at_s)
 
+    def messages(self, phone: str, since_s: float) -> list[Passed]:
+        """What a phone sent and received since then, its times in seconds since the run began."""
+        with self._lock:
+            lag_s = self._lag_s
+            kept = [message for name, message in self._sip if name == phone]
+        passed = (Passed(round(message.at_s + lag_s, 6), message.sent, message) for message in kept)
+        return [message for message in passed if message.at_s >= since_s]
+
+    def unsure(self, phone: str, why: str, may: tuple[str, ...] = ()) -> None:
+        """What a phone's node has of it is not known from here on, whatever the phone says: `sure` ends that. `may`:
+        the states that it may have, any where there are none."""
+        with self._lock:
+            self._unsure.add(phone)
+            self._said.pop(phone, None)
+        node = self._lines.nodes[phone]
+        self._journal.write(Unsure(self._journal.now_s(), node, self.device(phone), why, may))
+
+    def sure(self, phone: str) -> None:
+        """From here on a phone's own messages tell again what its node has of it, unless that has calls of it that
+        nobody ended."""
+        with self._lock:
+            if phone not in self._lost:
+                self._unsure.discard(phone)
+
+    def node_of(self, phone: str) -> str:
+        """Where a phone registers."""
+        return self._lines.nodes[phone]
+
+    def registers_at(self, phone: str, node: str) -> None:
+        """A phone that is off is about to register at a node. What another has of it is as it was."""
+        with self._lock:
+            if node != self._lines.nodes[phone]:
+                self._lines.move(phone, node)
+                self._said.pop(phone, None)
+
+    def vanished(self, phone: str, in_call: bool) -> None:
+        """A phone is gone without a word: its node has it as free until its registration is over, at a time that no
+        message tells, and after that as unavailable; one that was in a call as anything."""
+        with self._lock:
+            self._lines.move(phone, self._lines.nodes[phone])
+            self._lost |= {phone} if in_call else set()
+        self.unsure(phone, "the phone went without a word", () if in_call else (FREE, UNREGISTERED))
+
     def node_lost_calls(self, node: str) -> None:
         """The node's Asterisk has gone, and with it the calls of its phones."""
         with self._lock:
-            names = [phone.name for phone in self._lab.phones_on(self._lab.node(node))]
+            names = [name for name, home in self._lines.nodes.items() if home == node]
             self._lines.drop_calls(names)
             for name in names:
                 if name in self._said:
@@ -84,9 +166,9 @@ class Recorder:
         return round(message.at_s + self._lag_s, 6)
 
     def _tell(self, phone: str, state: str, at_s: float) -> None:
-        if self._said.get(phone) != state:
+        if self._said.get(phone) != state and phone not in self._unsure:
             self._said[phone] = state
-            self._journal.write(Said(at_s, self._lab.phone(phone).node, self.device(phone), state))
+            self._journal.write(Said(at_s, self._lines.nodes[phone], self.device(phone), state))
 
     def _notified(self, phone: str, message: SipMessage, at_s: float) -> None:
         event = message.header("Event").partition(";")[0]

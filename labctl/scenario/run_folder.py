@@ -10,14 +10,16 @@ from pathlib import Path
 
 from labctl.checks import judgement
 from labctl.checks.judgement import Result, Terms
+from labctl.cluster import node_logs
 from labctl.engine.client import Engine
+from labctl.engine.observation import Observation
 from labctl.errors import HostError, LabctlError, UsageError
-from labctl.history import events as history
+from labctl.history import lines as history
 from labctl.history.events import Event
 from labctl.lab import Lab
 from labctl.labfile import writer
 from labctl.lock import locked
-from labctl.names import ROLE_NODE
+from labctl.names import ROLE_NODE, ROLE_SERVICE
 from labctl.scenario import writer as scenarios
 from labctl.scenario.reader import Scenario
 
@@ -26,6 +28,7 @@ TERMS = "terms.json"
 VERDICT = "verdict.json"
 LAB = "lab.yaml"
 SCENARIO = "scenario.yaml"
+CAPTURE = "capture.pcapng"
 LATEST = "latest"
 
 
@@ -47,33 +50,33 @@ def create(parent: Path, scenario: str) -> Path:
 
 def write_terms(folder: Path, terms: Terms) -> None:
     """Keep what the run is judged by. Raises HostError."""
-    _write(folder / TERMS, json.dumps(asdict(terms), indent=2))
+    write(folder / TERMS, json.dumps(asdict(terms), indent=2))
 
 
 def write_scenario(folder: Path, scenario: Scenario, seed: int | None) -> None:
     """Keep what is run, as a file that can be run again. Raises HostError."""
-    _write(folder / SCENARIO, scenarios.to_yaml(scenario, seed))
+    write(folder / SCENARIO, scenarios.to_yaml(scenario, seed))
 
 
 def write_result(folder: Path, result: Result) -> None:
     """Keep what the run came to. Raises HostError."""
     verdict = {**asdict(result), "standing": result.standing}
-    _write(folder / VERDICT, json.dumps(verdict, indent=2))
+    write(folder / VERDICT, json.dumps(verdict, indent=2))
 
 
-def save_lab(engine: Engine, lab: Lab, folder: Path) -> None:
-    """Keep the lab as its file would have it, and the log of each node that has a container.
+def save_lab(engine: Engine, lab: Lab, observation: Observation, folder: Path) -> None:
+    """Keep the lab as its file would have it, and the log of each node that has a container in an observation.
 
     A log that cannot be had is left out: whatever is in the way of it is told where the run is. Raises HostError.
     """
-    _write(folder / LAB, writer.to_yaml(lab))
+    write(folder / LAB, writer.to_yaml(lab))
     logs: dict[str, str] = {}
     with suppress(LabctlError):
-        for container in engine.observe(lab.name).containers:
-            if container.role == ROLE_NODE:
-                logs[container.node] = engine.logs(container.id)
+        for container in observation.containers:
+            if container.role in (ROLE_NODE, ROLE_SERVICE):
+                logs[container.node] = node_logs.logged(engine, container.id)
     for node, log in logs.items():
-        _write(folder / f"{node}.log", log)
+        write(folder / f"{node}.log", log)
 
 
 def read_events(folder: Path) -> tuple[Event, ...]:
@@ -90,16 +93,21 @@ def read_terms(folder: Path) -> Terms:
     return judgement.parse_terms(read_file(folder / TERMS), str(folder / TERMS))
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
+    """Keep a file of a run, in whatever folder of it. Raises HostError."""
     try:
-        path.write_text(text, "utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         hint = "is there room? --folder names another place for the run"
         raise HostError(f"{path}: {error.strerror}", hint) from None
 
 
 def read_file(path: Path) -> str:
-    """The text of a file of a run. Raises UsageError."""
+    """The text of a file of a run. Raises UsageError; also for what is no regular file, such as a pipe that nobody
+    writes to."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: not a regular file", "labctl run writes such files")
     try:
         return path.read_text("utf-8")
     except OSError as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from labctl.engine.client import Engine
-from labctl.images import builder
+from labctl.images import builder, lab_images
 from labctl.scenario.reader import Scenario
 
 ImageStanding = Literal["here", "would be built", "not known: no engine answers"]
@@ -51,11 +51,16 @@ def plan(engine: Engine | None, scenario: Scenario, images: builder.Options) -> 
 
 
 def _images(engine: Engine | None, scenario: Scenario, options: builder.Options) -> tuple[PlannedImage, ...]:
+    options = replace(options, services=scenario.lab.services)
     if engine is None:
-        named = builder.references(scenario.stack, options)
-        return tuple(PlannedImage(name, "not known: no engine answers") for name in (named.node, named.phone))
-    named = builder.resolve(engine, scenario.stack, options)
+        named = lab_images.references(scenario.lab, scenario.stack, options)
+    else:
+        named = lab_images.resolve(engine, scenario.lab, scenario.stack, options)
+    ids = {named.node: named.node_id, named.phone: named.phone_id}
+    ids |= {images.node: images.node_id for images in named.own.values()}
+    ids |= {service.reference: service.id for service in named.services}
+    if engine is None:
+        return tuple(PlannedImage(name, "not known: no engine answers") for name in ids)
     return tuple(
-        PlannedImage(name, "here" if there and not options.refresh else "would be built")
-        for name, there in ((named.node, named.node_id), (named.phone, named.phone_id))
+        PlannedImage(name, "here" if there and not options.refresh else "would be built") for name, there in ids.items()
     )

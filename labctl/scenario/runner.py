@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
@@ -21,13 +23,14 @@ from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
 from labctl.lock import locked
-from labctl.progress import Progress, Silent, step
-from labctl.scenario import run_folder
+from labctl.progress import BuildsAlone, Progress, Silent, step
+from labctl.scenario import made_with, run_folder
 from labctl.scenario.assembly import live_lab
 from labctl.scenario.conclusion import attempt, conclude, terms_of
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
 from labctl.scenario.starvation import look_at_machine
+from labctl.scenario.step_registry import Step
 from labctl.timing import PATIENCE
 
 WORTH_A_RETRY = ("unknown", "error")
@@ -39,7 +42,7 @@ LACKING = "this kernel has no"
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
     made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario that
-    came to no verdict is run again. `owner`: whose labs these are."""
+    came to no verdict is run again. `owner`: whose labs these are. `capture`: whether the packets are kept."""
 
     folder: Path
     timeout_s: float
@@ -49,6 +52,11 @@ class RunOptions:
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
     retries: int = 0
     owner: OwnerKind = "run"
+    capture: bool = True
+
+    def capture_in(self, folder: Path) -> Path | None:
+        """The file for the packets of a run; None where they are not kept."""
+        return folder / run_folder.CAPTURE if self.capture else None
 
 
 def run(
@@ -57,11 +65,13 @@ def run(
     how: RunOptions,
     progress: Progress,
     act: Callable[[LiveLab], None] | None = None,
+    done: Callable[[], Scenario] | None = None,
 ) -> Result:
     """Run a scenario once on a lab of its own that is fresh, and judge it. Takes the lab away, however it ends.
 
-    `act` is what is done on the stage, in place of the scenario's steps. A lab that does not come up, or an engine that
-    is gone, is a result too; a folder that cannot be made raises UsageError, one that cannot be written to HostError.
+    `act` is what is done on the stage, in place of the scenario's steps, and `done` tells afterwards what that was. A
+    lab that does not come up, or an engine that is gone, is a result too; a folder that cannot be made raises
+    UsageError, one that cannot be written to HostError.
     """
     folder = run_folder.create(how.folder, scenario.name)
     terms = terms_of(scenario)
@@ -71,26 +81,39 @@ def run(
     events: list[Event] = []
     lab_error: LabctlError | None = None
     try:
-        with fresh_lab(engine, scenario, how, progress, folder) as running:
-            journal = Journal(folder / run_folder.HISTORY)
-            events = journal.events
+        with ExitStack() as at_last, fresh_lab(engine, scenario, how, progress, folder) as running:
             try:
-                stage = live_lab(engine, running, journal, progress)
-                perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
-            except LabctlError as error:
-                if not any(isinstance(event, Over) for event in events):
-                    journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
-                raise
+                with _journal(folder / run_folder.HISTORY) as journal:
+                    events = journal.events
+                    capture = how.capture_in(folder)
+                    stage = live_lab(engine, running, journal, progress, capture, fresh=True)
+                    at_last.callback(stage.await_recorded)
+                    perform(stage, scenario, how.seed, act or (lambda stage: do_steps(stage, scenario, how)))
             finally:
-                journal.close()
-                run_folder.save_lab(engine, running.lab, folder)
-            if journal.failure:
-                raise journal.failure
+                made_with.keep(engine, scenario.lab, scenario.stack, how.images.patches, folder)
+                if done:
+                    run_folder.write_scenario(folder, done(), how.seed)
     except LabctlError as error:
         lab_error = error
     result = conclude(events, terms, time.monotonic() - began_s, folder, lab_error)
     run_folder.write_result(folder, result)
     return result
+
+
+@contextmanager
+def _journal(path: Path) -> Iterator[Journal]:
+    """The history of a run while it is made; what breaks the run off stands at its end."""
+    journal = Journal(path)
+    try:
+        yield journal
+    except LabctlError as error:
+        if not any(isinstance(event, Over) for event in journal.events):
+            journal.write(Over(journal.now_s(), f"{UNKNOWN}{error.message}"))
+        raise
+    finally:
+        journal.close()
+    if journal.failure:
+        raise journal.failure
 
 
 def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Result:
@@ -154,11 +177,12 @@ def fresh_lab(
             with step(progress, f"up {lab.name}"):
                 look_at_machine()
                 timeout_s = PATIENCE.stretch(how.timeout_s)
-                labs.up(engine, lab, scenario.stack, how.images, timeout_s, Silent(), proof=scenario.proof, owner=owner)
+                told = BuildsAlone(progress)
+                labs.up(engine, lab, scenario.stack, how.images, timeout_s, told, proof=scenario.proof, owner=owner)
         except LabctlError:
-            run_folder.save_lab(engine, lab, folder)
+            made_with.keep(engine, scenario.lab, scenario.stack, how.images.patches, folder)
             raise
-        yield labs.load(engine, lab.name)
+        yield replace(labs.load(engine, lab.name), options=how.images)
     finally:
         if not how.keep_lab:
             labs.down(engine, lab.name, Silent())
@@ -184,13 +208,56 @@ def perform(stage: LiveLab, scenario: Scenario, seed: int | None, act: Callable[
 
 
 def do_steps(stage: LiveLab, scenario: Scenario, how: RunOptions) -> None:
-    """Every step of the scenario; at the end the lab is settled, and looked at."""
-    for planned in scenario.steps:
-        if how.stop.is_set():
-            raise LabError("it was interrupted")
-        getattr(stage, planned.verb)(**planned.arguments)
+    """Every step of the scenario; at the end the lab is settled, and looked at.
+
+    A step that fails ends the run, unless the scenario keeps going; an engine that is gone always does.
+    """
+    for block, planned in itertools.groupby(scenario.steps, key=lambda step: step.branch and step.branch[0]):
+        steps = list(planned)
+        branches = [list(branch) for _, branch in itertools.groupby(steps, key=lambda step: step.branch)]
+        if block is None:
+            _do_in_order(stage, steps, how.stop, scenario.keep_going)
+        else:
+            _do_side_by_side(stage, branches, how.stop, scenario.keep_going)
     if scenario.steps[-1].verb != "settle":
         stage.settle()
+
+
+def attempt_step(stage: LiveLab, planned: Step) -> tuple[Any, str]:
+    """Do a step: what it gave, and why it failed; "" where it did not.
+
+    Raises HostError where the engine answers no more: every step after that would fail at once, and for ever.
+    """
+    try:
+        return getattr(stage, planned.verb)(**planned.arguments), ""
+    except HostError as error:
+        stage.engine.observe()  # raises what is the matter, if the engine is gone
+        return None, error.message
+    except LabctlError as error:
+        return None, error.message
+
+
+def _do_in_order(stage: LiveLab, steps: Sequence[Step], stop: threading.Event, keep_going: bool) -> None:
+    for planned in steps:
+        if stop.is_set():
+            raise LabError("it was interrupted")
+        if keep_going:
+            attempt_step(stage, planned)
+        else:
+            getattr(stage, planned.verb)(**planned.arguments)
+
+
+def _do_side_by_side(
+    stage: LiveLab, branches: Sequence[Sequence[Step]], stop: threading.Event, keep_going: bool
+) -> None:
+    """Each branch in its own order, beside the others; an error ends its branch, and is raised when all have ended."""
+    with ThreadPoolExecutor(max_workers=len(branches), thread_name_prefix="branch") as pool, ExitStack() as broken_off:
+        broken_off.callback(stop.set)  # an interrupt ends each before its next step
+        under_way = [pool.submit(_do_in_order, stage, branch, stop, keep_going) for branch in branches]
+        wait(under_way)
+        broken_off.pop_all()
+    for future in under_way:
+        future.result()
 
 
 def _require(stage: LiveLab, abilities: Sequence[str]) -> None:

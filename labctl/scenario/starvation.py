@@ -1,8 +1,9 @@
 """Watches whether the machine keeps a lab from its work: a disturbance is no fault of the cluster.
 
-Witnesses are labctl's own thread that comes too late, and cgroups of nodes that were throttled. What Corosync logs of
-itself is judged from the history (checks/disturbance.py). How busy the machine is (/proc/pressure/cpu) makes nothing a
-disturbance, since a busy machine may well serve everybody in time; patience grows with it.
+Witnesses are labctl's own thread that comes too late, and cgroups of nodes that were throttled; threads of daemons that
+waited for a CPU are told by health_watch.py. What Corosync logs of itself is judged from the history
+(checks/disturbance.py). How busy the machine is (/proc/pressure/cpu) makes nothing a disturbance, since a busy machine
+may well serve everybody in time; patience grows with it.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class StarvationWatch:
         if for_s >= LATE_S and self._journal:
             at_s, end_s = self._journal.at_s(self._glanced_s), self._journal.now_s()
             what = f"{node} was throttled for {for_s:.1f} s by the quota of its cgroup"
-            self._journal.write(Disturbed(at_s, end_s, node, what, "cgroup"))
+            self._journal.write(Disturbed(at_s, end_s, node, what, "cgroup", for_s))
 
     def _watch(self) -> None:
         ticks, since_s = 0, time.monotonic()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from labctl.scenario import expansion
+from labctl.scenario.entries import MAX_STEPS
 from labctl.scenario.step_registry import STEPS, StepKind
 
 
@@ -33,6 +35,8 @@ def as_in_yaml(value: Any) -> Any:
     """A value of a program as YAML would have it: scalars are text, tuples are lists. What YAML cannot say stays."""
     if isinstance(value, list | tuple):
         return [as_in_yaml(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: as_in_yaml(item) for key, item in value.items()}
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
@@ -40,17 +44,37 @@ def as_in_yaml(value: Any) -> Any:
     return value
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a step."""
+def schema(reference: str) -> dict[str, Any]:
+    """The JSON Schema of a step, or of a block of such; `reference` is where it is itself."""
     alone = [verb for verb, kind in STEPS.items() if kind.complete]
     step = {
         "type": "object",
-        "properties": {verb: _schema(kind) for verb, kind in STEPS.items()},
+        "properties": {**{verb: _schema(kind) for verb, kind in STEPS.items()}, **_blocks({"$ref": reference})},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,
     }
     return {"anyOf": [{"enum": alone}, step]}
+
+
+def _blocks(step: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of each kind of block, by its name."""
+    steps = {"type": "array", "items": step, "minItems": 1}
+    names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    times = {"type": ["integer", "string"], "minimum": 1, "maximum": MAX_STEPS, "pattern": "^[0-9]+$"}
+    each: dict[str, Any] = dict.fromkeys(expansion.KINDS, names)
+    forms = {
+        "repeat": _mapping({"times": times, "steps": steps}, 2, ["times", "steps"]),
+        "for": _mapping({**each, "steps": steps}, 2, ["steps"]),
+        "parallel": {"type": "array", "items": steps, "minItems": 2},
+    }
+    return {name: form | {"description": expansion.BLOCKS[name]} for name, form in forms.items()}
+
+
+def _mapping(properties: dict[str, Any], size: int, required: list[str]) -> dict[str, Any]:
+    """The JSON Schema of a mapping of so many keys."""
+    exact = {"minProperties": size, "maxProperties": size, "additionalProperties": False}
+    return {"type": "object", "properties": properties, "required": required, **exact}
 
 
 def _schema(kind: StepKind) -> dict[str, Any]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 
 from labctl.faults.fault import EVERY_FAULT
 from labctl.faults.registry import FAULTS
 from labctl.scenario.step_parsing import Draft
 from labctl.scenario.step_registry import STEPS
-from labctl.yamlfile.document import shown, suggestion
+from labctl.yamlfile.document import nearest, shown, suggestion
 from labctl.yamlfile.review import Review
 
 
-def rehearse(review: Review, drafts: list[Draft]) -> None:
-    """Note every such mistake."""
+def rehearse(
+    review: Review, drafts: list[Draft], without: Collection[str] = (), homes: Mapping[str, str] | None = None
+) -> None:
+    """Note every such mistake. `without`: the nodes that are not started at first; `homes`: phone -> its node."""
     _check_phones(review, drafts)
     _check_watches(review, drafts)
     _check_faults(review, drafts)
-    _check_starts(review, drafts)
+    _check_starts(review, drafts, without)
+    _check_variables(review, drafts)
+    _check_started(review, drafts, without, homes or {})
 
 
 def _course(drafts: list[Draft], changing: tuple[str, ...], using: tuple[str, ...] = ()) -> Iterator[Draft]:
@@ -50,9 +55,9 @@ def _check_phones(review: Review, drafts: list[Draft]) -> None:
 
 def _check_watches(review: Review, drafts: list[Draft]) -> None:
     watching: set[str] = set()
-    for draft in _course(drafts, ("watch", "unwatch")):
+    for draft in _course(drafts, ("watch", "watch_mailbox", "unwatch")):
         phone = draft.values["phone"]
-        if draft.verb == "watch":
+        if draft.verb != "unwatch":
             watching.add(phone)
         elif phone not in watching:
             review.say(draft.path, f"{shown(phone)} watches nothing by now", "`watch` comes first")
@@ -67,8 +72,8 @@ def _check_faults(review: Review, drafts: list[Draft]) -> None:
         if name in since:
             fix = f"since line {since[name]}: heal that first, or choose another name"
             review.say(draft.path, f"the fault `{name}` is in force already", fix)
-        elif name:
-            since[name] = review.document.line(draft.path)
+        elif draft.verb in FAULTS:
+            since[FAULTS[draft.verb].model_validate(draft.values).named(since)] = review.document.line(draft.path)
         elif healed == EVERY_FAULT:
             since.clear()
         elif healed and not since.pop(healed, None):
@@ -77,13 +82,59 @@ def _check_faults(review: Review, drafts: list[Draft]) -> None:
             )
 
 
-def _check_starts(review: Review, drafts: list[Draft]) -> None:
-    ended: set[tuple[str, str]] = set()
+def _check_variables(review: Review, drafts: list[Draft]) -> None:
+    """Note each `${name}` that no step before has captured, though one later has, or one of a name much like it.
+
+    Any other stays as it is: Asterisk has variables of its own, and shells have theirs.
+    """
+    later = [str(name) for draft in drafts if (name := draft.values.get("capture"))]
+    captured: set[str] = set()
+    for draft in drafts if later else ():
+        for name in sorted(set(re.findall(r"\$\{(\w+)\}", str(draft.values))) - captured):
+            if name in later:
+                said = f"`${{{shown(name)}}}` is not captured by now"
+                review.say(draft.path, said, f"`capture: {shown(name)}` in a step before")
+            elif draft.verb != "exec" and (near := nearest(name, later)):
+                review.say(draft.path, f"nothing is captured as `${{{shown(name)}}}`", f"did you mean `{near[0]}`?")
+        captured.add(str(draft.values.get("capture")))
+
+
+STARTS_OR_NEEDS_NONE = ("start", "configure", "partition")
+"""Steps that may name a node that was not started yet, and those that speak of it by themselves."""
+
+
+def _check_started(review: Review, drafts: list[Draft], without: Collection[str], homes: Mapping[str, str]) -> None:
+    """Note each step that asks something of a node that was not started by then, or of a phone there."""
+    waiting = {*without}
+    for draft in drafts if without else ():
+        if draft.arguments is None:
+            return
+        named = {
+            str(draft.values[argument])
+            for argument, (depth, mark) in STEPS[draft.verb].names.items()
+            if mark.kind in ("node", "host") and not depth and argument in draft.values
+        }
+        if draft.verb == "start":
+            waiting -= named
+        elif draft.verb not in STARTS_OR_NEEDS_NONE:
+            for node in sorted(named & waiting):
+                review.say(draft.path, f"{shown(node)} is not started by now", f"`start: {shown(node)}` comes first")
+            for phone in sorted(_phones(draft, in_use=False)):
+                if (home := homes.get(phone)) in waiting:
+                    said = f"{shown(phone)} is a phone of {home}, which is not started by now"
+                    review.say(draft.path, said, f"`start: {home}` comes first")
+        elif draft.verb == "partition" and waiting:
+            review.say(draft.path, f"{', '.join(sorted(waiting))} is not started by now", "`start` it first")
+
+
+def _check_starts(review: Review, drafts: list[Draft], without: Collection[str]) -> None:
+    ended: set[tuple[str, str]] = {(node, "node") for node in without}
+    waiting = {*ended}
     for draft in _course(drafts, ("kill", "stop", "pause", "start", "heal")):
         arguments = draft.values
         target = (arguments.get("node", ""), arguments.get("service", "node"))
         if draft.verb == "heal":
-            ended = set() if arguments["fault"] == EVERY_FAULT else ended
+            ended = {*waiting} if arguments["fault"] == EVERY_FAULT else ended
         elif draft.verb != "start":
             ended.add(target)
         elif target not in ended:
@@ -91,3 +142,4 @@ def _check_starts(review: Review, drafts: list[Draft]) -> None:
             review.say(draft.path, f"{shown(thing)} is not killed, stopped or paused by now", "`start` undoes these")
         else:
             ended.remove(target)
+            waiting.discard(target)

@@ -8,6 +8,8 @@ from typing import Any
 
 from labctl.errors import UsageError
 from labctl.lab import Lab
+from labctl.labfile.config_form import check_file
+from labctl.labfile.variables import OF_NODE, OF_SERVICE, OWN
 from labctl.scenario.entries import MAX_STEPS
 from labctl.scenario.step_form import as_in_yaml, listed
 from labctl.scenario.step_registry import STEPS, StepKind
@@ -59,7 +61,8 @@ def understand_call(kind: StepKind, positional: tuple[Any, ...], named: Mapping[
         what = f"`{min(twice)}` is given twice" if twice else f"{len(positional)} arguments are too many"
         raise UsageError(f"{kind.verb}: {what}", f"it takes: {kind.takes or 'none'}")
     arguments = {**dict(zip(parameters, positional, strict=False)), **named}
-    yaml_like = listed(kind, {key: as_in_yaml(value) for key, value in arguments.items() if value is not None})
+    said = {key: value for key, value in arguments.items() if value is not None and not _is_default(kind, key, value)}
+    yaml_like = listed(kind, {key: as_in_yaml(value) for key, value in said.items()})
     review = Review(Document("", {kind.verb: yaml_like}))
     draft = _fit(review, (), review.document.data)
     _check_names(review, draft, yaml_like, lab)
@@ -70,6 +73,12 @@ def understand_call(kind: StepKind, positional: tuple[Any, ...], named: Mapping[
         whats = dict.fromkeys(problem.what for problem in review.problems)
         raise UsageError(f"{kind.verb}: {'; '.join(whats)}", "; ".join(fixes) or f"it takes: {kind.takes or 'none'}")
     return draft.values
+
+
+def _is_default(kind: StepKind, argument: str, value: Any) -> bool:
+    """Whether it is what is so anyway, as in a step of a scenario, in which every default is filled in."""
+    field = kind.arguments.model_fields.get(argument)
+    return field is not None and not field.is_required() and bool(field.default == value)
 
 
 def _fit(review: Review, path: Path, step: Any) -> Draft:
@@ -112,6 +121,10 @@ def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
         review.say(draft.path, "this lab has no sites to be asked", "a lab with `sites:`, such as two-sites")
     elif not lab.rings and _needs_ring(draft.values):
         review.say(draft.path, "no node of this lab is in a ring", "`share.via: corosync`, or another step")
+    elif draft.verb == "configure" and draft.values:
+        _check_configuration(review, draft, lab)
+    elif draft.verb in ("leave_voicemail", "clear_voicemail", "watch_mailbox") and draft.values:
+        _check_mailbox(review, draft, lab)
     elif draft.verb == "partition" and draft.values:
         _check_groups(review, draft, {node.name for node in lab.nodes})
 
@@ -119,6 +132,27 @@ def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
 def _needs_ring(arguments: Mapping[str, Any]) -> bool:
     """Whether a step with these arguments makes sense only where nodes are members of a ring."""
     return arguments.get("service") == "corosync" or arguments.get("traffic") == "totem" or "members" in arguments
+
+
+def _check_configuration(review: Review, draft: Draft, lab: Lab) -> None:
+    named = {
+        **dict.fromkeys((OWN, *(node.name for node in lab.nodes)), OF_NODE),
+        **dict.fromkeys((service.name for service in lab.services), OF_SERVICE),
+    }
+    for argument in ("text", "keys"):
+        if argument in draft.values:
+            path = (*draft.path, draft.verb, argument)
+            check_file(review, path, draft.values["file"], draft.values[argument], named)
+
+
+def _check_mailbox(review: Review, draft: Draft, lab: Lab) -> None:
+    """The node that is named stores the mailbox, and the phone has one."""
+    phone, mailbox, node = (draft.values.get(argument) for argument in ("phone", "mailbox", "node"))
+    if mailbox and node and node not in lab.keepers(mailbox):
+        fix = f"it is on {', '.join(lab.keepers(mailbox))}"
+        review.say(draft.path, f"{node} stores no mailbox {mailbox}", fix)
+    if phone and not lab.phone(phone).mailbox:
+        review.say(draft.path, f"{phone} has no mailbox", "`mailbox:` of the phone in the lab file")
 
 
 def _check_groups(review: Review, draft: Draft, nodes: set[str]) -> None:

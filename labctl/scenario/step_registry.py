@@ -2,10 +2,14 @@
 
     @step(short="phones")
     def register(live: LiveLab, phones: PhoneNames) -> None:
-        '''Switch phones on: each registers with its node and takes calls'''
+        '''Switch phones on: each registers with its node and takes calls
 
-From its signature and the first line of its docstring follow what YAML takes, the JSON Schema, the method of the same
-name in Python, the list of `labctl scenarios --steps`, and the line in the story of a run.
+        Example:
+            - register: [alice, bob]
+        '''
+
+From its signature and its docstring follow what YAML takes, the JSON Schema, the method of the same name in Python, the
+list of `labctl scenarios --steps`, and the line in the story of a run. The example is run by the tests.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ValidationError, create_model
@@ -30,7 +35,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 @dataclass(frozen=True)
 class StepKind:
     """What one verb does: `do` takes the live lab and the arguments. `short` is the argument that may be given as a
-    bare value: `answer: bob`. `needs` is what a lab must have for it."""
+    bare value: `answer: bob`. `needs` is what a lab must have for it; `doc` is the docstring that it was made from. One
+    that `looks_back` looks at what came of the step before it, and of itself nothing comes."""
 
     verb: str
     do: Callable[..., Any]
@@ -38,6 +44,18 @@ class StepKind:
     about: str
     short: str = ""
     needs: Literal["", "sites"] = ""
+    doc: str = ""
+    looks_back: bool = False
+
+    @property
+    def more(self) -> str:
+        """What there is to say beyond `about`; "" where that is all."""
+        return _parts(self.doc)[1]
+
+    @property
+    def example(self) -> str:
+        """Steps in YAML that show it, on a lab with the phones alice and bob; "" where there are none."""
+        return _parts(self.doc)[2]
 
     @cached_property
     def names(self) -> dict[str, tuple[int, NameOf]]:
@@ -96,28 +114,36 @@ class StepKind:
         if isinstance(value, list | tuple):
             nested = any(isinstance(item, list | tuple) for item in value)
             return (" | " if nested else ",").join(self.shown(argument, item) for item in value)
+        if isinstance(value, dict) and {*value} == {"source", "text"}:
+            return PurePath(value["source"]).name  # a patch
+        if isinstance(value, dict):
+            return ",".join(f"{key}={self.shown(argument, item)}" for key, item in value.items())
         if isinstance(value, float):
             return f"{value:g}" + ("s" if argument in self.durations else "")
-        return str(value)
+        first, *more = str(value).splitlines() or [""]
+        return f"{first} …" if more else first
 
 
 class Registry(Mapping[str, StepKind]):
     """Every step by its verb: those that functions are, and those that follow from something else, such as faults."""
 
     def __init__(self) -> None:
+        self._added: dict[str, StepKind] = {}
         self._sources: list[Callable[[], Mapping[str, StepKind]]] = []
 
     def __getitem__(self, verb: str) -> StepKind:
+        if added := self._added.get(verb):
+            return added
         for source in self._sources:
             if kind := source().get(verb):
                 return kind
         raise KeyError(verb)
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(source() for source in self._sources)
+        return chain(self._added, *(source() for source in self._sources))
 
     def __len__(self) -> int:
-        return sum(len(source()) for source in self._sources)
+        return len(self._added) + sum(len(source()) for source in self._sources)
 
     def follow(self, source: Callable[[], Mapping[str, StepKind]]) -> None:
         """Have whatever steps `source` tells of, each time it is asked."""
@@ -127,7 +153,7 @@ class Registry(Mapping[str, StepKind]):
         """Make a step known. Raises ValueError for a verb that another has."""
         if kind.verb in self:
             raise ValueError(f"there is a step `{kind.verb}` already")
-        self.follow({kind.verb: kind}.copy)
+        self._added[kind.verb] = kind
 
 
 STEPS = Registry()
@@ -135,12 +161,17 @@ STEPS = Registry()
 
 
 def step(
-    *, short: str = "", needs: Literal["", "sites"] = "", form: type[Arguments] = Arguments, registry: Registry = STEPS
+    *,
+    short: str = "",
+    needs: Literal["", "sites"] = "",
+    form: type[Arguments] = Arguments,
+    looks_back: bool = False,
+    registry: Registry = STEPS,
 ) -> Callable[[Function], Function]:
     """Register a function as the step of its name. Its first parameter is the live lab, the others its arguments.
 
     `short`: the argument that may be given as a bare value. `form`: a base for the model of the arguments, with what
-    must hold among several of them.
+    must hold among several of them. `looks_back`: see StepKind.
     """
 
     def register(function: Function) -> Function:
@@ -153,20 +184,31 @@ def step(
         }
         verb = function.__name__
         arguments = create_model(f"{verb}_arguments", __base__=form, **fields)
-        about = (function.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        registry.add(StepKind(verb, function, arguments, about, short, needs))
+        doc = function.__doc__ or ""
+        registry.add(StepKind(verb, function, arguments, _parts(doc)[0], short, needs, doc, looks_back))
         return function
 
     return register
 
 
+def _parts(doc: str) -> tuple[str, str, str]:
+    """The first sentence of a docstring, what else it says, and its example."""
+    said, _, example = inspect.cleandoc(doc).partition("Example:\n")
+    about, _, more = said.partition("\n")
+    return about.rstrip("."), more.strip(), inspect.cleandoc(example)
+
+
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: a verb and its arguments, defaults filled in; `line` is where it stands."""
+    """One thing to do: a verb and its arguments, defaults filled in; `line` is where it stands.
+
+    `branch`: of what goes side by side, the number of the block and of the branch in it (expansion.py).
+    """
 
     verb: str
     arguments: dict[str, Any]
     line: int = 1
+    branch: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         """As people say it: `call alice -> bob`. What is as always is left out."""

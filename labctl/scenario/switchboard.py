@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from labctl.errors import LabError, UsageError
 from labctl.history.events import Called, Ended
 from labctl.history.journal import Journal
 from labctl.lab import Lab
+from labctl.scenario.conversation import CallEnd, Conversation
 from labctl.sip.phones import Phones
-from labctl.sip.transcript import RINGING, TALKING, SipMessage
+from labctl.sip.transcript import CALLING, RINGING, TALKING
 from labctl.sip.user_agent import MessageListener, UserAgent
+from labctl.sip_message import SipMessage
 from labctl.timing import Deadline
 
 GIVE_UP_S = 3.0
@@ -24,43 +26,6 @@ BY_PHONE, BY_NODE = "it ", "its node "
 
 FAILURE = 300
 """From here on a status refuses what it answers (RFC 3261, 21.3 to 21.6)."""
-
-
-@dataclass
-class Conversation:
-    """A call in this run: who calls whom, the agents at both ends, and the nodes it goes through.
-
-    `node_may_hang_up`: what was dialled is no phone, so that the dialplan may end the call. `ending_wanted`: a step is
-    ending it; `refusal_wanted`: by having it refused. `over` is None while it goes on, "" once it went as its phones
-    wanted, else why it did not.
-    """
-
-    name: str
-    caller: str
-    callee: str
-    calling: UserAgent
-    called: UserAgent | None
-    nodes: tuple[str, ...]
-    invites_before: int = 0
-    node_may_hang_up: bool = False
-    ending_wanted: bool = False
-    refusal_wanted: bool = False
-    over: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.caller} calls {self.callee}"
-
-    def agent(self, phone: str) -> UserAgent:
-        """The agent at a phone's end. Raises UsageError."""
-        agent = self.calling if phone == self.caller else self.called
-        if agent is None:
-            raise UsageError(f"{phone} is not in the call {self.name}", "register it before it is called")
-        return agent
-
-    @property
-    def rings(self) -> bool:
-        """Whether it has reached the phone that is called."""
-        return self.called is not None and len(self.called.received("INVITE")) > self.invites_before
 
 
 class Switchboard:
@@ -76,16 +41,19 @@ class Switchboard:
         gone: Collection[str],
         connect: Callable[[MessageListener], Phones],
         recorder: MessageListener,
+        node_of: Callable[[str], str] | None = None,
     ) -> None:
         self.lines: dict[str, UserAgent] = {}
         self.watchers: dict[tuple[str, str], UserAgent] = {}
+        self.mailbox_watchers: dict[str, UserAgent] = {}
         self.calls: list[Conversation] = []
         self._lab = lab
         self._journal = journal
         self._gone = gone
         self._connect = connect
         self._recorder = recorder
-        self._placed = 0
+        self._node_of = node_of or (lambda phone: lab.phone(phone).node)
+        self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -109,27 +77,42 @@ class Switchboard:
         return self.lines[phone]
 
     def lamps(self) -> dict[str, tuple[int, int]]:
-        """What each phone that is on was told last of its mailbox: new and old messages."""
-        summaries = {name: agent.mailbox for name, agent in self.lines.items() if agent.ending is None}
+        """What each phone that is on, or has subscribed to it, was told last of its mailbox: new and old messages."""
+        told = {**self.lines, **self.mailbox_watchers}
+        summaries = {name: agent.mailbox for name, agent in told.items() if agent.ending is None}
         return {name: (summary.new, summary.old) for name, summary in summaries.items() if summary}
 
     def dialog_missing(self, phone: str, dialog: str) -> str:
         """ "" once a phone was told last of such a dialog; else what it was told."""
-        last_told = [agent.dialog_states[-1:] for (name, _), agent in self.watchers.items() if name == phone]
+        last_told = [agent.dialog_states[-1:] for (name, _), agent in tuple(self.watchers.items()) if name == phone]
         return "" if [dialog] in last_told else f"{phone} was last told {last_told}, not {dialog}"
 
     def lamp_missing(self, phone: str, lamp: int) -> str:
         """ "" once a phone was told last of that many new messages; else what it was told. Raises UsageError."""
-        summary = self.line(phone).mailbox
+        summary = (self.mailbox_watchers.get(phone) or self.line(phone)).mailbox
         if summary and summary.new == lamp:
             return ""
         return f"{phone} was told of {summary.new if summary else 'no'} messages, not {lamp}"
 
-    def in_call_from_elsewhere(self, phone: str) -> bool:
-        """Whether a phone is in a call that no phone of this run has made: its node has, as for a queue."""
-        if phone not in self.lines or any(phone in (call.caller, call.callee) for call in self.calls):
-            return False
-        return self.lines[phone].call_state in (RINGING, TALKING)
+    def vanish(self, phone: str) -> bool:
+        """End all that a phone does at once, without a word to anybody; whether it was in a call.
+
+        Its calls are over by that, for it alone: who was connected with it is not told.
+        """
+        ends = self.ends(phone)
+        calls = [call for call in map(self.conversation_of, ends) if call]
+        for call in calls:
+            call.ending_wanted = True
+        watchers = [self.watchers.pop(key) for key in list(self.watchers) if key[0] == phone]
+        agents = {id(agent): agent for agent in [self.line(phone), *watchers, *(end.agent for end in ends)]}
+        for agent in agents.values():
+            agent.kill()
+            agent.finish(Deadline(GIVE_UP_S))
+        del self.lines[phone]
+        for call in calls:
+            if call.near.phone == phone:
+                self.left(call)
+        return bool(ends)
 
     # Calls
 
@@ -138,29 +121,87 @@ class Switchboard:
 
         `talk_ms` is how long the caller talks before it hangs up by itself. Raises LabError.
         """
-        target = self._lab.phone_at(callee)
-        called = self.lines.get(target.name) if target else None
-        invites_before = len(called.received("INVITE")) if called else 0
-        self._placed += 1
-        name = f"{caller}-{target.name if target else callee}-{self._placed}"
-        nodes = self._nodes(caller, callee)
-        self._journal.write(Called(self._journal.now_s(), name, caller, callee, nodes))
+        nodes, target = self._nodes(caller, callee), self._lab.phone_at(callee)
+        line, before = self._aim(callee)
+        name = self._began(caller, callee, nodes)
         try:
             calling = self.agents.call(caller, target.extension if target else callee, talk_ms)
         except LabError as error:
             self._journal.write(Ended(self._journal.now_s(), name, ok=False, why=error.message))
             raise
-        call = Conversation(name, caller, target.name if target else callee, calling, called, nodes, invites_before)
+        near = CallEnd(caller, calling, calling.agent.call_id)
+        call = Conversation(name, caller, self._name(callee), near, line, nodes, before)
         call.node_may_hang_up = target is None and not callee.startswith("*")
         self.calls.append(call)
         self._note_end(call)
         return call
 
-    def call_of(self, phone: str) -> Conversation:
+    def ends(self, phone: str) -> list[CallEnd]:
+        """The calls of a phone that go on, made or come in, in the order in which they began."""
+        agents = [end.agent for call in self.calls for end in call.ends if end.phone == phone]
+        agents += [self.lines[phone]] if phone in self.lines else []
+        ends = (
+            CallEnd(phone, agent, call)
+            for agent in {id(agent): agent for agent in agents}.values()
+            for call in agent.calls
+        )
+        return sorted((end for end in ends if not end.over), key=lambda end: end.agent.began_s(end.call))
+
+    def end_at(self, phone: str, peer: str | None = None) -> CallEnd:
+        """The call of a phone that a step means: with `peer`, a phone or number; of several the last. Raises
+        UsageError, LabError if there is none, or it is over."""
+        ends = [end for end in self.ends(phone) if peer is None or self._is_with(end, peer)]
+        if ends:
+            return ends[-1]
+        call = self.call_of(phone, peer)
+        ending = call.near.over if call.near.phone == phone else ""
+        raise LabError(
+            f"{phone} is in no call{f' with {peer}' if peer else ''} any more: {call}: {ending or 'it is over'}"
+        )
+
+    def await_talk(self, phone: str, peer: str | None, deadline: Deadline) -> CallEnd:
+        """The call in which a phone talks, as soon as it is answered; of several the last. Raises UsageError, LabError
+        if there is none, it is over before, or at the deadline."""
+        ends = [end for end in self.ends(phone) if peer is None or self._is_with(end, peer)]
+        talking = [end for end in ends if end.state == TALKING]
+        if talking:
+            return talking[-1]
+        end = self.end_at(phone, peer)
+        end.agent.wait_for(lambda: end.state == TALKING or bool(end.over), "an answer", deadline)
+        if end.over:
+            raise LabError(f"{phone}: the call is over: {end.over}")
+        return end
+
+    def await_ringing_at(self, phone: str, peer: str | None, deadline: Deadline) -> CallEnd:
+        """The call that rings at a phone, as soon as one does, whoever dialled; of several the last. Raises UsageError
+        if the phone is off, LabError at the deadline."""
+        if phone not in self.lines:
+            self.call_of(phone, peer)  # what became of that says more
+        line = self.line(phone)
+
+        def ringing() -> list[CallEnd]:
+            ends = [end for end in self.ends(phone) if end.agent is line and end.state in (CALLING, RINGING)]
+            return [end for end in ends if peer is None or self._is_with(end, peer)]
+
+        line.wait_for(lambda: bool(ringing()), f"a call{f' of {peer}' if peer else ''}", deadline)
+        return ringing()[-1]
+
+    def conversation_of(self, end: CallEnd) -> Conversation | None:
+        """The call of this run that a phone's end belongs to; None where a node made it, as a queue does."""
+        self._find_far_ends()
+        return next((call for call in self.calls[::-1] if end in call.ends), None)
+
+    def end_beyond(self, end: CallEnd) -> CallEnd | None:
+        """The other end of a phone's call; None where that is no phone of this run, or not known."""
+        call = self.conversation_of(end)
+        return next((other for other in call.ends if other != end), None) if call else None
+
+    def call_of(self, phone: str, peer: str | None = None) -> Conversation:
         """The call that a phone is in; of several the last. Raises UsageError, LabError if it ended otherwise."""
         calls = [call for call in self.calls if phone in (call.caller, call.callee)]
+        calls = [call for call in calls if peer is None or self._name(peer) == call.other(phone)]
         if not calls:
-            raise UsageError(f"{phone} is in no call", "call comes first")
+            raise UsageError(f"{phone} is in no call{f' with {peer}' if peer else ''}", "call comes first")
         if calls[-1].over:
             raise LabError(f"{calls[-1]}: {calls[-1].over}")
         return calls[-1]
@@ -168,7 +209,12 @@ class Switchboard:
     def await_ringing(self, call: Conversation, deadline: Deadline) -> None:
         """Return when the call has reached the phone that is called. Raises LabError, also if it is over by then."""
         with self.lost_otherwise(call):
-            self.await_in_call(call, lambda: call.rings, f"a call at {call.callee}", deadline)
+            self.await_in_call(call, lambda: self.reached(call), f"a call at {call.callee}", deadline)
+
+    def reached(self, call: Conversation) -> bool:
+        """Whether a call has reached the phone that is called."""
+        self._find_far_ends()
+        return call.far is not None
 
     def await_in_call(self, call: Conversation, ready: Callable[[], bool], what: str, deadline: Deadline) -> None:
         """Return when `ready` holds. Raises LabError at the deadline, or as soon as the call is over."""
@@ -176,13 +222,15 @@ class Switchboard:
         if not ready():
             raise LabError(f"{call}: {call.over or 'it is over'}")
 
-    def await_heard(self, call: Conversation, phone: str, packets: int, deadline: Deadline) -> None:
-        """Return when a phone has heard that many packets from its node. Raises LabError, also if the call is over."""
-        self.agents.await_heard(call.agent(phone), packets, deadline)
+    def await_heard(self, end: CallEnd, packets: int, deadline: Deadline) -> None:
+        """Return when a phone has heard that many packets from its node in a call. Raises LabError, also if the call is
+        over."""
+        self.agents.await_heard(end.agent, packets, deadline, end.call)
 
-    def heard(self, agent: UserAgent) -> int:
-        """How many packets of audio an agent has heard from its node."""
-        return self.agents.heard(agent)[agent.agent.node_address]
+    def heard(self, end: CallEnd) -> int:
+        """How many packets of audio a phone has heard from its node in a call."""
+        agent = end.agent
+        return self.agents.heard(agent, agent.media_port(end.call))[agent.agent.node_address]
 
     @contextmanager
     def lost_otherwise(self, call: Conversation) -> Iterator[None]:
@@ -196,31 +244,97 @@ class Switchboard:
             raise
 
     def finish(self, call: Conversation, deadline: Deadline) -> None:
-        """Return when the caller's agent has ended, and with it the call. Raises LabError if it went otherwise.
+        """Return when all its phones know that it is over, as a step wants it. Raises LabError if it went otherwise.
 
         What a node that is gone keeps from ending in an orderly way is ended all the same.
         """
         self.calls.remove(call)
         try:
-            ending = call.calling.finish(deadline)
+            why = self._await_end(call, deadline)
         except LabError as error:
-            call.calling.kill()
+            if call.near.own:
+                call.calling.kill()
             self._end(call, error.message)
             if not any(node in self._gone for node in call.nodes):
                 raise
             return
         self._note_end(call)
-        self._end(call, "" if call.refusal_wanted or not ending.code else str(ending))
+        self._end(call, why)
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
 
+    # Calls that are connected anew
+
+    def redirect(self, call: Conversation, callee: str) -> None:
+        """What has rung at a phone goes elsewhere now."""
+        call.callee, call.far = self._name(callee), None
+        call.line, call.calls_before = self._aim(callee)
+        call.node_may_hang_up = self._lab.phone_at(callee) is None
+
+    def transferred(self, near: CallEnd, by: Conversation, callee: str, far: CallEnd | None) -> Conversation:
+        """A call as it goes on without the phone that has transferred it: from its other end to another phone or a
+        number. `far` is the end there, where that is connected already."""
+        nodes = tuple(dict.fromkeys([*by.nodes, *self._nodes(near.phone, callee)]))
+        name = self._began(near.phone, callee, nodes)
+        line, before = self._aim(callee)
+        call = Conversation(name, near.phone, self._name(callee), near, line, nodes, before, far)
+        call.node_may_hang_up = self._lab.phone_at(callee) is None
+        self.calls.append(call)
+        return call
+
+    def left(self, call: Conversation) -> None:
+        """A phone has left a call by transferring it."""
+        self.calls.remove(call)
+        self._end(call, "")
+
     # How
+
+    def _began(self, caller: str, callee: str, nodes: tuple[str, ...]) -> str:
+        """Write down that a call begins; its name."""
+        name = f"{caller}-{self._name(callee)}-{next(self._numbers)}"
+        self._journal.write(Called(self._journal.now_s(), name, caller, callee, nodes))
+        return name
+
+    def _aim(self, callee: str) -> tuple[UserAgent | None, frozenset[str]]:
+        """The agent that takes the calls of whom is called, if that is a phone that is on, and what it had by now."""
+        line = self.lines.get(self._name(callee))
+        return line, frozenset(line.calls if line else ())
+
+    def _find_far_ends(self) -> None:
+        with self._lock:
+            for call in [call for call in self.calls if call.far is None]:
+                claimed = {(end.agent.agent.name, end.call) for other in self.calls for end in other.ends}
+                call.find_far_end(claimed, self._lab)
+
+    def _name(self, callee: str) -> str:
+        """The name of the phone that a name or number is; else the number."""
+        target = self._lab.phone_at(callee)
+        return target.name if target else callee
+
+    def _is_with(self, end: CallEnd, peer: str) -> bool:
+        call = self.conversation_of(end)
+        return self._name(peer) == (call.other(end.phone) if call else self._name(end.peer))
+
+    def _await_end(self, call: Conversation, deadline: Deadline) -> str:
+        """When all its phones know: why it ended otherwise than they wanted, "" where it did not. Raises LabError."""
+        if call.near.own:
+            ending = call.calling.finish(deadline)
+            return "" if call.refusal_wanted or not ending.code else str(ending)
+        call.calling.wait_for(lambda: call.is_over_everywhere, "the end of its call", deadline)
+        return ""
 
     def _nodes(self, caller: str, callee: str) -> tuple[str, ...]:
         """The nodes that a call goes through, as far as what is dialled tells."""
         target = self._lab.phone_at(callee)
-        keepers = [box.node for box in self._lab.mailboxes if f"*{box.number}" == callee]
-        return tuple(dict.fromkeys([self._lab.phone(caller).node, *([target.node] if target else keepers)]))
+        keepers = [
+            keeper
+            for number in self._lab.mailbox_numbers
+            for keeper in self._lab.keepers(number)
+            if callee == f"*{number}*{self._lab.node(keeper).nodeid}"
+            or (callee == f"*{number}" and keeper == self._lab.mailbox(number).node)
+        ]
+        called = [self._node_of(target.name)] if target else keepers
+        return tuple(dict.fromkeys([self._node_of(caller), *called]))
 
     def _phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received; what ends a call is written down as it comes."""
@@ -228,14 +342,15 @@ class Switchboard:
         if message.sent or not (message.method == "BYE" or message.status >= FAILURE):
             return
         for call in list(self.calls):
-            if call.over is None and call.caller == phone:
+            if call.over is None and any(end.phone == phone for end in _telling(call)):
                 self._note_end(call)
 
     def _note_end(self, call: Conversation) -> None:
         """Write down that the call is over, if its node refused or ended it, and no step asked for that."""
-        why = call.calling.call_end
-        if why and not call.ending_wanted and not why.startswith(BY_PHONE):
-            self._end(call, "" if call.node_may_hang_up and why.startswith(BY_NODE) else why)
+        for end in _telling(call):
+            why = end.agent.end_of(end.call)
+            if why and not call.ending_wanted and not why.startswith(BY_PHONE):
+                self._end(call, "" if call.node_may_hang_up and why.startswith(BY_NODE) else why)
 
     def _end(self, call: Conversation, why: str) -> None:
         with self._lock:
@@ -248,6 +363,10 @@ class Switchboard:
         """Have the caller cancel or hang up as a person would: a node that is not told goes on with the call. One that
         does not answer is gone, and with it the call."""
         call.ending_wanted = True
+        if not call.near.own:
+            for end in call.ends:
+                end.agent.nudge_call(call=end.call)
+            return
         call.calling.nudge()
         with suppress(LabError):
             call.calling.finish(Deadline(GIVE_UP_S))
@@ -260,6 +379,14 @@ class Switchboard:
             self._note_end(call)
             if ending:
                 self._end(call, str(ending) if ending.code else "")
-            else:
+                continue
+            if call.near.own:
                 call.calling.nudge()
-                self._end(call, "it was still going on when the run ended")
+            else:
+                call.calling.nudge_call(call=call.near.call)
+            self._end(call, "it was still going on when the run ended")
+
+
+def _telling(call: Conversation) -> tuple[CallEnd, ...]:
+    """The ends whose node tells that a call is over: of one that was dialled, the caller's."""
+    return (call.near,) if call.near.own else call.ends

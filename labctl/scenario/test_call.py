@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,13 +15,13 @@ from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady, UsageError
 from labctl.lab import Lab, Phone
 from labctl.progress import Progress, step
+from labctl.scenario.starvation import look_at_machine
+from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.phones import TALK_MS, Phones
+from labctl.sip.rtp_listener import PACKETS_A_SECOND
 from labctl.sip.user_agent import Refused, UserAgent
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE, Deadline, Signal
 from labctl.yamlfile.document import suggestion
-
-PACKETS_A_SECOND = 50
-"""G.711 in packets of 20 ms (RFC 3551, section 4.2)."""
 
 BOOTED_S = 2.0
 """How long a node that is not of the call may take to answer; one that is up does in milliseconds."""
@@ -29,10 +30,20 @@ HOME_BOOTED_S = 20.0
 """The same for the nodes of the two phones, which may just have been started."""
 
 LEARN_S = 2.0
-"""How long a node may take to learn a state; it takes milliseconds, and one that is cut off never does."""
+"""How long a node may take to learn a state; it takes milliseconds, and one that is cut off never does. More on a busy
+machine."""
+
+WARNED_S = 1.0
+"""How long after a call was refused its node may take to log why, if it does at all; it takes milliseconds."""
+
+LOOK_AGAIN_S = 0.1
+"""How soon a log in which nothing stands yet is looked at again."""
 
 SILENCE_S = 1.0
 """How much longer than the talk a number is listened to: listening takes a moment to begin."""
+
+RINGING = "Ringing"
+"""The word of it in a state of Asterisk's, also in `InUse&Ringing`."""
 
 _NUMBER = re.compile(r"[*#+]?[0-9][0-9*#]*")
 _WARNINGS = re.compile(r"\b(WARNING|ERROR|NOTICE)\[")
@@ -71,6 +82,46 @@ class _Parties:
         return (self.callee or self.caller).node
 
 
+class Told:
+    """What the nodes have told of an extension since this was made, and the wait for what is to come.
+
+    Waiting ends when its home has told it and each of the others says the same, or has had its time. Who let that pass
+    once is not waited for again: a node that is cut off tells nothing. What was told stands in `changes`: node,
+    monotonic seconds, state.
+    """
+
+    def __init__(self, cluster: Cluster, extension: str, home: str, nodes: Collection[str], before: str) -> None:
+        self.changes = cluster.follow(extension)
+        self._cluster = cluster
+        self._home = home
+        self._awaited = {home, *(node for node in nodes if extension in cluster.lab.extensions_of(node))}
+        self._before = before
+
+    def await_ringing(self) -> None:
+        """Return when they say that it rings, or is further already, as where a phone answers by itself."""
+        self._await(lambda state: state != self._before)
+
+    def await_answered(self) -> None:
+        """Return when they say that it was answered."""
+        self._await(lambda state: RINGING not in state)
+
+    def await_as_before(self) -> None:
+        """Return when they say what was so before the call."""
+        self._await(lambda state: state == self._before)
+
+    def _await(self, reached: Callable[[str], bool]) -> None:
+        def late() -> set[str]:
+            last = {node: state for node, _, state in list(self.changes)}
+            home = last.get(self._home, "")
+            if not home or not reached(home):
+                return set(self._awaited)
+            return {node for node in self._awaited if last.get(node) != home}
+
+        if self._home in self._awaited:
+            self._cluster.await_event(lambda: not late(), PATIENCE.deadline(LEARN_S))
+            self._awaited -= late()
+
+
 def call(engine: Engine, running: Running, request: CallRequest, timeout_s: float, progress: Progress) -> Call:
     """Have one phone of the lab call another, or a number, and hang up.
 
@@ -80,6 +131,7 @@ def call(engine: Engine, running: Running, request: CallRequest, timeout_s: floa
     caller's node logged, or for a side that hears nothing.
     """
     deadline = Deadline(timeout_s)
+    look_at_machine()
     parties = _parties(request, running.lab)
     with Cluster(engine, running) as cluster, Phones(engine, running) as phones:
         cluster.open()
@@ -87,15 +139,14 @@ def call(engine: Engine, running: Running, request: CallRequest, timeout_s: floa
         called = _switched_on(phones, parties.callee, request.audio, progress)
         if called:
             _await_learned(cluster, parties.followed, "Idle", parties.home, nodes)
-        state_before = _state(cluster, parties)
-        history = cluster.follow(parties.followed)
+        told = Told(cluster, parties.followed, parties.home, nodes, _state(cluster, parties))
         try:
-            calling = _talk(phones, parties, request, called, deadline, progress)
+            calling = _talk(phones, parties, request, called, told, deadline, progress)
         except Refused as refusal:
             raise _with_warnings(refusal, engine, running, parties.caller.node, deadline) from None
-        _await_learned(cluster, parties.followed, state_before, parties.home, nodes)
+        told.await_as_before()
         heard = [phones.heard(agent)[agent.agent.node_address] if agent else 0 for agent in (calling, called)]
-        return Call(parties.caller.name, request.callee, parties.followed, heard[0], heard[1], learned(history))
+        return Call(parties.caller.name, request.callee, parties.followed, heard[0], heard[1], learned(told.changes))
 
 
 def _talk(
@@ -103,21 +154,25 @@ def _talk(
     parties: _Parties,
     request: CallRequest,
     called: UserAgent | None,
+    told: Told,
     deadline: Deadline,
     progress: Progress,
 ) -> UserAgent:
-    """The call itself, from the first ring to the end."""
+    """The call itself, from the first ring to the end. It goes on when the nodes have told of where it is: what follows
+    too soon on a state they may pass over, as Asterisk does with one that is no longer so when its turn comes."""
     caller, number = parties.caller, parties.number
     with step(progress, f"{caller.name} calls {number} from {caller.node}"):
         calls_before = len(called.received("INVITE")) if called else 0
         talk_ms = TALK_MS if request.audio else round(request.talk_s * 1000)
         calling = phones.call(caller.name, number, talk_ms, request.audio)
-        if called and called.kept:
+        if called:
             called.wait_for(lambda: len(called.received("INVITE")) > calls_before, "a call", deadline, calling)
+            told.await_ringing()
             called.answer(deadline)
         calling.wait_for(lambda: 200 in calling.answers("INVITE") or bool(calling.call_end), "an answer", deadline)
         if 200 not in calling.answers("INVITE"):
             raise Refused(f"{caller.name} calls {number}: {calling.call_end}")
+        told.await_answered()
     if request.audio:
         packets = max(1, int(request.talk_s * PACKETS_A_SECOND))
         who = "both hear" if called else f"{caller.name} hears"
@@ -141,7 +196,7 @@ def _switched_on(phones: Phones, callee: Phone | None, audio: bool, progress: Pr
     if callee is None:
         return None
     with step(progress, f"{callee.name} registers with {callee.node}"):
-        return phones.line(callee.name) or phones.switch_on(callee.name, audio=audio)
+        return phones.line(callee.name) or phones.switch_on(callee.name, UNTIL_ANSWERED_MS, audio=audio)
 
 
 def _answering_nodes(cluster: Cluster, parties: _Parties) -> list[str]:
@@ -166,7 +221,7 @@ def _await_learned(cluster: Cluster, extension: str, state: str, home: str, node
     lab = cluster.lab
     others = [node for node in nodes if extension in lab.extensions_of(node)]
     with suppress(NotReady):  # one that is cut off does not learn of it: that is what is to be seen
-        cluster.await_state(extension, state, Deadline(LEARN_S), others or [home])
+        cluster.await_state(extension, state, PATIENCE.deadline(LEARN_S), others or [home])
 
 
 def _state(cluster: Cluster, parties: _Parties) -> str:
@@ -176,10 +231,15 @@ def _state(cluster: Cluster, parties: _Parties) -> str:
 
 
 def _with_warnings(refusal: Refused, engine: Engine, running: Running, node: str, deadline: Deadline) -> Refused:
-    """The refusal, with what the caller's node warned of meanwhile."""
+    """The refusal, with what the caller's node warned of meanwhile: Asterisk logs from a thread of its own, so that may
+    come after the refusal."""
     since = int(time.time() - (deadline.timeout_s - deadline.left_s))
-    lines = engine.logs(running.container(node).id, since=since).splitlines()
-    warnings = [line for line in lines if _WARNINGS.search(line)][-_MOST_WARNINGS:]
+    patience, nothing = PATIENCE.deadline(WARNED_S), Signal()
+    warnings: list[str] = []
+    while not warnings and not patience.passed:
+        lines = engine.logs(running.container(node).id, since=since).splitlines()
+        warnings = [line for line in lines if _WARNINGS.search(line)][-_MOST_WARNINGS:]
+        nothing.wait_beyond(0, Deadline(0 if warnings else LOOK_AGAIN_S))
     return Refused("\n".join([refusal.message, *(f"  {node} | {line}" for line in warnings)]), refusal.hint)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from labctl.blueprint import config_review
 from labctl.errors import InvalidFile, UsageError
 from labctl.lab import Overrides
 from labctl.labfile import loader as labs
-from labctl.labfile.reader import resolve
+from labctl.labfile.patch_files import with_patches
 from labctl.paths import LABS, SCENARIOS
 from labctl.scenario import loader as scenarios
 from labctl.stack.loader import find_stack
@@ -18,7 +19,19 @@ from labctl.yamlfile.source import find_path, read_standard_input, read_text, sh
 
 Kind = Literal["scenario", "lab"]
 
-OF_SCENARIOS_ALONE = ("steps", "title", "expect", "known", "about", "limits", "proof", "requires", "lab")
+OF_SCENARIOS_ALONE = (
+    "steps",
+    "title",
+    "expect",
+    "known",
+    "about",
+    "limits",
+    "proof",
+    "requires",
+    "lab",
+    "keep_going",
+    "healthy",
+)
 """The keys of a scenario file that no lab file has: one of them is enough to tell which it is meant to be."""
 
 
@@ -62,7 +75,7 @@ def validate(file: str) -> Validation:
         text, folder = _text(file)
         document = parse(text, file)
         kind = "scenario" if any(key in document.data for key in OF_SCENARIOS_ALONE) else "lab"
-        about = _scenario(text, file, folder) if kind == "scenario" else _lab(document)
+        about = _scenario(text, file, folder) if kind == "scenario" else _lab(with_patches(document, folder))
     except UsageError as error:
         return Validation(file, kind, "", tuple(_mistakes(file, error)))
     return Validation(file, kind, about)
@@ -87,7 +100,7 @@ def _scenario(text: str, file: str, folder: Path) -> str:
 
 
 def _lab(document: Document) -> str:
-    lab, stack = resolve(document, find_stack, Overrides())
+    lab, stack = config_review.resolve(document, find_stack, Overrides())
     return f"{len(lab.nodes)} nodes and {len(lab.phones)} phones of stack {stack.name}"
 
 

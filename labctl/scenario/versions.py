@@ -9,8 +9,8 @@ from labctl import __version__
 from labctl.blueprint.running_lab import Running
 from labctl.engine.client import Engine
 from labctl.errors import LabctlError
-from labctl.images.recipes import LABEL_BASE, LABEL_BUILT, LABEL_CONTENTS
 from labctl.names import ROLE_NODE
+from labctl.scenario.made_with import image_facts
 
 _ASK = "asterisk -V; corosync -v"
 """Where an image says nothing of what is in it, since it was built elsewhere."""
@@ -35,14 +35,10 @@ def _of_images(engine: Engine, running: Running) -> Iterator[tuple[str, str]]:
     """The image of the nodes and that of the phones, each with its id and with what is in it."""
     images = {container.role: container.image for container in running.observation.containers if container.image}
     for role, image in sorted(images.items()):
-        yield f"{role} image", " ".join(part for part in (image, engine.image_id(image)) if part)
-        labels = engine.image_labels(image) or {}
-        for label, value in sorted(labels.items()):
-            if label.startswith(f"{LABEL_CONTENTS}."):
-                yield f"{role} {label.removeprefix(f'{LABEL_CONTENTS}.')}", value
-        for label, word in ((LABEL_BASE, "base"), (LABEL_BUILT, "built")):
-            if labels.get(label):
-                yield f"{role} {word}", labels[label]
+        facts = image_facts(engine, image)
+        yield f"{role} image", " ".join(part for part in (facts.tag, facts.id) if part)
+        said = {**facts.packages, "base": facts.base, "built": facts.built}
+        yield from ((f"{role} {word}", value) for word, value in said.items() if value)
 
 
 def _of_node(engine: Engine, running: Running) -> Iterator[tuple[str, str]]:

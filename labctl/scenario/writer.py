@@ -6,35 +6,26 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-import yaml
-
 from labctl.checks.finding import Limits
 from labctl.checks.known import Known
 from labctl.labfile import writer as labs
+from labctl.scenario.expansion import nested
 from labctl.scenario.reader import Scenario
 from labctl.scenario.step_form import as_in_yaml
 from labctl.scenario.step_registry import STEPS, Step
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes a text of several lines as a block, as people do."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
+from labctl.yamlfile.blocks import BlockDumper, written
 
 
 def to_yaml(scenario: Scenario, seed: int | None = None) -> str:
     """The scenario as a file that needs no other, with the seed of its run in a remark."""
     remark = f"# {scenario.name}, as labctl ran it"
     remark += f" with --seed {seed}" if seed is not None else ""
-    text = yaml.dump(
-        to_data(scenario), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
-    )
-    return f"{remark}\n{text}"
+    return f"{remark}\n{dump(to_data(scenario))}"
+
+
+def dump(data: Mapping[str, Any]) -> str:
+    """The data of a scenario file as its text."""
+    return written(data, flow=True, dumper=BlockDumper)
 
 
 def to_data(scenario: Scenario) -> dict[str, Any]:
@@ -45,8 +36,12 @@ def to_data(scenario: Scenario) -> dict[str, Any]:
         data["limits"] = {"delay": f"{scenario.limits.delay_ms:g}ms"}
     if not scenario.proof:
         data["proof"] = False
+    if scenario.keep_going:
+        data["keep_going"] = True
+    if not scenario.healthy:
+        data["healthy"] = False
     data["requires"] = list(scenario.requires)
-    data["steps"] = [_step(step) for step in scenario.steps]
+    data["steps"] = nested([_step(step) for step in scenario.steps], [step.branch for step in scenario.steps])
     if scenario.explicit:
         data["expect"] = list(scenario.expect)
     data["known"] = [_known(entry) for entry in scenario.known]

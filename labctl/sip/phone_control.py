@@ -10,15 +10,19 @@ from labctl.lab import Lab
 from labctl.sip.phones import Phones
 from labctl.sip.transcript import OVER, RINGING, TALKING
 from labctl.sip.user_agent import Refused, UserAgent
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE, Deadline
 
 RINGS_S = 10.0
 """How long a call may take to ring, and a phone to see what another did; it takes milliseconds."""
+
+SEEN_S = 2.0
+"""How long a phone may take to say that it rings after its caller was told so; it takes milliseconds."""
 
 KEYS = 8
 """How many phones one watches by itself: each is a process."""
 
 UNTIL_ANSWERED_MS = 600_000
+"""How long a phone rings that somebody answers by a step or a command."""
 LONGEST_TALK_MS = 3_600_000
 
 
@@ -66,12 +70,21 @@ def switch_off(phones: Phones, name: str) -> bool:
     return bool(agents)
 
 
-def dial(phones: Phones, name: str, number: str) -> UserAgent:
-    """Have a phone call a number; it rings there, or is answered, when this returns. Raises Refused, LabError."""
+def dial(phones: Phones, name: str, number: str, called: str = "") -> UserAgent:
+    """Have a phone call a number; it rings there, or is answered, when this returns. Raises Refused, LabError.
+
+    Where it is the number of `called`, a phone that is on, that phone has said so too: what it is told to do next finds
+    the call.
+    """
+    line = phones.line(called) if called else None
+    came_in = len(line.received("INVITE")) if line else 0
     agent = phones.call(name, number, LONGEST_TALK_MS, kept=True)
-    agent.wait_for(lambda: agent.call_state in (RINGING, TALKING, OVER), "a ring", Deadline(RINGS_S))
+    agent.wait_for(lambda: agent.call_state in (RINGING, TALKING, OVER), "a ring", PATIENCE.deadline(RINGS_S))
     if agent.call_end:
         raise Refused(f"{name} calls {number}: {agent.call_end}")
+    if line:
+        with suppress(LabError):  # a dialplan may lead the call elsewhere
+            line.wait_for(lambda: len(line.received("INVITE")) > came_in, "a call", PATIENCE.deadline(SEEN_S), agent)
     return agent
 
 
@@ -82,6 +95,47 @@ def answer(phones: Phones, name: str) -> str:
         raise LabError(f"{name} is off", f"labctl phone on {name}")
     line.answer(Deadline(RINGS_S))
     return line.peer
+
+
+def transfer(phones: Phones, name: str, number: str, attended: bool = False) -> str:
+    """Have a phone connect the other end of its call with a number; who that was. Its own call is over on return.
+
+    `attended`: it talks with that number already, and connects its other call with it. Of several calls it is the last.
+    Raises Refused, LabError.
+    """
+    deadline = Deadline(RINGS_S)
+    talking = _talking(phones, name)
+    agent, call = talking.pop()
+    uri = agent.uri(number)
+    if attended:
+        if not talking:
+            raise LabError(f"{name} has one call only", f"labctl phone dial {name} {number} comes first")
+        uri += agent.replacing(call)
+        second, (agent, call) = (agent, call), talking[-1]
+        agent.transfer(uri, call, deadline)
+        second[0].wait_for(lambda: bool(second[0].end_of(second[1])), "the end of its other call", deadline)
+    else:
+        agent.transfer(uri, call, deadline)
+    return agent.peer_of(call)
+
+
+def press(phones: Phones, name: str, digits: str, by_info: bool = False) -> str:
+    """Have a phone press keys in its call, as events of RTP or by INFO; with whom that is. Raises LabError."""
+    agent, call = _talking(phones, name)[-1]
+    if by_info:
+        agent.send_info(digits, call)
+    else:
+        agent.send_tones(digits, call)
+    return agent.peer_of(call)
+
+
+def _talking(phones: Phones, name: str) -> list[tuple[UserAgent, str]]:
+    """The calls in which a phone talks, in the order in which they began. Raises LabError if there are none."""
+    agents = [phones.attach(kept) for kept in phones.kept() if kept.phone == name and kept.running]
+    calls = [(agent, call) for agent in agents for call in agent.calls if agent.state_of(call) == TALKING]
+    if not calls:
+        raise LabError(f"{name} talks with nobody", "labctl phone ls shows what the phones do")
+    return sorted(calls, key=lambda pair: pair[0].began_s(pair[1]))
 
 
 def hang_up(phones: Phones, name: str) -> list[str]:

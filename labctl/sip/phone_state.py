@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from labctl.asterisk import device_state
 from labctl.lab import Lab
-from labctl.sip.transcript import SipMessage
+from labctl.sip_message import SipMessage
 
 UNREGISTERED, FREE, RINGING, TALKING, HOLDING = "UNAVAILABLE", "NOT_INUSE", "RINGING", "INUSE", "ONHOLD"
 
@@ -46,6 +46,7 @@ class PhoneLine:
         self._registered = False
         self._expires = ""
         self._calls: dict[str, _Call] = {}
+        self._transferred: dict[str, _Call] = {}
 
     @property
     def state(self) -> str:
@@ -83,7 +84,18 @@ class PhoneLine:
             self._invite(message.header("Call-ID"), message)
         elif message.method in ("BYE", "CANCEL"):
             self._calls.pop(message.header("Call-ID"), None)
+        else:
+            self._transfer(message.header("Call-ID"), message)
         return self.state
+
+    def _transfer(self, call_id: str, message: SipMessage) -> None:
+        """A node that has taken a transfer on ends its call with the phone, and tells of it later (RFC 3515, 2.4.4);
+        one that then tells that it has failed goes on with it."""
+        if message.about == "REFER" and 200 <= message.status < 300 and call_id in self._calls:
+            self._transferred[call_id] = self._calls.pop(call_id)
+        is_news = message.method == "NOTIFY" and message.header("Event").startswith("refer")
+        if is_news and message.body[:9] in ("SIP/2.0 4", "SIP/2.0 5", "SIP/2.0 6") and call_id in self._transferred:
+            self._calls[call_id] = self._transferred.pop(call_id)
 
     def _register(self, message: SipMessage) -> None:
         if message.method:
@@ -113,10 +125,12 @@ class PhoneLine:
 class PhoneLines:
     """Follows all phones of a lab: what one does to a call can change the state of the one at the other end."""
 
-    def __init__(self, lab: Lab, channel: str) -> None:
+    def __init__(self, lab: Lab, channel: str, channels: Mapping[str, str] | None = None) -> None:
         self._lab = lab
         self._channel = channel
-        self._lines = {phone.name: PhoneLine(channel) for phone in lab.phones}
+        self._lines = {phone.name: PhoneLine((channels or {}).get(phone.name, channel)) for phone in lab.phones}
+        self.nodes = {phone.name: phone.node for phone in lab.phones}
+        """Where each phone registers."""
 
     def state(self, phone: str) -> str:
         """The device state of a phone."""
@@ -132,6 +146,11 @@ class PhoneLines:
                 states[other] = self._lines[other].state
         return states
 
+    def move(self, phone: str, node: str) -> None:
+        """A phone begins anew, and registers at a node."""
+        self._lines[phone] = PhoneLine(self._channel)
+        self.nodes[phone] = node
+
     def drop_calls(self, phones: Iterable[str]) -> None:
         """Their node is gone, and with it every call."""
         for phone in phones:
@@ -140,6 +159,6 @@ class PhoneLines:
     def _others_on_its_node(self, phone: str, extension: str) -> list[str]:
         """The phone of an extension, if it is on the same node as another: a hold is not passed on to other nodes, for
         which a node plays music itself (`moh_passthrough`, pjsip.conf)."""
-        node = self._lab.phone(phone).node
+        node = self.nodes[phone]
         others = [other for other in self._lab.phones if other.extension == extension and other.name != phone]
-        return [other.name for other in others if other.node == node]
+        return [other.name for other in others if self.nodes[other.name] == node]

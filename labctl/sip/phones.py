@@ -9,12 +9,14 @@ port. Media goes through the nodes (`direct_media = no`): what a phone hears com
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 
 from labctl.blueprint import addresses
+from labctl.blueprint.addresses import FIRST_SIP_PORT, PORTS_A_PHONE
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import File, StartContainer
@@ -22,25 +24,19 @@ from labctl.engine.client import Engine
 from labctl.engine.streams import ExecStream
 from labctl.errors import LabError
 from labctl.lock import claimed
-from labctl.names import ROLE_PHONES
-from labctl.paths import SCRIPTS
+from labctl.names import PHONES_HOST, ROLE_PHONES
 from labctl.sip import kept_agents, load, sipp, tshark
+from labctl.sip.container_files import FOLDER, KEPT, RUN_SCRIPT, TONE, run_script, script
 from labctl.sip.kept_agents import LINE, KeptAgent
 from labctl.sip.load import LoadResult
+from labctl.sip.manner import AS_ALWAYS, EXPIRES_S, HIDDEN_ADDRESS, Manner
 from labctl.sip.rtp_listener import RtpListener
 from labctl.sip.sipp import Agent, SippScenario
 from labctl.sip.transcript import Ending
 from labctl.sip.user_agent import ANSWER_TIMEOUT_S, MessageListener, UserAgent
 from labctl.timing import PATIENCE, Deadline, Signal
 
-FOLDER = "/tmp/labctl"  # noqa: S108 - in the phones' container, which has one user
-TONE = f"{FOLDER}/tone.ulaw"
-KEPT = f"{FOLDER}/kept"
-RUN_SCRIPT = f"{FOLDER}/run-sipp.sh"
-
-FIRST_SIP_PORT = 6000
 FIRST_MEDIA_PORT = 20000
-PORTS_A_PHONE = 100
 AGENTS_A_PHONE = 10
 MEDIA_PORTS_AN_AGENT = 10
 """Each phone has 100 SIP and 100 media ports; its agents, 10 at a time, have 1 and 10 of them each. Beside them it has
@@ -55,7 +51,6 @@ LOAD_RING_MS = 10_000
 LOAD_ENDS_S = 30.0
 """How long what a load began last may take to end, beyond the time its calls are held."""
 
-EXPIRES_S = 3600
 TALK_MS = 60_000
 LATE_PACKETS_S = 1.0
 """How long packets of a call that is over may take to be seen: tshark hands them out in batches."""
@@ -71,7 +66,7 @@ class Phones:
         lab, observation = running.lab, running.observation
         containers = [container for container in observation.containers if container.role == ROLE_PHONES]
         if not containers or not observation.networks:
-            raise LabError(f"the phones' container of {lab.name} is gone", f"labctl up --name {lab.name} mends it")
+            raise running.missing(PHONES_HOST)
         self._engine = engine
         self._lab = lab
         self._network = observation.networks[0]
@@ -81,8 +76,10 @@ class Phones:
         self._address = addresses.phones_address(self._network.subnet)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
+        self._ports = threading.Lock()
         self._kept: tuple[KeptAgent, ...] = ()
         self._begun: dict[tuple[str, range], int] = {}
+        self._manners: dict[str, Manner] = {}
         self._on_message = on_message
         self._rtp = RtpListener(self._signal)
         self._claim = ExitStack()
@@ -113,7 +110,7 @@ class Phones:
     def _begin(self, audio: bool) -> None:
         self._engine.apply(StartContainer(self._container))  # nobody needed it until now
         self._runs = True
-        files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, _script("run-sipp")))
+        files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, script("run-sipp")))
         self._engine.put_files(self._container, files)
         self._kept = self.kept()
         if audio:
@@ -146,20 +143,33 @@ class Phones:
     # What a phone does
 
     def switch_on(
-        self, name: str, ring_ms: int = 0, password: str | None = None, audio: bool = True, kept: bool = False
+        self,
+        name: str,
+        ring_ms: int = 0,
+        password: str | None = None,
+        audio: bool = True,
+        kept: bool = False,
+        manner: Manner = AS_ALWAYS,
     ) -> UserAgent:
         """Start a phone that takes calls after `ring_ms`; it is registered when this returns.
 
         It takes as many calls at once as its media ports are for, and any number without `audio`. One that is `kept`
-        stays on. Raises LabError if it is on already, if its node refuses it (as with a wrong `password`) or does not
-        answer.
+        stays on. What it does after that is by the same `manner`. Raises LabError if it is on already, if its node
+        refuses it (as with a wrong `password`) or does not answer.
         """
         if self.line(name):
             raise LabError(f"{name} is on already", f"labctl phone off {name}")
+        self._manners[name] = manner
         phone = self._start(name, LINE, password, kept)
         agent = phone.agent if audio else replace(phone.agent, audio="")
-        self._run(phone, (sipp.register(agent, EXPIRES_S), sipp.line(agent, ring_ms)), once=False)
-        phone.await_accepted("REGISTER", "registered")
+        line = sipp.line(agent, ring_ms, manner.answers_options)
+        self._run(phone, (sipp.register(agent, manner.expires_s), line), once=False)
+        try:
+            phone.await_accepted("REGISTER", "registered")
+        except LabError:
+            with suppress(LabError):  # it is killed: once it has ended its ports are free
+                phone.finish(Deadline(KILL_TIMEOUT_S))
+            raise
         return phone
 
     def switch_off(self, phone: UserAgent, timeout_s: float = ANSWER_TIMEOUT_S) -> Ending:
@@ -181,12 +191,14 @@ class Phones:
         caller.wait_for(lambda: caller.is_worked_on("INVITE"), "an answer", PATIENCE.deadline(ANSWER_TIMEOUT_S))
         return caller
 
-    def watch(self, name: str, extension: str, kept: bool = False) -> UserAgent:
-        """Have a phone watch an extension's dialogs until a nudge; it has its first NOTIFY when this returns."""
-        watcher = self._start(name, f"watches {extension}", kept=kept, slots=WITHOUT_MEDIA)
-        self._run(watcher, (sipp.watch(watcher.agent, extension, EXPIRES_S),), once=True)
+    def watch(self, name: str, extension: str = "", kept: bool = False) -> UserAgent:
+        """Have a phone watch an extension's dialogs, or its mailbox, until a nudge; it has its first NOTIFY by then."""
+        watcher = self._start(name, f"watches {extension or 'its mailbox'}", kept=kept, slots=WITHOUT_MEDIA)
+        package = sipp.DIALOGS if extension else sipp.MESSAGES
+        self._run(watcher, (sipp.watch(watcher.agent, extension or name, EXPIRES_S, package),), once=True)
         watcher.await_accepted("SUBSCRIBE", "subscribed")
-        watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", PATIENCE.deadline(ANSWER_TIMEOUT_S))
+        deadline = PATIENCE.deadline(ANSWER_TIMEOUT_S)
+        watcher.wait_for(lambda: bool(watcher.dialog_states or watcher.mailbox), "a first NOTIFY", deadline)
         return watcher
 
     # Phones that were left on
@@ -195,7 +207,7 @@ class Phones:
         """The agents that were left on; also those that have ended since, until another agent has the port."""
         if not self._runs:
             return ()
-        listing = self._engine.run(self._container, _run_script("list-kept", KEPT))
+        listing = self._engine.run(self._container, run_script("list-kept", KEPT))
         phones = {phone.name for phone in self._lab.phones}
         return tuple(agent for agent in kept_agents.parse(listing.text) if agent.phone in phones)
 
@@ -205,7 +217,7 @@ class Phones:
             self._agent(kept.phone, kept.port, token=kept.token),
             kept.activity,
             self._signal,
-            len(self._rtp.packets),
+            self._rtp.counts,
             self._on_message,
             kept=True,
         )
@@ -270,33 +282,40 @@ class Phones:
 
     # What phones heard
 
-    def heard(self, agent: UserAgent) -> Counter[str]:
-        """How many RTP packets came in at the agent's media ports so far, by the address they came from."""
-        packets = self._rtp.packets[agent.packets_before :]
-        return Counter(packet.source for packet in packets if packet.port in agent.agent.media)
+    def heard(self, agent: UserAgent, at: int = 0) -> Counter[str]:
+        """How many RTP packets came in at the agent's media ports, or `at` one, by the address they came from."""
+        heard = Counter[str]()
+        for place, count in self._rtp.counts.items():
+            port, source = place
+            if port == at if at else port in agent.agent.media:
+                heard[source] += count - agent.heard_before.get(place, 0)
+        return +heard
 
-    def await_heard(self, agent: UserAgent, packets: int, deadline: Deadline) -> None:
-        """Return when the agent has heard that many packets from its node.
+    def await_heard(self, agent: UserAgent, packets: int, deadline: Deadline, call: str = "") -> None:
+        """Return when the agent has heard that many packets from its node, in a call of several or in all.
 
         Raises LabError at the deadline, or as soon as its call is over, or nothing listens any more.
         """
-        node = agent.agent.node_address
+        node, port = agent.agent.node_address, agent.media_port(call) if call else 0
 
         def enough() -> bool:
-            return self.heard(agent)[node] >= packets
+            return self.heard(agent, port)[node] >= packets
+
+        def end() -> str:
+            return agent.end_of(call or agent.call)
 
         def hopeless() -> bool:
-            return bool(agent.ending or agent.call_end or self._rtp.ended)
+            return bool(agent.ending or end() or self._rtp.ended)
 
         self._signal.wait_until(lambda: enough() or hopeless(), deadline)
         if hopeless():
             self._signal.wait_until(enough, Deadline(min(LATE_PACKETS_S, deadline.left_s)))
         if enough():
             return
-        heard = dict(self.heard(agent)) or "nothing"
-        why = f" in {deadline.timeout_s:g} s"
-        if agent.call_end or agent.ending:
-            why = f"; the call is over: {agent.call_end or agent.ending}"
+        heard = dict(self.heard(agent, port)) or "nothing"
+        why = (
+            f"; the call is over: {end() or agent.ending}" if end() or agent.ending else f" in {deadline.timeout_s:g} s"
+        )
         raise LabError(f"{agent}: heard {heard}, not {packets} from {node}{why}", f"tshark said: {self._rtp.trouble}")
 
     # How
@@ -305,33 +324,44 @@ class Phones:
         self, name: str, activity: str, password: str | None = None, kept: bool = False, slots: range = WITH_MEDIA
     ) -> UserAgent:
         """An agent of the phone with ports that no other has now. Raises LabError if there are none left."""
+        self._forget_ended()
         first = FIRST_SIP_PORT + PORTS_A_PHONE * self._index(name)
-        used = {agent.agent.port for agent in self._agents if agent.runs}
-        used |= {left_on.port for left_on in self._kept if left_on.running}
-        begun = self._begun.get((name, slots), 0)
-        in_turn = [slots[(begun + offset) % len(slots)] for offset in range(len(slots))]
-        slot = next((slot for slot in in_turn if first + slot not in used), None)
-        if slot is None:
-            raise LabError(f"{name}: {len(slots)} agents at a time are all that a phone has ports for")
-        self._begun[name, slots] = slots.index(slot) + 1
-        agent = self._agent(name, first + slot, password)
-        user_agent = UserAgent(agent, activity, self._signal, len(self._rtp.packets), self._on_message, kept)
-        self._agents.append(user_agent)
+        with self._ports:
+            used = {agent.agent.port for agent in list(self._agents) if agent.runs}
+            used |= {left_on.port for left_on in self._kept if left_on.running}
+            begun = self._begun.get((name, slots), 0)
+            in_turn = [slots[(begun + offset) % len(slots)] for offset in range(len(slots))]
+            slot = next((slot for slot in in_turn if first + slot not in used), None)
+            if slot is None:
+                raise LabError(f"{name}: {len(slots)} agents at a time are all that a phone has ports for")
+            self._begun[name, slots] = slots.index(slot) + 1
+            agent = self._agent(name, first + slot, password)
+            user_agent = UserAgent(agent, activity, self._signal, self._rtp.counts, self._on_message, kept)
+            self._agents.append(user_agent)
         return user_agent
 
+    def _forget_ended(self) -> None:
+        """Keep no agent that has ended, with all that it said: a run of hours has thousands. Who waits for its end has
+        it himself."""
+        for agent in [agent for agent in list(self._agents) if agent.ending]:
+            with suppress(ValueError):  # another thread has
+                self._agents.remove(agent)
+            agent.close()
+
     def _agent(self, name: str, port: int, password: str | None = None, token: str = "") -> Agent:
-        phone = self._lab.phone(name)
+        phone, manner = self._lab.phone(name), self._manners.get(name, AS_ALWAYS)
         slot = min(port - FIRST_SIP_PORT - PORTS_A_PHONE * self._index(name), WITH_MEDIA[-1])
         media = FIRST_MEDIA_PORT + PORTS_A_PHONE * self._index(name) + MEDIA_PORTS_AN_AGENT * slot
         agent = Agent(
             name=name,
             password=self._secrets.sip(name) if password is None else password,
-            node_address=addresses.address(self._network.subnet, self._lab.node(phone.node).nodeid),
+            node_address=addresses.address(self._network.subnet, self._lab.node(manner.node or phone.node).nodeid),
             address=self._address,
             port=port,
             media=range(media, media + MEDIA_PORTS_AN_AGENT),
             audio=TONE,
         )
+        agent = replace(agent, shown=HIDDEN_ADDRESS) if manner.hidden else agent
         return replace(agent, token=token) if token else agent
 
     def _index(self, name: str) -> int:
@@ -354,24 +384,15 @@ class Phones:
             agent.start(self._stream("run-sipp", *command))
             return
         folder = _folder(agent)
-        output = self._engine.run(self._container, _run_script("keep-sipp", folder, RUN_SCRIPT, *command))
+        output = self._engine.run(self._container, run_script("keep-sipp", folder, RUN_SCRIPT, *command))
         if output.code:
             raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
         agent.start(self._stream("attach-sipp", folder))
 
     def _stream(self, script: str, *arguments: str) -> ExecStream:
-        return self._engine.open_stream(self._container, _run_script(script, *arguments))
+        return self._engine.open_stream(self._container, run_script(script, *arguments))
 
 
 def _folder(agent: UserAgent) -> str:
     """Where an agent that is kept has its files."""
     return f"{KEPT}/{agent.agent.port}"
-
-
-def _run_script(name: str, *arguments: str) -> list[str]:
-    """The command that runs a script of labctl/scripts in the container."""
-    return ["bash", "-c", _script(name), name, *arguments]
-
-
-def _script(name: str) -> str:
-    return (SCRIPTS / f"{name}.sh").read_text("utf-8")

@@ -6,18 +6,20 @@ import threading
 
 from labctl.engine.streams import ExecStream
 from labctl.sip import tshark
-from labctl.sip.tshark import Packet
 from labctl.timing import Signal
+
+PACKETS_A_SECOND = 50
+"""G.711 in packets of 20 ms (RFC 3551, section 4.2)."""
 
 
 class RtpListener:
-    """Collects all RTP that comes in at the phones' media ports, from a tshark that runs beside them.
+    """Counts all RTP that comes in at the phones' media ports, from a tshark that runs beside them.
 
     `trouble` is the last line of tshark that is no packet; `ended` is whether it says no more.
     """
 
     def __init__(self, signal: Signal) -> None:
-        self.packets: list[Packet] = []
+        self._counts: dict[tuple[int, str], int] = {}
         self.trouble = ""
         self.ended = False
         self._signal = signal
@@ -28,6 +30,11 @@ class RtpListener:
         """Follow the tshark that the stream leads to."""
         self._stream = stream
         self._thread.start()
+
+    @property
+    def counts(self) -> dict[tuple[int, str], int]:
+        """How many packets came in so far, by port and by the address that they came from."""
+        return dict(self._counts)
 
     def _read(self) -> None:
         """Read to the end. However that comes, it is told: others wait for packets."""
@@ -48,7 +55,8 @@ class RtpListener:
         except ValueError:  # a line of as many fields, and other contents
             packet = None
         if packet:
-            self.packets.append(packet)
+            place = (packet.port, packet.source)
+            self._counts[place] = self._counts.get(place, 0) + 1
         else:
             self.trouble = line
 

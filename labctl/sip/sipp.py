@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from labctl.templating import environment
 
 LONGEST_MS = 3_600_000
 RECEIVE_TIMEOUT_MS = 5000
@@ -26,8 +28,13 @@ AGAIN_MS = 32_000
 LEAVE_MS = 1500
 """How long a phone waits for an answer to its good-bye, which is two retransmissions: its node may be gone."""
 
-HOLD, RESUME, REJECT = "sendonly", "sendrecv", "reject"
-"""What `nudge` can ask for: a direction of audio to offer, or to refuse the call that rings."""
+HOLD, RESUME, REJECT, FORWARD = "sendonly", "sendrecv", "reject", "forward"
+REFER, TONES, INFO = "refer", "tones", "info"
+"""What `nudge` can ask for: a direction of audio to offer; to refuse the call that rings, or send it elsewhere; to ask
+the node to connect the other end with somebody else (RFC 3515); digits as events of RTP (RFC 4733), or one by INFO."""
+
+REFER_TO, DIGITS = "Refer-To", "X-Digits"
+"""The headers of an order that say where to, and which digits."""
 
 FAILURES = (
     *(300, 301, 302, 305, 380, 400, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 423),
@@ -35,15 +42,19 @@ FAILURES = (
 )
 """Every way to refuse a call (RFC 3261, 21.3 to 21.6), but 401: that asks who calls, and may come again."""
 
-_WORDS = {"hold": HOLD, "resume": RESUME, "reject": REJECT, "failures": FAILURES}
+_WORDS = {
+    **{"hold": HOLD, "resume": RESUME, "reject": REJECT, "forward": FORWARD, "refer": REFER},
+    **{"tones": TONES, "info": INFO, "refer_to": REFER_TO, "digits": DIGITS, "failures": FAILURES},
+}
 
 
 @dataclass(frozen=True)
 class Agent:
     """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has.
 
-    `token` is random: its Call-IDs, tags and branches are unique over time (RFC 3261, 8.1.1.4). A node remembers a
-    dialog for 32 s after it has ended, and refuses another of the same Call-ID.
+    `shown` is the address that its messages tell, SIPp's word for its own by default. `token` is random: its Call-IDs,
+    tags and branches are unique over time (RFC 3261, 8.1.1.4). A node remembers a dialog for 32 s after it has ended,
+    and refuses another of the same Call-ID.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Agent:
     port: int
     media: range
     audio: str
+    shown: str = "[local_ip]"
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
@@ -74,9 +86,11 @@ def register(agent: Agent, expires_s: int) -> SippScenario:
     return _render("register", agent, expires_s=expires_s)
 
 
-def line(agent: Agent, ring_ms: int) -> SippScenario:
-    """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY."""
-    return _render("line", agent, ring_ms=max(1, ring_ms), longest_ms=LONGEST_MS, again_ms=AGAIN_MS)
+def line(agent: Agent, ring_ms: int, answers_options: bool = True) -> SippScenario:
+    """Take calls: ring for `ring_ms` or until a nudge, answer, talk until BYE or a nudge. Acknowledge NOTIFY, and
+    OPTIONS unless it is not to answer these."""
+    times = {"ring_ms": max(1, ring_ms), "longest_ms": LONGEST_MS, "again_ms": AGAIN_MS}
+    return _render("line", agent, answers_options=answers_options, **times)
 
 
 def storm(agent: Agent, expires_s: int, port: int) -> SippScenario:
@@ -92,25 +106,29 @@ def call(agent: Agent, extension: str, talk_ms: int, ring_ms: int = RINGING_TIME
     return _render("call", agent, extension=extension, talk_ms=talk_ms, longest_ms=ring_ms)
 
 
-def watch(agent: Agent, extension: str, expires_s: int) -> SippScenario:
-    """Subscribe to the dialogs of the extension; unsubscribe after a nudge."""
+DIALOGS, MESSAGES = ("dialog", "application/dialog-info+xml"), ("message-summary", "application/simple-message-summary")
+"""Packages of events (RFC 4235, RFC 3842): what is told of an extension, and of a mailbox."""
+
+
+def watch(agent: Agent, extension: str, expires_s: int, package: tuple[str, str] = DIALOGS) -> SippScenario:
+    """Subscribe to the dialogs of the extension, or to its messages; unsubscribe after a nudge."""
+    event, accept = package
     return _render(
-        "watch", agent, extension=extension, expires_s=expires_s, watch_ms=expires_s * 1000, last_ms=LAST_NOTIFY_MS
+        "watch",
+        agent,
+        extension=extension,
+        expires_s=expires_s,
+        watch_ms=expires_s * 1000,
+        last_ms=LAST_NOTIFY_MS,
+        event=event,
+        accept=accept,
     )
 
 
 def _render(name: str, agent: Agent, **values: object) -> SippScenario:
-    environment = Environment(
-        loader=PackageLoader("labctl"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - what goes in has been checked by labctl.labfile's parser
-    )
-    text = environment.get_template(f"sipp/{name}.xml.j2").render(
-        agent=agent, leave_ms=LEAVE_MS, words=_WORDS, **values
-    )
-    return SippScenario(name, text)
+    """What goes in has been checked by labctl.labfile's parser."""
+    template = environment().get_template(f"sipp/{name}.xml.j2")
+    return SippScenario(name, template.render(agent=agent, leave_ms=LEAVE_MS, words=_WORDS, **values))
 
 
 def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
@@ -144,10 +162,13 @@ def load_command(agent: Agent, path: str, rate: float, count: int) -> list[str]:
     ]
 
 
-def nudge(agent: Agent, call_id: str, number: int, order: str = "") -> str:
+def nudge(
+    agent: Agent, call_id: str, number: int, order: str = "", headers: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The order to scripts/run-sipp.sh to send the agent an INFO in that call: it goes on, or does what `order` says.
 
-    Without a `number` of its own SIPp takes it for a retransmission of the one before.
+    `headers` say what the order needs besides, such as REFER_TO. Without a `number` of its own SIPp takes it for a
+    retransmission of the one before.
     """
     lines = [
         f"INFO sip:{agent.name}@{agent.address}:{agent.port} SIP/2.0",
@@ -157,6 +178,7 @@ def nudge(agent: Agent, call_id: str, number: int, order: str = "") -> str:
         f"Call-ID: {call_id}",
         f"CSeq: {number} INFO",
         f"Subject: {order or 'go on'}",
+        *(f"{name}: {value}" for name, value in headers.items()),
         "Content-Length: 0",
     ]
     text = base64.b64encode(("\r\n".join(lines) + "\r\n\r\n").encode()).decode()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.etree import ElementTree as ET
 
+from labctl.sip_message import SipMessage, parse_message
+
 CALLING, RINGING, TALKING, OVER = "calling", "ringing", "talking", "over"
 """How far a call is."""
 
@@ -24,59 +26,12 @@ ENDINGS = {
 """What SIPp's exit codes mean (its documentation, "Exit codes"), and 128 + signal of the shell."""
 
 
-_REASONS = ("Warning", "Reason")
-"""The headers that say why: RFC 3261, 20.43, and RFC 3326."""
+_TAG = re.compile(r";tag=([^;>\s]+)")
+_AUDIO = re.compile(r"^m=audio (\d+)", re.MULTILINE)
+_FRAGMENT = re.compile(r"SIP/2\.0 (\d{3})")
 
-_USER = re.compile(r"sips?:([^@;>]+)@")
 _CHALLENGES = (401, 407)
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
-
-
-@dataclass(frozen=True)
-class SipMessage:
-    """A message that an agent sent or received, at a time in seconds since 1970."""
-
-    at_s: float
-    sent: bool
-    start: str
-    headers: tuple[tuple[str, str], ...]
-    body: str
-
-    @property
-    def method(self) -> str:
-        """The method of a request, "" for a response."""
-        return "" if self.status else self.start.partition(" ")[0]
-
-    @property
-    def status(self) -> int:
-        """The status code of a response, 0 for a request."""
-        return int(self.start.split(" ")[1]) if self.start.startswith("SIP/2.0 ") else 0
-
-    @property
-    def about(self) -> str:
-        """The method that CSeq names: of a response, what it answers."""
-        return self.header("CSeq").rpartition(" ")[2]
-
-    @property
-    def peer(self) -> str:
-        """Who is at the other end: whom a request goes to, or whom it came from. "" where that cannot be told."""
-        user = _USER.search(self.start if self.sent else self.header("From"))
-        return user[1] if user else ""
-
-    @property
-    def request_key(self) -> tuple[str, str]:
-        """What a request and the responses to it have in common: the Call-ID, and the CSeq (RFC 3261, 8.1.1.5)."""
-        return self.header("Call-ID"), self.header("CSeq")
-
-    @property
-    def status_line(self) -> str:
-        """The status of a response as its sender words it, with its reasons: `488 Not Acceptable Here (Warning: …)`."""
-        reasons = [f"{name}: {self.header(name)}" for name in _REASONS if self.header(name)]
-        return self.start.removeprefix("SIP/2.0 ") + (f" ({', '.join(reasons)})" if reasons else "")
-
-    def header(self, name: str) -> str:
-        """The first header of that name, "" if there is none."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
 class Transcript:
@@ -139,31 +94,57 @@ class Transcript:
     # The call
 
     @property
+    def calls(self) -> list[str]:
+        """The Call-IDs of its calls, made or come in, in the order in which they began."""
+        return [*dict.fromkeys(list(self._calls))]
+
+    @property
     def call(self) -> str:
         """The Call-ID of its call, its own or one that came in: of several the last that goes on, else the last.
 
         "" if there was none.
         """
         calls = self._calls[::-1]
-        return next((call for call in calls if not self._end_of(call)), next(iter(calls), ""))
+        return next((call for call in calls if not self.end_of(call)), next(iter(calls), ""))
 
     @property
     def peer(self) -> str:
         """Who is at the other end of that call; "" if there was none."""
-        return next((message.peer for message in self._messages_of(self.call) if message.method == "INVITE"), "")
+        return self.peer_of(self.call)
 
     @property
     def talking(self) -> bool:
         """Whether that call is answered and acknowledged, and goes on with nothing under way."""
-        messages = [message for message in self._messages_of(self.call) if message.about != "INFO"]
-        last = messages[-2:]
-        return len(last) == 2 and last[1].method == "ACK" and self.call_state == TALKING
+        return self.talks_in(self.call)
 
     @property
     def call_state(self) -> str:
         """How far that call is: CALLING, RINGING, TALKING or OVER; "" if there was none."""
-        call = self.call
-        if self._end_of(call):
+        return self.state_of(self.call)
+
+    @property
+    def call_end(self) -> str:
+        """Why that call is over: the status that refused it, with its reasons, or who hung up; "" as it goes on."""
+        return self.end_of(self.call)
+
+    # Each of several calls, by its Call-ID
+
+    def began_s(self, call: str) -> float:
+        """When a call began, in seconds since 1970."""
+        return next((message.at_s for message in self._messages_of(call)), 0.0)
+
+    def peer_of(self, call: str) -> str:
+        """Who is at the other end of a call; "" if there was none."""
+        return next((message.peer for message in self._messages_of(call) if message.method == "INVITE"), "")
+
+    def talks_in(self, call: str) -> bool:
+        """Whether a call is answered and acknowledged, and goes on with nothing under way."""
+        changing = [message for message in self._messages_of(call) if message.about in ("INVITE", "ACK")]
+        return self.state_of(call) == TALKING and changing[-1].method == "ACK"
+
+    def state_of(self, call: str) -> str:
+        """How far a call is: CALLING, RINGING, TALKING or OVER; "" if there was none."""
+        if self.end_of(call):
             return OVER
         messages = self._messages_of(call)
         invite_statuses = [message.status for message in messages if message.about == "INVITE" and message.status]
@@ -173,12 +154,8 @@ class Transcript:
             return RINGING
         return CALLING if messages else ""
 
-    @property
-    def call_end(self) -> str:
-        """Why that call is over: the status that refused it, with its reasons, or who hung up; "" as it goes on."""
-        return self._end_of(self.call)
-
-    def _end_of(self, call: str) -> str:
+    def end_of(self, call: str) -> str:
+        """Why a call is over: the status that refused it, with its reasons, or who hung up; "" as it goes on."""
         answered = False
         for message in self._messages_of(call):
             if message.method in ("BYE", "CANCEL"):
@@ -191,6 +168,30 @@ class Transcript:
                 return message.status_line
             answered = answered or 200 <= message.status < 300
         return ""
+
+    def tags_of(self, call: str) -> tuple[str, str]:
+        """The tags of a call that was answered: its own, and its node's (RFC 3261, 12)."""
+        answer = next(
+            message for message in self._messages_of(call) if message.about == "INVITE" and message.status == 200
+        )
+        ends = [tag[1] if (tag := _TAG.search(answer.header(name))) else "" for name in ("From", "To")]
+        return (ends[1], ends[0]) if answer.sent else (ends[0], ends[1])
+
+    def media_port(self, call: str) -> int:
+        """At which port it takes the audio of a call, as it said last; 0 where it has not said."""
+        said = (_AUDIO.search(message.body) for message in reversed(self._messages_of(call)) if message.sent)
+        return next((int(audio[1]) for audio in said if audio), 0)
+
+    def answers_in(self, call: str, method: str) -> list[SipMessage]:
+        """The final responses to its own requests of that method in a call, in order, without challenges."""
+        return [answer for answer in self.final_answers(method) if answer.header("Call-ID") == call]
+
+    def transfer_state(self, call: str) -> int:
+        """What its node said last of the transfer that it asked for in a call, as a status (RFC 3515, 2.4.4); 0 before
+        it has said anything."""
+        told = (message for message in reversed(self._messages_of(call)) if message.method == "NOTIFY")
+        fragments = (_FRAGMENT.match(message.body) for message in told if message.header("Event").startswith("refer"))
+        return next((int(fragment[1]) for fragment in fragments if fragment), 0)
 
     def _messages_of(self, call: str) -> list[SipMessage]:
         return list(self._dialogs.get(call, ())) if call else []
@@ -260,14 +261,6 @@ class LogSplitter:
             part.decode("utf-8", "replace") for part in (self._rest[: end.start()], self._rest[end.end() :])
         )
         return Ending(int(end[1]), errors, before)
-
-
-def parse_message(text: str, at_s: float, sent: bool) -> SipMessage:
-    """A SIP message (RFC 3261, 7)."""
-    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
-    start, *lines = head.split("\n")
-    pairs = (line.partition(":") for line in lines)
-    return SipMessage(at_s, sent, start, tuple((key.strip(), value.strip()) for key, _, value in pairs), body)
 
 
 def dialog_state(body: str) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 from labctl.engine.streams import ExecStream
 from labctl.errors import LabctlError, LabError
 from labctl.sip import sipp, transcript
 from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
-from labctl.sip.transcript import Ending, SipMessage, Transcript
+from labctl.sip.transcript import Ending, Transcript
+from labctl.sip_message import SipMessage
 from labctl.timing import PATIENCE, Deadline, Signal
 
 ANSWER_TIMEOUT_S = 5.0
@@ -23,11 +25,14 @@ ANSWER_TIMEOUT_S = 5.0
 ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 """What a phone answers at any time, and again if it comes again."""
 
-_REFUSED = 300
+_DONE, _REFUSED = 200, 300
 _UNAUTHORIZED = 401
 _SHOWN = 6
 _CSEQ_LIMIT = 2**30
 """CSeq numbers are below 2**31 (RFC 3261, 8.1.1.5), and SIPp goes on from that of the last order."""
+
+SOON_S, AT_MOST_S = 0.002, 0.25
+"""After how long an order that SIPp has not taken is given again: SOON_S, then twice as long each time."""
 
 MessageListener = Callable[[str, SipMessage], None]
 """Called with the phone's name and a message that it sent or received."""
@@ -37,11 +42,21 @@ class Refused(LabError):
     """A node refused what a phone asked for; the message has the status line."""
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What an agent is told in a call (`sipp.nudge`), and how long ago that was in vain."""
+
+    call: str
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    waits_s: float = SOON_S
+
+
 class UserAgent(Transcript):
     """A SIPp process: what it sent and received so far, and how it ended. Made by Phones.
 
-    `packets_before` is how many packets the phones of the lab had heard before it began. One that is `kept` goes on
-    when labctl has ended.
+    `heard_before` is how many packets the phones of the lab had heard before it began, by port and source. One that is
+    `kept` goes on when labctl has ended.
     """
 
     def __init__(
@@ -49,19 +64,21 @@ class UserAgent(Transcript):
         agent: Agent,
         activity: str,
         signal: Signal,
-        packets_before: int,
+        heard_before: Mapping[tuple[int, str], int],
         on_message: MessageListener,
         kept: bool = False,
     ) -> None:
         super().__init__()
         self.agent = agent
         self.activity = activity
-        self.packets_before = packets_before
+        self.heard_before = heard_before
         self.kept = kept
         self.ending: Ending | None = None
         self.bytes_read = 0
         # SIPp takes an order of the number of one before for a retransmission, also of one by another labctl.
         self._order_numbers = itertools.count(time.time_ns() // 1_000_000 % _CSEQ_LIMIT)
+        self._given: dict[str, _Order] = {}
+        self._sending = threading.Lock()
         self._signal = signal
         self._on_message = on_message
         self._stream: ExecStream | None = None
@@ -94,6 +111,7 @@ class UserAgent(Transcript):
                 for message in splitter.feed(data):
                     if self.add(message):
                         self._on_message(self.agent.name, message)
+                    self._give_again(message)
                 self.bytes_read += len(data)
                 self._signal.notify()
             ending = splitter.ending()
@@ -145,65 +163,134 @@ class UserAgent(Transcript):
 
     def nudge(self) -> None:
         """Have it go on: hang up or cancel its call, unsubscribe, unregister."""
-        self._order(sipp.nudge(self.agent, self.agent.call_id, next(self._order_numbers)))
+        self._give(_Order(self.agent.call_id))
 
-    def nudge_call(self, order: str = "") -> None:
-        """Have it answer or hang up the call that came in; of several the last. Raises LabError if none did."""
-        if not self.received("INVITE"):
+    def nudge_call(self, order: str = "", call: str = "", **headers: str) -> None:
+        """Have it answer or hang up a call, or do as `order` says: by default the last that came in and goes on.
+
+        Raises LabError if none did.
+        """
+        if not call and not self.received("INVITE"):
             raise LabError(f"{self}: no call came in")
-        self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), order))
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._give(_Order(call or self.call, order, named))
 
-    def answer(self, deadline: Deadline) -> None:
+    def _give(self, order: _Order) -> None:
+        number = next(self._order_numbers)
+        self._given[f"{number} INFO"] = order
+        self._order(sipp.nudge(self.agent, order.call, number, order.text, order.headers))
+
+    def _give_again(self, message: SipMessage) -> None:
+        """Give an order again that SIPp did not take: between two of its waits, as before the 180 of a call that has
+        just come in, it answers an INFO by itself (`-aa`) and forgets it. What it takes it does not answer."""
+        if not (message.sent and message.status == _DONE):
+            return
+        order = self._given.pop(message.header("CSeq"), None)
+        if order and not self.end_of(order.call):
+            later = replace(order, waits_s=min(2 * order.waits_s, AT_MOST_S))
+            timer = threading.Timer(order.waits_s, self._give, (later,))
+            timer.daemon = True
+            timer.start()
+
+    def answer(self, deadline: Deadline, call: str = "") -> None:
         """Have it answer the call that rings there, whoever dialled; it talks when this returns.
 
         Raises LabError if none rings by the deadline, or the call is over before it is answered.
         """
-        self.wait_for(lambda: self.call_state in (transcript.RINGING, transcript.TALKING), "a call", deadline)
-        if self.call_state == transcript.RINGING:
-            self.nudge_call()
-        self.wait_for(lambda: self.talking or bool(self.call_end), "an answer", deadline)
-        if not self.talking:
-            raise LabError(f"{self}: the call is over: {self.call_end}")
+        if not call:
+            self.wait_for(lambda: self.call_state not in ("", transcript.OVER), "a call", deadline)
+        call = call or self.call
+        if self.state_of(call) in (transcript.CALLING, transcript.RINGING):
+            self.nudge_call(call=call)
+        self.wait_for(lambda: self.talks_in(call) or bool(self.end_of(call)), "an answer", deadline)
+        if not self.talks_in(call):
+            raise LabError(f"{self}: the call is over: {self.end_of(call)}")
 
-    def hang_up(self, deadline: Deadline) -> None:
-        """Have it end its call: hang up, give up where it calls, refuse where it rings. Its node knows on return.
+    def hang_up(self, deadline: Deadline, call: str = "") -> None:
+        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return.
 
         Raises LabError if it is in no call, or its node does not answer by the deadline.
         """
-        state = self.call_state
+        call = call or self.call
+        state = self.state_of(call)
         if state in ("", transcript.OVER):
             raise LabError(f"{self} is in no call")
         if self.received("INVITE"):
-            call = self.call
-            self.nudge_call(sipp.REJECT if state == transcript.RINGING else "")
-            self.wait_for(lambda: self.call != call or bool(self.call_end), "the end of its call", deadline)
+            self.nudge_call("" if state == transcript.TALKING else sipp.REJECT, call)
+            self.wait_for(lambda: bool(self.end_of(call)), "the end of its call", deadline)
         else:
             self.nudge()
             self.finish(deadline)
 
-    def reject_call(self) -> None:
+    def reject_call(self, call: str = "") -> None:
         """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""
-        self.nudge_call(sipp.REJECT)
+        self.nudge_call(sipp.REJECT, call)
 
-    def hold(self) -> None:
-        """Have it put the other end of its call on hold; its node has agreed when this returns. Raises LabError."""
-        self._offer(sipp.HOLD)
+    def forward(self, uri: str, call: str = "") -> None:
+        """Have it send the call that rings elsewhere, to a SIP URI: 302 Moved Temporarily. Raises LabError."""
+        self.nudge_call(sipp.FORWARD, call, Refer_To=f"<{uri}>")
 
-    def resume(self) -> None:
+    def hold(self, call: str = "") -> None:
+        """Have it put the other end of a call on hold; its node has agreed when this returns. Raises LabError."""
+        self._offer(sipp.HOLD, call)
+
+    def resume(self, call: str = "") -> None:
         """Have it take the other end off hold; its node has agreed when this returns. Raises LabError."""
-        self._offer(sipp.RESUME)
+        self._offer(sipp.RESUME, call)
 
-    def _offer(self, direction: str) -> None:
-        deadline = PATIENCE.deadline(ANSWER_TIMEOUT_S)
-        self.wait_for(lambda: self.talking or bool(self.call_end), f"{direction}: a call that goes on", deadline)
-        if not self.talking:
-            raise LabError(f"{self}: {direction}: the call is over: {self.call_end}")
-        before = len(self.answers("INVITE"))
-        self._order(sipp.nudge(self.agent, self.call, next(self._order_numbers), direction))
-        self.wait_for(lambda: len(self.answers("INVITE")) > before, f"{direction}: an answer", deadline)
-        answer = self.final_answers("INVITE")[-1]
+    def uri(self, number: str) -> str:
+        """What it calls to have that number."""
+        return f"sip:{number}@{self.agent.node_address}"
+
+    def replacing(self, call: str) -> str:
+        """What makes a URI one that takes the place of a call of it (RFC 3891)."""
+        own, nodes_own = self.tags_of(call)
+        return "?Replaces=" + quote(f"{call};to-tag={nodes_own};from-tag={own}", safe="")
+
+    def transfer(self, uri: str, call: str, deadline: Deadline) -> None:
+        """Have it ask its node to connect the other end of a call with a SIP URI (RFC 3515); it is out of that call
+        when this returns. A node that tells that it has done it waits for the phone to hang up, or does so itself.
+
+        Raises Refused where its node does not take that on, LabError where it has not done it.
+        """
+        self._ask_in_call(sipp.REFER, "REFER", call, deadline, Refer_To=f"<{uri}>")
+        what = "the end of the call that it has transferred"
+        self.wait_for(lambda: bool(self.end_of(call)) or self.transfer_state(call) >= _DONE, what, deadline)
+        if self.transfer_state(call) >= _REFUSED:
+            raise LabError(f"{self}: the transfer failed: its node tells {self.transfer_state(call)}")
+        if not self.end_of(call):
+            self.nudge_call(call=call)
+            self.wait_for(lambda: bool(self.end_of(call)), what, deadline)
+
+    def send_tones(self, digits: str, call: str) -> None:
+        """Have it begin to send digits in a call, as events of RTP (RFC 4733)."""
+        self._await_talk(sipp.TONES, call, PATIENCE.deadline(ANSWER_TIMEOUT_S))
+        self.nudge_call(sipp.TONES, call, X_Digits=digits)
+
+    def send_info(self, digits: str, call: str) -> None:
+        """Have it send digits in a call, each by INFO; its node has taken them when this returns. Raises Refused,
+        LabError."""
+        for digit in digits:
+            self._ask_in_call(sipp.INFO, "INFO", call, PATIENCE.deadline(ANSWER_TIMEOUT_S), X_Digits=digit)
+
+    def _offer(self, direction: str, call: str) -> None:
+        self._ask_in_call(direction, "INVITE", call or self.call, PATIENCE.deadline(ANSWER_TIMEOUT_S))
+
+    def _await_talk(self, what: str, call: str, deadline: Deadline) -> None:
+        """Return when a call goes on with nothing under way. Raises LabError where it is over."""
+        self.wait_for(lambda: self.talks_in(call) or bool(self.end_of(call)), f"{what}: a call that goes on", deadline)
+        if not self.talks_in(call):
+            raise LabError(f"{self}: {what}: the call is over: {self.end_of(call)}")
+
+    def _ask_in_call(self, order: str, method: str, call: str, deadline: Deadline, **headers: str) -> None:
+        """Have it ask its node for something in a call. Raises Refused, LabError."""
+        self._await_talk(order, call, deadline)
+        before = len(self.answers_in(call, method))
+        self.nudge_call(order, call, **headers)
+        self.wait_for(lambda: len(self.answers_in(call, method)) > before, f"{order}: an answer", deadline)
+        answer = self.answers_in(call, method)[-1]
         if answer.status >= _REFUSED:
-            raise Refused(f"{self}: {direction}: {answer.status_line}")
+            raise Refused(f"{self}: {order}: {answer.status_line}")
 
     def drain(self) -> None:
         """Have it end as soon as its calls are over, whether or not what it has acknowledged may come again."""
@@ -219,7 +306,7 @@ class UserAgent(Transcript):
 
     def _order(self, text: str) -> None:
         if self._stream and self.runs:
-            with suppress(OSError):  # it has ended just now
+            with suppress(OSError), self._sending:  # it has ended just now
                 self._stream.send(text.encode())
 
     def finish(self, deadline: Deadline) -> Ending:

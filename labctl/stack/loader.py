@@ -18,11 +18,15 @@ def shipped_stacks() -> list[str]:
 
 def find_stack(name: str) -> Stack:
     """A shipped stack, or that of a file. Raises UsageError, InvalidFile."""
-    templates = sorted(path.name for path in TEMPLATES.iterdir() if path.is_file())
     if "/" in name or name.endswith((".yaml", ".yml")):
-        return parse_stack(read_text(Path(name)), name, templates)
+        return read_stack(read_text(Path(name)), name)
     if name not in shipped_stacks():
         known = ", ".join(shipped_stacks())
         raise UsageError(f"no stack `{shown(name)}`", f"shipped: {known}; or the path of a stack file")
     path = images_folder() / "stacks" / f"{name}.yaml"
-    return parse_stack(read_text(path), str(path), templates)
+    return read_stack(read_text(path), str(path))
+
+
+def read_stack(text: str, source: str) -> Stack:
+    """The stack of a text, which may name the templates that come with labctl. Raises InvalidFile."""
+    return parse_stack(text, source, sorted(path.name for path in TEMPLATES.iterdir() if path.is_file()))

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from labctl.lab import Carrier
+from labctl.stack.carriers import Carrier
 from labctl.yamlfile.document import ANY, Form, Strict, Text, parse, wrong
 from labctl.yamlfile.review import Review
 
@@ -47,6 +47,17 @@ class ModuleBuild(Strict):
     libraries: tuple[Text, ...] = Field(default=(), description="Libraries to link with, without `lib`")
 
 
+class SourceBuild(Strict):
+    """How all of Asterisk is built from its Debian source package, for patches of more than the cluster module."""
+
+    package: Text = Field(description="The Debian source package")
+    packages: tuple[Text, ...] = Field(description="Compiler, headers and tools; what is not there is not built")
+    configure: tuple[Text, ...] = Field(default=(), description="Options of its ./configure, beside Debian's paths")
+    enable: tuple[Text, ...] = Field(default=(), description="What menuselect enables, by name")
+    disable: tuple[Text, ...] = Field(default=(), description="What menuselect disables: modules, options, categories")
+    flags: Text = Field(default="-g -O2", description="CFLAGS")
+
+
 class PhoneBuild(Strict):
     """The image of the phones: it may stand on another Debian than the nodes do."""
 
@@ -62,6 +73,10 @@ class Build(Strict):
     asterisk: tuple[Text, ...]
     phone: PhoneBuild
     module: ModuleBuild | None = None
+    source: SourceBuild | None = None
+    debugger: tuple[Text, ...] = Field(
+        default=(), description="The packages of gdb, put into nodes that run what was patched"
+    )
     at_once: bool = Field(
         default=False,
         description="The whole node comes with its base system: the suite's own apt cannot check signatures any more",
@@ -139,6 +154,13 @@ Pattern = Annotated[Text, AfterValidator(_compiles)]
 """A regular expression, as Python's `re` has them."""
 
 
+class UsualError(Strict):
+    """An error that is logged always, or whenever something that is right happens, so that it tells nothing."""
+
+    pattern: Pattern = Field(description="A regular expression, found in the line")
+    why: Text = Field(description="Where it comes from, and why it is none")
+
+
 class ContainerLimits(Strict):
     """What each container of a lab may take of the host, so that one that goes wild takes nothing else with it."""
 
@@ -179,6 +201,9 @@ class Stack(Strict):
     telling_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that explain why state is not as it should be"
     )
+    usual_errors: tuple[UsualError, ...] = Field(
+        default=(), description="What Asterisk and Corosync log as an error though nothing is wrong"
+    )
     lost_ring: Annotated[tuple[Pattern, ...], BeforeValidator(_as_several)] = Field(
         default=(),
         description="Regular expressions: one is found in what `members_command` and `other_members_command` answer "
@@ -199,6 +224,10 @@ class Stack(Strict):
         """Whether the module of a node will never find its ring again, of what its `members_command` and
         `other_members_command` answered."""
         return any(re.search(pattern, answer) for pattern in self.lost_ring)
+
+    def is_usual(self, line: str) -> bool:
+        """Whether an error that a node logs tells nothing."""
+        return any(re.search(usual.pattern, line) for usual in self.usual_errors)
 
     def with_image(self, image: str | None) -> Stack:
         """The stack with nodes of an image that was built elsewhere; the same where that is None."""
@@ -230,5 +259,6 @@ def _review_at_once(suite: str | None, build: Build, review: Review) -> None:
     """What cannot be where a suite's own apt installs nothing any more."""
     if build.phone.suite in (None, suite):
         review.say(("build", "phone"), f"the phones cannot stand on {suite} too", "`suite: sid`, and a `base` of it")
-    if build.module:
-        review.say(("build", "module"), "no module is compiled where a node comes at once", "leave it out")
+    for key in ("module", "source"):
+        if getattr(build, key):
+            review.say(("build", key), f"no {key} is compiled where a node comes at once", "leave it out")

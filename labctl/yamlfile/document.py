@@ -20,8 +20,11 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from labctl.errors import InvalidFile, Problem
 
-MAX_SIZE = 1 << 18
-"""Characters and values of a file, each alias counted as what it stands for."""
+MAX_SIZE = 1 << 20
+"""Characters of a file. What a soak of seven hours did is less."""
+
+MAX_ALIASED = 1 << 18
+"""Characters and values of a file beyond its own text: each alias is counted as what it stands for."""
 
 MAX_DEPTH = 32
 """libyaml's composer is recursive and has no limit of its own: deeper files would crash it."""
@@ -34,6 +37,9 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _FIXES = {"\t": "indent with spaces, not tabs", "*": "quote a text that begins with `*`"}
 """What is meant most likely where YAML stumbles over a character."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half a character."""
 
 _CORE_TAGS = "tag:yaml.org,2002:"
 _MERGE_TAG = f"{_CORE_TAGS}merge"
@@ -136,8 +142,8 @@ class _Reader:
         self.problems: list[Problem] = []
         self.doubtful: list[Path] = []
         self._line_ends = [match.start() for match in re.finditer("\n", text.rstrip())]
-        self._size = 0
-        self._around: list[yaml.Node] = []
+        self._size = -len(text)
+        self._around: set[int] = set()
 
     def line(self, mark: yaml.Mark) -> int:
         """As editors count: YAML ends lines at more characters, and finds mistakes after the last one."""
@@ -149,7 +155,7 @@ class _Reader:
         if not node.tag.startswith(_CORE_TAGS):
             self._say(node, path, f"the tag {shown(node.tag)} means nothing here", "take it out")
         value = self._value(node, path)
-        self._around.pop()
+        self._around.remove(id(node))
         return value
 
     def _value(self, node: yaml.Node, path: Path) -> Any:
@@ -195,17 +201,17 @@ class _Reader:
                 continue
             self._enter(source)
             result = self._mapping(source, path) | result
-            self._around.pop()
+            self._around.remove(id(source))
         return result
 
     def _enter(self, node: yaml.Node) -> None:
         """Count a node, and note that what is read from now on stands within it."""
-        if any(node is outer for outer in self._around):
+        if id(node) in self._around:
             raise yaml.MarkedYAMLError(problem="a value that contains itself", problem_mark=node.start_mark)
         self._size += 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
-        if self._size > MAX_SIZE:
+        if self._size > MAX_ALIASED:
             raise yaml.MarkedYAMLError(problem="aliases make it far too large", problem_mark=node.start_mark)
-        self._around.append(node)
+        self._around.add(id(node))
 
     def _say(self, node: yaml.Node, path: Path, what: str, fix: str) -> None:
         self.problems.append(Problem(self.line(node.start_mark), what, fix))
@@ -215,7 +221,7 @@ class _Reader:
 def _whole(node: yaml.ScalarNode) -> str:
     """The scalar's text. Half a character, which escapes can make, is none."""
     text = str(node.value)
-    if re.search("[\ud800-\udfff]", text):
+    if not text.isascii() and _HALF.search(text):
         raise yaml.MarkedYAMLError(problem="an invalid Unicode escape", problem_mark=node.start_mark)
     return text
 

@@ -49,6 +49,10 @@ class Review:
         """Note a mistake at the line of `path`."""
         self.problems.append(Problem(self.document.line(path), what, fix))
 
+    def say_at(self, line: int, what: str, fix: str = "") -> None:
+        """Note a mistake on a line of the file, as of a block of text."""
+        self.problems.append(Problem(line, what, fix))
+
     def refuse(self, path: Path, what: str, fix: str = "") -> None:
         """Note a mistake in the value at `path`, which is in doubt from then on."""
         self.say(path, what, fix)

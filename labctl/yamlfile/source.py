@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +14,19 @@ from labctl.yamlfile.document import MAX_SIZE, shown
 
 
 def shipped_names(folder: Path) -> list[str]:
-    """The names of the YAML files in a folder that comes with labctl."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    """The names of the YAML files in a folder that comes with labctl, and in the folders within it."""
+    return sorted(_shipped(folder))
+
+
+def shipped_path(folder: Path, name: str) -> Path:
+    """Where the file of that name lies in it. Raises KeyError for one that is not shipped."""
+    return _shipped(folder)[name]
+
+
+@cache
+def _shipped(folder: Path) -> dict[str, Path]:
+    """What is shipped does not change while labctl runs."""
+    return {path.stem: path for path in folder.rglob("*.yaml")}
 
 
 def find_path(kind: str, name: str, folder: Path, shipped: Path) -> Path:
@@ -23,7 +35,7 @@ def find_path(kind: str, name: str, folder: Path, shipped: Path) -> Path:
         raise UsageError(f"no {kind} file is named", "an empty text is no path")
     path = folder / name
     if name in shipped_names(shipped) and not path.is_file():
-        return shipped / f"{name}.yaml"
+        return shipped_path(shipped, name)
     if re.fullmatch(r"[\w-]{1,100}", name) and not path.exists():
         known = ", ".join(shipped_names(shipped))
         raise UsageError(f"no {kind} file `{name}`", f"a path, or one that is shipped: {known}")

@@ -47,6 +47,9 @@ def test_footprint_is_smallest_with_what_is_used() -> None:
     done = labctl("bench", "footprint", "--stack", "22", "-q", "-o", "json")
     assert done.code == 0, done.err
     held = {each["loaded"]: each for each in done.data}
-    sizes = [held[each]["asterisk"]["resident_mb"] for each in ("everything", "the rest unloaded", "what the lab uses")]
+    rows = [held[each] for each in ("everything", "the rest unloaded", "what the lab uses")]
+    if rows[1]["asterisk"] is None:  # Asterisk may crash as its modules are unloaded: that is said, and not counted
+        assert "Asterisk ended as its modules were unloaded" in rows.pop(1)["remark"]
+    sizes = [row["asterisk"]["resident_mb"] for row in rows]
     assert sizes == sorted(sizes, reverse=True)
-    assert held["everything"]["modules"] > 300 > held["the rest unloaded"]["modules"]
+    assert rows[0]["modules"] > 300 > rows[-1]["modules"]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from labctl.history.events import AMI, BY_ITSELF, Back, Disturbed, Event, Gone
+from labctl.engine import client as engines
+from labctl.history.events import AMI, BY_ITSELF, Back, Core, Disturbed, Event, Gone
+from labctl.history.process_events import Measured
+from labctl.images.builder import Options, references
+from labctl.stack.loader import find_stack
 from labctl.testcontainers import AsteriskCluster
 from labctl.timing import Deadline, Signal
 
@@ -52,7 +58,28 @@ def test_connection_that_is_lost_alone_is_made_anew_and_fails_nothing(cluster: A
     cluster.settle()
     assert not [event for event in cluster.journal.events if isinstance(event, Gone)]
     assert "failed" not in outcomes(cluster).values()
-    assert [verdict.outcome for verdict in cluster.verdicts("agreement", "views", "course")] == ["passed"] * 3
+    assert [verdict.outcome for verdict in cluster.verdicts("agreement", "views", "course", "healthy")] == [
+        "passed"
+    ] * 4
+
+
+def test_every_node_is_measured_through_a_run(cluster: AsteriskCluster) -> None:
+    """Both daemons of each, again and again, by the node's own clock."""
+    since = len(cluster.journal.events)
+    signal = Signal()
+    cluster.journal.listen(lambda _event: signal.notify())
+
+    def times() -> list[int]:
+        measured = [event for event in cluster.journal.events[since:] if isinstance(event, Measured)]
+        pairs = [(event.node, event.daemon) for event in measured]
+        return [pairs.count((node, daemon)) for node in ("n1", "n2") for daemon in ("asterisk", "corosync")]
+
+    assert signal.wait_until(lambda: min(times()) >= 2, Deadline(60)), times()
+    first = next(
+        event for event in cluster.journal.events if isinstance(event, Measured) and event.daemon == "asterisk"
+    )
+    assert first.memory_kb > 10_000
+    assert min(first.cpu_s, first.descriptors, first.threads, first.process) > 0
 
 
 def test_asterisk_that_crashes_fails_the_run_and_nobody_else_is_blamed(cluster: AsteriskCluster) -> None:
@@ -65,9 +92,9 @@ def test_asterisk_that_crashes_fails_the_run_and_nobody_else_is_blamed(cluster: 
     assert [event.node for event in cluster.journal.events[since:] if isinstance(event, Back)] == ["n2"]
     cluster.set_state("n2", "mystate", "BUSY")
     cluster.settle()
-    (course,) = cluster.verdicts("course")
-    assert course.outcome == "failed"
-    assert [finding.text.partition(" s: ")[2] for finding in course.findings] == [
+    course, healthy = cluster.verdicts("course", "healthy")
+    assert (course.outcome, healthy.outcome) == ("passed", "failed")
+    assert [finding.text.partition(" s: ")[2] for finding in healthy.findings] == [
         "Asterisk on n2 ended by itself (signal 11)"
     ]
     # A ghost that the crash leaves on n1 is the cluster's own fault, which comes and goes: no_ghosts is not held here.
@@ -76,11 +103,30 @@ def test_asterisk_that_crashes_fails_the_run_and_nobody_else_is_blamed(cluster: 
     assert any("n2 gone (by itself: signal 11)" in line for line in cluster.tell())
 
 
+def test_daemons_that_crash_leave_their_core_in_the_folder_of_the_run(tmp_path: Path) -> None:
+    engine = engines.connect()
+    pattern = engine.probe(references(find_stack("22"), Options()).phone, "cat /proc/sys/kernel/core_pattern").strip()
+    with AsteriskCluster(nodes=2, history=tmp_path / "history.jsonl") as cluster:
+        since = len(cluster.journal.events)
+        cluster.exec("n1", "kill -SEGV $(cat /etc/service/asterisk/supervise/pid)")
+        await_event(cluster, Gone, since)
+        cluster.exec("n2", "kill -SEGV $(cat /etc/service/corosync/supervise/pid)")
+        cluster.settle()
+    cores = {event.node: event for event in cluster.journal.events if isinstance(event, Core)}
+    if pattern.startswith(("|", "/")):
+        assert pattern[1:].split(" ")[0] in cores["n1"].lacking
+        return
+    for node, name in (("n1", "asterisk"), ("n2", "corosync")):
+        assert cores[node].files == (f"{node}.{name}.core.gz",), cores
+        with gzip.open(tmp_path / cores[node].files[0]) as core:
+            assert core.read(18)[:4] == b"\x7fELF"
+
+
 def test_corosync_that_crashes_is_told_too(cluster: AsteriskCluster) -> None:
     since = len(cluster.journal.events)
     cluster.exec("n1", "kill -SEGV $(cat /etc/service/corosync/supervise/pid)")
     cluster.settle()
-    findings = [finding for finding in cluster.verdicts("course")[0].findings if "Corosync" in finding.text]
+    findings = [finding for finding in cluster.verdicts("healthy")[0].findings if "Corosync" in finding.text]
     assert [(finding.nodes, finding.doubt) for finding in findings] == [(("n1",), "")], cluster.journal.events[since:]
 
 
@@ -92,5 +138,5 @@ def test_node_that_ends_by_itself_is_gone_until_its_container_runs_again(cluster
     assert crash.whole
     cluster.settle()
     assert cluster.live == ("n1",)
-    cluster.heal()
+    cluster.start_node("n2")
     assert cluster.live == ("n1", "n2")

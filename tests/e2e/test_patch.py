@@ -19,10 +19,10 @@ from labctl.errors import PatchRefused
 from labctl.images import builder
 from labctl.images import recipes as images
 from labctl.images.builder import Options
-from labctl.images.patches import Patch
 from labctl.images.recipes import MODULE, NODE, PATCHED
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab
+from labctl.patch import Patch
 from labctl.progress import Silent
 from labctl.stack.loader import find_stack
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from labctl.timing import Deadline
 from tests.integration.conftest import Result, labctl
 
 pytestmark = pytest.mark.docker
@@ -42,6 +43,15 @@ def shown(watches: bool = False) -> set[tuple[str, str, str]]:
     return {row for row in rows if row[1].startswith("watches") == watches}
 
 
+def await_shown(*rows: tuple[str, str, str]) -> None:
+    """Return when `labctl phone ls` shows these: what a phone was sent may come a moment after the command."""
+    deadline = Deadline(20)
+    seen: set[tuple[str, str, str]] = set()
+    while not seen >= {*rows}:
+        assert not deadline.passed, seen
+        seen = {(name, does, state.partition(" (")[0]) for name, does, state in shown() | shown(watches=True)}
+
+
 def call(*arguments: str) -> Result:
     return labctl("call", *arguments, "-n", NAME, "-q", "-o", "json", "--duration", "300ms")
 
@@ -53,25 +63,41 @@ def test_phones_stay_on_and_in_their_call_until_they_are_told_otherwise() -> Non
     ringing = {("alice", "calls 102", "ringing"), ("bob", "phone", "ringing, 101")}
     assert shown() == ringing | {("alice", "phone", "on")}
     early = {("alice", "watches 102", "early"), ("carol", "watches 102", "early")}
-    assert shown(watches=True) >= early
+    await_shown(*early)
     assert phone("answer", "bob").err == "bob talks with 101\n"
     assert labctl("wait", "-n", NAME, "--for", "state=102:InUse", "--timeout", "10s").code == 0
-    assert {("alice", "calls 102", "talking"), ("bob", "phone", "talking, 101")} <= shown()
+    await_shown(("alice", "calls 102", "talking"), ("bob", "phone", "talking, 101"))
     phone("hangup", "bob")
     assert labctl("wait", "-n", NAME, "--for", "state=102:Idle", "--timeout", "10s").code == 0
-    assert ("alice", "calls 102", "over: its node hung up") in {
-        (name, does, state.partition(" (")[0]) for name, does, state in shown()
-    }
+    await_shown(("alice", "calls 102", "over: its node hung up"))
     phone("off", "--all")
     assert shown() | shown(watches=True) == set()
     assert labctl("wait", "-n", NAME, "--for", "state=102:Unavailable", "--timeout", "10s").code == 0
+
+
+def test_a_phone_connects_two_others_and_leaves() -> None:
+    phone("on", "alice", "bob", "carol")
+    phone("dial", "alice", "bob")
+    phone("answer", "bob")
+    assert phone("dtmf", "alice", "12").err == "alice presses 12 for 102\n"
+    phone("dial", "alice", "carol")
+    phone("answer", "carol")
+    assert phone("transfer", "alice", "carol", "--attended").err == "alice has connected 102 with carol\n"
+    assert labctl("wait", "-n", NAME, "--for", "state=101:Idle", "--timeout", "10s").code == 0
+    assert {("bob", "phone", "talking, 101"), ("carol", "phone", "talking, 101")} <= shown()
+    assert phone("transfer", "bob", "*600").err == "bob has connected 101 with *600\n"
+    assert labctl("wait", "-n", NAME, "--for", "state=102:Idle", "--timeout", "10s").code == 0
+    assert {("bob", "phone", "on"), ("carol", "phone", "talking, 101")} <= shown()
+    refused = labctl("phone", "transfer", "alice", "bob", "-n", NAME)
+    assert (refused.code, "alice talks with nobody" in refused.err) == (1, True)
+    assert labctl("phone", "dtmf", "carol", "12x", "-n", NAME).code == 2
 
 
 def test_a_phone_that_rings_refuses_and_a_caller_gives_up() -> None:
     phone("on", "bob")
     phone("dial", "alice", "bob")
     phone("hangup", "bob")
-    assert ("alice", "calls 102", "over: 486 Busy Here") in shown()
+    await_shown(("alice", "calls 102", "over: 486 Busy Here"))
     phone("dial", "alice", "bob")
     phone("hangup", "alice")
     assert labctl("wait", "-n", NAME, "--for", "state=102:Idle", "--timeout", "10s").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from testcontainers.core.config import testcontainers_config
@@ -16,7 +17,9 @@ from labctl.engine import client as engines
 from labctl.errors import LabError, UsageError
 from labctl.names import ROLE_PHONES
 from labctl.progress import Silent
+from labctl.scenario import run_record
 from labctl.testcontainers import AsteriskCluster, BrokenCheck
+from tests.integration.conftest import labctl
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.docker
@@ -45,13 +48,12 @@ def test_broken_check_is_an_assertion_error_that_tells_the_story(cluster: Asteri
     cluster.reset()
     cluster.partition([["n1"], ["n2"]])
     cluster.settle()
-    cluster.set_state("n1", "mystate", "BUSY")
     cluster.heal()
-    cluster.settle()
+    cluster.cli("n1", "core show version", expect="Asterisk 0[.]", within=0.1)
     with pytest.raises(AssertionError) as caught:
-        cluster.must_hold("agreement")
+        cluster.must_hold("expectations")
     assert isinstance(caught.value, BrokenCheck)
-    assert "mystate" in str(caught.value)
+    assert "n1: core show version: not as expected" in str(caught.value)
     assert "partition n1 | n2" in str(caught.value)
 
 
@@ -213,3 +215,31 @@ def test_lab_stays_up_where_it_is_to_be_kept(pytester: pytest.Pytester) -> None:
         assert not engine.observe("pytest-1nodes").empty
     finally:
         verbs.down(engine, "pytest-1nodes", Silent())
+
+
+def test_each_test_has_a_run_folder_that_its_failure_names(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TESTS)
+    result = pytester.runpytest_subprocess(
+        *("--lab-nodes", "2", "--lab-runs", "runs", "-p", "no:cacheprovider", "--junit-xml", "report.xml")
+    )
+    result.assert_outcomes(passed=3, failed=1)
+    assert len(kept(pytester)) == 4
+    (failed,) = [folder for folder in kept(pytester) if folder.name.startswith("test_that_fails-2nodes-")]
+    result.stdout.fnmatch_lines(["*labctl: the run*", f"*{failed}", f"labctl report {failed} --open"])
+    assert str(failed) in (pytester.path / "report.xml").read_text("utf-8")
+    for folder in kept(pytester):
+        record = run_record.recall(folder)
+        assert {"history.jsonl", "lab.yaml", "n1.log", "terms.json", "verdict.json"} <= {*record.files}
+        assert (folder / "capture.pcapng").stat().st_size > 0
+        texts = [finding.text for judged in record.result.judged for finding in judged.verdict.findings]
+        assert any("AssertionError: assert not 'as it should'" in text for text in texts) == (folder == failed)
+        assert labctl("report", str(folder)).code == 0
+    assert run_record.recall(failed).result.standing == "failed"
+    scenario = labctl("validate", str(failed / "scenario.yaml"))
+    assert scenario.code == 0, scenario.err
+    assert "set_state" in (failed / "scenario.yaml").read_text("utf-8")
+
+
+def kept(pytester: pytest.Pytester) -> list[Path]:
+    """The run folders of the tests."""
+    return run_record.find_all(pytester.path / "runs")

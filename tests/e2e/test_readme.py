@@ -27,12 +27,13 @@ NAME = f"readme-{os.getpid()}"
 LIMIT_S = 600
 """So long no command takes, not even on a machine that is busy."""
 
-RENAMED = {"mine.yaml": f"{NAME}.yaml"}
+RENAMED = {"mine.yaml": f"{NAME}.yaml", "asks.yaml": f"asks-{NAME}.yaml"}
 """A file of README's whose lab is named for it, so that two runs of this test do not meet."""
 
-JUDGED = ("labctl run ", "labctl check ")
+JUDGED = ("labctl run ", "labctl check ", "labctl replay ")
 """Commands that may come to no verdict on a machine that is too busy: they exit with 5 and say why."""
 
+MENDS = "tests/e2e/test_mend.py::"
 ELSEWHERE = {
     "make up": (
         "it installs what the machine lacks, and makes the user's own lab",
@@ -42,18 +43,26 @@ ELSEWHERE = {
 }
 """Lines of README's blocks that are not run here: why, and what has them instead."""
 
+CAPTURES = "tests/e2e/test_capture.py::"
+
 INLINE: dict[str, str | Command] = {
     "labctl up": "tests/e2e/test_readme.py::test_a_command_of_a_block_does_what_readme_says",
     "labctl run": "tests/e2e/test_readme.py::test_a_command_of_a_block_does_what_readme_says",
     "make help": Command("make help"),
     "labctl up [-f FILE] [-n NAME] [--nodes N]": "tests/integration/test_verbs.py::test_five_nodes",
     "labctl down [-n NAME]": "tests/integration/test_verbs.py::test_two_labs_live_side_by_side_and_down_takes_one",
+    "labctl findings [show NAME|run NAME…]": "tests/e2e/test_findings.py::test_a_finding_is_still_there",
+    "labctl findings show NAME": Command("labctl findings show second-leave"),
+    "labctl findings run": "tests/e2e/test_findings.py::test_a_finding_is_still_there",
     "labctl down --orphans": "tests/integration/test_verbs.py::test_orphans_go_and_labs_of_users_stay",
     "labctl ls": Command("labctl ls"),
     "labctl ps": "tests/integration/test_verbs.py::test_ps_shows_quorum_members_and_versions",
     "labctl state [--watch] [--site]": Command("timeout --preserve-status -s INT 4 labctl state --watch", 130),
     "labctl call alice bob [--duration 5s]": Command("labctl call alice bob --duration 300ms"),
-    "labctl phone on|off|dial|answer|hangup|watch|ls": "tests/e2e/test_phones_by_hand.py::"
+    "labctl call alice bob --capture call.pcapng": Command("labctl call alice bob --capture call.pcapng"),
+    "labctl capture [NODE…] [-o FILE]": f"{CAPTURES}test_packets_of_one_node_by_hand_until_ctrl_c",
+    "labctl capture | wireshark -k -i -": f"{CAPTURES}test_whoever_reads_no_more_ends_it",
+    "labctl phone on|off|dial|answer|transfer|dtmf|hangup|watch|ls": "tests/e2e/test_phones_by_hand.py::"
     "test_phones_stay_on_and_in_their_call_until_they_are_told_otherwise",
     "labctl wait --for=state=101:InUse": Command("labctl wait --for=state=101:Unavailable"),
     "labctl fault KIND …": "tests/e2e/test_faults.py::test_fault_is_shown_by_ps_and_undone_by_heal",
@@ -68,9 +77,24 @@ INLINE: dict[str, str | Command] = {
     "labctl run --dry-run …": Command("labctl run partition-heal --dry-run"),
     "labctl validate FILE…": Command("labctl validate partition-heal two-sites"),
     "labctl show RUN": "tests/unit/test_runs.py::test_the_whole_story_of_a_run_that_passed",
-    "labctl report RUN [-o FILE] [--open]": "tests/unit/test_page.py::test_report_writes_it_and_says_where",
+    "labctl report RUN… [-o FILE] [--open]": "tests/unit/test_page.py::test_report_writes_it_and_says_where",
+    "labctl ladder RUN [--call N] [--all] [-o mermaid]": "tests/unit/test_ladder.py::"
+    "test_several_calls_are_listed_first_and_registrations_only_if_asked_for",
+    "labctl bundle RUN [-o bug.labz]": "tests/e2e/test_bundle.py::"
+    "test_a_known_failure_is_reproduced_five_times_of_five",
+    "labctl replay bug.labz [--times N]": "tests/e2e/test_bundle.py::"
+    "test_a_known_failure_is_reproduced_five_times_of_five",
+    "labctl report --all DIR": "tests/unit/test_index_page.py::"
+    "test_all_runs_of_a_folder_have_a_page_each_and_one_that_leads_there",
+    "labctl report": "tests/unit/test_page.py::test_report_writes_it_and_says_where",
+    "labctl show bug.labz": "tests/unit/test_bundle.py::test_a_bundle_is_looked_at_as_a_run_is",
     "labctl check RUN": "tests/e2e/test_scenarios.py::test_old_run_is_judged_again_without_a_lab",
     "labctl soak --minutes 5 --seed 7": "tests/endurance.py::soak",  # it takes minutes
+    "labctl init [FILE] [--state device] [--wrong partition]": Command(
+        "rm -f first.yaml && labctl init first.yaml --state device --wrong partition && labctl validate first.yaml"
+    ),
+    "labctl shrink SCENARIO|RUN": "tests/e2e/test_shrink.py::test_what_a_soak_run_did_comes_down_to_the_lost_state",
+    "labctl shrink": "tests/e2e/test_shrink.py::test_what_a_soak_run_did_comes_down_to_the_lost_state",
     "labctl compare [SCENARIO…]": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
     "labctl compare": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
     "labctl bench footprint": "tests/e2e/test_carriers.py::test_footprint_is_smallest_with_what_is_used",
@@ -87,7 +111,13 @@ INLINE: dict[str, str | Command] = {
     "labctl completion bash": Command("labctl completion bash"),
     "labctl version": Command("labctl version"),
     "labctl --help": Command("labctl --help"),
+    "labctl source [DIR]": "tests/e2e/test_source.py::test_a_change_of_the_core_is_on_every_node",
+    "labctl source": "tests/e2e/test_source.py::test_a_change_of_the_core_is_on_every_node",
+    "labctl bisect SCENARIO": "tests/e2e/test_source.py::test_bisect_finds_the_commit",
+    "labctl bisect": "tests/e2e/test_source.py::test_bisect_finds_the_commit",
+    "labctl run --git-bisect": "tests/e2e/test_source.py::test_bisect_finds_the_commit",
     "labctl run partition-heal --patch fix.patch": "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module",
+    "labctl run partition-heal --patch partition-heal": f"{MENDS}test_with_its_mend_a_scenario_is_fixed",
     "labctl build --stack 1.6": "tests/integration/test_stacks.py::test_a_stack_that_is_out_of_reach_says_so_at_once",
     "labctl up -f two-sites": "tests/e2e/test_sites.py::test_up_proves_that_each_site_has_its_ring_and_finds_the_other",
     "labctl down": "tests/integration/test_verbs.py::test_down_leaves_nothing_whatever_state_the_lab_is_in",
@@ -96,11 +126,24 @@ INLINE: dict[str, str | Command] = {
     "make down": "tests/unit/test_readme.py::test_make_has_what_readme_says",
     "make down-all": "tests/unit/test_readme.py::test_make_has_what_readme_says",
     "make bench": "tests/bench.py::main",
+    "make endurance": "tests/endurance.py::main",  # it takes hours
+    "labctl run --all --retries 2": "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says",
 }
 """What README names in its text: run here in this form, or by the test that is named."""
 
+HOSTS = "tests/integration/test_docker_hosts.py::"
+
 SHOWN = {
+    "labctl up --hosts one,two,three": f"{HOSTS}test_a_lab_is_proven_over_three_hosts_and_seen_from_each",
+    "labctl source": "tests/e2e/test_source.py::test_a_change_of_the_core_is_on_every_node",
+    "labctl run partition-heal --source asterisk --watch": "tests/e2e/test_source.py::"
+    "test_it_runs_again_when_a_file_is_saved",
+    "labctl bisect partition-heal --source asterisk --good HEAD~5 --bad HEAD": "tests/e2e/test_source.py::"
+    "test_bisect_finds_the_commit",
+    "labctl ladder latest --call 1": "tests/unit/test_ladder.py::test_the_ladder_of_readme_is_that_of_a_real_run",
     "labctl up -n demo": "tests/integration/test_verbs.py::test_up_proves_that_every_node_sees_every_other",
+    "labctl replay bug.labz --times 5": "tests/e2e/test_bundle.py::"
+    "test_a_known_failure_is_reproduced_five_times_of_five",
     "labctl run partition-heal": "tests/e2e/test_scenarios.py::"
     "test_partition_heal_names_device_nodes_and_both_values_and_quotes_the_log",
 }
@@ -242,12 +285,35 @@ HERE = "tests/e2e/test_readme.py::"
 CARRIERS = "tests/e2e/test_carriers.py::"
 MIRRORS = "tests/integration/test_mirror.py::"
 PATCHES = "tests/e2e/test_patch.py::"
+SOURCE = "tests/e2e/test_source.py::"
 PYTHON = "tests/e2e/test_python.py::"
 SITES = "tests/e2e/test_sites.py::"
 
 CLAIMS: tuple[tuple[str, str], ...] = (
+    ("A run as one file", f"{UNIT}test_bundle.py::test_all_of_a_run_is_in_it_and_read_again"),
+    ("unpacked it is the folder of a run", f"{UNIT}test_bundle.py::test_unpacked_it_is_the_folder_of_a_run"),
+    ("those of labctl 0.1: what these did", f"{UNIT}test_bundle.py::test_a_run_of_0_1_says_what_is_lacking"),
+    ("are taken out of all texts", f"{UNIT}test_bundle.py::test_no_secret_and_no_name_of_the_machine_is_in_it"),
+    ("any other is told as *another failure*", "tests/e2e/test_bundle.py::test_another_extension_is_another_failure"),
+    (
+        "no path, link or archive in it can lead anywhere",
+        f"{UNIT}test_hostile_bundles.py::test_a_hostile_bundle_is_refused_and_leaves_nothing",
+    ),
+    (
+        "takes the place of none that is here",
+        f"{UNIT}test_bundled_images.py::test_one_that_is_wanted_gets_its_own_name",
+    ),
+    (
+        "It counts from when the step before began",
+        f"{UNIT}test_sip_step.py::test_it_counts_from_when_the_step_before_began",
+    ),
     ("proves on every server that", f"{VERBS}test_up_proves_that_every_node_sees_every_other"),
-    ("in two dozen ways", SCENARIOS),
+    ("in dozens of ways", SCENARIOS),
+    ("makes a page of a run", f"{UNIT}test_page.py::test_report_writes_it_and_says_where"),
+    (
+        "The page of a run of partition-heal",
+        "tests/e2e/test_scenarios.py::test_the_page_of_every_run_opens_in_a_browser",
+    ),
     ("On Debian, as root, they install what is missing", MEASURED),
     ("mmdebstrap makes the base system", f"{VERBS}test_images_say_what_is_in_them"),
     ("a list there says which line is not", f"{UNIT}test_readme.py::test_every_command_is_run_or_has_a_test_elsewhere"),
@@ -271,7 +337,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         f"{UNIT}test_lab_lock.py::test_another_host_that_does_not_give_it_up_is_an_error_with_a_way_out",
     ),
     ("A scenario is a lab and steps", f"{UNIT}test_readme.py::test_the_scenario_is_read_as_it_stands"),
-    ("lists the arguments of each", f"{UNIT}test_readme.py::test_steps_are_all_named"),
+    ("tells of each with an example", "tests/e2e/test_step_examples.py::test_every_example_of_a_step_runs"),
     ("Verdicts are pure functions", "tests/e2e/test_scenarios.py::test_old_run_is_judged_again_without_a_lab"),
     ("names the failure itself", f"{UNIT}test_mutations.py::test_a_known_failure_of_another_extension_is_news"),
     (
@@ -291,6 +357,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         f"{UNIT}test_runner.py::test_what_came_to_no_verdict_is_run_again_and_both_are_told",
     ),
     (
+        "takes away steps, nodes and settings",
+        "tests/e2e/test_shrink.py::test_what_a_soak_run_did_comes_down_to_the_lost_state",
+    ),
+    (
         "the other scenarios run on",
         "tests/e2e/test_scenarios.py::test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on",
     ),
@@ -299,14 +369,79 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         f"{UNIT}test_runner.py::test_what_comes_after_the_point_where_the_course_broke_is_not_judged",
     ),
     ("agrees with the exit code", f"{UNIT}test_acceptance.py::test_junit_and_exit_code_agree"),
-    ("compiles the cluster module alone", f"{PATCHES}test_every_node_runs_the_patched_module"),
+    (
+        "puts servers of other kinds beside the nodes",
+        f"{UNIT}test_services.py::test_nodes_start_once_services_are_ready",
+    ),
+    (
+        "`ps`, `logs`, `sh` and `export` have it",
+        "tests/integration/test_services.py::test_service_is_seen_reached_ended_and_mended",
+    ),
+    ("Three scenarios show it", "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says"),
+    ("whatever `expect:` names", f"{UNIT}test_judgement.py::test_how_daemons_fare_is_judged_whatever_is_expected"),
+    ("fails where a process took 90 %", f"{UNIT}test_checks.py::test_a_wrong_history_is_found_out_by_its_checks_alone"),
+    ("so that a busy machine does not matter", f"{UNIT}test_checks.py::test_a_right_history_that_looks_wrong_holds"),
+    ("One shell kept in each node", "tests/e2e/test_crash.py::test_every_node_is_measured_through_a_run"),
+    ("Totem and RTP by their", f"{CAPTURES}test_of_totem_and_rtp_there_are_headers_alone"),
+    ("so nothing is missing after a node was killed", f"{CAPTURES}test_both_calls_are_there_whole"),
+    ("on the same clock: see Packets", f"{CAPTURES}test_packets_are_on_the_clock_of_the_history"),
+    (
+        "or where the machine allows none",
+        f"{UNIT}test_recording.py::test_a_run_whose_capture_cannot_start_goes_on_and_says_why",
+    ),
+    ("and it ends at", f"{UNIT}test_recording.py::test_it_is_cut_between_two_packets_and_said_so"),
+    ("2 % of the CPU time that nodes and phones took", MEASURED),
+    ("`--no-capture` keeps no packets", f"{CAPTURES}test_no_capture_keeps_no_packets"),
+    (
+        "can be asked in Asterisk's own words",
+        "tests/e2e/test_readme.py::test_a_command_of_a_block_does_what_readme_says",
+    ),
+    (
+        "leaves its core in the run's folder",
+        "tests/e2e/test_crash.py::test_daemons_that_crash_leave_their_core_in_the_folder_of_the_run",
+    ),
+    (
+        "a backtrace where the node's image has gdb",
+        f"{UNIT}test_cores.py::test_with_a_debugger_on_the_node_there_is_a_backtrace_too",
+    ),
+    ("the story says so, and how to change it", f"{UNIT}test_cores.py::test_where_there_is_none_the_history_says_why"),
+    ("that alone is compiled, in seconds", f"{PATCHES}test_every_node_runs_the_patched_module"),
     ("does not fit or does not compile", f"{PATCHES}test_a_patch_that_does_not_compile_is_refused_with_the_error"),
+    ("has a mend that comes with labctl", f"{MENDS}test_with_its_mend_a_scenario_is_fixed"),
+    ("all of them go together", f"{MENDS}test_all_mends_together_compile"),
+    ("say so where it has moved", f"{MENDS}test_a_mend_of_another_source_is_refused_with_the_way_out"),
+    ("which `--patch` takes of anyone", f"{UNIT}test_mends.py::test_what_diff_writes_is_what_they_read"),
+    ("the core too, all of Asterisk is built", f"{SOURCE}test_a_change_of_the_core_is_on_every_node"),
+    ("a backtrace with file and line", f"{SOURCE}test_a_patched_node_that_aborts_is_told_with_file_and_line"),
+    ("makes a cluster of two builds", SCENARIOS),
+    (
+        "so all verbs work there as here",
+        "tests/integration/test_remote_engine.py::test_every_verb_works_on_another_engine",
+    ),
+    (
+        "asks for no password",
+        "tests/integration/test_remote_engine.py::test_a_lab_behind_ssh_is_made_called_in_and_taken_away",
+    ),
+    (
+        "with the context's TLS",
+        "tests/integration/test_remote_engine.py::test_an_engine_that_wants_tls_is_reached_by_a_context_that_has_it",
+    ),
+    ("it joins and leaves none itself", f"{HOSTS}test_a_host_outside_the_swarm_is_named_with_how_it_joins"),
+    (
+        "so that the engine of any that has a part of it is enough",
+        f"{HOSTS}test_a_lab_is_proven_over_three_hosts_and_seen_from_each",
+    ),
+    ("is lost: `ps` names it", f"{HOSTS}test_a_lost_host_is_named_and_down_finishes_when_it_is_back"),
+    ("by `tcp://` without TLS", NOT_PROVEN),
+    ("lays Asterisk's source out", f"{SOURCE}test_a_change_of_the_core_is_on_every_node"),
+    ("look for the first commit", f"{SOURCE}test_bisect_finds_the_commit"),
     (
         "their arguments are checked as in YAML",
         f"{UNIT}test_live_lab.py::test_arguments_are_held_to_the_same_as_in_yaml_before_anything_is_done",
     ),
     ("a failed test shows", f"{PYTHON}test_fixture_is_parametrised_and_tells_the_story_of_a_failure"),
     ("has a lab that no other has", f"{PYTHON}test_two_clusters_of_one_process_are_two"),
+    ("With `--lab-runs DIR` each test has", f"{PYTHON}test_each_test_has_a_run_folder_that_its_failure_names"),
     ("with `--keep-lab` it is the same", f"{PYTHON}test_lab_stays_up_where_it_is_to_be_kept"),
     ("A fault is one class", f"{UNIT}test_new_fault.py::test_it_is_a_command_that_is_shown_and_healed"),
     (
@@ -341,6 +476,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ),
     ("Debian's own packages of them were never run", NOT_PROVEN),
     ("signed with SHA-1 by keys that have expired", f"{MIRRORS}test_a_folder_signed_by_keys_that_have_expired"),
+    (
+        "on hosts of Debian 12, 13 and sid",
+        "tests/integration/test_hosts.py::test_an_old_base_system_is_built_and_one_that_was_tampered_with_is_refused",
+    ),
     ("tampered with is refused", f"{MIRRORS}test_what_is_not_as_it_was_signed_is_refused"),
     ("there the nodes are i386", f"{MIRRORS}test_a_node_of_i386_where_both_architectures_are_to_be_had"),
     (
@@ -356,6 +495,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("That is a list of known words", f"{UNIT}test_inline_commands.py"),
     ("a crash is never excused", f"{UNIT}test_crash_verdicts.py"),
     ("are not privileged", f"{HERE}test_a_container_may_do_no_more_than_readme_says"),
+    (
+        "It has CAP_NET_RAW and no other capability",
+        f"{CAPTURES}test_labctl_ended_by_sigkill_takes_the_container_with_it",
+    ),
     ("unless `--insecure`", f"{MIRRORS}test_without_a_keyring_it_is_refused_but_for_insecure"),
     (
         "Asterisk's files are 0640",
@@ -372,6 +515,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("a wrong password is refused", f"{CALLS}test_wrong_password_is_refused"),
     ("hints follow registrations", f"{CALLS}test_hints_of_a_phone_follow_its_registration_on_every_node"),
     ("all shipped scenarios end as they say", SCENARIOS),
+    ("open in Chromium without", "tests/e2e/test_scenarios.py::test_the_page_of_every_run_opens_in_a_browser"),
     ("by PUBLISH five of those", f"{CARRIERS}test_scenarios_of_state_hold_by_publish_too"),
     (
         "histories that are wrong in one way",
@@ -388,14 +532,15 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("a wrong key is refused", SCENARIOS),
     ("a patched module runs on every node", f"{PATCHES}test_every_node_runs_the_patched_module"),
     ("shipped Compose files", "tests/integration/test_compose.py::test_state_crosses_in_a_lab_that_compose_brought_up"),
-    ("The first three are held by scenarios", SCENARIOS),
-    ("diverges after a partition heals", SCENARIOS),
-    ("which restarts such an Asterisk", f"{VERBS}test_up_mends_a_module_that_lost_corosync_for_good"),
-    ("one time in three", MEASURED),
-    ("or `follows_corosync: yes`", "tests/e2e/test_restart.py::test_asterisk_that_follows_corosync_comes_back_with_it"),
-    ("when a member leaves", SCENARIOS),
-    ("takes the ENOENT", MEASURED),
+    ("read or measured, and shown by no scenario", MEASURED),
+    (
+        "each with the scenario that shows it",
+        f"{UNIT}test_findings.py::test_what_shows_a_finding_is_known_of_a_shipped_scenario",
+    ),
+    ("as markdown it is a report", "tests/e2e/test_findings.py::test_a_report_is_followed_by_hand"),
+    ("written by `LABCTL_UPDATE_GOLDEN=1", f"{UNIT}test_findings.py::test_the_list_in_readme_is_that_of_the_files"),
     ("one state change in 2000", MEASURED),
+    ("while other work kept it busy", MEASURED),
     ("a base system that is pulled", NOT_PROVEN),
     ("measured with 0.1 on 2 CPUs", "tests/bench.py::main"),
 )

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from labctl.scenario.loader import shipped_scenarios
+from tests.browser import Page, browser, program
 from tests.integration.conftest import Result, labctl
 
 pytestmark = pytest.mark.docker
@@ -22,7 +23,8 @@ def run(scenario: str, folder: Path, *more: str) -> Result:
 @pytest.fixture(scope="module")
 def every(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What a run of every shipped scenario came to: scenario -> its result. One left unknown is run again."""
-    done = run("--all", tmp_path_factory.mktemp("runs"), "--retries", "2")
+    folder = tmp_path_factory.mktemp("runs")
+    done = run("--all", folder, "--retries", "2", "--report", str(folder / "report"))
     return {result["scenario"]: result for result in done.data}
 
 
@@ -31,6 +33,28 @@ def test_shipped_scenario_ends_as_it_says(scenario: str, every: dict[str, dict[s
     result = every[scenario]
     wrong = [finding["text"] for judged in result["judged"] for finding in judged["verdict"]["findings"]]
     assert result["standing"] in ("passed", "known"), "\n".join([*wrong, *result["story"]])
+
+
+def test_the_page_of_every_run_opens_in_a_browser(every: dict[str, dict[str, Any]]) -> None:
+    if not program():
+        pytest.skip("no Chromium is installed")
+    runs = [Path(result["folder"]) for result in every.values()]
+    folder = runs[0].parent / "report"
+    with browser() as chromium:
+        tab = Page(chromium)
+        for file in (folder / "index.html", *(folder / f"{run.name}.html" for run in runs)):
+            assert file.stat().st_size < 3_000_000
+            tab.open(file)
+            assert tab.complaints == []
+            assert tab.requests == [file.resolve().as_uri()]
+        for run in runs:
+            told = labctl("ladder", str(run), "--all", "-o", "json")
+            calls = told.data["calls"] if told.code == 0 else []  # of a run without SIP it says so
+            tab.open(folder / f"{run.name}.html")
+            assert tab.evaluate("document.querySelectorAll('.call').length") == len(calls)
+        tab.open(folder / "index.html")
+        links = tab.evaluate("[...document.querySelectorAll('a.run')].map(a => decodeURI(a.pathname))")
+        assert sorted(links) == sorted(str(folder / f"{run.name}.html") for run in runs)
 
 
 def test_partition_heal_names_device_nodes_and_both_values_and_quotes_the_log(tmp_path: Path) -> None:

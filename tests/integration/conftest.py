@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +39,12 @@ class Result:
         return json.loads(self.out)
 
 
-def labctl(*arguments: str, text: str | None = None) -> Result:
-    """Run labctl to its end."""
+def labctl(*arguments: str, text: str | None = None, variables: Mapping[str, str] | None = None) -> Result:
+    """Run labctl to its end; `variables` of the environment beside those that are there."""
     done = subprocess.run(
         [sys.executable, "-m", "labctl", *arguments],
         input=text,
+        env={**os.environ, **(variables or {})},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

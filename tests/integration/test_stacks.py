@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,17 @@ import pytest
 import yaml
 
 from labctl.engine.client import Engine
-from labctl.images.builder import Options, prepare, references
+from labctl.images.builder import Options, prepare, recipes, references
+from labctl.images.mmdebstrap import KEYRINGS
+from labctl.images.recipes import BUILDER
 from labctl.paths import images_folder
 from labctl.progress import Silent
 from labctl.stack.loader import find_stack
-from tests.integration.conftest import labctl
+from tests.integration.conftest import RUN, labctl
+from tests.integration.old_repository import OldStack
 
 pytestmark = pytest.mark.docker
 
-QUICK_S = 20
-"""Seconds within which it must be plain that nothing can be had; it takes a few."""
 OLD = ("1.6", "1.8")
 
 
@@ -46,9 +47,7 @@ def test_a_stack_that_is_out_of_reach_says_so_at_once(
     if standings[name]["images"] != "cannot be built here":
         assert labctl("build", "--stack", name, "--dry-run").code == 0
         return
-    began_s = time.monotonic()
     result = labctl(verb, "--stack", name, *(["-n", f"t-stack-{name.replace('.', '-')}"] if verb == "up" else []))
-    assert time.monotonic() - began_s < QUICK_S
     assert result.code == 4
     assert all(word in result.err for word in ("mmdebstrap from", "--mirror URL", "--image IMAGE", "docker load"))
     assert engine.image_id(references(find_stack(name), Options()).node) == ""
@@ -56,17 +55,23 @@ def test_a_stack_that_is_out_of_reach_says_so_at_once(
 
 @pytest.fixture
 def at_once(tmp_path: Path, engine: Engine) -> Iterator[Path]:
-    """A stack of Debian sid, as no older suite is in reach everywhere, whose node comes at once: without its module."""
+    """A stack of Debian sid, as no older suite is in reach everywhere, whose node comes at once: without its module.
+
+    Its keyring is a copy, so that its images are those of no other run on this engine.
+    """
+    prepare(engine, find_stack(OLD[0]), Silent())
+    builder = recipes(find_stack(OLD[0]), Options())[BUILDER].tag
+    keyring = engine.probe(builder, f"base64 {KEYRINGS}/debian-archive-keyring.gpg")
+    (tmp_path / "keyring.gpg").write_bytes(base64.b64decode(keyring))
     data = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8"))
-    del data["build"]["module"]
-    data["build"] |= {"at_once": True, "keyring": "debian-archive-keyring.gpg"}
+    del data["build"]["module"], data["build"]["source"]
     data["build"]["phone"]["suite"] = "not built"
-    data |= {"name": "t-whole", "phone_image": references(find_stack("22"), Options()).phone}
+    data["build"] |= {"at_once": True, "keyring": str(tmp_path / "keyring.gpg")}
+    data |= {"name": f"t-whole-{RUN}", "phone_image": references(find_stack("22"), Options()).phone}
     (tmp_path / "stack.yaml").write_text(yaml.safe_dump(data))
     yield tmp_path / "stack.yaml"
-    for tag in engine.images():
-        if tag.startswith(("labctl/t-whole-", "labctl/sid-system:")):
-            engine.remove_image(tag)
+    for tag in OldStack(str(tmp_path / "stack.yaml"), engine).images():
+        engine.remove_image(tag)
 
 
 def test_a_node_that_came_at_once_is_proven_ready(at_once: Path, name: str) -> None:
@@ -81,15 +86,15 @@ def test_a_node_that_came_at_once_is_proven_ready(at_once: Path, name: str) -> N
 
 def test_a_lab_on_an_image_from_elsewhere_is_proven_ready_and_stays_on_it(name: str, engine: Engine) -> None:
     image = references(find_stack("22"), Options()).node
-    engine._api.tag(image, "labctl/t-elsewhere", "1")
+    engine._api.tag(image, "labctl/t-elsewhere", RUN)
     try:
-        first = labctl("up", "-n", name, "--stack", "22", "--image", "labctl/t-elsewhere:1", "-o", "json")
+        first = labctl("up", "-n", name, "--stack", "22", "--image", f"labctl/t-elsewhere:{RUN}", "-o", "json")
         assert (first.code, len(first.data["crossings"])) == (0, 6), first.err
         again = labctl("up", "-n", name, "-o", "json")
         assert (again.code, again.data["changed"]) == (0, []), again.err
     finally:
         labctl("down", "-n", name)
-        engine.remove_image("labctl/t-elsewhere:1")
+        engine.remove_image(f"labctl/t-elsewhere:{RUN}")
 
 
 def test_an_image_that_is_nowhere_is_named_with_the_ways_out(name: str, engine: Engine) -> None:

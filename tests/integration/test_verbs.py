@@ -21,7 +21,7 @@ from labctl.paths import images_folder
 from labctl.progress import Silent
 from labctl.stack.loader import find_stack
 from labctl.timing import Deadline
-from tests.integration.conftest import labctl
+from tests.integration.conftest import RUN, labctl
 
 pytestmark = pytest.mark.docker
 
@@ -344,16 +344,16 @@ def test_another_number_of_nodes_over_a_lab_as_it_was_made(name: str, before: in
 
 def test_an_image_that_a_lab_was_made_with_stays_with_it_until_it_is_taken_off(name: str, engine: Engine) -> None:
     node = references(find_stack("22"), Options()).node
-    engine._api.tag(node, "labctl/t-stays", "1")
+    engine._api.tag(node, "labctl/t-stays", RUN)
     try:
-        assert labctl("up", "-n", name, "-f", "-", "--image", "labctl/t-stays:1", text=SMALL).code == 0
+        assert labctl("up", "-n", name, "-f", "-", "--image", f"labctl/t-stays:{RUN}", text=SMALL).code == 0
         images = {container.image for container in engine.observe(name).containers if container.role == "node"}
-        assert images == {"labctl/t-stays:1"}
+        assert images == {f"labctl/t-stays:{RUN}"}
         assert labctl("up", "-n", name, "-o", "json").data["changed"] == []
         assert labctl("up", "-n", name, "--image", "", "--dry-run").out.count(f"from {node}") == 2
     finally:
         labctl("down", "-n", name)
-        engine.remove_image("labctl/t-stays:1")
+        engine.remove_image(f"labctl/t-stays:{RUN}")
 
 
 def relabelled(engine: Engine, name: str, text: str) -> None:

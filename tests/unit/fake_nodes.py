@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from labctl.blueprint.running_lab import Running
+from labctl.cluster.changed_files import KEPT
 from labctl.engine.commands import Output
 from labctl.engine.observation import Container, Network, Observation
 from labctl.errors import LabError
@@ -200,6 +201,12 @@ class FakeLab:
         node = self._node(container)
         self.ran.append((node.name, command))
         return Output(0, self.run_in(node.name, command))
+
+    def find_file(self, container: str, path: str) -> str | None:
+        """No node was given other files than it was made with."""
+        self._node(container)
+        assert path == KEPT
+        return None
 
     def open_stream(self, container: str, command: list[str]) -> AmiStream:
         node = self._node(container)

@@ -203,13 +203,15 @@ class World:
             apart = self.chance.sample(self.nodes, self.chance.randint(1, len(self.nodes) - 1))
             self.groups = [tuple(apart), tuple(node for node in self.nodes if node not in apart)]
             self.split = True
-            counts = {
-                node: {device: len(words.get(node, ())) for device, words in self.said.items()} for node in self.nodes
-            }
-            self.cut_off |= {node: (side, counts[node]) for side in self.groups for node in side if node in self.live}
+            self.cut_off |= {node: self._cut_off(node) for node in self.live}
             self.events.append(FaultBegan(self.at_s, "split", "partition", self.nodes))
             self.at_s += 1.5
             self.tell([*self.devices])
+
+    def _cut_off(self, node: str) -> tuple[tuple[str, ...], dict[str, int]]:
+        """The side of a cut that a node is on, and how many words of each device it has said by now."""
+        side = next(group for group in self.groups if node in group)
+        return side, {device: len(words.get(node, ())) for device, words in self.said.items()}
 
     def heal(self) -> None:
         """The network is whole again."""
@@ -235,7 +237,9 @@ class World:
             node = self.chance.choice(sorted(self.gone))
             self.gone.discard(node)
             self.corosyncs.add(node)
-            if not self.split:
+            if self.split:  # the other side hears nothing of what it says from now on
+                self.cut_off.setdefault(node, self._cut_off(node))
+            else:
                 self.cut_off.pop(node, None)
             self._mended(Healed(self.at_s, f"kill-{node}"), Back(self.at_s + 0.5, node))
 

@@ -27,8 +27,9 @@ from labctl.scenario.recorder import Recorder
 from labctl.scenario.switchboard import Switchboard
 from labctl.sip.phones import Phones
 from labctl.sip.sipp import Agent
-from labctl.sip.transcript import Ending, SipMessage, parse_message
+from labctl.sip.transcript import Ending
 from labctl.sip.user_agent import MessageListener, UserAgent
+from labctl.sip_message import SipMessage, parse_message
 from labctl.timing import Deadline, Signal
 from tests.unit.labs import SUBNET, lab, stack
 
@@ -121,6 +122,7 @@ class FakeFaults:
 
     def __init__(self, of: Lab) -> None:
         self.gone: set[str] = set()
+        self.waiting: frozenset[str] = frozenset()
         self.faults: dict[str, PreparedFault] = {}
         self.disturbed = False
         self.expected: dict[str, tuple[str, ...]] | None = {
@@ -184,7 +186,7 @@ class FakeAgent(UserAgent):
         agent = Agent(
             name, "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "", token=f"{name}-{activity}"
         )
-        super().__init__(agent, activity, signal, 0, on_message)
+        super().__init__(agent, activity, signal, {}, on_message)
         self.orders: list[str] = []
         self.number = 1
         self.on_order: Callable[[], None] = lambda: None
@@ -242,7 +244,8 @@ class FakePhones:
         self.agents.append(agent)
         return agent
 
-    def switch_on(self, name: str, ring_ms: int = 0, audio: bool = True) -> UserAgent:
+    def switch_on(self, name: str, ring_ms: int = 0, audio: bool = True, manner: object = None) -> UserAgent:
+        del manner
         self.calls.append(f"on {name} {ring_ms} {audio}")
         return self.agent(name, "phone")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 
-import yaml
-
-from labctl.history import events as history
+from labctl.history import lines as history
 from labctl.history.events import Event
+from tests import quick_yaml
 from tests.unit.labs import DATA
 
 FOLDER = DATA / "old-runs"
-OUTCOMES: dict[str, dict[str, list[str]]] = yaml.safe_load((DATA / "old-runs.yaml").read_text("utf-8"))
+OUTCOMES: dict[str, dict[str, list[str]]] = quick_yaml.load((DATA / "old-runs.yaml").read_text("utf-8"))
 
 
 def old_run(name: str) -> tuple[Event, ...]:

@@ -87,7 +87,7 @@ class Stream:
 
 def started(stream: Stream, activity: str = "calls 102") -> UserAgent:
     """An agent that follows a stream."""
-    agent = UserAgent(AGENT, activity, Signal(), 0, lambda _name, _message: None)
+    agent = UserAgent(AGENT, activity, Signal(), {}, lambda _name, _message: None)
     agent.start(stream)  # type: ignore[arg-type]
     return agent
 

@@ -15,10 +15,10 @@ from labctl.cluster import lifecycle as verbs
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container, Observation
 from labctl.errors import InvalidFile, UsageError
-from labctl.images.patches import Patch
 from labctl.lab import Lab, Overrides
 from labctl.labfile import reader, writer
 from labctl.names import LABEL_SPEC, ROLE_PHONES
+from labctl.patch import Patch
 from labctl.stack.loader import find_stack
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import parse

@@ -30,7 +30,7 @@ ODD: dict[str, tuple[str, int, str]] = {
     "only a comment": ("# nothing\n", 1, "the file is empty"),
     "NUL": ("name: a\nnodes: \0\n", 2, "a character YAML does not allow"),
     "escape sequence": ("name: a\nnodes: \x1b[31m\n", 2, "a character YAML does not allow"),
-    "too large": ("#" * (document.MAX_SIZE + 1), 1, "larger than 256 KiB"),
+    "too large": ("#" * (document.MAX_SIZE + 1), 1, "larger than 1024 KiB"),
     "deep, in brackets": ("name: a\nnodes: " + "[" * 100_000, 2, "nested too deep"),
     "deep, in dashes": ("name: a\nnodes:\n" + "- " * 5_000, 3, "nested too deep"),
     "deep, in braces": ("name: a\nnodes: " + "{a: " * 5_000, 2, "nested too deep"),
@@ -121,6 +121,7 @@ def test_mistakes_of_a_lab_and_of_its_stack_come_together(tmp_path: Path, capsys
 
 
 def test_a_wrong_flag_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "up", "--image", "a b;c")[0] == "--image: not a name of an image: 'a b;c'"
     assert refusal(capsys, "config", "--name", "My Lab")[0] == "--name: not a name: My Lab"
     assert refusal(capsys, "config", "--stack", "23")[0] == "no stack `23`"
     assert refusal(capsys, "config", "--stack", "./none.yaml")[0] == "none.yaml: No such file or directory"

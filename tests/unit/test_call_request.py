@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import Cluster
 from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady, UsageError
+from labctl.scenario import test_call as requests
 from labctl.scenario.test_call import (
     CallRequest,
+    Told,
     _answering_nodes,
     _await_learned,
     _parties,
@@ -127,6 +130,75 @@ def test_a_node_that_does_not_learn_of_a_state_stops_no_call() -> None:
     assert nodes.asked == [("102", "Idle", ["n1", "n2"])]
 
 
+class Telling(Nodes):
+    """Nodes that tell what they are said to, when an event is waited for."""
+
+    def __init__(self, *to_come: tuple[str, str]) -> None:
+        super().__init__(["n1", "n2", "n3"], ["n1", "n2", "n3"])
+        self.to_come = list(to_come)
+        self.changes: list[tuple[str, float, str]] = []
+        self.timeouts = 0
+
+    def follow(self, extension: str) -> list[tuple[str, float, str]]:
+        """The changes of bob's extension."""
+        assert extension == "102"
+        return self.changes
+
+    def await_event(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
+        """Tell one change after the other until it is ready, or nothing more comes."""
+        while not ready():
+            if not self.to_come:
+                self.timeouts += 1
+                return False
+            node, state = self.to_come.pop(0)
+            self.changes.append((node, 0.0, state))
+        return True
+
+
+def told(nodes: Telling) -> Told:
+    """What is told of bob, who is idle."""
+    return Told(cast("Cluster", nodes), "102", "n2", ["n1", "n2", "n3"], "Idle")
+
+
+def test_a_call_goes_on_when_every_node_has_told_where_it_is() -> None:
+    ringing = [("n2", "Ringing"), ("n1", "Ringing"), ("n3", "Ringing")]
+    talking = [("n1", "InUse"), ("n2", "InUse"), ("n3", "InUse")]
+    idle = [("n2", "Idle"), ("n3", "Idle"), ("n1", "Idle")]
+    nodes = Telling(*ringing, *talking, *idle)
+    phases = told(nodes)
+    for wait, left in ((phases.await_ringing, 6), (phases.await_answered, 3), (phases.await_as_before, 0)):
+        wait()
+        assert len(nodes.to_come) == left
+    assert nodes.timeouts == 0
+
+
+def test_a_node_that_still_says_what_was_before_is_waited_for_at_the_end() -> None:
+    nodes = Telling(
+        ("n2", "Ringing"), ("n2", "InUse"), ("n2", "Idle"), ("n1", "Idle"), ("n3", "Ringing"), ("n3", "Idle")
+    )
+    told(nodes).await_as_before()
+    assert not nodes.to_come
+
+
+def test_a_node_that_is_cut_off_is_waited_for_once() -> None:
+    nodes = Telling(("n2", "Ringing"), ("n1", "Ringing"))
+    phases = told(nodes)
+    phases.await_ringing()
+    nodes.to_come = [("n2", "InUse"), ("n1", "InUse")]
+    phases.await_answered()
+    nodes.to_come = [("n2", "Idle"), ("n1", "Idle")]
+    phases.await_as_before()
+    assert (nodes.timeouts, nodes.to_come) == (1, [])
+
+
+def test_a_home_that_tells_nothing_is_waited_for_once() -> None:
+    nodes = Telling()
+    phases = told(nodes)
+    phases.await_ringing()
+    phases.await_answered()
+    assert nodes.timeouts == 1
+
+
 def test_a_refusal_tells_what_the_node_warned_of_meanwhile() -> None:
     class Logs:
         """What a node has logged."""
@@ -145,3 +217,14 @@ def test_a_refusal_tells_what_the_node_warned_of_meanwhile() -> None:
         "  n1 | WARNING[7]: app_dial.c: Unable to create channel",
         "  n1 | NOTICE[7]: rejected",
     ]
+
+
+def test_what_the_node_logs_after_it_refused_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = iter(["", "", "[date] NOTICE[9]: Call (UDP) rejected because extension not found in context 'lab'.\n"])
+    engine = SimpleNamespace(logs=lambda *_container, **_since: next(logs))
+    running = SimpleNamespace(container=lambda _node: SimpleNamespace(id="n1"))
+    monkeypatch.setattr(requests, "LOOK_AGAIN_S", 0.001)
+    told = _with_warnings(
+        Refused("alice calls 999: 404 Not Found"), cast("Engine", engine), cast("Running", running), "n1", Deadline(5)
+    )
+    assert "extension not found in context 'lab'" in told.message

@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import yaml
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
@@ -22,14 +21,16 @@ from labctl.checks.evidence import QUOTES
 from labctl.checks.expected import Replay, groups
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.registry import CHECKS
-from labctl.history import events as history
-from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Line, Looked, Over, Said, Seen, to_line
+from labctl.history import lines as history
+from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Line, Looked, Over, Said, Seen
+from labctl.history.lines import to_line
 from labctl.scenario import entries
+from tests import quick_yaml
 from tests.unit.histories import WRONGS, Spoil, World, half_a_ghost
 from tests.unit.labs import DATA
 
 HISTORIES = DATA / "histories"
-WRONG: dict[str, dict[str, list[str]]] = yaml.safe_load((HISTORIES / "wrong.yaml").read_text("utf-8"))
+WRONG: dict[str, dict[str, list[str]]] = quick_yaml.load((HISTORIES / "wrong.yaml").read_text("utf-8"))
 RIGHT = sorted(path.stem for path in (HISTORIES / "right").iterdir())
 HOLDS = ("passed", "nothing")
 SPOILS = [(checks, spoil) for checks, spoils in WRONGS.items() for spoil in spoils]
@@ -63,7 +64,7 @@ def right() -> dict[str, dict[str, list[str]]]:
     if os.environ.get("LABCTL_UPDATE_GOLDEN"):
         heading = path.read_text("utf-8").partition("\n")[0]
         path.write_text("\n".join([heading, *(f"{name}: {{{outcomes(name)}}}" for name in RIGHT), ""]), "utf-8")
-    table: dict[str, dict[str, list[str]]] = yaml.safe_load(path.read_text("utf-8"))
+    table: dict[str, dict[str, list[str]]] = quick_yaml.load(path.read_text("utf-8"))
     return table
 
 
@@ -194,7 +195,7 @@ def test_lines_go_back_to_when_it_was_right() -> None:
 
 def test_lines_of_others_and_of_before_are_not_quoted() -> None:
     old, foreign, mine = Line(2.0, "n1", "before"), Line(4.0, "n3", "elsewhere"), Line(4.1, "n1", "here")
-    alike = Looked(3.0, {"n1": {"mystate": "Busy"}}, {"n1": ("n1",)})
+    alike = Looked(3.0, {node: {"mystate": "Busy"} for node in ("n1", "n2")}, dict.fromkeys(("n1", "n2"), ("n1", "n2")))
     (finding,) = judge([BEGAN, BUSY, old, alike, foreign, mine, differing(5.0, "n1", "n2")])["agreement"].findings
     assert finding.quotes == ("n1: here",)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from labctl.cluster import lifecycle
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab, shipped_labs
+from tests import quick_yaml
 from tests.unit.labs import lab, stack
 
 FOLDER = Path(__file__).parents[2] / "compose"
@@ -27,17 +27,24 @@ def test_no_compose_file_is_left_of_a_lab_that_is_shipped_no_more() -> None:
 
 @pytest.mark.parametrize("name", shipped_labs())
 def test_a_compose_file_publishes_no_port_and_asks_for_no_privilege(name: str) -> None:
-    services = yaml.safe_load((FOLDER / f"{name}.yaml").read_text("utf-8"))["services"]
+    services = quick_yaml.load((FOLDER / f"{name}.yaml").read_text("utf-8"))["services"]
     asked = {key for service in services.values() for key in service}
     assert not asked & {"ports", "privileged", "network_mode", "pid", "volumes"}
 
 
 def configs(text: str) -> dict[str, str]:
     """Of the first node's service: path -> the text of its config."""
-    document = yaml.safe_load(lifecycle.export(lab(text), stack()))
+    document = quick_yaml.load(lifecycle.export(lab(text), stack()))
     texts = {name: config["content"] for name, config in document["configs"].items()}
     service = next(iter(document["services"].values()))
     return {config["target"]: texts[config["source"]] for config in service["configs"]}
+
+
+def test_who_is_not_to_be_started_waits_for_a_profile() -> None:
+    text = lifecycle.export(lab("name: lab\nwithout: [n3]\n"), stack())
+    services = quick_yaml.load(text)["services"]
+    assert [name for name, service in services.items() if "profiles" in service] == ["n3"]
+    assert "# Not started by that: n3; `docker compose -f FILE --profile late up" in text
 
 
 def test_files_whose_names_differ_in_a_character_that_no_config_has_are_two() -> None:
@@ -58,6 +65,6 @@ def test_a_file_of_one_node_takes_no_name_from_one_of_all() -> None:
 
 @pytest.mark.parametrize("name", shipped_labs())
 def test_every_service_has_limits_and_gains_no_privileges(name: str) -> None:
-    services = yaml.safe_load((FOLDER / f"{name}.yaml").read_text("utf-8"))["services"].values()
+    services = quick_yaml.load((FOLDER / f"{name}.yaml").read_text("utf-8"))["services"].values()
     assert all({"pids_limit", "mem_limit"} <= set(service) for service in services)
     assert {tuple(service["security_opt"]) for service in services} == {("no-new-privileges:true",)}

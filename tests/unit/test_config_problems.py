@@ -65,6 +65,14 @@ def test_what_the_log_says_of_a_file_or_its_reader_is_told_once(path: str, texts
     assert problems(path) == [f"n1: {path}: {text}" for text in texts]
 
 
+def test_what_a_reader_says_of_another_of_its_files_is_told_of_no_other() -> None:
+    of_users = "[2026-11-26 15:04:42.870] WARNING[10]: pbx_config.c:1 load: no context in users.conf for user 1\n"
+    assert problems("asterisk/extensions.conf", log=of_users) == []
+    assert problems("asterisk/users.conf", log=of_users) == [
+        "n1: asterisk/users.conf: load: no context in users.conf for user 1"
+    ]
+
+
 def test_a_name_within_another_is_another_file() -> None:
     assert not [problem for problem in problems("asterisk/cdr.conf") if "mycdr" in problem]
 
@@ -109,3 +117,13 @@ def test_where_asterisk_does_not_answer_its_log_still_tells() -> None:
             "process_text_line: parse error: no closing ']', line 32 of /etc/asterisk/extensions.conf",
         )
     ]
+
+
+def test_a_section_that_is_there_twice_is_named_with_the_way_to_add_to_it() -> None:
+    texts = {
+        "asterisk/voicemail.conf": "[general]\na=1\n[default]\n[general]\nb=2\n[default]\n",
+        "asterisk/rtp.conf": "[general]\n[general](+)\n",
+        "corosync/corosync.conf": "[general]\n[general]\n",
+    }
+    what = "[general] is there twice, and Asterisk reads the first alone: [general](+) adds to that"
+    assert config_problems.doubled("n1", texts) == [ConfigProblem("n1", "asterisk/voicemail.conf", what)]

@@ -11,17 +11,10 @@ from contextlib import suppress
 
 import pytest
 
-from labctl import cli
 from labctl.cli import tools
 from labctl.engine import client
 from labctl.errors import HostError
-
-
-def run(*arguments: str) -> int:
-    """The exit code of a command."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*arguments])
-    return int(ended.value.code or 0)
+from tests.unit.commands import run
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import cast
 
 import pytest
 
-from labctl import cli
 from labctl.cli.option_groups import Which
 from labctl.cluster import lifecycle as verbs
 from labctl.cluster import status
@@ -21,14 +20,8 @@ from labctl.lab import Overrides
 from labctl.names import LABEL_SPEC, ROLE_NODE, ROLE_PHONES
 from labctl.scenario import loader, soak
 from labctl.scenario.reader import Scenario
+from tests.unit.commands import run
 from tests.unit.labs import draw
-
-
-def run(*arguments: str) -> int:
-    """The exit code of a command."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*arguments])
-    return int(ended.value.code or 0)
 
 
 def lab_name(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from labctl.engine.actions import KillContainer
 from labctl.engine.client import Engine
 from labctl.errors import HostError, LabError, NotReady, UsageError
 from labctl.faults import registry
@@ -194,6 +195,14 @@ def test_start_of_what_runs_is_refused(node: str, service: str, control: Control
     control.inflict("kill", node="n1")
     with pytest.raises(UsageError, match="nothing of it was killed"):
         control.faults.start(node, service)
+
+
+def test_start_brings_back_a_node_that_ended_by_itself(control: Control) -> None:
+    control.nodes.apply(KillContainer("labctl-lab-n2"))
+    control.faults.note_crash("n2", 1.0, "", whole=True)
+    control.faults.start("n2")
+    assert [node.state for node in control.nodes.observe("lab").containers] == ["running"] * 3
+    assert control.faults.gone == {"n2"}  # until it is connected to
 
 
 def test_a_node_that_is_gone_cannot_go(control: Control) -> None:

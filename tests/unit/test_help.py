@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -53,3 +55,14 @@ def test_a_list_of_commands_has_the_whole_first_sentence_of_each(path: tuple[str
         sentence = paragraph.split(". ")[0].removesuffix(".")
         assert sentence
         assert sentence in shown
+
+
+SLOW = ("pydantic", "docker", "requests", "yaml", "jinja2", "rich", "asyncio")
+"""What takes longer to load than all else of `labctl --help`."""
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    loaded = "import sys, labctl.cli; print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert "labctl.cli" in modules
+    assert not {*SLOW} & {*modules}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from labctl.asterisk.device_state import ORDER
 from labctl.errors import InvalidFile
 from labctl.history import events as history
-from labctl.history.events import KINDS, Back, Began, Event, Gone, Over, Said, beginning, parse, to_line
+from labctl.history.events import Back, Began, Event, Gone, Over, Said, beginning
+from labctl.history.lines import KINDS, parse, to_line
 
 BEGAN = Began(0.0, "call", "lab", "22", ("n1", "n2"), {"101": "PJSIP/alice"})
 BEGINNING = to_line(BEGAN) + "\n"
@@ -25,7 +26,8 @@ def events_of(kind: type[Any]) -> st.SearchStrategy[Event]:
     """Events of a kind with anything in all that it holds, also in what may be left out."""
     hints = get_type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}
-    values = {name: FLOATS if hint is float else st.from_type(hint) for name, hint in types.items()}
+    bounded = {float: FLOATS, float | None: st.none() | FLOATS}
+    values = {name: bounded[hint] if hint in bounded else st.from_type(hint) for name, hint in types.items()}
     if kind is Said:
         values["state"] = st.sampled_from(ORDER)
     return cast("st.SearchStrategy[Event]", st.builds(kind, **values))

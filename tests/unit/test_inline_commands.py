@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from labctl.errors import UsageError
@@ -113,5 +116,48 @@ def test_each_is_named_with_file_and_line() -> None:
 
 
 @pytest.mark.parametrize("name", loader.shipped_scenarios())
-def test_no_shipped_scenario_runs_any(name: str) -> None:
-    assert loader.find_scenario(name, Overrides()).commands == ()
+def test_no_shipped_scenario_has_a_node_run_any(name: str) -> None:
+    """What services beside the nodes run is what these are for; and versions side by side need a build of their own.
+
+    Two take from a node what labctl's own image has beyond other servers, which nothing but the shell can.
+    """
+    scenario = loader.find_scenario(name, Overrides())
+    services = [service.name for service in scenario.lab.services]
+    of_services = rf"^\S+:\d+: (services: ({'|'.join(services)}): |exec on ({'|'.join(services)}): )"
+    a_build = r"^\S+:\d+: (n\d|upgrade of n\d): patch \S*second-build\.patch$"
+    a_server_as_others = (
+        r"^\S+:\d+: exec on (n2: true > /etc/asterisk/cluster-module|east1: mv /etc/ssl/openssl.cnf \S+)$"
+    )
+    allowed = [a_build, a_server_as_others, *([of_services] if services else [])]
+    others = [line for line in scenario.commands if not any(re.match(pattern, line) for pattern in allowed)]
+    assert others == []
+
+
+PATCH = """\
+--- a/main/cli.c
++++ b/main/cli.c
+@@ -1,1 +1,2 @@
+ /*
++ * x
+"""
+
+
+def test_a_build_of_ones_own_is_named_on_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.patch").write_text(PATCH)
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "title: T\n"
+        "lab:\n"
+        "  nodes:\n"
+        "    - n1\n"
+        "    - {name: n2, patch: mine.patch}\n"
+        "    - {name: n3, image: registry/any:1}\n"
+        "steps:\n"
+        "  - upgrade: {node: n1, patch: mine.patch}\n"
+    )
+    named = loader.find_scenario(str(file), Overrides()).commands
+    assert [line.removeprefix(f"{file}:") for line in named] == [
+        "5: n2: patch mine.patch",
+        "6: n3: image registry/any:1",
+        "8: upgrade of n1: patch mine.patch",
+    ]

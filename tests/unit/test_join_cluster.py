@@ -37,7 +37,8 @@ def join(folder: Path, needed: int, module: str = "res_corosync\ncorosync show m
         "JOIN_CLUSTER_BETWEEN": "0",
         "PATH": f"{folder}:{os.environ['PATH']}",
     }
-    done = subprocess.run(["sh", str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=30, check=False)
+    command = ["sh", str(SCRIPT)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     asked = folder / "asked"
     return asked.read_text().splitlines() if asked.exists() else [], done.stdout + done.stderr
 

@@ -20,17 +20,20 @@ from labctl.checks.finding import Finding, Outcome, Verdict
 from labctl.checks.judgement import WORST_FIRST, Judged, Result, Standing, Terms, parse_terms
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile
-from labctl.history import events as history
+from labctl.history import lines as history
 from labctl.history import story
 from labctl.history.events import (
     Asked,
     Back,
     Began,
     Called,
+    Capture,
+    Core,
     Did,
     Disturbed,
     Ended,
     Event,
+    Expected,
     FaultBegan,
     Gone,
     Healed,
@@ -46,9 +49,12 @@ from labctl.history.events import (
     Seen,
     Watching,
 )
+from labctl.history.phone_events import Unsure
+from labctl.history.process_events import Complained, Measured
 from labctl.lab import Overrides
 from labctl.report import junit, verdict_tables
 from labctl.scenario import soak
+from labctl.scenario.conclusion import terms_of
 from labctl.scenario.entries import CHECKS
 from labctl.scenario.loader import find_scenario, shipped_scenarios
 
@@ -165,6 +171,28 @@ def test_one_finding_that_is_not_known_fails_the_run_and_comes_first() -> None:
     assert (made.standing, made.reason) == ("known", "why; and why")
 
 
+@pytest.mark.parametrize(
+    ("named", "standing"),
+    [
+        ({"always": True, "extension": "mystate"}, "known"),
+        ({"always": True, "extension": "101"}, "unknown"),
+        ({"always": False, "extension": "mystate"}, "unknown"),
+        ({"always": True, "extension": "mystate", "source": "read"}, "unknown"),
+        ({"always": True}, "unknown"),
+    ],
+)
+def test_what_fails_each_time_is_known_though_the_machine_was_starved(
+    named: dict[str, Any], standing: Standing
+) -> None:
+    doubtful = replace(STALE, extension="mystate").doubted("the machine was starved")
+    known = Known(**{"stack": "22", "check": "agreement", "reason": "deaf", **named})
+    (one,) = judgement.judge([Verdict("agreement", "unknown", (doubtful,))], terms(known))
+    assert one.standing == standing
+    both = (doubtful, replace(doubtful, extension="9"))
+    (other,) = judgement.judge([Verdict("agreement", "unknown", both)], terms(known))
+    assert other.standing == "unknown"
+
+
 def test_what_could_not_be_judged_is_no_news() -> None:
     doubtful = Finding("101 is still Idle", 7.0, ("n2",), extension="101").doubted("the machine was starved")
     known = Known("22", "no_ghosts", "why", always=True, extension="102")
@@ -233,9 +261,9 @@ def test_terms_come_back_from_the_file_of_a_run() -> None:
     [
         ("", "no terms of a run: Invalid JSON"),
         ("[]", "no terms of a run: Input should be an object"),
-        ("{}", "no terms of a run: scenario Field required"),
-        ('{"scenario": "s", "title": "t", "stack": 22}', "no terms of a run: stack Input should be a valid string"),
-        (json.dumps(asdict(terms(KNOWN))).replace("true", '"perhaps"'), "no terms of a run: known.0.always Input"),
+        ("{}", "no terms of a run: scenario: Field required"),
+        ('{"scenario": "s", "title": "t", "stack": 22}', "no terms of a run: stack: Input should be a valid string"),
+        (json.dumps(asdict(terms(KNOWN))).replace("true", '"perhaps"'), "no terms of a run: known.0.always: Input"),
     ],
 )
 def test_what_is_no_terms_is_refused(text: str, why: str) -> None:
@@ -425,6 +453,7 @@ def test_a_step_is_told_when_it_began_and_the_rest_as_it_came() -> None:
 TOLD: list[tuple[Event, str]] = [
     (Did(1.0, 1, "settle", 1.0), "> settle"),
     (Said(1.0, "n1", "PJSIP/alice", "INUSE"), "  n1 has PJSIP/alice INUSE"),
+    (Unsure(1.0, "n1", "PJSIP/bob", "it vanished"), "  what n1 has of PJSIP/bob is not known: it vanished"),
     (Seen(1.0, "n1", "101", "InUse"), "  n1 says 101 InUse"),
     (Watching(1.0, "bob", "101"), "  bob watches 101"),
     (
@@ -436,6 +465,7 @@ TOLD: list[tuple[Event, str]] = [
     (Ring(1.0, "n1", ("n1", "n2"), True), "  ring of n1: n1,n2"),
     (Line(1.0, "n1", "[Jan  1 00:00:00] WARNING[1]: lost"), "  n1 logs WARNING[1]: lost"),
     (Line(1.0, "n1", "no date"), "  n1 logs no date"),
+    (Complained(1.0, "n1", "res_x.c:12 f: lost"), "  n1 logs an error: res_x.c:12 f: lost"),
     (FaultBegan(1.0, "split", "partition n1 | n2", ("n1", "n2")), "! partition n1 | n2"),
     (Healed(1.0, "split"), "! healed: split"),
     (
@@ -454,7 +484,25 @@ TOLD: list[tuple[Event, str]] = [
         "  e1 asks for 103 and is told PJSIP/103@node-w1 by w1",
     ),
     (Asked(1.0, "e1", "state", "103", ()), "  e1 asks for 103 and is told nothing"),
+    (
+        Expected(1.0, 0.5, "n1: core show calls", "/2 calls/, within 5 s", False),
+        "  n1: core show calls: not as expected: /2 calls/, within 5 s",
+    ),
     (Looked(1.0, {}, {}), "  look: all nodes that answer agree"),
+    (
+        Core(1.0, "n2", "asterisk", ("n2.asterisk.core.gz",)),
+        "  memory of asterisk on n2, which crashed: it is in n2.asterisk.core.gz",
+    ),
+    (
+        Core(1.0, "n2", "corosync", (), "no core was written"),
+        "  memory of corosync on n2, which crashed: no core was written",
+    ),
+    (Capture(1.0, "capture.pcapng", 1.8e9), "  packets go to capture.pcapng"),
+    (
+        Capture(1.0, "capture.pcapng", 1.8e9, without="Totem and RTP: it has 16 MB"),
+        "  packets go to capture.pcapng, from here on without Totem and RTP: it has 16 MB",
+    ),
+    (Capture(1.0, "capture.pcapng", 1.8e9, "cut at 32 MB"), "! no packets from here on: cut at 32 MB"),
     (Over(1.0), "over"),
 ]
 
@@ -464,8 +512,17 @@ def test_every_kind_of_event_is_told_in_a_line(event: Event, text: str) -> None:
     assert story.tell([BEGAN, event]) == [f"    1.000 s  {text}"]
 
 
+def test_how_daemons_fare_is_judged_whatever_is_expected() -> None:
+    shipped = find_scenario("partition-heal", Overrides())
+    held = replace(shipped, expect=("agreement",), explicit=True)
+    assert terms_of(held).expect == ("agreement", "healthy")
+    assert terms_of(replace(held, expect=("healthy", "agreement"))).expect == ("healthy", "agreement")
+    assert terms_of(replace(held, healthy=False)).expect == ("agreement",)
+
+
 def test_no_kind_of_event_is_left_out() -> None:
-    assert {type(event) for event, _ in TOLD} == {*history.KINDS.values()} - {Began}
+    assert {type(event) for event, _ in TOLD} == {*history.KINDS.values()} - {Began, Measured}
+    assert story.tell([BEGAN, Measured("asterisk", 11, 9.0, 1.0, 0.3, 57000, 19, 42, at_s=1.0, node="n1")]) == []
 
 
 def test_of_log_lines_that_come_at_once_only_a_few_are_told() -> None:

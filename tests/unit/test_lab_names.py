@@ -9,12 +9,15 @@ from uuid import uuid4
 import pytest
 
 from labctl import testcontainers
+from labctl.blueprint.running_lab import Running
 from labctl.cluster import lifecycle as labs
 from labctl.engine import client as engines
+from labctl.engine.observation import Observation
 from labctl.errors import UsageError
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab
 from labctl.pytest_plugin import LabNames, LabRequest
+from labctl.stack.loader import find_stack
 from labctl.testcontainers import AsteriskCluster
 from labctl.yamlfile.document import NAME
 
@@ -66,8 +69,9 @@ def test_a_name_that_was_given_is_one_clusters_at_a_time(monkeypatch: pytest.Mon
         open=lambda _: None, close=lambda *_: None, journal=SimpleNamespace(close=lambda: None), engine=None, lab=lab
     )
     monkeypatch.setattr(engines, "connect", lambda: None)
-    for verb in ("require_own", "up", "load"):
+    for verb in ("require_own", "up"):
         monkeypatch.setattr(labs, verb, lambda *_, **__: None)
+    monkeypatch.setattr(labs, "load", lambda *_: Running(lab, find_stack("22"), Observation()))
     monkeypatch.setattr(labs, "names", lambda _: [])
     monkeypatch.setattr(labs, "down", lambda _, name, *__: taken_away.append(name))
     monkeypatch.setattr(testcontainers, "live_lab", lambda *_: live)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from labctl.labfile import reader, writer
 from labctl.labfile.loader import find_lab, shipped_labs
 from labctl.stack.loader import find_stack
 from labctl.yamlfile import document
+from tests import quick_yaml
 from tests.unit.labs import lab, lab_data, stack
 
 KEYS = (
@@ -160,14 +160,14 @@ def test_shipped_labs_fit_the_schema(name: str) -> None:
 
 @given(lab_data())
 def test_a_lab_written_is_the_lab_that_is_read(data: dict[str, Any]) -> None:
-    filled = lab(yaml.safe_dump(data))
+    filled = lab(quick_yaml.dump(data))
     assert lab(writer.to_yaml(filled)) == filled
 
 
 @given(lab_data())
 def test_the_schema_accepts_what_is_read(data: dict[str, Any]) -> None:
     SCHEMA.validate(data)
-    SCHEMA.validate(writer.to_data(lab(yaml.safe_dump(data))))
+    SCHEMA.validate(writer.to_data(lab(quick_yaml.dump(data))))
 
 
 @given(st.text())
@@ -184,7 +184,7 @@ def test_no_text_like_yaml_is_too_odd_to_be_refused(text: str) -> None:
 
 @given(KEYED)
 def test_no_structure_is_too_odd_to_be_refused(data: dict[str, Any]) -> None:
-    check_refusal(yaml.safe_dump(data, allow_unicode=True))
+    check_refusal(quick_yaml.dump(data))
 
 
 @given(lab_data(), st.data())
@@ -192,5 +192,5 @@ def test_one_wrong_value_in_a_good_lab_is_the_only_mistake(data: dict[str, Any],
     always = ["name", "phones", "mailboxes", "devices", "totem", "share", "dundi", "follows_corosync", "subnet"]
     key = drawn.draw(st.sampled_from([*always, "sites" if "sites" in data else "nodes"]))
     with pytest.raises(InvalidFile) as refused:
-        lab(yaml.safe_dump(data | {key: "Not This"}))
+        lab(quick_yaml.dump(data | {key: "Not This"}))
     assert [f"`{key}`" in problem.what for problem in refused.value.problems] == [True]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import Any
 
 import pytest
 
 from labctl.cluster.views import UNKNOWN
 from labctl.errors import HostError, LabError, NotReady, UsageError
-from labctl.history.events import Looked, Over, Said
+from labctl.history.events import Line, Looked, Over, Said, Seen
+from labctl.history.process_events import Measured
 from labctl.scenario import live_lab
 from labctl.scenario.step_registry import describe
 from labctl.timing import PATIENCE, Deadline
@@ -44,7 +46,10 @@ def test_every_step_is_a_method() -> None:
 def test_a_step_has_its_name_its_arguments_and_what_it_says_of_itself() -> None:
     live = Rig().live
     assert live.hold.__name__ == "hold"
-    assert inspect.getdoc(live.hold) == "Put the other end of a call on hold\n\nBy a=sendonly (RFC 6337, section 5.3)."
+    said = inspect.getdoc(live.hold) or ""
+    assert said.startswith(
+        "Put the other end of a call on hold\n\nBy a=sendonly (RFC 6337, section 5.3).\n\nExample:\n"
+    )
     assert inspect.getdoc(live.pause) == STEPS["pause"].about
     assert [*inspect.signature(live.cut).parameters] == ["sender", "receiver", "traffic", "name"]
 
@@ -234,6 +239,23 @@ def test_a_look_is_of_one_moment() -> None:
     rig.live.look()
     assert len(rig.engine.ran) == 3  # once each while the ring changed, and once more
     assert len(looks(rig)) == 1
+
+
+def test_all_is_asked_again_where_a_node_tells_a_new_state_meanwhile() -> None:
+    rig = Rig("name: lab\nnodes: 1\n")
+    rig.engine.texts["labctl-lab-n1"] = [ANSWERS]
+    rig.live.open()
+    news = iter([Seen(0.0, "n1", "101", "InUse")])
+
+    def on_look() -> None:
+        for event in itertools.islice(news, 1):
+            rig.journal.write(event)
+
+    rig.cluster.on_look = on_look
+    look = rig.live.look()
+    assert len(rig.engine.ran) == 2
+    assert look.began_s is not None
+    assert look.began_s <= look.at_s
 
 
 def test_a_node_that_does_not_answer_is_left_out() -> None:
@@ -439,3 +461,12 @@ def test_reset_makes_devices_idle_and_mailboxes_empty_and_settles() -> None:
         "settle",
         "reset",
     ]
+
+
+def test_what_labctl_measures_by_itself_breaks_no_quiet() -> None:
+    rig = Rig()
+    heard = rig.live.heard
+    rig.live._said(Measured("asterisk", 11, 9.0, 1.0, 0.3, 57000, 19, 42, at_s=1.0, node="n1"))
+    assert rig.live.heard == heard
+    rig.live._said(Line(1.0, "n1", "lost"))
+    assert rig.live.heard == heard + 1

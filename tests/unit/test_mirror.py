@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from labctl.errors import HostError, InvalidFile, UsageError
 from labctl.images import builder, mirror, mmdebstrap
@@ -16,6 +15,7 @@ from labctl.images.mirror import Mirror, Reply, Way
 from labctl.images.recipes import System
 from labctl.paths import images_folder
 from labctl.stack.model import parse_stack
+from tests import quick_yaml
 from tests.unit.labs import stack
 
 OLD = System("squeeze", "debian/eol:squeeze", ("corosync", "asterisk"), "removed.gpg")
@@ -257,8 +257,8 @@ def test_why_mmdebstrap_failed_is_told_without_what_follows_from_it(output: str,
     ],
 )
 def test_what_an_old_apt_would_have_to_install_is_refused(values: dict[str, object], mistake: str) -> None:
-    data = yaml.safe_load((images_folder() / "stacks/1.6.yaml").read_text("utf-8"))
+    data = quick_yaml.load((images_folder() / "stacks/1.6.yaml").read_text("utf-8"))
     data["build"] |= values
     templates = [*data["files"].values(), *(t for extra in data["carriers"].values() for t in extra["files"].values())]
     with pytest.raises(InvalidFile, match=mistake):
-        parse_stack(yaml.safe_dump(data), "mine.yaml", templates)
+        parse_stack(quick_yaml.dump(data), "mine.yaml", templates)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import yaml
 
 from labctl.blueprint import compose, plan
 from labctl.engine.actions import NO_ROUTER, CreateNetwork, flatten
 from labctl.engine.observation import Network, Observation
 from labctl.names import network_name
+from tests import quick_yaml
 from tests.unit.labs import SUBNET, draw
 
 UDP = "name: lab\ntotem: {transport: udp}\n"
@@ -44,7 +44,7 @@ def test_a_network_that_does_not_pass_what_the_lab_needs_is_replaced(text: str, 
 
 
 def test_a_compose_file_has_the_same_network() -> None:
-    networks = [yaml.safe_load(compose.render(draw(text), {}))["networks"]["lab"] for text in ("name: lab\n", UDP)]
+    networks = [quick_yaml.load(compose.render(draw(text), {}))["networks"]["lab"] for text in ("name: lab\n", UDP)]
     assert networks[0]["internal"] is True
     assert "internal" not in networks[1]
     assert networks[1]["driver_opts"] == NO_ROUTER

@@ -10,9 +10,27 @@ import pytest
 from labctl.checks import judgement, registry
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Standing, Terms
-from labctl.history.events import Began, Disturbed, Event, FaultBegan, Gone, Lamp, Looked, Notified, Over, Said, Seen
+from labctl.checks.known import Known
+from labctl.history import lines
+from labctl.history.events import (
+    Began,
+    Disturbed,
+    Ended,
+    Event,
+    FaultBegan,
+    Gone,
+    Heard,
+    Lamp,
+    Looked,
+    Notified,
+    Over,
+    Said,
+    Seen,
+)
+from labctl.history.process_events import Measured
 from labctl.lab import Overrides
 from labctl.scenario.loader import find_scenario
+from tests.unit.labs import DATA
 from tests.unit.old_runs import FOLDER, OUTCOMES, old_run
 
 CHANGING = [
@@ -31,6 +49,12 @@ def verdicts(events: Sequence[Event], delay_ms: float = 1000.0) -> dict[str, Ver
 
 def outcomes(events: Sequence[Event]) -> dict[str, str]:
     return {check: verdict.outcome for check, verdict in verdicts(events).items()}
+
+
+def history(kind: str, name: str) -> list[Event]:
+    """One of the histories that were written by hand."""
+    path = DATA / "histories" / kind / f"{name}.jsonl"
+    return list(lines.parse(path.read_text("utf-8"), name))
 
 
 def each_look(events: Sequence[Event], change: Callable[[Looked], Looked]) -> list[Event]:
@@ -111,6 +135,37 @@ def test_keys_that_show_always_the_same_are_found(state: str) -> None:
     assert outcomes(stuck)["lamps"] == "failed"
 
 
+# Daemons that were not measured
+
+
+@pytest.mark.parametrize("name", ["220-daemons-at-rest", "227-memory-grows-to-what-it-needs"])
+def test_of_daemons_that_nobody_measured_nothing_is_said(name: str) -> None:
+    events = history("right", name)
+    assert outcomes(events)["healthy"] == "passed"
+    assert outcomes([event for event in events if not isinstance(event, Measured)])["healthy"] == "nothing"
+
+
+def test_crash_of_what_nobody_measured_is_told_in_the_same_words() -> None:
+    events = history("wrong", "220-asterisk-crashes-and-its-backtrace-is-there")
+    measured, without = verdicts(events), verdicts([event for event in events if not isinstance(event, Measured)])
+    assert (measured["course"].outcome, without["healthy"].outcome) == ("passed", "nothing")
+    assert measured["healthy"].findings == without["course"].findings
+    assert any("pbx.c:3215" in quote for quote in measured["healthy"].findings[0].quotes)
+
+
+def test_full_load_of_one_node_that_is_told_of_another_is_another_finding() -> None:
+    events = history("wrong", "222-asterisk-holds-a-core-after-corosync-was-killed")
+    other = {"n1": "n2", "n2": "n1", "n3": "n3"}
+    swapped = [replace(event, node=other[event.node]) if isinstance(event, Measured) else event for event in events]
+    known = Known("22", "healthy", "it polls", always=False, finding="asterisk on n2 held a core at full load")
+    standings = []
+    for some in (events, swapped):
+        terms = Terms("s", "t", "22", 1000.0, ("healthy",), (known,))
+        standings += [judged.standing for judged in judgement.judge(registry.judge(some, Limits()), terms)]
+    assert standings[0] == "known"
+    assert standings[1] == "failed"
+
+
 # Tools that do not answer
 
 
@@ -134,6 +189,25 @@ def test_a_command_line_that_printed_nothing_is_unknown(name: str) -> None:
     emptied = outcomes(each_look(events, lambda look: replace(look, hints=look.hints | {node: {}})))
     assert {check for check, outcome in emptied.items() if outcome not in ("passed", "nothing")} == {"views"}
     assert emptied["views"] == "unknown"
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_manager_that_told_nothing_is_unknown(name: str) -> None:
+    events = old_run(name)
+    for node in next(event for event in events if isinstance(event, Began)).nodes:
+        for emptied in (
+            each_look(events, lambda look, node=node: replace(look, states=look.states | {node: {}})),  # type: ignore[misc]
+            each_look(events, lambda look, node=node: replace(look, states=without(look.states, node))),  # type: ignore[misc]
+        ):
+            after = outcomes(emptied)
+            assert {check for check, outcome in after.items() if outcome == "unknown"} >= {
+                *("agreement", "truth", "no_ghosts")
+            }
+            assert "failed" not in after.values()
+
+
+def without(states: dict[str, dict[str, str]], node: str) -> dict[str, dict[str, str]]:
+    return {other: of_node for other, of_node in states.items() if other != node}
 
 
 def test_a_ring_that_was_not_told_hides_no_difference() -> None:
@@ -236,6 +310,20 @@ def test_a_call_that_fails_while_corosync_alone_is_stopped_is_not_spared() -> No
     killed = FaultBegan(0.5, "kill-n1", "kill n1", ("n1",))
     assert verdicts([*events, stopped])["calls"].figures["spared"] == 0
     assert verdicts([*events, killed, Gone(0.5, "n1", "kill")])["calls"].figures["spared"] == 1
+
+
+def test_a_call_that_ends_badly_is_found_whatever_else_it_is_told_to_have_done() -> None:
+    events = old_run("1.8-many-calls")
+    ended = next(event for event in events if isinstance(event, Ended))
+    for at_s in (ended.at_s - 0.01, ended.at_s + 0.01):
+        again = replace(ended, at_s=at_s, ok=False, why="480")
+        assert outcomes([*events, again])["calls"] == "failed"
+
+
+def test_silence_that_nobody_was_to_hear_is_unknown() -> None:
+    events = old_run("1.8-call-seen-from-third-node")
+    deaf = [replace(event, packets=0, wanted=0) if isinstance(event, Heard) else event for event in events]
+    assert (outcomes(events)["calls"], outcomes(deaf)["calls"]) == ("passed", "unknown")
 
 
 def test_a_run_that_is_cut_off_says_so() -> None:

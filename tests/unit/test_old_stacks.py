@@ -17,6 +17,7 @@ import pytest
 from labctl import cli
 from labctl.asterisk import output
 from labctl.engine import client
+from labctl.engine.host import Host
 from labctl.engine.observation import Observation
 from labctl.lab import Overrides
 from labctl.scenario.loader import find_scenario, shipped_scenarios
@@ -181,6 +182,13 @@ class Nothing:
     def observe(self, _lab: str) -> Observation:
         """What is there of a lab."""
         return Observation()
+
+    def hosts(self, _lab: str) -> tuple[Host, ...]:
+        """The hosts that a lab is over."""
+        return ()
+
+    def require_hosts(self, _lab: str) -> None:
+        """Whether these can hold it."""
 
     def images(self) -> dict[str, str]:
         """What images are there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from labctl.sip.phone_state import PhoneLine, PhoneLines
-from labctl.sip.transcript import SipMessage
+from labctl.sip_message import SipMessage
 from tests.unit.labs import lab
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -29,7 +32,7 @@ from tests.unit.phone_streams import (
     sent,
 )
 
-SOON_S = 5.0
+SOON_S = 60.0
 BODY = '<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info"/>'
 WATCHES = (
     sent("SUBSCRIBE sip:102@n1 SIP/2.0", "2 SUBSCRIBE", SIGNED, call="w"),
@@ -168,6 +171,27 @@ def test_a_port_is_used_again_once_its_agent_has_ended_but_not_at_once(phones: P
     ]
     with pytest.raises(LabError, match="all that a phone has ports for"):
         phones.call("alice", "102")
+
+
+def test_an_agent_that_has_ended_is_kept_no_longer_than_whoever_has_it(
+    container: PhonesContainer, phones: Phones
+) -> None:
+    first = weakref.ref(phones.switch_on("alice"))
+    phones.switch_off(cast("UserAgent", first()))
+    phones.switch_on("bob")
+    assert container.agents[0].closed
+    gc.collect()
+    assert first() is None
+
+
+def test_what_was_heard_at_a_port_before_is_not_heard_again(container: PhonesContainer, phones: Phones) -> None:
+    for heard in (3, 2):
+        for _ in range(AGENTS_A_PHONE):
+            alice = phones.switch_on("alice")
+            packets(phones, container, alice, heard)
+            phones.await_heard(alice, heard, Deadline(SOON_S))
+            assert phones.heard(alice) == {alice.agent.node_address: heard}
+            phones.switch_off(alice)
 
 
 def test_a_port_of_an_agent_that_was_left_on_is_passed_over(container: PhonesContainer) -> None:

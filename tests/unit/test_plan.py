@@ -17,13 +17,14 @@ from labctl.engine.actions import (
     Plan,
     RemoveContainer,
     RemoveNetwork,
+    RenameContainer,
     StartContainer,
     Step,
     UnpauseContainer,
     flatten,
 )
 from labctl.engine.observation import Container, Network, Observation
-from labctl.names import LABEL_CONFIG, LABEL_NODE, LABEL_ROLE
+from labctl.names import LABEL_CONFIG, LABEL_NODE, LABEL_ROLE, ROLE_CAPTURE
 from tests.unit.labs import SUBNET, draw
 
 WANTED = draw()
@@ -70,6 +71,11 @@ class Docker:
                 self.move(step.name, ("paused",), "running")
             case RemoveContainer():
                 del self.containers[step.id]
+            case RenameContainer():
+                assert all(other.name != step.to for other in self.containers.values())
+                renamed = self.by_name(step.name)
+                del self.containers[renamed.id]
+                self.containers[f"new-{step.to}"] = replace(renamed, id=f"new-{step.to}", name=step.to)
             case RemoveNetwork():
                 assert not self.containers
                 del self.networks[step.id]
@@ -122,13 +128,14 @@ def test_one_node_is_mended_as_its_state_needs(state: str, steps: list[str]) -> 
 def test_a_changed_configuration_of_one_node_replaces_that_node_alone() -> None:
     changed = draw("name: lab\nconfig: {n2: {asterisk/rtp.conf: '[general]'}}\n")
     done = plan.up(changed, standing())
-    assert {getattr(step, "name", "labctl-lab-n2") for step in flatten(done)} <= {"labctl-lab-n2", "labctl-lab-phones"}
+    replaced = {getattr(step, "name", "labctl-lab-n2").removesuffix("-next") for step in flatten(done)}
+    assert replaced == {"labctl-lab-n2", "labctl-lab-phones"}
     assert not any("network" in line or "n1" in line or "n3" in line for line in words(done))
 
 
 def test_another_subnet_replaces_all() -> None:
     done = words(plan.up(draw(subnet=OTHER_SUBNET), standing()))
-    assert [line.split()[0] for line in done] == ["remove"] * 5 + ["create"] + ["create", "start"] * 3 + ["create"]
+    assert [line.split()[0] for line in done] == ["remove"] * 5 + ["create"] * 2 + ["create", "start"] * 3
     assert done[4:6] == ["remove network labctl-lab", f"create network labctl-lab {OTHER_SUBNET}"]
 
 
@@ -139,21 +146,41 @@ def test_two_networks_of_one_name_become_one() -> None:
 
 
 def test_a_node_that_is_wanted_no_more_goes() -> None:
-    assert words(plan.up(draw("name: lab\nnodes: [n1, n2]\nphones: 0\n"), standing()))[0] == "remove labctl-lab-n3"
+    assert "remove labctl-lab-n3" in words(plan.up(draw("name: lab\nnodes: [n1, n2]\nphones: 0\n"), standing()))
 
 
-def test_from_nothing_the_network_comes_before_the_containers_side_by_side() -> None:
-    network, containers = plan.up(WANTED, Observation())
+def test_from_nothing_the_network_comes_before_the_record_and_that_before_the_nodes_side_by_side() -> None:
+    network, record, nodes = plan.up(WANTED, Observation())
     assert [type(step) for chain in network for step in chain] == [CreateNetwork]
-    nodes, phones = [CreateContainer, StartContainer], [CreateContainer]
-    assert [[type(step) for step in chain] for chain in containers] == [nodes, nodes, nodes, phones]
+    assert [str(step) for chain in record for step in chain] == [str(CreateContainer(WANTED.containers[-1]))]
+    assert [[type(step) for step in chain] for chain in nodes] == [[CreateContainer, StartContainer]] * 3
+
+
+@pytest.mark.parametrize(
+    "other", [draw("name: lab\nnodes: 4\n"), draw("name: lab\nnodes: 2\n"), draw("name: lab\nphones: 5\n")]
+)
+@pytest.mark.parametrize("before", [Observation(), standing()])
+def test_whenever_it_is_ended_a_lab_of_more_than_its_network_has_its_record(
+    before: Observation, other: Blueprint
+) -> None:
+    docker = Docker.holding(before)
+    for step in flatten(plan.up(other, before)):
+        docker.apply(step)
+        held = docker.observe()
+        assert not held.containers or "phones" in {container.role for container in held.containers}
+        again = Docker.holding(held)
+        for number, further in enumerate(flatten(plan.up(WANTED, held))):
+            again.apply(further)
+            roles = {container.role for container in again.observe().containers}
+            assert not roles or "phones" in roles, number
+        assert plan.up(WANTED, again.observe()) == ()
 
 
 CONTAINERS = st.builds(
     lambda name, state, config_hash: Container(
         f"id-{name}", name, "lab", "node", name.removeprefix("labctl-lab-"), state, config_hash
     ),
-    st.sampled_from([*(spec.name for spec in WANTED.containers), "labctl-lab-n9"]),
+    st.sampled_from([*(spec.name for spec in WANTED.containers), "labctl-lab-n9", "labctl-lab-phones-next"]),
     st.sampled_from(STATES),
     st.sampled_from(["old", *(dict(spec.labels)[LABEL_CONFIG] for spec in WANTED.containers)]),
 )
@@ -185,9 +212,28 @@ def test_an_up_that_was_interrupted_goes_on(observation: Observation, after: int
     assert plan.up(WANTED, docker.observe()) == ()
 
 
+def test_a_down_that_was_interrupted_leaves_the_record_with_the_nodes() -> None:
+    docker = Docker.holding(standing(draw("name: lab\nnodes: 4\n")))
+    for step in flatten(plan.down(docker.observe())):
+        docker.apply(step)
+        roles = {container.role for container in docker.observe().containers}
+        assert not roles or "phones" in roles
+
+
 @given(OBSERVATIONS)
 def test_down_leaves_nothing(observation: Observation) -> None:
     docker = Docker.holding(observation)
     docker.carry_out(plan.down(observation))
     assert docker.observe().empty
     assert plan.down(docker.observe()) == ()
+
+
+def test_what_captures_is_left_to_itself_while_it_runs_and_goes_last() -> None:
+    docker = Docker()
+    docker.carry_out(plan.up(WANTED, docker.observe()))
+    capture = Container("id", "labctl-lab-capture-1", "lab", ROLE_CAPTURE, "", "running", "")
+    docker.containers["id"] = capture
+    assert plan.up(WANTED, docker.observe()) == ()
+    assert plan.down(docker.observe())[-1] == ((RemoveContainer(capture.name, "id"),),)
+    docker.containers["id"] = replace(capture, state="created")
+    assert flatten(plan.up(WANTED, docker.observe())) == [RemoveContainer(capture.name, "id")]

@@ -61,6 +61,19 @@ def test_every_command_is_in_the_table(command: str) -> None:
 # Examples
 
 
+def test_the_steps_of_all_kinds_are_read_as_they_stand() -> None:
+    text = readme.files("yaml")["asks.yaml"]
+    scenario = scenario_reader.read(text, "asks.yaml", lambda _: parse("nodes: 3\n", "three-node"), find_stack)
+    assert [step.verb for step in scenario.steps[:4]] == ["cli"] * 4
+    assert not scenario.commands
+
+
+def test_the_steps_that_expect_sip_are_read_as_they_stand() -> None:
+    text = readme.files("yaml")["sip.yaml"]
+    scenario = scenario_reader.read(text, "sip.yaml", lambda _: parse("nodes: 3\n", "three-node"), find_stack)
+    assert [step.verb for step in scenario.steps].count("expect_sip") == 4
+
+
 def test_the_scenario_is_read_as_it_stands() -> None:
     text = readme.files("yaml")["mine.yaml"]
     scenario = scenario_reader.read(text, "mine.yaml", lambda _: parse("nodes: 3\n", "three-node"), find_stack)
@@ -68,7 +81,12 @@ def test_the_scenario_is_read_as_it_stands() -> None:
     assert all(known.names_what_fails for known in scenario.known)
 
 
-LAB_FILES = {"office.yaml": ["hq", "branch"], "sites.yaml": ["east1", "east2", "gate"]}
+LAB_FILES = {
+    "office.yaml": ["hq", "branch"],
+    "sites.yaml": ["east1", "east2", "gate"],
+    "spread.yaml": ["n1", "n2", "n3", "n4"],
+    "database.yaml": ["n1", "n2", "n3"],
+}
 
 
 @pytest.mark.parametrize(("file", "nodes"), LAB_FILES.items())
@@ -78,7 +96,7 @@ def test_a_lab_file_is_read_as_it_stands(file: str, nodes: list[str]) -> None:
 
 
 def test_every_yaml_example_is_read_by_a_test() -> None:
-    assert set(readme.files("yaml")) == {"mine.yaml", *LAB_FILES}
+    assert set(readme.files("yaml")) == {"mine.yaml", "asks.yaml", "sip.yaml", *LAB_FILES}
 
 
 def test_the_python_example_is_python() -> None:

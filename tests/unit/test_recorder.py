@@ -10,8 +10,10 @@ from labctl.corosync.membership import Membership
 from labctl.history.events import Event, Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
+from labctl.history.process_events import Complained
 from labctl.scenario.recorder import Recorder
-from labctl.sip.transcript import SipMessage, parse_message
+from labctl.sip_message import SipMessage, parse_message
+from labctl.stack.model import UsualError
 from tests.unit.labs import lab, stack
 from tests.unit.test_sipp import read
 
@@ -108,6 +110,19 @@ def test_a_log_line_that_tells_nothing_is_not_written() -> None:
     heard = Heard()
     heard.recorder.node_logged("n2", AT_S, "[2026-11-23 05:21:07] VERBOSE[7] pbx.c: Executing [101@lab:1]", None)
     assert heard.journal.events == []
+
+
+def test_an_error_is_written_a_few_times_however_often_it_comes_and_not_where_it_is_usual() -> None:
+    heard, usual = Heard(), UsualError(pattern="Broken pipe$", why="labctl hangs up")
+    heard.recorder = Recorder(heard.journal, LAB, stack().model_copy(update={"usual_errors": (usual,)}))
+    for number in range(9):
+        heard.recorder.node_logged("n2", AT_S, f"[2026-11-23 05:21:07] ERROR[7]: x.c:1 f: lost {number}", None)
+    heard.recorder.node_logged("n2", AT_S, "ERROR: utils.c:1 write: Broken pipe", None)
+    heard.recorder.node_logged("n3", AT_S, "Nov 26 21:57:35.799 error   [TOTEM ] FAILED TO RECEIVE", None)
+    assert heard.told() == [
+        *(Complained(0.0, "n2", f"x.c:1 f: lost {number}") for number in range(3)),
+        Complained(0.0, "n3", "[TOTEM ] FAILED TO RECEIVE"),
+    ]
 
 
 def test_a_ring_has_the_names_of_its_members() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -15,7 +15,7 @@ from labctl.blueprint.owner import Owner
 from labctl.blueprint.running_lab import Running
 from labctl.checks.finding import Limits
 from labctl.checks.judgement import Result
-from labctl.engine.client import Engine
+from labctl.engine.client import Engine, EngineInfo
 from labctl.engine.observation import Container, Observation
 from labctl.errors import BuildError, HostError, LabctlError, NotReady, PatchRefused, UsageError
 from labctl.history.events import Began, Called, Did, Ended, Event, Looked, Over
@@ -24,10 +24,12 @@ from labctl.names import ROLE_NODE
 from labctl.progress import Progress, Silent
 from labctl.report import junit, verdict_tables
 from labctl.report.acceptance import Acceptance
-from labctl.scenario import conclusion, runner
+from labctl.scenario import conclusion, made_with, runner
+from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.loader import find_scenario
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
+from labctl.scenario.step_registry import Step
 
 
 class FakeEngine:
@@ -41,6 +43,15 @@ class FakeEngine:
         if self.gone:
             raise HostError("look for labs: connection refused")
         return Observation(containers=(Container("id", f"{lab}-n1", lab or "", ROLE_NODE, "n1", "running", "hash"),))
+
+    def info(self) -> EngineInfo:
+        """What it is."""
+        if self.gone:
+            raise HostError("ask the engine what it is: connection refused")
+        return EngineInfo("29.1", "1.50", "overlay2", "/", "6.12.9", "Debian", 2, 1 << 30, "x86_64")
+
+    def find_file(self, _container: str, _path: str) -> None:
+        """No node has such a file."""
 
     def logs(self, container: str, tail: int | None = None) -> str:
         """What the node said."""
@@ -82,8 +93,19 @@ class FakeStage:
     """A live lab on which `settle` writes a look, or fails as it is told to."""
 
     failing: tuple[LabctlError, ...] = ()
+    captures: ClassVar[list[Path | None]] = []
 
-    def __init__(self, engine: FakeEngine, running: Running, journal: Any, _progress: Progress) -> None:
+    def __init__(
+        self,
+        engine: FakeEngine,
+        running: Running,
+        journal: Any,
+        _progress: Progress,
+        capture: Path | None,
+        *,
+        fresh: bool,
+    ) -> None:
+        FakeStage.captures.append(capture)
         self.engine, self.lab, self.journal = engine, running.lab, journal
         self.abilities: set[str] = set()
 
@@ -104,6 +126,9 @@ class FakeStage:
         self.journal.write(Did(1.0, 1, "settle", 0.5))
         self.journal.write(Looked(1.0, states, rings))
 
+    def await_recorded(self) -> None:
+        """Nothing is recorded."""
+
     def close(self, error: str = "") -> None:
         """The history ends, unless the engine is gone."""
         self.engine.observe("any")
@@ -113,8 +138,10 @@ class FakeStage:
 def scenario(name: str) -> Scenario:
     """A scenario of one step on a lab of its own."""
     shipped = find_scenario("partition-heal", Overrides(name=f"lab-{name}"))
-    settle = SimpleNamespace(verb="settle", arguments={})
-    return replace(shipped, name=name, steps=cast(Any, (settle,)), expect=("agreement", "course"), known=())
+    settle = Step("settle", {})
+    return replace(
+        shipped, name=name, steps=cast(Any, (settle,)), expect=("agreement", "course"), known=(), healthy=False
+    )
 
 
 SCENARIOS = (scenario("first"), scenario("second"), scenario("third"))
@@ -134,12 +161,19 @@ def run_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., li
         return [*runner.run_many(fake, SCENARIOS, how, 1, lambda _: Silent())]
 
     FakeStage.failing = ()
+    FakeStage.captures.clear()
     return run
 
 
 def standings(results: list[Result]) -> list[str]:
     """How each stands."""
     return [result.standing for result in results]
+
+
+def test_packets_are_kept_beside_the_history_unless_nobody_wants_them(run_all: Callable[..., list[Result]]) -> None:
+    kept = [Path(result.folder) / "capture.pcapng" for result in run_all(Labs())]
+    run_all(Labs(), capture=False)
+    assert FakeStage.captures == [*kept, None, None, None]
 
 
 def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(run_all: Callable[..., list[Result]]) -> None:
@@ -149,6 +183,9 @@ def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(run_all: 
     assert labs.done[-4:] == ["down lab-second", "down lab-third", "up lab-third", "down lab-third"]
     folder = Path(results[1].folder)
     assert (folder / "n1.log").read_text("utf-8") == "Entity ID is not set\n"
+    made = made_with.parse((folder / made_with.MADE_WITH).read_text("utf-8"), "it")
+    assert (made.machine.kernel, made.machine.architecture) == ("6.12.9", "x86_64")
+    assert (folder / made_with.STACK).is_file()
     assert json.loads((folder / "verdict.json").read_text("utf-8"))["lab_error"] == f"{AWAY.message}\n{AWAY.hint}"
     assert Acceptance().exit_code(results) == 1
     with pytest.raises(UsageError, match="the lab of this run did not come up"):
@@ -220,6 +257,25 @@ def test_what_this_kernel_cannot_do_is_not_tried_again(run_all: Callable[..., li
     FakeStage.failing = (HostError("this kernel has no netem"),)
     results = run_all(Labs(), retries=2)
     assert (standings(results)[0], results[0].earlier) == ("unknown", ())
+
+
+def test_an_interrupt_ends_all_branches_before_their_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, reached = threading.Event(), threading.Event()
+
+    class Stage:
+        def wait(self, duration: float) -> None:
+            reached.set()
+            stop.wait(10)  # until whoever waits for the branches is interrupted
+
+    def interrupted(*_futures: object) -> None:
+        assert reached.wait(10)
+        raise KeyboardInterrupt
+
+    branch = [Step("wait", {"duration": 1.0}), Step("wait", {"duration": 1.0})]
+    monkeypatch.setattr(runner, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner._do_side_by_side(cast("LiveLab", Stage()), [branch, branch], stop, keep_going=False)
+    assert stop.is_set()
 
 
 def test_what_failed_is_not_run_again(run_all: Callable[..., list[Result]]) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from labctl import cli
 from labctl.engine import client
 from labctl.errors import HostError
-from labctl.history import events as history
+from labctl.history import lines as history
 from labctl.history.events import Began, Did, Event, Looked, Over, Seen
 from labctl.lab import Overrides
 from labctl.scenario import conclusion, run_folder
 from labctl.scenario.loader import find_scenario
+from tests.unit.commands import run
 from tests.unit.labs import DATA
 
 NODES = ("n1", "n2")
@@ -57,13 +58,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> int:
-    """The exit code of a command."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*arguments])
-    return int(ended.value.code or 0)
-
-
 def test_the_whole_story_of_a_run_that_passed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keep(here / "one", agreed())
     assert run("show", "one") == 0
@@ -93,6 +87,16 @@ def test_what_labctl_wrote_before_it_had_verdicts_in_a_file(here: Path, capsys: 
     (folder / "verdict.json").unlink()
     assert run("show", "old") == 0
     assert "passed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "terms.json", "verdict.json"])
+def test_what_is_no_regular_file_is_not_waited_for(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = keep(here / "piped", agreed())
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert {run(verb, "piped") for verb in ("show", "report")} <= {0, 2}
+    assert run("check", "piped") == (0 if name == "verdict.json" else 2)
+    assert f"{name}: not a regular file" in capsys.readouterr().err
 
 
 def test_a_run_whose_lab_did_not_come_up_says_why(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,13 +23,17 @@ from labctl.lab import Overrides
 from labctl.labfile.loader import shipped_labs
 from labctl.paths import SCENARIOS
 from labctl.scenario import reader
-from labctl.scenario.entries import CHECKS
+from labctl.scenario.entries import CHECKS, MAX_STEPS
 from labctl.scenario.loader import find_scenario, shipped_scenarios
 from labctl.scenario.reader import Scenario
+from labctl.scenario.step_parsing import understand_call
 from labctl.scenario.step_registry import Step
 from labctl.scenario.steps import STEPS
 from labctl.stack.loader import find_stack
+from labctl.stack.model import Stack
 from labctl.yamlfile.document import Document, parse
+from labctl.yamlfile.source import shipped_path
+from tests import quick_yaml
 from tests.faults import examples
 from tests.unit.labs import DATA, stack
 from tests.unit.test_bad_files import check, expected
@@ -61,11 +65,35 @@ steps:
   - resume: bob
   - talk: [alice, bob]
   - talk: {phones: [alice, bob], duration: 2s}
+  - forward: {phone: bob, to: carol}
+  - forward: {phone: bob, to: 999, peer: alice}
+  - transfer: {phone: alice, to: "700"}
+  - transfer: {phone: alice, to: carol, peer: 102, attended: yes}
+  - dtmf: {phone: alice, digits: "12#"}
+  - dtmf: {phone: bob, digits: "4", by: info, peer: alice}
+  - hold: {phone: bob, peer: alice}
+  - answer: {phone: bob, peer: carol}
   - hang_up: alice
   - leave_voicemail: {caller: alice, mailbox: 103}
   - clear_voicemail: 103
+  - leave_voicemail: {caller: bob, mailbox: 103, node: n1}
+  - clear_voicemail: {mailbox: 103, node: n1}
+  - watch_mailbox: carol
   - call: {caller: alice, callee: "*103"}
   - set_state: {node: n1, device: mystate, state: busy}
+  - wait: 40s
+  - at: 1m
+  - cli: {node: n1, command: core show version}
+  - cli: {node: n1, command: queue show, expect: "^support .* ([0-9]+) calls", within: 2s, capture: calls}
+  - cli: {node: n1, command: queue show, absent: nobody}
+  - ami: {node: n1, action: QueueStatus, headers: {Queue: support}, expect: "Calls: ${calls}", must: yes}
+  - exec: {node: n2, command: cat /etc/hostname}
+  - expect_sip: {phone: alice, message: NOTIFY, header: {Event: dialog}, body: {regex: early}, count: 1, within: 2s}
+  - expect_sip: {node: n2, message: INVITE 4xx, direction: received, since: start, capture: status, must: yes}
+  - expect_sip: {phone: bob, message: 486, body: v=0, absent: yes, within: 3s}
+  - configure: {node: n2, file: asterisk/queues.conf, text: "[general]", reload: app_queue}
+  - configure: {node: n2, file: asterisk/queues.conf, text: "[general]", whole: yes}
+  - configure: {node: n2, file: corosync/corosync.conf, keys: {totem: {token: 2000, secauth: null}}, reload: corosync}
   - wait_for: {extension: "102", state: INUSE&ringing}
   - wait_for: {extension: mystate, state: Busy, nodes: [n1, n2], timeout: 1.5m}
   - wait_for: {phone: carol, dialog: early}
@@ -77,6 +105,7 @@ steps:
   - stop: n3
   - pause: n2
   - start: {node: n2}
+  - upgrade: {node: n2, stack: "22"}
   - restart: {node: n1, service: corosync}
   - partition: [[n1, n2], [n2, n3]]
   - heal
@@ -93,6 +122,9 @@ steps:
   - load: {caller: alice, callee: bob, rate: 500, count: 20000}
   - unwatch: carol
   - unregister: [bob]
+  - register: {phones: bob, node: n2, expires: 60s, answers_options: no, behind_nat: yes}
+  - vanish: bob
+  - register: {phones: bob, failover: yes}
   - settle:
   - settle: 5
   - settle
@@ -143,15 +175,15 @@ def test_a_bad_scenario_is_refused_with_every_mistake(path: Path) -> None:
 def test_the_schema_refuses_what_can_be_seen_without_a_lab(path: Path) -> None:
     text = path.read_text("utf-8")
     with suppress(yaml.YAMLError):
-        assert SCHEMA.is_valid(yaml.safe_load(text)) == text.startswith("# schema: accepts\n")
+        assert SCHEMA.is_valid(quick_yaml.load(text)) == text.startswith("# schema: accepts\n")
 
 
-def test_a_thousand_steps_are_enough() -> None:
-    text = "title: T\nsteps:\n" + "  - settle\n" * 1001
-    with pytest.raises(InvalidFile, match="2: 1001 steps") as refused:
+def test_so_many_steps_are_enough() -> None:
+    text = "title: T\nsteps:\n" + "  - settle\n" * (MAX_STEPS + 1)
+    with pytest.raises(InvalidFile, match=f"2: {MAX_STEPS + 1} steps") as refused:
         read(text + "expect: [x]\n")
     assert len(refused.value.problems) == 2
-    assert not SCHEMA.is_valid(yaml.safe_load(text))
+    assert not SCHEMA.is_valid({"title": "T", "steps": ["settle"] * (MAX_STEPS + 1)})
 
 
 def test_mistakes_of_a_scenario_and_of_its_lab_file_come_together(tmp_path: Path) -> None:
@@ -204,26 +236,56 @@ def test_what_is_no_lab_is_refused_on_its_line(name: str, tmp_path: Path) -> Non
     assert [problem.line for problem in refused.value.problems] == [2]
 
 
+def test_a_step_of_a_scenario_is_one_that_a_program_may_call() -> None:
+    """As the runner does, with every default filled in."""
+    everything = read(EVERYTHING)
+    for step in everything.steps:
+        assert understand_call(STEPS[step.verb], (), step.arguments, everything.lab) == step.arguments
+
+
+def test_numbers_among_the_keys_of_a_program_are_as_in_yaml() -> None:
+    lab = read(EVERYTHING).lab
+    named = {"node": "n1", "file": "asterisk/rtp.conf", "keys": {"general": {"rtpstart": 12000, "strictrtp": True}}}
+    keys = understand_call(STEPS["configure"], (), named, lab)["keys"]
+    assert keys == {"general": {"rtpstart": "12000", "strictrtp": "yes"}}
+
+
+def test_a_step_upgrade_is_held_to_the_labs_own_stack_wherever_that_came_from() -> None:
+    text = "title: T\nlab: {stack: theirs}\nsteps: [{upgrade: {node: n2, stack: '22'}}]\n"
+
+    def find(name: str) -> Stack:
+        return find_stack("22").model_copy(update={"name": name}) if name == "theirs" else find_stack(name)
+
+    scenario = reader.read(text, "their.yaml", find_lab, find)
+    assert scenario.steps[0].verb == "upgrade"
+
+
 # What is read
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
 def test_shipped_scenarios_are_right(name: str) -> None:
     made = find_scenario(name, Overrides())
-    text = (SCENARIOS / f"{name}.yaml").read_text("utf-8")
-    SCHEMA.validate(yaml.safe_load(text))
+    text = shipped_path(SCENARIOS, name).read_text("utf-8")
+    SCHEMA.validate(quick_yaml.load(text))
     assert (made.name, made.lab.name) == (name, f"run-{name}"[:31])
 
 
 def test_what_is_known_of_stacks_that_no_run_has_seen_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     with suppress(SystemExit):
         cli.main(["scenarios"])
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
     assert (
-        "agreement on 22 by corosync, agreement on 1.6 by corosync (measured by hand), "
+        "agreement on 22 by corosync, healthy on 22 by corosync, agreement on 1.6 by corosync (measured by hand), "
         "agreement on 1.8 by corosync (measured by hand)"
     ) in lines["corosync-crash"]
     assert lines["partition-heal"].rstrip().endswith("agreement on 22 by corosync")
+
+
+def test_each_name_is_shipped_once_in_a_family() -> None:
+    files = list(SCENARIOS.rglob("*.yaml"))
+    assert sorted(path.stem for path in files) == shipped_scenarios()
+    assert all(path.parent.parent == SCENARIOS for path in files)
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
@@ -240,7 +302,7 @@ def test_where_a_module_is_to_find_a_new_corosync_asterisk_stays(name: str) -> N
 
 def test_every_verb_can_be_said_in_every_way() -> None:
     made = read(EVERYTHING)
-    SCHEMA.validate(yaml.safe_load(EVERYTHING))
+    SCHEMA.validate(quick_yaml.load(EVERYTHING))
     assert {step.verb for step in made.steps} == set(STEPS) - {"look_up", "ask_state"}
     assert (made.title, made.about) == ("Everything that can be said", "More about it\n")
     assert (made.limits.delay_ms, made.requires, made.expect) == (500, ("netem", "iptables"), ("agreement", "truth"))
@@ -255,7 +317,7 @@ def test_sites_can_be_asked_in_every_way() -> None:
     steps = "- look_up: {node: east1, number: '*103'}\n- look_up: {node: east1, number: 103, found: no}\n"
     steps += "- ask_state: {node: west2, extension: mystate, fresh: yes}\n"
     text = f"title: T\nlab: {{sites: {{east: 2, west: 2}}}}\nsteps:\n{steps}"
-    SCHEMA.validate(yaml.safe_load(text))
+    SCHEMA.validate(quick_yaml.load(text))
     assert [step.verb for step in read(text).steps] == ["look_up", "look_up", "ask_state"]
 
 
@@ -266,11 +328,14 @@ def test_what_is_not_said_is_as_always() -> None:
     assert (made.stack, len(made.lab.nodes)) == (stack(), 3)
 
 
+AS_ALWAYS = {"failover": False, "answers_options": True, "behind_nat": False}
+
+
 @pytest.mark.parametrize(
     ("line", "arguments", "said"),
     [
-        ("register: bob", {"phones": ("bob",)}, "register bob"),
-        ("register: [bob, carol]", {"phones": ("bob", "carol")}, "register bob,carol"),
+        ("register: bob", {"phones": ("bob",), **AS_ALWAYS}, "register bob"),
+        ("register: [bob, carol]", {"phones": ("bob", "carol"), **AS_ALWAYS}, "register bob,carol"),
         ("watch: {phone: bob, extension: 0101}", None, ""),
         ("watch: {phone: bob, extension: 101}", {"phone": "bob", "extension": "101"}, "watch phone=bob extension=101"),
         ("call: {caller: alice, callee: bob}", {"caller": "alice", "callee": "bob"}, "call alice -> bob"),
@@ -364,7 +429,7 @@ def test_a_scenario_may_come_by_standard_input(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_stack_of_the_users_own_comes_by_a_flag_alone(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
-    own.write_text(yaml.safe_dump(stack().model_dump(exclude_none=True) | {"name": "mine"}))
+    own.write_text(quick_yaml.dump(stack().model_dump(exclude_none=True) | {"name": "mine"}))
     flags = Overrides(stack=str(own))
     assert find_scenario("call-seen-from-third-node", flags).stack.name == "mine"
 
@@ -409,12 +474,12 @@ def a_step(draw: st.DrawFn) -> Any:
 def test_reader_and_schema_accept_what_is_right(some: list[Any]) -> None:
     data = {"title": "T", "steps": [{"register": ["alice", "bob", "carol"]}, *some]}
     SCHEMA.validate(data)
-    assert len(read(yaml.safe_dump(data)).steps) == len(some) + 1
+    assert len(read(quick_yaml.dump(data)).steps) == len(some) + 1
 
 
 @given(st.data())
 def test_no_change_makes_it_too_odd_to_be_refused(drawn: st.DataObject) -> None:
-    data = copy.deepcopy(yaml.safe_load(EVERYTHING))
+    data = copy.deepcopy(quick_yaml.load(EVERYTHING))
     for _ in range(drawn.draw(st.integers(1, 4))):
         around, key = drawn.draw(st.sampled_from(_places(data)))
         match drawn.draw(st.sampled_from(["put", "drop", "rename", "copy"])):
@@ -426,7 +491,7 @@ def test_no_change_makes_it_too_odd_to_be_refused(drawn: st.DataObject) -> None:
                 around[drawn.draw(st.sampled_from([*STEPS, "phone", "phones", "x"]))] = around.pop(key)
             case _:
                 around[key] = copy.deepcopy(drawn.draw(st.sampled_from(_places(data)))[0])
-    check_refusal(yaml.safe_dump(data, allow_unicode=True))
+    check_refusal(quick_yaml.dump(data))
 
 
 def _places(data: Any) -> list[tuple[Any, Any]]:

@@ -9,7 +9,8 @@ import pytest
 
 from labctl.sip import sipp, transcript, tshark
 from labctl.sip.sipp import Agent
-from labctl.sip.transcript import Ending, LogSplitter, MessageSummary, SipMessage, Transcript
+from labctl.sip.transcript import Ending, LogSplitter, MessageSummary, Transcript
+from labctl.sip_message import SipMessage
 from tests.unit.labs import DATA
 
 AGENT = Agent("alice", "secret", "192.0.2.1", "192.0.2.9", 6000, range(20000, 20010), "/tone")

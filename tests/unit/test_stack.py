@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from labctl.errors import InvalidFile
 from labctl.images import availability
 from labctl.paths import TEMPLATES, images_folder
 from labctl.stack.loader import shipped_stacks
 from labctl.stack.model import Stack, parse_stack
+from tests import quick_yaml
 from tests.unit.labs import files, stack
 from tests.unit.test_captures import capture
 
@@ -23,8 +24,8 @@ CLM_SHOW = UNKNOWN.format(command="ais clm show members", help="ais clm")
 
 def parsed(**values: object) -> Stack:
     """The shipped stack 22 as a user's own, with other values."""
-    data = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8")) | values
-    return parse_stack(yaml.safe_dump(data), "mine.yaml", [path.name for path in TEMPLATES.iterdir()])
+    data = quick_yaml.load((images_folder() / "stacks/22.yaml").read_text("utf-8")) | values
+    return parse_stack(quick_yaml.dump(data), "mine.yaml", [path.name for path in TEMPLATES.iterdir()])
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_corosync_1_may_lock_no_memory(tmp_path: Path) -> None:
     (tmp_path / "before-start").write_text(script)
     run = "[ ! -f before-start ] || . ./before-start\nulimit -l"
     assert subprocess.run(["sh", "-ec", run], cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "0\n"
-    assert before_start("22", "corosync") is None
+    assert "ulimit -l" not in (before_start("22", "corosync") or "")
 
 
 def test_the_run_scripts_of_both_daemons_read_it() -> None:
@@ -105,7 +106,21 @@ def test_the_manager_of_1_6_is_not_left_to_delayed_acknowledgements() -> None:
     script = before_start("1.6", "asterisk")
     assert script
     assert "quickack 1" in script
-    assert before_start("1.8", "asterisk") is before_start("22", "asterisk") is None
+    assert before_start("1.8", "asterisk") == before_start("22", "asterisk")
+
+
+def test_a_daemon_may_leave_its_core_where_it_runs_and_the_last_is_kept(tmp_path: Path) -> None:
+    script = before_start("22", "asterisk")
+    assert script
+    script = script.replace("-o asterisk -g asterisk ", "").replace("/var/crash/asterisk", str(tmp_path / "cores"))
+    (tmp_path / "cores").mkdir()
+    for age, name in enumerate(["core", "core.7", "core.3"]):
+        (tmp_path / "cores" / name).touch()
+        os.utime(tmp_path / "cores" / name, (age, age))
+    shell = ["sh", "-ec", f"ulimit -S -c 0\n{script}\npwd; ulimit -S -c; ulimit -H -c"]
+    folder, soft, hard = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split()
+    assert (folder, soft) == (str(tmp_path / "cores"), hard)
+    assert [path.name for path in (tmp_path / "cores").iterdir()] == ["core.3"]
 
 
 # Modules
@@ -133,6 +148,6 @@ def test_where_a_lab_loads_all_the_twins_of_voicemail_are_left_out() -> None:
 
 
 def test_only_a_module_of_the_stack_can_be_preloaded() -> None:
-    modules = yaml.safe_load((images_folder() / "stacks/22.yaml").read_text("utf-8"))["modules"]
+    modules = quick_yaml.load((images_folder() / "stacks/22.yaml").read_text("utf-8"))["modules"]
     with pytest.raises(InvalidFile, match="no module `func_devstat`"):
         parsed(modules=modules | {"preload": ["func_devstat"]})

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labctl.checks.disturbance import tells
-from labctl.history.events import Disturbed
+from labctl.checks.disturbance import shadows, tells
+from labctl.checks.finding import Limits
+from labctl.checks.registry import judge
+from labctl.history.events import SCHEDULER, Began, Disturbed, Event, FaultBegan, Healed, Looked, Over, Ring, Said, Seen
 from labctl.history.journal import Journal
+from labctl.history.process_events import Complained, Measured
 from labctl.scenario.starvation import StarvationWatch, average_pressure, look_at_machine, pressure_s, throttled_s
 from labctl.timing import Patience
 
@@ -117,3 +121,36 @@ def test_patience_grows_with_what_the_machine_does_and_has_bounds(waiting: float
     assert patience.factor == factor
     assert patience.stretch(10.0) == 10.0 * factor
     assert patience.deadline(10.0).timeout_s == 10.0 * factor
+
+
+WAITED = Disturbed(0.5, 4.5, "n2", "a thread of asterisk had to wait for a CPU for 0.9 s of 4.0 s", SCHEDULER, 0.9)
+BEGAN = Began(0.0, "", "lab", "22", ("n1", "n2"), {"101": "PJSIP/alice"}, homes={"PJSIP/alice": "n1"})
+LATE = (Said(1.0, "n1", "PJSIP/alice", "INUSE"), Seen(1.01, "n1", "101", "InUse"), Seen(1.7, "n2", "101", "InUse"))
+
+
+def outcomes(*events: Event) -> dict[str, str]:
+    verdicts = judge((BEGAN, *LATE, *events), Limits(delay_ms=500))
+    return {verdict.check: verdict.outcome for verdict in verdicts}
+
+
+def test_what_is_late_while_threads_waited_for_a_cpu_is_not_judged() -> None:
+    assert outcomes(Over(9.0))["bounded_delay"] == "failed"
+    assert outcomes(WAITED, Over(9.0))["bounded_delay"] == "unknown"
+
+
+def test_what_is_not_late_but_wrong_is_judged_all_the_same() -> None:
+    measured = Measured("asterisk", 9, 1.0, 0.5, 0.1, 1000, 1, 1, at_s=1.0, node="n2")
+    assert outcomes(measured, Complained(2.0, "n2", "it is out of luck"), WAITED, Over(9.0))["healthy"] == "failed"
+
+
+def test_that_they_waited_is_no_stall_and_explains_no_look_nor_a_ring_that_broke() -> None:
+    looked = Looked(4.0, {"n1": {"101": "InUse"}, "n2": {"101": "Idle"}}, {"n1": ("n1", "n2"), "n2": ("n1", "n2")})
+    assert outcomes(WAITED, looked, Over(9.0))["agreement"] == "failed"
+    healed: list[Event] = [
+        FaultBegan(1.0, "cut", "cut", ("n1", "n2")),
+        Healed(2.0, "cut"),
+        Ring(2.5, "n1", ("n1",), True),
+    ]
+    witnesses = (WAITED, replace(WAITED, source="labctl"))
+    broke = [[one for one in shadows([BEGAN, *healed, each], Limits()).all if one.loses] for each in witnesses]
+    assert [bool(each) for each in broke] == [False, True]

@@ -23,7 +23,7 @@ from tests.unit.live_labs import Rig
 @pytest.fixture
 def knock(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A step of a test's own; what it was done with."""
-    monkeypatch.setattr(STEPS, "_sources", list(STEPS._sources))
+    monkeypatch.setattr(STEPS, "_added", dict(STEPS._added))
     knocks: list[Any] = []
 
     @step(short="phones")
@@ -59,7 +59,7 @@ def test_yaml_has_it(knock: list[Any]) -> None:
 
 
 def test_the_schema_has_it(knock: list[Any]) -> None:
-    validator = jsonschema.Draft202012Validator(schema())
+    validator = jsonschema.Draft202012Validator({"$defs": {"step": schema("#/$defs/step")}, "$ref": "#/$defs/step"})
     assert validator.is_valid({"knock": "bob"})
     assert validator.is_valid({"knock": {"phones": ["bob"], "pause": "2s"}})
     assert not validator.is_valid({"knock": {"phones": "bob", "times": 10}})

@@ -134,7 +134,7 @@ def test_where_and_when_it_began_to_be_wrong() -> None:
     )
     told = (Seen(1.0, node, name, "Idle") for node in NODES for name in ("door", "101"))
     picture = timeline(*told, Seen(3.5, "n2", "door", "Busy"), Over(5.0), of=result(failed(*findings)))
-    assert (picture.wrong_s, picture.wrong) == (2.0, "late")
+    assert (picture.wrong_s, picture.wrong) == (1.0, "at a look")  # nothing was said of it since
     wrong = [(lane.speaker, lane.subject, span.text) for lane in picture.lanes for span in lane.spans if span.wrong]
     assert wrong == [("n1", "101", "Idle"), ("n2", "door", "Busy")]
 

@@ -17,9 +17,9 @@ from labctl.cluster.lifecycle import UpPlan
 from labctl.engine import client
 from labctl.engine.observation import Container, Observation
 from labctl.images.builder import Options
-from labctl.images.patches import Patch
 from labctl.lab import Lab, Overrides
 from labctl.names import ROLE_NODE, ROLE_PHONES
+from labctl.patch import Patch
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import parse
 from tests.unit.labs import draw, lab, stack

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from labctl.errors import LabError
-from labctl.sip.transcript import CALLING, OVER, RINGING, TALKING, Ending, SipMessage
+from labctl.sip.transcript import CALLING, OVER, RINGING, TALKING, Ending
 from labctl.sip.user_agent import Refused, UserAgent
+from labctl.sip_message import SipMessage
 from labctl.timing import Deadline, Signal
 from tests.unit.phone_streams import AGENT, CALL, SIGNED, Stream, end, got, sent, started
 
-SOON_S = 5.0
+SOON_S = 60.0
 NOW_S = 0.01
 
 INVITE = "INVITE sip:102@192.0.2.1 SIP/2.0"
@@ -184,7 +186,7 @@ def test_waiting_ends_with_the_agent_and_tells_the_status(stream: Stream) -> Non
 
 def test_waiting_ends_with_the_agent_that_was_to_cause_it(stream: Stream) -> None:
     callee = started(Stream(), "phone")
-    caller = UserAgent(AGENT, "calls 102", callee._signal, 0, lambda _name, _message: None)
+    caller = UserAgent(AGENT, "calls 102", callee._signal, {}, lambda _name, _message: None)
     caller.start(stream)  # type: ignore[arg-type]
     stream.say(*CALLED, got("SIP/2.0 404 Not Found", "2 INVITE"), end(1))
     stream.end()
@@ -206,7 +208,7 @@ def test_an_agent_whose_listener_fails_has_ended(monkeypatch: pytest.MonkeyPatch
     def fail(_name: str, _message: SipMessage) -> None:
         raise KeyError(_name)
 
-    agent = UserAgent(AGENT, "phone", Signal(), 0, fail)
+    agent = UserAgent(AGENT, "phone", Signal(), {}, fail)
     agent.start(stream)  # type: ignore[arg-type]
     stream.say(COMES_IN)
     assert agent.finish(Deadline(SOON_S)).code == -1
@@ -268,6 +270,45 @@ def test_a_phone_answers_the_call_that_rings_whoever_dialled(stream: Stream) -> 
     when_ordered(stream, *TALKS[2:])
     agent.answer(Deadline(SOON_S))
     assert (agent.call_state, agent.peer) == (TALKING, "102")
+
+
+def test_a_call_is_answered_that_does_not_ring_yet(stream: Stream) -> None:
+    agent = read(started(stream, "phone"), stream, RINGS[0])
+    when_ordered(stream, *RINGS[1:], *TALKS[2:])
+    agent.answer(Deadline(SOON_S), CALL)
+    assert agent.call_state == TALKING
+
+
+def passed_over(text: str) -> tuple[bytes, bytes]:
+    """What SIPp says to an order that comes as it waits for none: its `-aa`."""
+    cseq = text.partition("CSeq: ")[2].partition("\r\n")[0]
+    return got("INFO sip:alice@192.0.2.9 SIP/2.0", cseq), sent("SIP/2.0 200 OK", cseq)
+
+
+def test_an_order_that_sipp_has_passed_over_is_given_again(stream: Stream) -> None:
+    agent = read(started(stream, "phone"), stream, *RINGS)
+    agent.forward("sip:102@192.0.2.1")
+    text, given, obey = order(stream), threading.Event(), stream.send
+
+    def send(data: bytes) -> None:
+        obey(data)
+        given.set()
+
+    stream.send = send  # type: ignore[method-assign]
+    stream.say(*passed_over(text))
+    assert given.wait(SOON_S)
+    first, second = (re.sub(r"[0-9]{7,}", "N", order(stream, index)) for index in (0, 1))
+    assert first == second
+    assert order(stream, 0) != order(stream, 1)
+
+
+def test_an_order_for_a_call_that_is_over_is_not(stream: Stream) -> None:
+    agent = read(started(stream, "phone"), stream, *RINGS)
+    agent.reject_call()
+    gave_up = got("CANCEL sip:alice@192.0.2.9 SIP/2.0", "7 CANCEL")
+    read(agent, stream, gave_up, *passed_over(order(stream)), sent("SIP/2.0 200 OK", "7 CANCEL"))
+    assert not any(isinstance(thread, threading.Timer) for thread in threading.enumerate())
+    assert len(stream.orders) == 1
 
 
 def test_a_call_that_is_over_before_it_is_answered_is_told_at_once(stream: Stream) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl import cli, lock
+from labctl import lock
 from labctl.bench import comparison
 from labctl.checks.judgement import Terms
 from labctl.engine import client
@@ -17,16 +17,10 @@ from labctl.errors import HostError
 from labctl.history.events import Over
 from labctl.history.journal import Journal
 from labctl.scenario import run_folder, runner, soak
+from tests.unit.commands import run
 
 FULL = Path("/dev/full")
 """A device on which there is never room (full(4))."""
-
-
-def run(*arguments: str) -> int:
-    """The exit code of a command."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*arguments])
-    return int(ended.value.code or 0)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,21 @@ from labctl.scenario.step_registry import STEPS
 
 __all__ = ["FAMILIES", "STEPS"]
 
-FAMILIES = ("phones", "calls", "states", "waiting", "faults", "sites", "load")
+FAMILIES = (
+    "phones",
+    "calls",
+    "transfers",
+    "states",
+    "waiting",
+    "clock",
+    "commands",
+    "sip",
+    "configuration",
+    "faults",
+    "versions",
+    "sites",
+    "load",
+)
 """The modules here, in the order in which `labctl scenarios --steps` lists what they hold."""
 
 for _family in FAMILIES:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from labctl.faults.fault import EVERY_FAULT, Fault, NodeName
+from labctl.faults.fault import EVERY_FAULT, Fault, HostName
 from labctl.faults.registry import FAULTS
 from labctl.scenario.step_registry import STEPS, StepKind, step
 from labctl.yamlfile.document import Text
@@ -27,19 +27,24 @@ def _step(cls: type[Fault]) -> StepKind:
     def inflict(live: LiveLab, **arguments: Any) -> str:
         return live.faults.inflict(cls.model_validate(arguments))
 
-    return StepKind(cls.kind, inflict, cls, cls.about, cls.short)
+    return StepKind(cls.kind, inflict, cls, cls.about, cls.short, doc=cls.__doc__ or "")
 
 
 STEPS.follow(fault_steps)
 
 
 @step(short="node")
-def start(live: LiveLab, node: NodeName, service: Literal["node", "corosync", "asterisk"] = "node") -> None:
-    """Undo kill, stop or pause
+def start(live: LiveLab, node: HostName, service: Literal["node", "corosync", "asterisk"] = "node") -> None:
+    """Undo kill, stop or pause, or start a node that ended by itself or is of the lab's `without`
 
-    Returns when the node's Asterisk is booted.
+    Returns when the node's Asterisk is booted, or the service is ready.
+
+    Example:
+        - stop: {node: n2, service: corosync}
+        - start: {node: n2, service: corosync}
     """
     live.faults.start(node, service)
+    live.await_connections()
 
 
 @step(short="fault")
@@ -49,6 +54,10 @@ def heal(
     """Undo a fault by its name, or all
 
     Returns when every node that was gone is back, and booted.
+
+    Example:
+        - partition: {groups: [[n1], [n2, n3]], name: split}
+        - heal: split
     """
     live.faults.heal(fault)
     live.await_connections()

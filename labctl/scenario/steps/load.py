@@ -30,6 +30,9 @@ def storm(live: LiveLab, phone: PhoneName, rate: Rate, count: Count) -> None:
     """Register a phone again and again
 
     It is on or off after it as it was before.
+
+    Example:
+        - storm: {phone: alice, rate: 20, count: 40}
     """
     began_s = live.journal.now_s()
     result = live.phones.agents.storm(phone, rate, count)
@@ -49,6 +52,9 @@ def load(
 
     The other is switched on for it, answers at once and is switched off again; there is no audio. Raises UsageError
     where it is on already: one that a person answers cannot take so many.
+
+    Example:
+        - load: {caller: alice, callee: bob, rate: 5, count: 10}
     """
     target = live.lab.phone_at(callee)
     if target and target.name in live.phones.lines:

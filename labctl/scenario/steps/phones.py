@@ -2,36 +2,115 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from labctl.errors import LabError, UsageError
+from labctl.faults.fault import NodeName
 from labctl.history.events import Watching
 from labctl.scenario.argument_types import Extension, PhoneName, PhoneNames, PhonesInUse
 from labctl.scenario.step_registry import step
+from labctl.sip.manner import EXPIRES_S, Manner
+from labctl.sip.phone_control import UNTIL_ANSWERED_MS
+from labctl.sip.user_agent import Refused, UserAgent
 from labctl.timing import PATIENCE
+from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
     from labctl.scenario.live_lab import LiveLab
-
-RING_FOR_EVER_MS = 600_000
-"""How long a phone rings that somebody answers by a step."""
 
 UNSUBSCRIBE_S = 10.0
 """How long a phone may take to end a subscription; it takes milliseconds."""
 
 
+_Expires = Annotated[
+    Duration | None, Field(description="How long a registration lasts, renewed at half of it; an hour by default")
+]
+_At = Annotated[NodeName | None, Field(description="Which of its nodes; its own by default")]
+_Failover = Annotated[bool, Field(description="Its nodes one after the other, until one takes it")]
+_Options = Annotated[bool, Field(description="Whether it answers OPTIONS, by which a node asks if it is there")]
+_Nat = Annotated[bool, Field(description="Its messages tell an address that is not its own")]
+
+
 @step(short="phones")
-def register(live: LiveLab, phones: PhoneNames) -> None:
-    """Switch phones on: each registers with its node and takes calls"""
+def register(
+    live: LiveLab,
+    phones: PhoneNames,
+    node: _At = None,
+    failover: _Failover = False,
+    expires: _Expires = None,
+    answers_options: _Options = True,
+    behind_nat: _Nat = False,
+) -> None:
+    """Switch phones on: each registers with its node and takes calls
+
+    With `failover` each turns to its nodes in the order of the lab file (`node`, then `also`), as to what the SRV
+    records of DNS give, and stays with the first that answers. One that is `behind_nat` tells an address in Via,
+    Contact and SDP that nobody has, as behind a router that does not change what is in messages; ports and packets are
+    as always. Without `answers_options` its node may hold it for unreachable, and its state is not judged.
+
+    Example:
+        - register: [alice, bob]
+    """
     for phone in phones:
         if phone in live.phones.lines:
             raise UsageError(f"{phone} is registered already", "unregister it first")
-        live.phones.lines[phone] = live.phones.agents.switch_on(phone, RING_FOR_EVER_MS)
+        registrars = live.lab.phone(phone).registrars
+        if node and node not in registrars:
+            fix = f"it knows {', '.join(registrars)}; `also:` of a phone in the lab file names others"
+            raise UsageError(f"{phone} cannot register with {node}", fix)
+        tried = registrars if failover else (node or registrars[0],)
+        manner = Manner(math.ceil(expires or EXPIRES_S), answers_options, hidden=behind_nat)
+        live.phones.lines[phone] = _switched_on(live, phone, manner, tried)
+
+
+def _switched_on(live: LiveLab, phone: str, manner: Manner, nodes: Sequence[str]) -> UserAgent:
+    """A phone that is on, at the first of these nodes that answers it. Raises LabError of the last that does not."""
+    for node in nodes:
+        live.recorder.registers_at(phone, node)
+        if manner.answers_options:
+            live.recorder.sure(phone)
+        else:
+            live.recorder.unsure(phone, "it answers no OPTIONS")
+        try:
+            return live.phones.agents.switch_on(phone, UNTIL_ANSWERED_MS, manner=replace(manner, node=node))
+        except Refused:
+            raise
+        except LabError:
+            if node == nodes[-1]:
+                raise
+    raise LabError(f"{phone} has no node")
+
+
+@step(short="phones")
+def vanish(live: LiveLab, phones: PhonesInUse) -> None:
+    """Have phones be gone without a word, as when they lose power
+
+    Their registrations, subscriptions and calls go on where nobody knows better. When their node notices nobody can
+    tell, so that their state is judged only as far as it is sure until they register again; who was in a call is not
+    judged any more.
+
+    Example:
+        - register: [alice, bob]
+        - vanish: bob
+        - register: bob             # it is back
+    """
+    for phone in phones:
+        live.recorder.vanished(phone, live.phones.vanish(phone))
 
 
 @step(short="phones")
 def unregister(live: LiveLab, phones: PhonesInUse) -> None:
-    """Switch phones off: each takes its registration back"""
+    """Switch phones off: each takes its registration back
+
+    Example:
+        - register: alice
+        - unregister: alice
+    """
     for phone in phones:
         live.phones.agents.switch_off(live.phones.line(phone))
         del live.phones.lines[phone]
@@ -42,6 +121,10 @@ def watch(live: LiveLab, phone: PhoneName, extension: Extension) -> None:
     """Have a phone subscribe to an extension, as the lamp of a key does
 
     By SUBSCRIBE to its dialogs (RFC 4235).
+
+    Example:
+        - register: bob
+        - watch: {phone: alice, extension: "102"}
     """
     journal = live.journal
     journal.write(Watching(journal.now_s(), phone, extension))
@@ -53,10 +136,40 @@ def watch(live: LiveLab, phone: PhoneName, extension: Extension) -> None:
 
 
 @step(short="phone")
+def watch_mailbox(live: LiveLab, phone: PhoneName) -> None:
+    """Have a phone subscribe to its mailbox, in place of being told unasked
+
+    By SUBSCRIBE to message-summary (RFC 3842). It need not be registered. `unwatch` ends it.
+
+    Example:
+        - watch_mailbox: alice
+        - wait_for: {phone: alice, lamp: 0}
+        - unwatch: alice
+    """
+    mailbox = live.lab.phone(phone).mailbox
+    if not mailbox:
+        raise UsageError(f"{phone} has no mailbox", "`mailbox:` of the phone in the lab file")
+    live.phones.mailbox_watchers[phone] = live.phones.agents.watch(phone)
+    live.journal.write(Watching(live.journal.now_s(), phone, f"*{mailbox}"))
+
+
+@step(short="phone")
 def unwatch(live: LiveLab, phone: PhoneName) -> None:
-    """End all that a phone watches"""
-    subscriptions = [key for key in live.phones.watchers if key[0] == phone]
-    if not subscriptions:
+    """End all that a phone watches
+
+    Example:
+        - register: bob
+        - watch: {phone: alice, extension: "102"}
+        - unwatch: alice
+    """
+    subscriptions = [key for key in list(live.phones.watchers) if key[0] == phone]
+    of_mailbox = live.phones.mailbox_watchers.pop(phone, None)
+    if of_mailbox:
+        of_mailbox.nudge()
+        of_mailbox.finish(PATIENCE.deadline(UNSUBSCRIBE_S))
+        mailbox = live.lab.phone(phone).mailbox
+        live.journal.write(Watching(live.journal.now_s(), phone, f"*{mailbox}", ended=True))
+    elif not subscriptions:
         raise UsageError(f"{phone} watches nothing", "watch comes first")
     for key in subscriptions:
         watcher = live.phones.watchers.pop(key)

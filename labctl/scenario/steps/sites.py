@@ -28,6 +28,9 @@ def look_up(
     """Have a node ask other sites for the way to a number, by DUNDi
 
     Returns the dial strings that it was given.
+
+    Example:
+        - look_up: {node: east1, number: "103"}
     """
     answers = live.cluster.ask(node, number, dundi.ROUTE, fresh=True)
     words = tuple(answer.destination for answer in answers)
@@ -47,6 +50,9 @@ def ask_state(
 
     Returns the word of each node that answers. Without `fresh` what is kept of earlier answers may do, as it does for
     the dialplan.
+
+    Example:
+        - ask_state: {node: east1, extension: "103"}
     """
     answers = live.cluster.ask(node, extension, dundi.STATE, fresh=fresh)
     known = tuple(answer for answer in answers if answer.word != dundi.ABSENT)

@@ -57,6 +57,10 @@ def wait_for(
     """Wait for a state of an extension, a phone's dialog or lamp, or the members of rings
 
     Raises NotReady at the deadline.
+
+    Example:
+        - set_state: {node: n1, device: door, state: BUSY}
+        - wait_for: {extension: door, state: Busy, nodes: [n2, n3]}
     """
     deadline = PATIENCE.deadline(timeout)
     if extension and state:
@@ -75,5 +79,9 @@ def settle(live: LiveLab, timeout: Duration = 30.0) -> None:
     """Wait until the rings are whole and nothing is said, then look at everything
 
     The rings are whole when they are what the faults in force leave of them. Raises NotReady at the deadline.
+
+    Example:
+        - set_state: {node: n1, device: door, state: INUSE}
+        - settle: {timeout: 20s}
     """
     live.settle_until(PATIENCE.deadline(timeout))

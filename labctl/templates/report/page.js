@@ -1,5 +1,17 @@
 "use strict";
 (() => {
+  for (const ladder of document.querySelectorAll(".ladder")) {
+    ladder.addEventListener("keydown", (event) => {
+      const messages = [...ladder.querySelectorAll(".message > summary")];
+      const now = messages.indexOf(event.target);
+      const goal = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: messages.length - 1 }[event.key];
+      if (now < 0 || goal === undefined || !messages[goal]) return;
+      messages[goal].focus();
+      event.preventDefault();
+    });
+  }
+})();
+(() => {
   const chart = document.getElementById("chart");
   if (!chart) return;
   const inner = document.getElementById("inner");
@@ -17,15 +29,31 @@
   document.getElementById("out").addEventListener("click", () => setZoom(zoom / 2));
 
   const toWrong = document.getElementById("to-wrong");
-  if (toWrong) toWrong.addEventListener("click", () => {
-    const part = (data.wrong_s - data.begin_s) / Math.max(0.001, data.end_s - data.begin_s);
-    setZoom(Math.max(8, zoom), part);
+  const part = (data.wrong_s - data.begin_s) / Math.max(0.001, data.end_s - data.begin_s);
+  const showWrong = () => {
     const name = parseFloat(getComputedStyle(inner).getPropertyValue("--name"));
     chart.scrollLeft = part * (inner.scrollWidth - name) - (chart.clientWidth - name) / 2;
+  };
+  if (toWrong) showWrong();
+  if (toWrong) toWrong.addEventListener("click", () => {
+    setZoom(Math.max(8, zoom), part);
+    showWrong();
     details.textContent = `${data.wrong_s.toFixed(3)} s: ${data.wrong}`;
   });
 
+  const allLanes = document.getElementById("all-lanes");
+  const showStill = (shown) => {
+    inner.classList.toggle("few", !shown);
+    allLanes.setAttribute("aria-pressed", String(shown));
+  };
+  if (allLanes) {
+    allLanes.hidden = false;
+    showStill(false);
+    allLanes.addEventListener("click", () => showStill(inner.classList.contains("few")));
+  }
+
   document.getElementById("filter").addEventListener("input", (event) => {
+    if (allLanes) showStill(true);
     const words = event.target.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
     for (const lane of inner.querySelectorAll(".lane[data-name]")) {
       const name = lane.dataset.name.toLowerCase();

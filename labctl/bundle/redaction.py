@@ -1,0 +1,102 @@
+"""What is taken out of the texts of a run before they are sent: the lab's secrets, and whose machine it was. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from labctl.blueprint.secrets import TAKEN_OUT, Secrets
+from labctl.lab import Lab
+
+NAMES_OF_MANY = {
+    *("root", "user", "admin", "daemon", "nobody", "asterisk", "corosync", "docker", "debian", "ubuntu", "runner"),
+    *("localhost", "test", "build", "labctl", "node", "phones"),
+}
+"""Names of users and hosts that say nothing of anybody, and that stand in logs for other things."""
+
+SECRETS = (
+    "the lab's secrets, all made for this lab alone: SIP and AMI passwords, PINs, Corosync's key, RSA keys, the seed "
+    "they come from, and the answers to SIP's digest challenges in texts"
+)
+CAPTURE = "not taken out: in the capture the answers to SIP's digest challenges, made with those passwords"
+OF_LAB_FILE = "not taken out: what the lab file itself says, such as a password in `config:` or of a service"
+MACHINE = "the names of the host and of the user, and the paths of their folders"
+
+_DIGEST = re.compile(r'(\bresponse\s*=\s*\\?")[0-9a-fA-F]{32,64}(?=\\?")')
+"""RFC 7616, 3.4: what who registers answers, by which a password can be guessed."""
+_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_HOMES = re.compile(r"/(?:home|Users)/[^/\s\"'\\:,;]+")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Whose machine a run was made on. `folders`: the paths that lead to what is his, each with what stands for it."""
+
+    user: str = ""
+    host: str = ""
+    folders: tuple[tuple[str, str], ...] = ()
+
+
+def secrets_of(lab: Lab, seed: str) -> tuple[str, ...]:
+    """Every secret of a lab that is long enough not to stand in a text by chance, and their seed; none without one."""
+    if not seed:
+        return ()
+    secrets = Secrets(seed)
+    return (seed, secrets.ami, secrets.authkey, *(secrets.sip(phone.name) for phone in lab.phones))
+
+
+class Redaction:
+    """Takes secrets, and what says whose machine it was, out of texts."""
+
+    def __init__(self, secrets: Iterable[str], reporter: Reporter, own_words: Iterable[str] = ()) -> None:
+        """`own_words` are names that the lab has too, such as a phone's: they stay."""
+        kept = {word.lower() for word in own_words} | NAMES_OF_MANY
+        paths = {path: stands_for for path, stands_for in reporter.folders if len(path.strip("/")) > 2}
+        self._values = _as_written(dict.fromkeys(filter(None, secrets), TAKEN_OUT) | paths | _names(reporter, kept))
+        # A secret or a path may have more before it, a name may not: `mona` is not in `monaco`, nor in `my-mona`.
+        self._somewhere = _one_of([key for key in self._values if len(key) >= 32], "", "")
+        self._path = _one_of([key for key in self._values if "/" in key], "", r"(?![\w-])")
+        self._word = _one_of([key for key in self._values if "/" not in key], r"(?<![\w-])", r"(?![\w-])")
+
+    def applied(self, text: str) -> str:
+        """The text without them."""
+        text = _KEY.sub(TAKEN_OUT, text)
+        text = _DIGEST.sub(rf"\g<1>{TAKEN_OUT}", text)
+        for pattern in (self._somewhere, self._path):
+            text = pattern.sub(self._instead, text)
+        return self._word.sub(self._instead, _HOMES.sub("~", text))
+
+    def _instead(self, match: re.Match[str]) -> str:
+        return self._values[match[0]]
+
+
+def _as_written(values: Mapping[str, str]) -> dict[str, str]:
+    """The same for what JSON makes of each key."""
+    return {form: value for key, value in values.items() for form in (key, json.dumps(key)[1:-1])}
+
+
+def _one_of(keys: Iterable[str], before: str, behind: str) -> re.Pattern[str]:
+    """Finds any of some keys, the longest first; nothing where there is none."""
+    either = "|".join(re.escape(key) for key in sorted(keys, key=len, reverse=True))
+    return re.compile(f"{before}(?:{either}){behind}" if either else r"(?!)")
+
+
+def _names(reporter: Reporter, kept: set[str]) -> dict[str, str]:
+    short_host = reporter.host.partition(".")[0]
+    names = ((reporter.user, "USER"), (short_host, "HOST"), (reporter.host, "HOST"))
+    return {name: stands_for for name, stands_for in names if len(name) > 2 and name.lower() not in kept}
+
+
+def own_words(lab: Lab, *more: str) -> tuple[str, ...]:
+    """The names that a lab has for its parts: a user or host of that name cannot be told from them."""
+    return (
+        lab.name,
+        *(node.name for node in lab.nodes),
+        *(phone.name for phone in lab.phones),
+        *lab.devices,
+        *(word for hint in lab.hints for word in (hint.extension, hint.device)),
+        *lab.sites,
+        *more,
+    )

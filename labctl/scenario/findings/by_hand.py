@@ -1,0 +1,51 @@
+"""How to see a finding without labctl: a shell script that makes the nodes, and does what its scenario does. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.blueprint import docker_script
+from labctl.cluster import lifecycle
+from labctl.faults.model import Target
+from labctl.lab import Overrides
+from labctl.scenario.findings import hand_commands
+from labctl.scenario.findings.reader import ShippedFinding, scenario_of
+
+REMOVAL = """\
+docker rm --force --volumes $(docker ps --all --quiet --filter "network=$lab") > /dev/null
+docker network rm "$lab" > /dev/null"""
+LONGEST_NAME = 31
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """The parts of the script: what makes the nodes, what is done to them, and what takes them away."""
+
+    nodes: str
+    done: str
+    removal: str = REMOVAL
+
+    @property
+    def whole(self) -> str:
+        """All of it, for sh(1)."""
+        return "\n".join(["set -eu", self.nodes, self.done, self.removal, ""])
+
+
+def by_hand(finding: ShippedFinding) -> ByHand | None:
+    """The script of a finding; None where its steps, or the commands of its stack, have no such form.
+
+    Raises UsageError, InvalidFile, HostError.
+    """
+    first = finding.shown_by[0]
+    scenario = scenario_of(first, Overrides(name=finding.name[:LONGEST_NAME].rstrip("-"), stack=first.stack))
+    if scenario.stack.cluster_module != hand_commands.MODULE:
+        return None
+    drawn = lifecycle.never_up(scenario.lab, scenario.stack)
+    nodes = {node.hostname: node.address for node in docker_script.nodes_of(drawn)}
+    target = Target(nodes, scenario.lab.rings, scenario.lab.follows_corosync)
+    done = finding.by_hand.strip() or hand_commands.script(target, scenario.steps)
+    lab = scenario.lab
+    started = [node for node in nodes if node not in lab.without]
+    clusters = {node: [other.name for other in lab.cluster_of(node) if other.name in started] for node in started}
+    beginning = hand_commands.beginning(clusters, rings=lab.rings, proof=scenario.proof)
+    return ByHand(docker_script.render(drawn), f"{beginning}\n{done}") if done else None

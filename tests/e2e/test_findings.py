@@ -1,0 +1,44 @@
+"""A finding is there when its scenario is run, and when its report is followed by hand, without labctl."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from labctl.scenario.findings.by_hand import by_hand
+from labctl.scenario.findings.reader import find_finding
+from tests.integration.conftest import labctl
+
+pytestmark = pytest.mark.docker
+
+
+def test_a_finding_is_still_there(tmp_path: Path) -> None:
+    words = ("findings", "run", "state-after-heal", "--retries", "2", "-o", "json", "--folder", str(tmp_path))
+    ran = labctl(*words)
+    assert ran.code == 0, ran.err
+    (told,) = ran.data
+    assert (told["finding"], told["standing"], told["seen"], told["of"]) == ("state-after-heal", "there", 1, 1)
+
+
+def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
+    script = by_hand(find_finding("state-after-heal"))
+    assert script
+    network = f"by-hand-{os.getpid()}"
+    nodes = script.nodes.replace("lab=labctl-state-after-heal", f"lab={network}")
+    try:
+        done = subprocess.run(
+            ["sh", "-c", f"set -eu\n{nodes}\n{script.done}"],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            cwd=tmp_path,
+        )
+    finally:
+        subprocess.run(["sh", "-c", f"lab={network}\n{script.removal}"], check=True)
+    assert done.returncode == 0, done.stderr
+    last = dict(line.split(": mystate ") for line in done.stdout.splitlines() if ": mystate " in line)
+    assert last == {"n1": "State:Busy", "n2": "State:Busy", "n3": "State:Idle"}

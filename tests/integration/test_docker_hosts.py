@@ -1,0 +1,151 @@
+"""A lab over three Docker hosts that are one Swarm: each an engine in a container, on one kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from labctl.engine.client import Engine
+from tests.integration import docker_hosts
+from tests.integration.conftest import RUN, Result, labctl
+from tests.integration.docker_hosts import DockerHost
+
+pytestmark = pytest.mark.docker
+
+NAME = f"t{RUN}-over"
+ON_EACH = {"n1": 0, "n2": 1, "n3": 2}
+
+
+@pytest.fixture(scope="module")
+def swarm(engine: Engine) -> Iterator[Sequence[DockerHost]]:
+    """Three hosts in one Swarm, the first its manager. They have no images: labctl sends them."""
+    with docker_hosts.hosts(engine, 3, "swarm") as members:
+        docker_hosts.swarm(members)
+        yield members
+
+
+@pytest.fixture
+def lab(swarm: Sequence[DockerHost]) -> Iterator[Sequence[DockerHost]]:
+    """A lab over the three, taken away when the test is over."""
+    try:
+        up = over(swarm, "up", "-o", "json")
+        assert up.code == 0, up.err
+        yield swarm
+    finally:
+        down = over(swarm, "down")
+        assert (down.code, [docker_hosts.left_on(host) for host in swarm]) == (0, [[], [], []]), down.err
+
+
+def over(swarm: Sequence[DockerHost], *arguments: str) -> Result:
+    """Run labctl over the hosts."""
+    return labctl(*arguments, "-n", NAME, variables={"LABCTL_HOSTS": ",".join(host.url for host in swarm)})
+
+
+def at(host: DockerHost, *arguments: str) -> Result:
+    """Run labctl with one host alone named, by DOCKER_HOST."""
+    return labctl(*arguments, "-n", NAME, variables={"DOCKER_HOST": host.url, "LABCTL_HOSTS": ""})
+
+
+def test_a_lab_is_proven_over_three_hosts_and_seen_from_each(lab: Sequence[DockerHost], engine: Engine) -> None:
+    assert engine.observe(NAME).empty, "it is on this machine's own engine"
+    assert [len(docker_hosts.left_on(host)) for host in lab] == [3, 2, 2]  # node and network; the phones on the first
+    for looked_from in lab:
+        rows = at(looked_from, "ps", "-o", "json").data
+        assert [(row["container"], row["host"], len(row["cluster"])) for row in rows] == [
+            ("running", host.url, 3) for host in lab
+        ]
+    assert "HOST" in at(lab[2], "ps").out
+    assert over(lab, "up", "-o", "json").data["changed"] == []
+
+
+def test_a_call_crosses_hosts_with_audio_both_ways(lab: Sequence[DockerHost]) -> None:
+    call = over(lab, "call", "alice", "bob", "-o", "json")
+    assert call.code == 0, call.err
+    assert min(call.data["caller_heard"], call.data["callee_heard"]) > 25
+    assert {change["node"] for change in call.data["learned"]} == {"n1", "n2", "n3"}
+    refused = over(lab, "capture", "-o", "/dev/null")
+    assert (refused.code, "over several hosts" in refused.err) == (4, True), refused.err
+
+
+def test_partition_heal_ends_as_it_does_on_one_host(swarm: Sequence[DockerHost], tmp_path: Path) -> None:
+    verdicts = []
+    for hosts in ("", ",".join(host.url for host in swarm)):
+        folder = tmp_path / (hosts and "over") / "runs"
+        words = ("run", "partition-heal", "--name", f"{NAME}-run", "--folder", str(folder), "--retries", "2", "-q")
+        run = labctl(*words, variables={"LABCTL_HOSTS": hosts})
+        assert run.code == 0, run.err
+        judged = json.loads((folder / "latest" / "verdict.json").read_text("utf-8"))["judged"]
+        verdicts.append({part["verdict"]["check"]: part["verdict"]["outcome"] for part in judged})
+    assert verdicts[0] == verdicts[1]
+    assert [docker_hosts.left_on(host) for host in swarm] == [[], [], []]
+
+
+def test_a_lost_host_is_named_and_down_finishes_when_it_is_back(swarm: Sequence[DockerHost]) -> None:
+    first, second, _ = swarm
+    assert over(swarm, "up").code == 0
+    second.stop()
+    ps = at(first, "ps")
+    assert (ps.code, f"n2: its host {second.url} does not answer" in ps.out) == (0, True), ps
+    refused = at(first, "up")
+    assert (refused.code, f"the host {second.url} does not answer" in refused.err) == (4, True), refused
+    for _ in range(2):
+        down = at(first, "down")
+        assert (down.code, f"the host {second.url} does not answer, and n2 of" in down.err) == (4, True), down
+    second.start()
+    assert at(first, "down").code == 0
+    assert [docker_hosts.left_on(host) for host in swarm] == [[], [], []]
+
+
+def test_up_mends_what_was_on_a_host_that_is_back(lab: Sequence[DockerHost]) -> None:
+    lab[2].stop()
+    lab[2].start()
+    mended = over(lab, "up", "-o", "json")
+    assert mended.code == 0, mended.err
+    assert mended.data["changed"] == [f"start labctl-{NAME}-n3"]
+
+
+def killed_after(seconds: float, swarm: Sequence[DockerHost], verb: str) -> None:
+    """Run labctl over the hosts, and end it with SIGKILL after so long."""
+    hosts = {"LABCTL_HOSTS": ",".join(host.url for host in swarm)}
+    words = [sys.executable, "-m", "labctl", verb, "-n", NAME, "-q"]
+    process = subprocess.Popen(words, env={**os.environ, **hosts}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def test_up_and_down_killed_on_the_way_go_on_from_there(swarm: Sequence[DockerHost]) -> None:
+    took_s = {}
+    for verb in ("up", "down"):
+        began_s = time.monotonic()
+        assert over(swarm, verb).code == 0
+        took_s[verb] = time.monotonic() - began_s
+    for share in (0.2, 0.4, 0.6, 0.8):
+        killed_after(share * took_s["up"], swarm, "up")
+        up = over(swarm, "up")
+        assert up.code == 0, f"up after a kill at {share:.0%}: {up.err}"
+        killed_after(share * took_s["down"], swarm, "down")
+        down = over(swarm, "down")
+        assert down.code == 0, f"down after a kill at {share:.0%}: {down.err}"
+        assert [docker_hosts.left_on(host) for host in swarm] == [[], [], []], f"after a kill at {share:.0%}"
+
+
+def test_a_host_outside_the_swarm_is_named_with_how_it_joins(swarm: Sequence[DockerHost]) -> None:
+    third = swarm[2]
+    third.api.leave_swarm()
+    try:
+        refused = over(swarm, "up")
+        assert refused.code == 4
+        assert f"not in the Swarm of {swarm[0].url}: {third.url}" in refused.err
+        assert f"docker --host {third.url} swarm join --token TOKEN {swarm[0].address}:2377" in refused.err
+    finally:
+        docker_hosts.join(swarm[0], [third])

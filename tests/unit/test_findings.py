@@ -1,0 +1,313 @@
+"""Findings are held to the shipped scenarios, both ways; reports follow from them; runs confirm them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labctl.checks.finding import Finding as Wrong
+from labctl.checks.finding import Outcome, Verdict
+from labctl.checks.judgement import Judged, Result, Standing
+from labctl.checks.known import Known
+from labctl.errors import InvalidFile
+from labctl.lab import Overrides
+from labctl.labfile.patch_files import shipped_mends
+from labctl.report import findings_markdown, findings_text
+from labctl.report.acceptance import Acceptance
+from labctl.scenario.findings import reader
+from labctl.scenario.findings.by_hand import by_hand
+from labctl.scenario.findings.confirmation import Confirmed, confirm
+from labctl.scenario.findings.interval import runs_to_exclude, wilson
+from labctl.scenario.findings.reader import find_finding, known_by, shipped_findings
+from labctl.scenario.loader import find_scenario, shipped_scenarios
+from tests.unit.commands import run
+from tests.unit.test_completion import offered
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN = "<!-- findings: written by `LABCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_findings.py` -->\n"
+END = "## What is proven, and what is not\n"
+
+LEAST = """\
+title: What is wrong
+symptom: It hurts
+should: It should not
+today: Wait
+shown_by:
+  - {scenario: partition-heal, check: agreement}
+"""
+
+KNOWN = Known("22", "agreement", "why", always=True, finding="Idle on n3")
+SOMETIMES = replace(KNOWN, always=False)
+
+
+def known_of(name: str) -> tuple[Known, ...]:
+    return find_scenario(name, Overrides()).known
+
+
+# The shipped ones
+
+
+@pytest.mark.parametrize("name", shipped_findings())
+def test_what_shows_a_finding_is_known_of_a_shipped_scenario(name: str) -> None:
+    reader.check_shown(*reader.finding_text(name), known_of)
+
+
+@pytest.mark.parametrize("name", shipped_scenarios())
+def test_all_that_is_known_to_fail_belongs_to_one_finding(name: str) -> None:
+    findings = [find_finding(finding) for finding in shipped_findings()]
+    for known in known_of(name):
+        owners = {
+            finding.name
+            for finding in findings
+            for evidence in finding.shown_by
+            if evidence.scenario == name and [*known_by(evidence, [known])]
+        }
+        assert len(owners) == 1, (known, owners)
+
+
+def test_each_mend_that_is_shipped_is_of_a_finding_which_names_it() -> None:
+    named = {finding.mend.patch for name in shipped_findings() if (finding := find_finding(name)).mend}
+    assert named == set(shipped_mends())
+
+
+def test_a_mend_is_told_with_the_command_that_tries_it() -> None:
+    finding, command = find_finding("deaf-after-corosync"), "labctl run corosync-crash --patch corosync-crash"
+    assert f"Mended: Corosync is asked again and again until it answers\n  {command}\n" in findings_text.whole(finding)
+    assert f"\n## A mend\n\nCorosync is asked again and again until it answers: `{command}` (labctl " in (
+        findings_markdown.render(finding)
+    )
+
+
+def test_no_two_findings_have_one_title() -> None:
+    titles = [find_finding(name).title for name in shipped_findings()]
+    assert sorted(set(titles)) == sorted(titles)
+
+
+def test_the_list_in_readme_is_that_of_the_files() -> None:
+    text = README.read_text("utf-8")
+    before, rest = text.split(BEGIN)
+    listed = findings_markdown.listed([find_finding(name) for name in shipped_findings()])
+    wanted = f"{before}{BEGIN}\n{listed}\n{END}{rest.split(END)[1]}"
+    if os.environ.get("LABCTL_UPDATE_GOLDEN"):
+        README.write_text(wanted, "utf-8")
+    assert README.read_text("utf-8") == wanted
+
+
+@pytest.mark.parametrize("name", shipped_findings())
+def test_each_has_a_report_whole_in_itself(name: str) -> None:
+    finding = find_finding(name)
+    report = findings_markdown.render(finding)
+    assert report.startswith(f"# {finding.title}\n")
+    for heading in ("Versions", "Steps", "What happens", "What should happen", "Cause", "A way round"):
+        assert f"\n## {heading}\n" in report
+    assert report.count("```") % 2 == 0
+
+
+@pytest.mark.parametrize("name", shipped_findings())
+def test_what_is_done_by_hand_is_a_script_of_the_shell(name: str) -> None:
+    script = by_hand(find_finding(name))
+    if script:
+        subprocess.run(["sh", "-n"], input=script.whole, text=True, check=True)
+
+
+def test_by_hand_a_partition_is_made_and_undone() -> None:
+    script = by_hand(find_finding("state-after-heal"))
+    assert script
+    assert "docker create" in script.nodes
+    commands = script.done
+    assert "on n1 asterisk -rx 'devstate change Custom:mystate BUSY'" in commands
+    assert commands.index("-I INPUT -j labctl-split") < commands.index("iptables $w -X labctl-split")
+    assert commands.rstrip().endswith("look")
+
+
+def test_steps_of_phones_have_no_script() -> None:
+    assert by_hand(find_finding("mailbox-last-speaker")) is None
+    assert "1. register" in findings_markdown.render(find_finding("mailbox-last-speaker"))
+
+
+# A file
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(InvalidFile) as error:
+        reader.check_shown(text, "mine.yaml", known_of)
+    return str(error.value).splitlines()
+
+
+def test_the_least_that_a_file_holds() -> None:
+    finding = reader.read(LEAST, "mine.yaml", "mine")
+    assert (finding.name, finding.stacks, finding.carriers, finding.mend) == ("mine", ("22",), ("corosync",), None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "what"),
+    [
+        ("partition-heal", "partition-heel", 6, "no scenario file `partition-heel`"),
+        ("check: agreement", "check: truth", 6, "scenario `partition-heal` has no such `known:`"),
+        ("check: agreement", "check: agreemint", 6, "`shown_by[0].check`"),
+        ("today: Wait\n", "", 1, "`today` is missing"),
+        ("today: Wait", "today: Wait\nmeasured: [{seen: 4, of: 3, day: 2026-11-26, what: it}]", 5, "more often seen"),
+        ("today: Wait", "today: Wait\nmeasured: [{seen: 1, of: 3, day: monday, what: it}]", 5, "not a day"),
+        ("today: Wait", "today: Wait\nrate: 3", 5, "unknown key `rate`"),
+        ("today: Wait", "today: Wait\nmend: {patch: second-leaf, what: it}", 5, "no mend `second-leaf`"),
+        ("today: Wait", "today: Wait\nreports: [a, a]", 5, "`a` is here twice"),
+    ],
+)
+def test_a_mistake_has_its_line(old: str, new: str, where: int, what: str) -> None:
+    assert old in LEAST
+    assert any(
+        re.match(rf"mine\.yaml:{where}: .*{re.escape(what)}", line) for line in problems(LEAST.replace(old, new))
+    )
+
+
+# How often
+
+
+@pytest.mark.parametrize(
+    ("seen", "of", "low", "high"),
+    [(0, 10, 0.0, 0.278), (3, 3, 0.438, 1.0), (10, 10, 0.722, 1.0), (5, 10, 0.237, 0.763)],
+)
+def test_the_interval_of_wilson(seen: int, of: int, low: float, high: float) -> None:
+    assert wilson(seen, of) == pytest.approx((low, high), abs=0.001)
+
+
+def test_no_runs_have_no_interval() -> None:
+    with pytest.raises(ValueError, match="no count of runs"):
+        wilson(0, 0)
+
+
+@pytest.mark.parametrize(("least", "runs"), [(1.0, 1), (0.5, 5), (0.1, 29)])
+def test_runs_that_chance_does_not_explain(least: float, runs: int) -> None:
+    assert runs_to_exclude(least) == runs
+
+
+# Still there?
+
+
+def result(outcome: Outcome, standing: Standing, text: str = "", doubt: str = "") -> Result:
+    """A run that came to this of one check."""
+    wrong = (Wrong(text, 1.0, doubt=doubt),) if text else ()
+    judged = Judged(Verdict("agreement", outcome, wrong), standing)
+    return Result("partition-heal", "Partition, change, heal", "22", 1.0, (judged,), folder="runs/1")
+
+
+THERE = result("failed", "known", "mystate is Idle on n3")
+ABSENT = result("passed", "passed")
+OTHER = result("failed", "failed", "something else")
+STARVED = result("unknown", "unknown", "not judged: the machine was starved", "starved")
+
+
+def confirmed(*results: Result, known: Known = KNOWN, rate: tuple[int, int] | None = None) -> Confirmed:
+    return confirm("mine", "What is wrong", results, [known], rate)
+
+
+def test_what_is_seen_again_is_still_there() -> None:
+    told = confirmed(THERE, ABSENT, THERE, STARVED)
+    assert (told.standing, told.seen, told.of, told.unjudged) == ("there", 2, 3, 1)
+
+
+def test_what_came_each_time_is_gone_after_one_run_without_it() -> None:
+    assert confirmed(ABSENT).standing == "gone"
+
+
+def test_what_could_not_be_judged_is_not_gone() -> None:
+    told = confirmed(STARVED)
+    assert (told.standing, told.of) == ("not judged", 0)
+    assert "starved" in told.why
+
+
+def test_another_failure_is_no_verdict_on_it_and_is_told() -> None:
+    told = confirmed(OTHER)
+    assert (told.standing, told.others) == ("not judged", ("agreement",))
+
+
+def test_what_comes_sometimes_is_gone_when_chance_does_not_explain_that() -> None:
+    told = confirmed(ABSENT, known=SOMETIMES, rate=(5, 10))
+    assert told.standing == "not judged"
+    assert "--repeat 12" in told.why
+    assert confirmed(*[ABSENT] * 12, known=SOMETIMES, rate=(5, 10)).standing == "gone"
+    assert confirmed(*[ABSENT] * 12, known=SOMETIMES).standing == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("results", "hopeful", "code"),
+    [([THERE], False, 0), ([ABSENT], False, 1), ([ABSENT], True, 0), ([STARVED], False, 5), ([OTHER], False, 1)],
+)
+def test_the_exit_code_is_as_that_of_runs(results: list[Result], hopeful: bool, code: int) -> None:
+    told = [*findings_text.standings(confirmed(*results))]
+    assert Acceptance(hopeful=hopeful).code(told, results) == code
+
+
+def test_a_lab_that_could_not_be_made_goes_before_what_was_not_judged() -> None:
+    broken = replace(STARVED, judged=(), lab_error="no engine", exit_code=4)
+    told = confirmed(broken)
+    assert (told.standing, told.why) == ("not judged", "no engine")
+    assert Acceptance().code([*findings_text.standings(told)], [broken]) == 4
+
+
+# The commands
+
+
+def test_the_list_has_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("findings", "-o", "json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == shipped_findings()
+    assert all(0 <= low <= high <= 1 for row in rows for low, high in (count["interval"] for count in row["measured"]))
+
+
+def test_one_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("findings", "show", "second-leave") == 0
+    shown = capsys.readouterr().out
+    assert "res/res_corosync.c, cpg_confchg_cb" in shown
+    assert "labctl run second-leave: no_ghosts on 22 by corosync" in shown
+
+
+def test_a_finding_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("findings", "show", "second-leaf") == 2
+    assert "did you mean `second-leave`?" in capsys.readouterr().err
+    assert run("findings", "run", "second-leaf") == 2
+
+
+def test_one_of_another_stack_is_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("findings", "run", "last-speaker-wins") == 2
+    told = capsys.readouterr().err
+    assert "on 1.6 alone" in told
+    assert "--stack 1.6" in told
+
+
+def test_findings_are_completed() -> None:
+    assert offered("findings", "show", "second") == ["second-leave"]
+    assert offered("findings", "run", "second-leave", "said") == ["said-again-not-sent"]
+
+
+def test_runs_of_the_scenario_are_the_rate_and_others_are_told() -> None:
+    finding = find_finding("core-at-full-load")
+    first = finding.shown_by[0]
+    assert finding.rate(first) is None
+    assert finding.count(first) == (3, 3)
+
+
+def test_by_hand_it_begins_once_what_each_says_has_come_to_the_others() -> None:
+    script = by_hand(find_finding("publish-interface-down"))
+    assert script
+    assert script.done.index("until_ says n2 proof-n1 InUse") < script.done.index("ip link set eth0 down")
+    alike = by_hand(find_finding("same-entity-id"))
+    assert alike
+    assert "until_ says n2 proof-n1" not in alike.done  # these two never hear each other
+
+
+def test_by_hand_a_restart_is_over_once_asterisk_is_booted() -> None:
+    script = by_hand(find_finding("keys-without-openssl-cnf"))
+    assert script
+    _, restarted = script.done.split("restart /etc/service/asterisk")
+    assert restarted.index("waitfullybooted") < restarted.index("dundi lookup 102@route bypass")
+
+
+def test_old_cluster_modules_have_no_script() -> None:
+    assert by_hand(find_finding("ais-after-corosync")) is None
