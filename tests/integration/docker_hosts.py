@@ -33,6 +33,9 @@ from labctl.stack.loader import find_stack
 from tests.integration.conftest import RUN
 
 PORT = 2375
+RESERVED = "198.19.248.0/21"
+"""What the engines have for themselves, beside the labs on them: no network of this machine that they are on may
+meet it."""
 CAPABILITIES = [
     *("SYS_ADMIN", "NET_ADMIN", "NET_RAW", "NET_BROADCAST", "SYS_PTRACE", "SYS_CHROOT", "SYS_NICE", "SYS_BOOT"),
     *("SYS_TTY_CONFIG", "SYSLOG", "MKNOD", "IPC_LOCK", "IPC_OWNER", "DAC_READ_SEARCH", "LINUX_IMMUTABLE", "LEASE"),
@@ -60,7 +63,7 @@ rm -f /var/run/docker.pid /run/docker/containerd/containerd.pid
 tls=--tls=false
 if [ -d /certs ]; then tls="--tlsverify --tlscacert /certs/ca.pem --tlscert /certs/cert.pem --tlskey /certs/key.pem"; fi
 exec dockerd --storage-driver overlay2 -H unix:///var/run/docker.sock -H tcp://0.0.0.0:2375 $tls \\
-    --bip 192.168.200.1/24 --default-address-pool base=10.199.0.0/16,size=24
+    --bip 198.19.255.1/24 --default-address-pool base=198.19.252.0/23,size=24
 """
 
 
@@ -136,14 +139,20 @@ def no_files(_host: DockerHost) -> tuple[File, ...]:
 
 @contextmanager
 def hosts(
-    engine: Engine, count: int, name: str, files: Callable[[DockerHost], tuple[File, ...]] = no_files
+    engine: Engine,
+    count: int,
+    name: str,
+    labs: Sequence[str],
+    files: Callable[[DockerHost], tuple[File, ...]] = no_files,
 ) -> Iterator[Sequence[DockerHost]]:
     """So many hosts on a network of their own, of a name that no others have at that time; nothing of them is left
-    afterwards. `files`: what each has besides,
-    such as the certificates in /certs without which its engine asks for no TLS."""
+    afterwards. `labs`: the names of those that will be on them; a host does not tell its engine of the network that it
+    is on itself, so that this keeps clear of theirs. `files`: what each has besides, such as the certificates in
+    /certs without which its engine asks for no TLS."""
     api, name, tag = engine._api, f"t{RUN}-dockers-{name}", image(engine)
     with ExitStack() as undo:
-        subnet = free_subnet(name, engine.subnets())
+        of_labs = (free_subnet(lab, [RESERVED]) for lab in labs)
+        subnet = free_subnet(name, [*engine.subnets(), RESERVED, *of_labs])
         pools = [IPAMPool(subnet=subnet)]
         network = api.create_network(name, "bridge", ipam=IPAMConfig(pool_configs=pools), internal=True)["Id"]
         undo.callback(api.remove_network, network)
@@ -186,7 +195,7 @@ def _remove(api: Any, name: str) -> None:
 def swarm(members: Sequence[DockerHost]) -> None:
     """Make one Swarm of hosts, the first its manager."""
     manager, *workers = members
-    manager.api.init_swarm(advertise_addr=manager.address, default_addr_pool=["10.220.0.0/16"], subnet_size=24)
+    manager.api.init_swarm(advertise_addr=manager.address, default_addr_pool=["198.19.248.0/22"], subnet_size=24)
     join(manager, workers)
 
 

@@ -26,7 +26,7 @@ ON_EACH = {"n1": 0, "n2": 1, "n3": 2}
 @pytest.fixture(scope="module")
 def swarm(engine: Engine) -> Iterator[Sequence[DockerHost]]:
     """Three hosts in one Swarm, the first its manager. They have no images: labctl sends them."""
-    with docker_hosts.hosts(engine, 3, "swarm") as members:
+    with docker_hosts.hosts(engine, 3, "swarm", [NAME, f"{NAME}-run"]) as members:
         docker_hosts.swarm(members)
         yield members
 

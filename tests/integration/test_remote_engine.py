@@ -31,18 +31,21 @@ CONTEXT = "elsewhere"
 @pytest.fixture(scope="module")
 def host(engine: Engine) -> Iterator[DockerHost]:
     """Another engine, with the images of a lab."""
-    with docker_hosts.hosts(engine, 1, "remote") as (host,):
+    with docker_hosts.hosts(engine, 1, "remote", [NAME, f"{NAME}-run", f"{NAME}-ssh"]) as (host,):
         docker_hosts.give_images(engine, [host])
         yield host
 
 
 @pytest.fixture(params=["DOCKER_HOST", "DOCKER_CONTEXT"])
-def variables(host: DockerHost, tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
-    """Those by which labctl finds it."""
+def variables(host: DockerHost, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Those by which labctl finds it; what a test that failed has left there is taken away."""
     if request.param == "DOCKER_HOST":
-        return {"DOCKER_HOST": host.url}
-    docker_hosts.make_context(tmp_path / "docker", CONTEXT, host.url)
-    return {"DOCKER_HOST": "", "DOCKER_CONTEXT": CONTEXT, "DOCKER_CONFIG": str(tmp_path / "docker")}
+        by = {"DOCKER_HOST": host.url}
+    else:
+        docker_hosts.make_context(tmp_path / "docker", CONTEXT, host.url)
+        by = {"DOCKER_HOST": "", "DOCKER_CONTEXT": CONTEXT, "DOCKER_CONFIG": str(tmp_path / "docker")}
+    yield by
+    labctl("down", "--all", variables=by)
 
 
 def captured(variables: dict[str, str], file: Path, meanwhile: Callable[[], object]) -> None:
@@ -93,7 +96,7 @@ def test_every_verb_works_on_another_engine(
     remote("fault", "kill", "n3")
     assert remote("up", "-o", "json").data["changed"] == [f"start labctl-{NAME}-n3"]
     run = ("run", "partition-heal", "--name", f"{NAME}-run", "--folder", str(tmp_path / "runs"), "--no-capture")
-    assert remote(*run, "-o", "json", lab=False).data
+    assert remote(*run, "--retries", "2", "-o", "json", lab=False).data
     remote("down")
     assert docker_hosts.left_on(host) == []
 
@@ -125,7 +128,7 @@ def test_an_engine_that_wants_tls_is_reached_by_a_context_that_has_it(engine: En
     def certificates(host: DockerHost) -> tuple[File, ...]:
         return tuple(File(f"/certs/{name}", text) for name, text in authority.issue(f"IP:{host.address}").items())
 
-    with docker_hosts.hosts(engine, 1, "tls", certificates) as (host,):
+    with docker_hosts.hosts(engine, 1, "tls", [f"{NAME}-tls"], certificates) as (host,):
         docker_hosts.make_context(tmp_path, CONTEXT, host.url, authority.issue("DNS:me"))
         docker_hosts.make_context(tmp_path, "stranger", host.url, {"ca.pem": authority.text})
         variables = {"DOCKER_HOST": "", "DOCKER_CONTEXT": CONTEXT, "DOCKER_CONFIG": str(tmp_path)}
