@@ -19,6 +19,9 @@ from labctl.labfile.loader import find_lab
 from labctl.progress import Silent
 from labctl.sip.phones import Phones
 from labctl.timing import Deadline
+from tests.integration.conftest import what_is_not_judged_runs_again
+
+__all__ = ["what_is_not_judged_runs_again"]
 
 NAME = f"e2e-{os.getpid()}"
 """Each run has a lab of its own, so that two at a time do not meet."""

@@ -27,7 +27,7 @@ def replay(bundle: Path, folder: Path, *more: str) -> Result:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a run of partition-heal, which is known to fail."""
     folder = tmp_path_factory.mktemp("reported")
-    ran = labctl("run", "partition-heal", "--folder", str(folder), "-q", "-n", f"reported-{RUN}", "--retries", "2")
+    ran = labctl("run", "partition-heal", "--folder", str(folder), "-q", "-n", f"reported-{RUN}")
     assert ran.code == 0, ran.err
     packed = labctl("bundle", str(folder / "latest"), "-o", str(folder / "bug.labz"))
     assert packed.code == 0, packed.err

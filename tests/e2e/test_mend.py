@@ -24,7 +24,7 @@ __all__ = ["unread"]
 
 
 def test_with_its_mend_a_scenario_is_fixed(tmp_path: Path) -> None:
-    flags = ("--folder", str(tmp_path), "--name", "e2e-mend", "--retries", "2", "-q", "-o", "json")
+    flags = ("--folder", str(tmp_path), "--name", "e2e-mend", "-q", "-o", "json")
     done = labctl("run", "partition-heal", "--patch", "partition-heal", *flags)
     assert done.code == 0, done.out
     verdict = tmp_path / "latest" / "verdict.json"

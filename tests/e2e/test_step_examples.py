@@ -16,8 +16,6 @@ pytestmark = pytest.mark.docker
 def test_every_example_of_a_step_runs(needs: str, tmp_path: Path) -> None:
     file = tmp_path / f"examples-{needs or 'any'}.yaml"
     file.write_text(step_examples.scenario(needs))
-    ended = labctl(
-        "run", str(file), "--trust", "--retries", "2", "--folder", str(tmp_path / "runs"), "-q", "-o", "json"
-    )
+    ended = labctl("run", str(file), "--trust", "--folder", str(tmp_path / "runs"), "-q", "-o", "json")
     wrong = [finding["text"] for judged in ended.data[-1]["judged"] for finding in judged["verdict"]["findings"]]
     assert ended.code == 0, "\n".join([*wrong, *ended.data[-1]["story"]])
