@@ -7,11 +7,19 @@ after the other. What takes longest begins first.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+
+def pytest_configure() -> None:
+    """Have what tests start take Ctrl-C, also where a script runs them in the background: a shell that does so has
+    SIGINT ignored, and whoever is started then ignores it, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from labctl.names import LABEL_OWNER, LABEL_PROCESS
 
-OwnerKind = Literal["up", "run", "soak", "compare", "bench", "test"]
+OwnerKind = Literal["up", "run", "soak", "hunt", "compare", "bench", "test"]
 
 USER_KIND: OwnerKind = "up"
 """The kind of labs that a user made to keep; all other kinds belong to a process that is to take them away."""

@@ -23,6 +23,7 @@ from labctl.cli import (
     faults,
     findings,
     hand_over,
+    hunt,
     inspect,
     ladder,
     lifecycle,
@@ -97,6 +98,7 @@ for _command in (
     *runs.COMMANDS,
     *ladder.COMMANDS,
     *soak.COMMANDS,
+    *hunt.COMMANDS,
     *shrink.COMMANDS,
     *hand_over.COMMANDS,
     *faults.COMMANDS,
@@ -113,14 +115,12 @@ def main(arguments: list[str] | None = None) -> None:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup(1) has a hang-up ignored
             signal.signal(number, signal.default_int_handler)
     try:
-        command_line.main(arguments, prog_name="labctl", standalone_mode=False)
-        code = 0
+        # Of a command that raises click's Exit this is its code.
+        code = command_line.main(arguments, prog_name="labctl", standalone_mode=False) or 0
     except LabctlError as error:
         code = _fail(error.message, error.hint, error.exit_code)
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
-    except click.exceptions.Exit as error:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         changing = (arguments or sys.argv[1:])[:1] in (["up"], ["down"])

@@ -11,18 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labctl import cli
 from labctl.checks.finding import Finding, Limits, Verdict
 from labctl.checks.judgement import Judged, Result
 from labctl.checks.known import Known
+from labctl.engine import client
 from labctl.errors import UsageError
 from labctl.history.events import Began, Did, Event, Looked, Over, Said
 from labctl.lab import Overrides
 from labctl.scenario import writer
 from labctl.scenario.loader import read_scenario
 from labctl.scenario.reader import Scenario
-from labctl.scenario.shrink import needs, text
+from labctl.scenario.shrink import needs, search, text
 from labctl.scenario.shrink.guesses import guesses
-from labctl.scenario.shrink.search import is_valid
+from labctl.scenario.shrink.search import Found, is_valid
 from labctl.scenario.shrink.shrinker import Hooks, Shrinker, Shrunk
 from labctl.scenario.shrink.simpler import lab_in_short, simpler
 from labctl.scenario.shrink.target import Outcome, TargetFailure, choose, outcome
@@ -396,3 +398,16 @@ def test_what_is_simpler_is_another_scenario_that_says_less() -> None:
     without = dict(simpler(LONG))["without node n3"]
     assert "carol" not in {phone.name for phone in without.lab.phones}
     assert "partition" not in verbs(without)
+
+
+def test_a_failure_that_does_not_come_again_is_told_by_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = Found(Shrunk(LONG, 0, 3, 3), TARGET, 4, None)
+    monkeypatch.setattr(client, "connect", object)
+    monkeypatch.setattr(search, "first_run", lambda *_: object())
+    monkeypatch.setattr(search, "choose", lambda *_: object())
+    monkeypatch.setattr("labctl.cli.shrink.shrink_and_tell", lambda *_: found)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["shrink", "partition-heal", "--folder", str(tmp_path)])
+    assert ended.value.code == 5

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from labctl.lab import Carrier
 from labctl.labfile.entries import StackName
+from labctl.scenario.argument_types import Pattern
 from labctl.scenario.entries import Check
 from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
 
@@ -32,6 +33,16 @@ class Evidence(Strict):
     via: Literal[Carrier, "any"] = "corosync"
     extension: str = ""
     finding: str = ""
+
+
+class Sign(Strict):
+    """By what a failure of any run is known to be of this finding: all of it must be so."""
+
+    checks: tuple[Check, ...] = Field(min_length=1, description="The checks of which one fails")
+    finding: Pattern = Field(description="What the finding's text, or a log line of it, matches")
+    after: Pattern = Field(default="", description="What a step or fault before it matches, such as `kill corosync`")
+    via: Literal[Carrier, "any"] = "corosync"
+    stack: StackName = "22"
 
 
 class Cause(Strict):
@@ -73,6 +84,7 @@ class FindingFile(Strict):
     title: _Line
     symptom: _Words = Field(description="What a user sees")
     shown_by: tuple[Evidence, ...] = Field(min_length=1, description="The smallest scenario first")
+    signs: tuple[Sign, ...] = Field(default=(), description="By what it is known where it comes in another run")
     should: _Words = Field(description="What would be right")
     cause: tuple[Cause, ...] = Field(default=(), description="Nothing where it was not found")
     measured: tuple[Counted, ...] = ()

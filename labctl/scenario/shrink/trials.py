@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from labctl.errors import HostError
+from labctl.scenario.line_file import add_line, read_lines
 from labctl.scenario.reader import Scenario
 from labctl.scenario.shrink.target import Outcome
 from labctl.scenario.writer import to_data
@@ -57,11 +57,7 @@ class PastTrials:
     def read(cls, path: Path) -> PastTrials:
         """What a file holds, and nothing where there is none. A line that was cut off is left out. Raises HostError."""
         memory = cls(path)
-        try:
-            lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
-        except OSError as error:
-            raise _failed(path, error) from None
-        for line in lines:
+        for line in read_lines(path):
             try:
                 entry = json.loads(line)
                 key, outcome = str(entry["candidate"]), entry["outcome"]
@@ -80,11 +76,7 @@ class PastTrials:
         key = content_key(scenario)
         self._of(key)[outcome] += 1
         entry = {"candidate": key, "outcome": outcome, "steps": len(scenario.steps)}
-        try:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise _failed(self.path, error) from None
+        add_line(self.path, json.dumps(entry))
 
     def _of(self, key: str) -> Counter[Outcome]:
         return self._outcomes.setdefault(key, Counter())
@@ -154,7 +146,3 @@ class Trials:
             outcomes = [future.result() for future in futures]
             broken_off.pop_all()
             return outcomes
-
-
-def _failed(path: Path, error: OSError) -> HostError:
-    return HostError(f"{path}: {error.strerror}", "is there room? --folder names another place")
