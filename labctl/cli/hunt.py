@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +25,9 @@ from labctl.cli.options import (
     via_option,
 )
 from labctl.lab import Overrides
+
+if TYPE_CHECKING:
+    from labctl.scenario.hunt.ledger import Ledger
 
 LONGEST_HUNT = 168
 """Hours: a week."""
@@ -72,7 +77,6 @@ def hunt(
 
     Example: labctl hunt --hours 2 --seed 7
     """
-    from labctl.report import formats, hunt_text
     from labctl.scenario.hunt import hunter
     from labctl.scenario.runner import RunOptions
 
@@ -83,16 +87,20 @@ def hunt(
     engine = terminal.connect()
     say(f"hunt with seed {seed} for {hours:g} h: {options.folder}")
     ledger = hunter.hunt(engine, options, say)
+    _tell(ledger, output, faults=options.faults)
+    sys.exit(1 if ledger.news else 0 if any(case.judged for case in ledger.tried) else UNJUDGED)
+
+
+def _tell(ledger: Ledger, output: str, *, faults: bool) -> None:
+    """What it came to."""
+    from labctl.report import formats, hunt_text
+
     if output == "json":
-        click.echo(formats.as_json(hunt_text.data(ledger, faults=options.faults)))
-    else:
-        terminal.show(terminal.tables().table("", hunt_text.COLUMNS, hunt_text.rows(ledger)))
-        for line in (*hunt_text.files(ledger), hunt_text.summary(ledger, faults=options.faults)):
-            click.echo(line)
-    if any(not wrong.known for wrong, _ in ledger.kinds()):
-        raise click.exceptions.Exit(1)
-    if not any(case.judged for case in ledger.tried):
-        raise click.exceptions.Exit(UNJUDGED)
+        click.echo(formats.as_json(hunt_text.data(ledger, faults=faults)))
+        return
+    terminal.show(terminal.tables().table("", hunt_text.COLUMNS, hunt_text.rows(ledger)))
+    for line in (*hunt_text.files(ledger), hunt_text.summary(ledger, faults=faults)):
+        click.echo(line)
 
 
 COMMANDS = (hunt,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,7 +87,7 @@ def shrink(
     failing = _failing(engine, what, Overrides(stack=stack), making.image, trust, options, say)
     found = shrink_and_tell(engine, failing, search.choose(failing, check, finding), options, say)
     if found.file is None:
-        raise click.exceptions.Exit(5)
+        sys.exit(5)
     click.echo(found.file)
 
 

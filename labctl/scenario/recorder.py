@@ -78,12 +78,14 @@ class Recorder:
         self._note_error(node, at_s, line)
 
     def node_had_logged(self, node: str, log: str) -> None:
-        """What a node logged before it was listened to: of that errors alone matter."""
-        for line in log.splitlines():
-            self._note_error(node, 0.0, line)
+        """What a node logged before it was listened to: of that errors alone matter. Where it loads every module there
+        is, those for which the lab has no configuration complain, and nothing is made of that."""
+        for line in log.splitlines() if self._lab.modules != "all" else ():
+            self._note_error(node, 0.0, line, as_it_starts=True)
 
-    def _note_error(self, node: str, at_s: float, line: str) -> None:
-        if (error := log_lines.error_of(line) or daemon.error_of(line)) and not self._stack_of(node).is_usual(line):
+    def _note_error(self, node: str, at_s: float, line: str, *, as_it_starts: bool = False) -> None:
+        error = log_lines.error_of(line) or daemon.error_of(line)
+        if error and not self._stack_of(node).is_usual(line, as_it_starts=as_it_starts):
             self._complained(node, at_s, error)
 
     def _complained(self, node: str, at_s: float, error: str) -> None:

@@ -93,6 +93,9 @@ INLINE: dict[str, str | Command] = {
     "labctl init [FILE] [--state device] [--wrong partition]": Command(
         "rm -f first.yaml && labctl init first.yaml --state device --wrong partition && labctl validate first.yaml"
     ),
+    "labctl hunt --hours 2 --seed 7": "tests/e2e/test_hunt.py::"
+    "test_with_faults_what_is_wrong_has_its_finding_or_is_told_as_new",
+    "labctl hunt": "tests/e2e/test_hunt.py::test_with_faults_what_is_wrong_has_its_finding_or_is_told_as_new",
     "labctl shrink SCENARIO|RUN": "tests/e2e/test_shrink.py::test_what_a_soak_run_did_comes_down_to_the_lost_state",
     "labctl shrink": "tests/e2e/test_shrink.py::test_what_a_soak_run_did_comes_down_to_the_lost_state",
     "labctl compare [SCENARIO…]": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
@@ -290,6 +293,10 @@ PYTHON = "tests/e2e/test_python.py::"
 SITES = "tests/e2e/test_sites.py::"
 
 CLAIMS: tuple[tuple[str, str], ...] = (
+    (
+        "`labctl hunt` looks for more by itself",
+        "tests/e2e/test_hunt.py::test_without_faults_nothing_is_wrong_and_it_goes_on_where_it_was_ended",
+    ),
     ("A run as one file", f"{UNIT}test_bundle.py::test_all_of_a_run_is_in_it_and_read_again"),
     ("unpacked it is the folder of a run", f"{UNIT}test_bundle.py::test_unpacked_it_is_the_folder_of_a_run"),
     ("those of labctl 0.1: what these did", f"{UNIT}test_bundle.py::test_a_run_of_0_1_says_what_is_lacking"),

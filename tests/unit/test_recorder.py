@@ -125,6 +125,27 @@ def test_an_error_is_written_a_few_times_however_often_it_comes_and_not_where_it
     ]
 
 
+TRY_AGAIN = "ERROR[9]: res/res_corosync.c:945 dispatch_thread_handler: Failed to join cpg (6)"
+
+
+def test_what_is_usual_as_a_lab_starts_is_an_error_later() -> None:
+    heard = Heard()
+    heard.recorder.node_had_logged("n2", f"[2026-11-27 07:23:51] {TRY_AGAIN}\n")
+    assert heard.told() == []
+    heard.recorder.node_logged("n2", AT_S, f"[2026-11-27 07:24:51] {TRY_AGAIN}", None)
+    assert [type(event) for event in heard.told()] == [Complained]
+
+
+@pytest.mark.parametrize(("modules", "told"), [("used", 1), ("all", 0)])
+def test_modules_for_which_there_is_no_configuration_may_complain(modules: str, told: int) -> None:
+    heard = Heard()
+    heard.recorder = Recorder(heard.journal, replace(LAB, modules=modules), stack())
+    heard.recorder.node_had_logged(
+        "n2", "[2026-11-27 07:23:51] ERROR[1]: res_config_ldap.c:1907 parse_config: No URL\n"
+    )
+    assert len(heard.told()) == told
+
+
 def test_a_ring_has_the_names_of_its_members() -> None:
     heard = Heard()
     heard.recorder.node_logged("n1", AT_S, "[QUORUM] Members[2]: 1 3", Membership(True, (1, 3)))

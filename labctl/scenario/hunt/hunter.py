@@ -224,7 +224,7 @@ def _write_draft(
 ) -> Path:
     assert found.file
     versions = beginning(run_record.recall(folder).events).versions
-    evidence = drafts.Evidence(
+    evidence = drafts.Draft(
         one.check,
         one.finding,
         found.target.sentence,

@@ -110,6 +110,11 @@ class Ledger:
         for kind, wrong in first.items():
             yield wrong, tuple(dict.fromkeys(cases[kind]))
 
+    @property
+    def news(self) -> list[Wrong]:
+        """The kinds that are of no finding that is known."""
+        return [wrong for wrong, _ in self.kinds() if not wrong.known]
+
     def pursuit(self, kind: str) -> Pursued | None:
         """What came of following a kind up; None where it was not."""
         return next((one for one in self.pursued if one.kind == kind), None)

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from labctl.scenario.conversation import CallEnd
     from labctl.scenario.live_lab import LiveLab
 
-BEFORE_TONES_S, TONE_S = 1.0, 0.6
-"""What SIPp takes before the first key, and for each (measured with 3.8.0: 0.8 and 0.5)."""
-
 _Keys = Form("row of keys", r"[0-9A-D*#]{1,32}", "0 to 9, A to D, `*` and `#`, 32 at most", types=("string", "integer"))
 
 
@@ -96,7 +93,6 @@ def dtmf(
         end.agent.send_info(digits, end.call)
     else:
         end.agent.send_tones(digits, end.call)
-        live.pass_time(BEFORE_TONES_S + TONE_S * len(digits))
 
 
 def _uri(live: LiveLab, end: CallEnd, to: str) -> str:
