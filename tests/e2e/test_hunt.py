@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.engine.client import Engine
+from labctl.engine import client as engines
 from tests.integration.conftest import labctl
 
 pytestmark = pytest.mark.docker
@@ -16,7 +16,7 @@ SEED = str(os.getpid())
 """Labs are named by it: two runs of this test do not meet."""
 
 
-def test_without_faults_nothing_is_wrong_and_it_goes_on_where_it_was_ended(tmp_path: Path, engine: Engine) -> None:
+def test_without_faults_nothing_is_wrong_and_it_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     words = ("hunt", "--seed", SEED, "--no-faults", "--hours", "0.01", "-j", "2", "--folder", str(tmp_path))
     first = labctl(*words, "-o", "json")
     assert first.code in (0, 5), first.err + first.out
@@ -29,7 +29,7 @@ def test_without_faults_nothing_is_wrong_and_it_goes_on_where_it_was_ended(tmp_p
     assert [case["number"] for case in second.data["cases"]][: len(numbers) + 1] == [*numbers, numbers[-1] + 1]
     other = labctl(*words, "--via", "corosync")
     assert (other.code, "is a hunt with other cases" in other.err) == (2, True)
-    assert not [part for part in engine.observe().containers if part.lab.startswith(f"run-hunt-{SEED}-")]
+    assert not [part for part in engines.connect().observe().containers if part.lab.startswith(f"run-hunt-{SEED}-")]
 
 
 def test_with_faults_what_is_wrong_has_its_finding_or_is_told_as_new(tmp_path: Path) -> None:

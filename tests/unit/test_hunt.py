@@ -135,7 +135,7 @@ def test_a_draft_is_a_finding_file() -> None:
     scenario = draw(7, 1, Overrides(via="pjsip-publish")).scenario
     day = datetime.date(2026, 11, 27)
     sentence = "mystate is Idle on n2 " * 20
-    evidence = drafts.Draft("agreement", finding, sentence, scenario, 2, 3, day, "Asterisk 22", 7, 1)
+    evidence = drafts.FoundFailure("agreement", finding, sentence, scenario, 2, 3, day, "Asterisk 22", 7, 1)
     read = findings.read(drafts.draft(evidence, "agreement-1"), "draft", "agreement-1")
     assert read.shown_by[0].scenario == "agreement-1"
     assert read.rate(read.shown_by[0]) == (2, 3)

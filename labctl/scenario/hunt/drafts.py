@@ -15,7 +15,7 @@ TO_DO = "To be written: it was found by labctl hunt, and nobody has read on yet.
 
 
 @dataclass(frozen=True)
-class Draft:
+class FoundFailure:
     """What a hunt knows of a failure. `scenario` is the smallest that shows it, `failed` of `runs` runs; `versions`
     are of what ran on its nodes."""
 
@@ -31,7 +31,7 @@ class Draft:
     number: int
 
 
-def draft(evidence: Draft, name: str) -> str:
+def draft(evidence: FoundFailure, name: str) -> str:
     """The file of a finding that is not known yet, whose scenario goes by `name`."""
     title = f"{evidence.check}: {evidence.sentence}"
     scenario = evidence.scenario

@@ -224,7 +224,7 @@ def _write_draft(
 ) -> Path:
     assert found.file
     versions = beginning(run_record.recall(folder).events).versions
-    evidence = drafts.Draft(
+    evidence = drafts.FoundFailure(
         one.check,
         one.finding,
         found.target.sentence,
