@@ -167,7 +167,7 @@ def _client(cluster: AsteriskCluster) -> DockerContainer:
 
 
 def test_waiting_utilities_of_testcontainers_take_a_node(cluster: AsteriskCluster) -> None:
-    assert wait_for_logs(cluster.node("n1"), LogMessageWaitStrategy("Asterisk Ready"), timeout=10) >= 0
+    assert wait_for_logs(cluster.node("n1"), LogMessageWaitStrategy("Asterisk Ready"), timeout=120) >= 0
     assert cluster.get_wrapped_container("n1").name == cluster.container_of("n1")
 
 

@@ -24,7 +24,7 @@ from tests.integration.conftest import labctl
 pytestmark = pytest.mark.docker
 
 NAME = "e2e-restart"
-READY_S = 60.0
+READY_S = 120.0
 
 
 def up() -> None:

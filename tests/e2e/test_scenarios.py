@@ -77,7 +77,7 @@ def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(tmp_path:
     (tmp_path / "broken.yaml").write_text(broken, "utf-8")
     names = (str(tmp_path / "broken.yaml"), "distributed-device-state")
     report = tmp_path / "report.xml"
-    how = ("-q", "-o", "json", "--jobs", "1", "--timeout", "15s", "--junit", str(report))
+    how = ("-q", "-o", "json", "--jobs", "1", "--timeout", "60s", "--junit", str(report))
     done = labctl("run", *names, "--folder", str(tmp_path), *how)
     assert [result["standing"] for result in done.data] == ["error", "passed"], done.err
     assert done.code == 1

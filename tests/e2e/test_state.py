@@ -10,7 +10,7 @@ from tests.e2e.conftest import LabUnderTest
 
 pytestmark = pytest.mark.docker
 
-ARRIVES_S = 10.0
+ARRIVES_S = 60.0
 
 SAFE_AGGREGATES = [
     (("NOT_INUSE", "INUSE"), "InUse"),

@@ -56,7 +56,7 @@ def captured(variables: dict[str, str], file: Path, meanwhile: Callable[[], obje
     assert "Ctrl-C ends it" in capture.stderr.readline()
     meanwhile()
     capture.send_signal(signal.SIGINT)
-    assert capture.wait(timeout=30) == 0, capture.stderr.read()
+    assert capture.wait(timeout=120) == 0, capture.stderr.read()
     capture.stderr.close()
 
 

@@ -61,7 +61,7 @@ def test_up_mends_a_module_that_lost_corosync_for_good(name: str) -> None:
     assert labctl("up", "-n", name).code == 0
     stopped = labctl("fault", "stop", "n2", "--service", "corosync", "-n", name)
     assert f"labctl up --name {name}" in stopped.err
-    deadline = Deadline(30)
+    deadline = Deadline(120)
     while "CPG iterator: 9" not in (answer := labctl("cli", "n2", "-n", name, "corosync", "show", "members")).out:
         assert not deadline.passed, answer
     assert labctl("heal", "-n", name).code == 0
@@ -214,7 +214,7 @@ def test_logs_that_nobody_reads_to_the_end_are_no_failure(name: str) -> None:
         labctl(
             "sh", "-n", name, "n1", "--", "sh", "-c", "for each in 1 2 3; do echo more; sleep 1; done > /proc/1/fd/1"
         )
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
         assert process.stderr.read() == ""
 
 
@@ -288,7 +288,7 @@ def test_interrupted_up_exits_130_and_the_next_goes_on(name: str) -> None:
     assert process.stderr
     next(line for line in process.stderr if line.startswith("ok   create network"))
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=180)
     assert process.returncode == 130, rest
     assert "interrupted" in rest
     assert labctl("up", "-n", name).code == 0
@@ -437,7 +437,7 @@ def test_down_waits_for_whoever_is_at_work_on_the_lab(name: str, engine: Engine)
         assert process.stderr
         assert next(line for line in process.stderr if "wait for another labctl" in line)
         assert not engine.observe(name).empty
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == 0
     assert engine.observe(name).empty
 
