@@ -86,7 +86,9 @@ def hunt(
     say = (lambda _line: None) if quiet else terminal.say
     engine = terminal.connect()
     say(f"hunt with seed {seed} for {hours:g} h: {options.folder}")
-    ledger = hunter.hunt(engine, options, say)
+    hunting = hunter.Hunt(engine, options, say)
+    hunting.go_on()
+    ledger = hunting.ledger
     _tell(ledger, output, faults=options.faults)
     sys.exit(1 if ledger.news else 0 if any(case.judged for case in ledger.tried) else UNJUDGED)
 

@@ -234,14 +234,14 @@ def test_logs_hold_corosync_and_asterisk(name: str) -> None:
 
 def test_broken_node_is_named_with_its_log_in_time(name: str) -> None:
     text = SMALL + "config: {n2: {asterisk/res_corosync.conf: 'publish_event = nonsense'}}\n"
-    result = labctl("up", "-n", name, "-f", "-", "--timeout", "20s", text=text)
+    result = labctl("up", "-n", name, "-f", "-", "--timeout", "40s", text=text)
     assert result.code == 1
     assert "n2: `corosync show members` fails: Asterisk says: No such command" in result.err
 
 
 def test_corosync_that_cannot_start_is_named_with_its_log(name: str) -> None:
     text = SMALL + "config: {n1: {corosync/corosync.conf: 'this is no configuration'}}\n"
-    result = labctl("up", "-n", name, "-f", "-", "--timeout", "6s", text=text)
+    result = labctl("up", "-n", name, "-f", "-", "--timeout", "20s", text=text)
     assert result.code == 1
     assert "n1: " in result.err
     assert "corosync" in result.err.lower()

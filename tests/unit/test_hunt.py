@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -148,6 +149,12 @@ def test_every_shipped_sign_is_one_that_can_be_tried() -> None:
     assert all(sign.finding for sign in signs)
 
 
+def hunt(options: hunter.HuntOptions, say: Callable[[str], None] = lambda _line: None) -> Ledger:
+    hunting = hunter.Hunt(cast(Engine, None), options, say)
+    hunting.go_on()
+    return hunting.ledger
+
+
 Outcomes = Iterator[Sequence[tuple[str, Finding]]]
 
 
@@ -196,7 +203,7 @@ def test_what_does_not_come_again_is_told_and_not_pursued_twice(
     run = options(tmp_path)
     runs(stopping_after(run, 5, iter([new, [], [], [], new])))
     said: list[str] = []
-    ledger = hunter.hunt(cast(Engine, None), run, said.append)
+    ledger = hunt(run, said.append)
     assert [len(case.wrong) for case in ledger.tried] == [1, 0, 1]
     assert [(one.again, one.of, one.file) for one in ledger.pursued] == [(0, 2, "")]
     assert any("did not come again in 2 runs" in line for line in said)
@@ -208,15 +215,15 @@ def test_a_lab_that_docker_cannot_make_ends_the_hunt(monkeypatch: pytest.MonkeyP
     refused = replace(result_of(), lab_error="no space left on device", exit_code=HostError.exit_code)
     monkeypatch.setattr(runner, "run_many", lambda _e, some, *_: [replace(refused, scenario=one.name) for one in some])
     with pytest.raises(HostError, match="no space left"):
-        hunter.hunt(cast(Engine, None), options(tmp_path), lambda _line: None)
+        hunt(options(tmp_path))
 
 
 def test_a_folder_of_other_cases_is_not_gone_on_with(runs: Callable[[Outcomes], None], tmp_path: Path) -> None:
     first = options(tmp_path)
     runs(stopping_after(first, 1, iter([[]])))
-    hunter.hunt(cast(Engine, None), first, lambda _line: None)
+    hunt(first)
     with pytest.raises(UsageError, match="is a hunt with other cases"):
-        hunter.hunt(cast(Engine, None), options(tmp_path, overrides=Overrides(via="corosync")), lambda _line: None)
+        hunt(options(tmp_path, overrides=Overrides(via="corosync")))
 
 
 @pytest.mark.parametrize(("known", "code"), [("state-after-heal", 0), ("", 1)])
@@ -227,7 +234,7 @@ def test_the_exit_code_says_whether_anything_is_new(
     wrong = Wrong(known or "agreement: is", "agreement", "mystate is Idle", known)
     ledger.add(Tried(1, "3 nodes", judged=True, seconds=9.0, wrong=(wrong,), pairs=(("call", "cut"),)))
     monkeypatch.setattr(client, "connect", object)
-    monkeypatch.setattr(hunter, "hunt", lambda *_: ledger)
+    monkeypatch.setattr(hunter, "Hunt", lambda *_: SimpleNamespace(ledger=ledger, go_on=lambda: None))
     with pytest.raises(SystemExit) as ended:
         cli.main(["hunt", "--seed", "7", "-q", "-o", "json"])
     assert ended.value.code == code

@@ -24,6 +24,7 @@ from labctl.scenario.hunt.ledger import HUNT, Ledger, Pursued, Tried, Wrong
 from labctl.scenario.hunt.recognition import Caught, KnownFinding, caught
 from labctl.scenario.loader import read_scenario
 from labctl.scenario.reader import Scenario
+from labctl.scenario.run_record import RunRecord
 from labctl.scenario.runner import RunOptions
 from labctl.scenario.shrink import search
 from labctl.scenario.shrink.search import Failing, Found, SearchOptions
@@ -31,7 +32,10 @@ from labctl.scenario.shrink.target import TargetFailure
 from labctl.timing import Deadline
 
 AGAIN = 2
-"""So many times a case is run again before what it came to is believed."""
+"""So many times at most a case is run again: what never comes again is told, and not made smaller."""
+
+LEAST_MINUTES = 1.0
+"""So long what came last may be made smaller, though the time is over."""
 
 DAEMONS = ("asterisk", "corosync")
 """Those whose versions a finding is about."""
@@ -68,34 +72,140 @@ class HuntOptions:
         return {"stack": self.overrides.stack, "via": self.overrides.via, "faults": self.faults}
 
 
-def hunt(engine: Engine, options: HuntOptions, say: Callable[[str], None]) -> Ledger:
-    """Run case after case until the time is over, from where the hunt of that seed was ended; all that it came to, also
-    earlier. What is new, or with `known` what is seen for the first time, is run again, and made smaller.
+class Hunt:
+    """A hunt of one seed, in its folder. Raises UsageError where that is another hunt's, or cannot be made."""
 
-    Raises HostError where the engine is gone; UsageError where the folder is another hunt's, or cannot be made.
-    """
-    ledger = _open(options)
-    if ledger.tried:
-        say(f"it goes on after case {ledger.tried[-1].number}: {options.folder}")
-    deadline = Deadline(options.hours * 3600)
-    findings = known_findings()
-    while not deadline.passed and not options.how.stop.is_set():
-        first = ledger.next_number
-        batch = [_draw(options, number, findings) for number in range(first, first + options.jobs)]
-        for case, result, wrong in _run(engine, batch, options, findings):
-            ledger.add(_tried(case, result, wrong))
-            say(_told(ledger.tried[-1]))
-            for one in wrong:
-                if (options.known or not one.known) and not ledger.is_pursued(one.kind):
-                    ledger.add(_pursue(engine, case, one, Path(result.folder), options, findings, deadline, say))
-            if not wrong:
-                shutil.rmtree(result.folder, ignore_errors=True)
-    return ledger
+    def __init__(self, engine: Engine, options: HuntOptions, say: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._options = options
+        self._say = say
+        self._how = replace(options.how, folder=options.folder, owner="hunt", retries=0, keep_lab=False)
+        self._findings = known_findings()
+        self.ledger = _open(options)
+        self._deadline = Deadline(options.hours * 3600)
+
+    def go_on(self) -> None:
+        """Run case after case until the time is over, from where the hunt was ended. What is new, and with `known` what
+        is seen for the first time, is run again, and made smaller. Raises HostError where the engine is gone."""
+        ledger = self.ledger
+        if ledger.tried:
+            self._say(f"it goes on after case {ledger.tried[-1].number}: {self._options.folder}")
+        while not self._deadline.passed and not self._how.stop.is_set():
+            first = ledger.next_number
+            batch = [self._draw(number) for number in range(first, first + self._options.jobs)]
+            for case, result, wrong in self._run(batch):
+                ledger.add(_tried(case, result, wrong))
+                self._say(_told(ledger.tried[-1]))
+                for one in wrong:
+                    if (self._options.known or not one.known) and not ledger.is_pursued(one.kind):
+                        ledger.add(self._pursue(case, one, Path(result.folder)))
+                if not wrong:
+                    shutil.rmtree(result.folder, ignore_errors=True)
+
+    def _draw(self, number: int) -> Case:
+        """A case, of which what is of a known finding is known to fail."""
+        options = self._options
+        case = cases.draw(options.seed, number, options.overrides, faults=options.faults)
+        entries = tuple(entry for finding in self._findings for entry in finding.as_known())
+        stack = case.scenario.stack.with_image(options.image)
+        return replace(case, scenario=replace(case.scenario, known=entries, stack=stack))
+
+    def _run(self, batch: Sequence[Case]) -> list[tuple[Case, Result, tuple[Caught, ...]]]:
+        """Run cases side by side; what each came to, in their order."""
+        by_name = {case.scenario.name: case for case in batch}
+        scenarios = [case.scenario for case in batch]
+        results = runner.run_many(self._engine, scenarios, self._how, self._options.jobs, lambda _: Silent())
+        done = [(by_name[result.scenario], result) for result in results]
+        return [(case, result, self._caught(case, result)) for case, result in sorted(done, key=_number)]
+
+    def _caught(self, case: Case, result: Result) -> tuple[Caught, ...]:
+        """What went wrong; nothing where the lab did not come up, since nothing was seen then."""
+        if result.lab_error and result.exit_code == HostError.exit_code:
+            raise HostError(result.lab_error_line, "the same command goes on from here")
+        if not result.judged or result.lab_error:
+            return ()
+        events = run_folder.read_events(Path(result.folder))
+        return caught(result, events, terms_of(case.scenario), self._findings, course=not self._options.faults)
+
+    def _pursue(self, case: Case, one: Caught, folder: Path) -> Pursued:
+        """Run a case again, and where it comes to the same, make it smaller, and write the draft of what is new."""
+        pursued = self._again(case, one)
+        if not pursued.again:
+            self._say(f"case {case.number}: it did not come again in {pursued.of} runs: {one.kind}")
+            return pursued
+        self._say(f"case {case.number}: {one.kind}: it came again, and is made smaller")
+        record = run_record.recall(folder)
+        found = self._shrink(case, one, record)
+        if found.file is None:
+            self._say(f"case {case.number}: it could not be made smaller: {one.kind}")
+            return pursued
+        flags = Overrides(stack=self._options.overrides.stack)
+        smallest = read_scenario(run_folder.read_file(found.file), str(found.file), Path(), flags)
+        came_to = f"{found.steps} steps came down to {len(smallest.steps)}"
+        self._say(f"case {case.number}: {came_to}: {one.kind}: {found.file}")
+        return replace(
+            pursued,
+            steps=len(smallest.steps),
+            failed=found.shrunk.failed,
+            runs=found.shrunk.runs,
+            file=str(found.file),
+            draft="" if one.known else str(self._write_draft(case, one, found, smallest, record)),
+        )
+
+    def _again(self, case: Case, one: Caught) -> Pursued:
+        """Whether a case comes to the same once more."""
+        again, of = 0, 0
+        while not again and of < AGAIN:
+            [(_, result, wrong)] = self._run([case])
+            kinds = {other.kind for other in wrong}
+            again += one.kind in kinds
+            of += 1
+            shutil.rmtree(result.folder, ignore_errors=True)
+        return Pursued(one.kind, case.number, again, of)
+
+    def _shrink(self, case: Case, one: Caught, record: RunRecord) -> Found:
+        """The smallest scenario that shows it, as far as there is time."""
+        options = self._options
+        target = TargetFailure(one.check, one.finding, case.scenario.known)
+        minutes = max(LEAST_MINUTES, min(options.shrink_minutes, self._deadline.left_s / 60))
+        file = options.folder / SCENARIOS / f"{one.known or one.check}-{self._file_number(case, one)}.yaml"
+        wanted = SearchOptions(self._how, jobs=options.jobs, minutes=minutes, file=file)
+        return search.search(self._engine, Failing(case.scenario, record), target, wanted, lambda _line: None)
+
+    def _file_number(self, case: Case, one: Caught) -> str:
+        """What tells its files from those of others of the same check: the case, and which of that case it is."""
+        stem = f"{one.known or one.check}-{case.number}"
+        others = sum(Path(other.file).stem.startswith(stem) for other in self.ledger.pursued)
+        return f"{case.number}-{others + 1}" if others else f"{case.number}"
+
+    def _write_draft(self, case: Case, one: Caught, found: Found, smallest: Scenario, record: RunRecord) -> Path:
+        assert found.file
+        versions = beginning(record.events).versions
+        of_daemons = [f"{name.title()} {versions[f'node {name}']}" for name in DAEMONS if f"node {name}" in versions]
+        evidence = drafts.FoundFailure(
+            one.check,
+            one.finding,
+            found.target.sentence,
+            smallest,
+            found.shrunk.failed,
+            found.shrunk.runs,
+            datetime.datetime.now(datetime.UTC).date(),
+            ", ".join(of_daemons) or "not known",
+            self._options.seed,
+            case.number,
+        )
+        path = self._options.folder / FINDINGS / found.file.name
+        run_folder.write(path, drafts.draft(evidence, found.file.stem))
+        return path
 
 
 def known_findings() -> tuple[KnownFinding, ...]:
     """The shipped findings, by their signs."""
     return tuple(KnownFinding(name, find_finding(name).signs) for name in shipped_findings())
+
+
+def _number(done: tuple[Case, Result]) -> int:
+    return done[0].number
 
 
 def _open(options: HuntOptions) -> Ledger:
@@ -113,37 +223,6 @@ def _open(options: HuntOptions) -> Ledger:
     return Ledger.read(options.folder / HUNT)
 
 
-def _draw(options: HuntOptions, number: int, findings: Sequence[KnownFinding]) -> Case:
-    case = cases.draw(options.seed, number, options.overrides, faults=options.faults)
-    entries = tuple(entry for finding in findings for entry in finding.as_known())
-    stack = case.scenario.stack.with_image(options.image)
-    return replace(case, scenario=replace(case.scenario, known=entries, stack=stack))
-
-
-def _run(
-    engine: Engine, batch: Sequence[Case], options: HuntOptions, findings: Sequence[KnownFinding]
-) -> list[tuple[Case, Result, tuple[Caught, ...]]]:
-    """Run cases side by side; what each came to, in their order."""
-    by_name = {case.scenario.name: case for case in batch}
-    how = replace(options.how, folder=options.folder, owner="hunt", retries=0, keep_lab=False)
-    results = runner.run_many(engine, [case.scenario for case in batch], how, options.jobs, lambda _: Silent())
-    done = [
-        (by_name[result.scenario], result, _caught(result, by_name[result.scenario], options, findings))
-        for result in results
-    ]
-    return sorted(done, key=lambda one: one[0].number)
-
-
-def _caught(result: Result, case: Case, options: HuntOptions, findings: Sequence[KnownFinding]) -> tuple[Caught, ...]:
-    """What went wrong; nothing where the lab did not come up, since nothing was seen then."""
-    if result.lab_error and result.exit_code == HostError.exit_code:
-        raise HostError(result.lab_error_line, "the same command goes on from here")
-    if not result.judged or result.lab_error:
-        return ()
-    events = run_folder.read_events(Path(result.folder))
-    return caught(result, events, terms_of(case.scenario), findings, course=not options.faults)
-
-
 def _tried(case: Case, result: Result, wrong: Sequence[Caught]) -> Tried:
     kinds = {one.kind: Wrong(one.kind, one.check, one.finding.text, one.known) for one in reversed(wrong)}
     lab = case.scenario.lab
@@ -159,87 +238,3 @@ def _told(case: Tried) -> str:
     kinds = [f"known: {wrong.known}" if wrong.known else f"NEW: {wrong.check}: {wrong.text}" for wrong in case.wrong]
     came_to = "; ".join(kinds) or ("nothing wrong" if case.judged else "not judged")
     return f"case {case.number}: {case.what}, {case.seconds:.0f} s: {came_to}"
-
-
-def _pursue(
-    engine: Engine,
-    case: Case,
-    one: Caught,
-    folder: Path,
-    options: HuntOptions,
-    findings: Sequence[KnownFinding],
-    deadline: Deadline,
-    say: Callable[[str], None],
-) -> Pursued:
-    """Run a case again, and where it comes to the same, make it smaller, and write the draft of what is new."""
-    again, of = 0, 0
-    for _ in range(AGAIN):
-        [(_, result, wrong)] = _run(engine, [case], options, findings)
-        kinds = {other.kind for other in wrong}
-        again += one.kind in kinds
-        of += bool(kinds) or result.standing in ("passed", "known", "failed")
-        shutil.rmtree(result.folder, ignore_errors=True)
-        if again:
-            break
-    pursued = Pursued(one.kind, case.number, again, of)
-    if not again:
-        say(f"case {case.number}: it did not come again in {of} runs: {one.kind}")
-        return pursued
-    found = _shrink(engine, case, one, folder, options, deadline, say)
-    if found.file is None:
-        say(f"case {case.number}: it could not be made smaller: {one.kind}")
-        return pursued
-    shrunk = found.shrunk
-    text = found.file.read_text("utf-8")
-    smallest = read_scenario(text, str(found.file), Path(), Overrides(stack=options.overrides.stack))
-    say(f"case {case.number}: {found.steps} steps came down to {len(smallest.steps)}: {one.kind}: {found.file}")
-    draft = "" if one.known else str(_write_draft(one, found, smallest, folder, options, case.number))
-    return replace(
-        pursued, steps=len(smallest.steps), failed=shrunk.failed, runs=shrunk.runs, file=str(found.file), draft=draft
-    )
-
-
-def _shrink(
-    engine: Engine,
-    case: Case,
-    one: Caught,
-    folder: Path,
-    options: HuntOptions,
-    deadline: Deadline,
-    say: Callable[[str], None],
-) -> Found:
-    """The smallest scenario that shows it, as far as there is time."""
-    target = TargetFailure(one.check, one.finding, case.scenario.known)
-    minutes = max(1.0, min(options.shrink_minutes, deadline.left_s / 60))
-    file = options.folder / SCENARIOS / f"{one.known or one.check}-{case.number}.yaml"
-    how = replace(options.how, folder=options.folder, owner="hunt")
-    wanted = SearchOptions(how, jobs=options.jobs, minutes=minutes, file=file)
-    failing = Failing(case.scenario, run_record.recall(folder))
-    say(f"case {case.number}: {one.kind}: it came again, and is made smaller")
-    return search.search(engine, failing, target, wanted, lambda _line: None)
-
-
-def _write_draft(
-    one: Caught, found: Found, smallest: Scenario, folder: Path, options: HuntOptions, number: int
-) -> Path:
-    assert found.file
-    versions = beginning(run_record.recall(folder).events).versions
-    evidence = drafts.FoundFailure(
-        one.check,
-        one.finding,
-        found.target.sentence,
-        smallest,
-        found.shrunk.failed,
-        found.shrunk.runs,
-        datetime.datetime.now(datetime.UTC).date(),
-        ", ".join(f"{name.title()} {versions[key]}" for name in DAEMONS if (key := f"node {name}") in versions)
-        or "not known",
-        options.seed,
-        number,
-    )
-    path = options.folder / FINDINGS / found.file.name
-    try:
-        path.write_text(drafts.draft(evidence, found.file.stem), "utf-8")
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror}", "is there room?") from None
-    return path
