@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 else:
     Stack = Any  # what the command line imports loads no pydantic
 
-__all__ = ["CARRIERS", "EVERY_NODE", "Carrier", "Lab", "Node", "Overrides", "Phone", "Version"]
+__all__ = ["CARRIERS", "EVERY_NODE", "MAX_NODES", "Carrier", "Lab", "Node", "Overrides", "Phone", "Version"]
+
+MAX_NODES = 64
+"""In all rings and sites of a lab together: its subnet and its phones' ports are laid out for so many. Corosync has
+room for 384 (totem.h, PROCESSOR_COUNT_MAX); how many it holds together is a matter of the machine."""
 
 EVERY_NODE = "all"
 """The scope in `config:` that means every node; no node may have this name."""
@@ -100,11 +104,14 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Totem:
-    """corosync.conf, totem: `token_ms` is the time after which a silent member counts as lost."""
+    """corosync.conf, totem: `token_ms` is the time after which a silent member of two counts as lost; with each node
+    more it is longer by `coefficient_ms`. None where Corosync's own rule holds (corosync/totem.py)."""
 
     token_ms: int
     transport: str
     encryption: bool
+    coefficient_ms: int | None = None
+    consensus_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from labctl.errors import HostError
-from labctl.labfile.entries import LAB_NETWORKS
+from labctl.labfile.entries import FEW_NODES, LAB_NETWORKS
 
 TOTEM_PORT = 5405
 """corosync.conf(5), mcastport."""
@@ -19,11 +19,13 @@ PORTS_A_PHONE = 100
 _FIRST_HOST = 11
 _FIRST_SERVICE = 41
 _VIRTUAL = 61
+_FIRST_BEYOND = 71
 
 
 def address(subnet: str, nodeid: int) -> str:
-    """A node's address, from its Corosync node id."""
-    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 1 + nodeid])
+    """A node's address, from its Corosync node id: before those of the services as long as there is room."""
+    first = _FIRST_HOST if nodeid <= FEW_NODES else _FIRST_BEYOND - FEW_NODES
+    return str(ipaddress.ip_network(subnet)[first - 1 + nodeid])
 
 
 def service_address(subnet: str, number: int) -> str:

@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from labctl.blueprint import node_config, placement, record
 from labctl.blueprint.addresses import address, multicast, phones_address, service_address
 from labctl.blueprint.node_config import Missed
 from labctl.blueprint.record import Request
 from labctl.blueprint.secrets import Secrets
+from labctl.corosync.totem import is_large, timers
 from labctl.engine.actions import ContainerSpec, File
 from labctl.engine.host import Host, dump
 from labctl.errors import UsageError
@@ -54,6 +56,9 @@ STRANGER = "stranger"
 
 FINISH = "service/asterisk/finish"
 """Run by Asterisk's supervisor when that has ended, with how it did (runsv(8))."""
+
+JOINS = "service/asterisk/before-start"
+"""What Asterisk's service does before it starts, and before the cluster module waits for its ring."""
 
 CORES = {"asterisk": ("asterisk", "/var/crash/asterisk"), "corosync": ("root", "/var/lib/corosync")}
 """Each daemon: the user that it runs as, and where it runs, and so leaves its core; Corosync goes there by itself."""
@@ -152,26 +157,16 @@ def node_texts(
 
     `stack` is the lab's.
     """
-    channels = {phone.name: stack_of(lab.node(phone.node), stack).sip_channel for phone in lab.phones}
+    context = _context(lab, stack, node, subnet, secrets)
     stack = stack_of(node, stack)
-    context = {
-        "channels": channels,
-        "lab": lab,
-        "stack": stack,
-        "node": node,
-        "cluster": lab.cluster_of(node.name),
-        "subnet": ipaddress.ip_network(subnet),
-        "multicast": multicast(subnet, lab.sites.index(node.site) if node.site else 0),
-        "modules": modules(lab, stack, node),
-        "secrets": secrets,
-        "address": {other.name: address(subnet, other.nodeid) for other in lab.nodes},
-    }
     templates = dict(stack.files)
     for extra in _extras(lab, stack):
         templates |= extra.files
     templates[FINISH] = "asterisk-finish.j2"
     ours = environment(ends_line=True)
     texts = {path: ours.get_template(name).render(context) for path, name in sorted(templates.items())}
+    if lab.rings and is_large(len(lab.cluster_of(node.name))):
+        texts[JOINS] = texts.get(JOINS, "") + ours.get_template("join-patiently.j2").render(context)
     for daemon, (user, folder) in CORES.items():
         path = f"service/{daemon}/before-start"
         keep_core = ours.get_template("keep-core.j2").render(user=user, folder=folder)
@@ -181,6 +176,25 @@ def node_texts(
     if lab.sites:
         texts |= _keys(lab, node, secrets)
     return texts, tuple(node_config.add(texts, lab, node, subnet))
+
+
+def _context(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) -> dict[str, Any]:
+    """What the templates of a node's files are filled with. `trunk`: all other nodes are one SIP endpoint."""
+    own, cluster, totem = stack_of(node, stack), lab.cluster_of(node.name), lab.totem
+    return {
+        "timers": timers(totem.token_ms, len(cluster), totem.coefficient_ms, totem.consensus_ms),
+        "channels": {phone.name: stack_of(lab.node(phone.node), stack).sip_channel for phone in lab.phones},
+        "lab": lab,
+        "stack": own,
+        "node": node,
+        "cluster": cluster,
+        "trunk": own.sip_channel == "PJSIP" and is_large(len(cluster)) and not lab.sites,
+        "subnet": ipaddress.ip_network(subnet),
+        "multicast": multicast(subnet, lab.sites.index(node.site) if node.site else 0),
+        "modules": modules(lab, stack, node),
+        "secrets": secrets,
+        "address": {other.name: address(subnet, other.nodeid) for other in lab.nodes},
+    }
 
 
 def file_of(path: str, text: str) -> File:

@@ -122,6 +122,7 @@ def dump(lab: Lab, stack: Stack, request: Request) -> str:
     nodes = [asdict(replace(node, version=Version())) | _version_data(node.version) for node in lab.nodes]
     of_lab = asdict(replace(lab, nodes=())) | {"nodes": [_without(node, "host") for node in nodes]}
     of_lab = _without(of_lab, "docker_hosts")
+    of_lab["totem"] = {key: value for key, value in of_lab["totem"].items() if value is not None}
     over_hosts = lab.docker_hosts or any(node.host for node in lab.nodes)
     version = VERSION if over_hosts else 3 if lab.versions else 2  # 2 has all else
     data = {"version": version, "labctl": __version__, "asked": asked, "lab": of_lab}

@@ -20,6 +20,7 @@ from labctl.cli.options import (
     which_options,
 )
 from labctl.cli.terminal import connect, find_stack, is_typed, progress, say, show, tables
+from labctl.corosync.totem import FEW_NODES
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
 
@@ -75,6 +76,8 @@ def up(
 
     engine, wanted = _wanted(file, flags, making)
     lab = wanted.lab
+    if not is_typed("timeout"):
+        timeout *= max(1.0, len(lab.nodes) / FEW_NODES)
     if dry_run:
         _print_plan(lifecycle.plan_up(engine, lab, wanted.stack, wanted.options, wanted.request), output)
         return

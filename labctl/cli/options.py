@@ -26,7 +26,7 @@ from labctl.cli.completion import (
 from labctl.cli.option_groups import Conduct, Making, Which
 from labctl.cli.terminal import HOSTS
 from labctl.errors import UsageError
-from labctl.lab import CARRIERS, Overrides
+from labctl.lab import CARRIERS, MAX_NODES, Overrides
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -213,7 +213,7 @@ lab_options = together(
     file_option,
     name_option,
     stack_option,
-    click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the file's."),
+    click.option("--nodes", type=click.IntRange(1, MAX_NODES), help="How many nodes, in place of the file's."),
     via_option,
     click.option(
         "--without",

@@ -34,7 +34,7 @@ from labctl.cli.pages import Pages
 from labctl.cli.step_help import show_steps
 from labctl.cli.working_tree import bisect_code, run_on_save
 from labctl.errors import HostError, InvalidFile, UsageError
-from labctl.lab import Overrides
+from labctl.lab import MAX_NODES, Overrides
 
 if TYPE_CHECKING:
     from labctl.checks.judgement import Result
@@ -53,7 +53,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 @click.option("--all", "every", is_flag=True, help="Every shipped scenario.")
 @own_name_option
 @stack_option
-@click.option("--nodes", type=click.IntRange(1, 16), help="How many nodes, in place of the scenario's lab.")
+@click.option("--nodes", type=click.IntRange(1, MAX_NODES), help="How many nodes, in place of the scenario's lab.")
 @via_option
 @gathered("flags", Overrides)
 @build_options

@@ -102,7 +102,9 @@ class NodeLogs:
             stream.close()
 
     def _ring_log(self, node: str) -> RingLog:
-        return self._rings.setdefault(node, RingLog(ring_numbers_on(self._running, node)))
+        if node not in self._rings:  # asked for with every line
+            self._rings[node] = RingLog(ring_numbers_on(self._running, node))
+        return self._rings[node]
 
     def _on_line(self, node: str, line: str) -> None:
         at_s = time.monotonic()

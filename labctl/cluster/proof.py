@@ -18,7 +18,9 @@ from labctl.timing import Deadline, Signal
 CONTEXT = "proof"
 """The dialplan context of the hints that the proof changes (extensions.conf.j2)."""
 
-ROUND_S = 1.0
+ROUND_S, PAIR_S = 1.0, 0.002
+"""How long a round may take, and how much longer for each pair of nodes: each tells of each other's change."""
+
 ASK_AGAIN_S = 0.1
 REST = "NOT_INUSE"
 STATUS = {"INUSE": "1", "BUSY": "2", "UNAVAILABLE": "4", "RINGING": "8", "ONHOLD": "16", REST: "0"}
@@ -73,7 +75,7 @@ class Proof:
         def at_rest() -> dict[str, str]:
             nonlocal first_time
             if not first_time:  # what is at rest already tells of no change: another first
-                self._change(next_states(), Deadline(min(ROUND_S, deadline.left_s)))
+                self._change(next_states(), self._round(deadline))
             first_time = False
             return rest
 
@@ -99,10 +101,10 @@ class Proof:
             return ""
 
     def _prove(self, next_states: Callable[[], dict[str, str]], deadline: Deadline) -> list[Crossing]:
-        """Make changes, others if these do not arrive within ROUND_S: what a node says while its ring synchronises
+        """Make changes, others if these do not arrive within a round: what a node says while its ring synchronises
         is lost (cpg_mcast_joined(3), CS_ERR_TRY_AGAIN), and is not said again."""
         for number in itertools.count(1):
-            crossings, missed = self._change(next_states(), Deadline(min(ROUND_S, deadline.left_s)))
+            crossings, missed = self._change(next_states(), self._round(deadline))
             if not missed:
                 return [replace(crossing, round=number) for crossing in crossings]
             if deadline.passed:
@@ -111,6 +113,11 @@ class Proof:
         for observer, origin in missed:
             missing.setdefault(observer, []).append(f"did not see the change made on {origin}")
         raise self._cluster.not_ready(f"state does not cross after {deadline.timeout_s:g} s", missing)
+
+    def _round(self, deadline: Deadline) -> Deadline:
+        """Until when the changes of a round are waited for."""
+        pairs = sum(len(self._lab.cluster_of(node.name)) - 1 for node in self._cluster.started)
+        return Deadline(min(ROUND_S + PAIR_S * pairs, deadline.left_s))
 
     def _change(self, states: dict[str, str], deadline: Deadline) -> tuple[list[Crossing], list[tuple[str, str]]]:
         """Set the proof devices of nodes; the crossings, and which (observer, origin) there was none between."""
@@ -133,7 +140,14 @@ class Proof:
                 arrivals = (at_s for status, at_s in events if status == STATUS[states[origin]])
                 return next((at_s for at_s in arrivals if at_s >= sent_s[origin]), None)
 
-        self._signal.wait_until(lambda: all(arrival_s(*pair) is not None for pair in pairs), deadline)
+        awaited = list(pairs)
+
+        def all_have_told() -> bool:
+            while awaited and arrival_s(*awaited[-1]) is not None:
+                awaited.pop()  # each once: there are as many events as pairs, and each may be looked at after each
+            return not awaited
+
+        self._signal.wait_until(all_have_told, deadline)
         for origin, action in actions.items():
             self._cluster.connection(origin).answer(action)
         arrivals = {pair: arrival_s(*pair) for pair in pairs}

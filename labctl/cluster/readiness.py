@@ -15,8 +15,11 @@ from labctl.stack.model import Stack
 from labctl.timing import Deadline
 
 LOOK_AGAIN_S = 2.0
-"""What a node lacks is looked for again after so long without news: a line of its log may have been missed. Each look
-is a process in the node: sixteen nodes a second would keep a small machine busy."""
+"""What a node lacks is looked for again after so long without news: a line of its log may have been missed."""
+
+LOOKS_A_S = 4.0
+"""So many looks a second there are at most, of all nodes together: each is a process in the node, and sixteen a second
+would keep a small machine busy."""
 
 PATIENCE_S = 3.0
 """So long a module may be amiss before labctl mends it: a node loads the module itself, and restarts an Asterisk that
@@ -50,7 +53,7 @@ class Readiness:
         self._lab = links.lab
         self._stack_of = links.running.stack_of
         self._patience_s = patience_s
-        self._look_again_s = look_again_s
+        self._look_again_s = max(look_again_s, len(self._lab.nodes) / LOOKS_A_S)
 
     def wait(self, deadline: Deadline, restart: Restart | None = None) -> None:
         """Return when every node is booted, quorate, and sees every member in its ring and its module.

@@ -15,6 +15,7 @@ from labctl.cluster.connections import Cluster
 from labctl.cluster.proof import Proof
 from labctl.cluster.restarts import restarts
 from labctl.cluster.views import HOST_LOST, NOT_STARTED, UNKNOWN, NodeView, SiteState, StateRow
+from labctl.corosync import totem
 from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
@@ -121,7 +122,9 @@ def outdated(row: NodeView, views: Sequence[NodeView], running: Running) -> tupl
     if not counted:
         return ()
     states = ", ".join(f"{name}, which is {gone[name]}" for name in counted)
-    return (f"may be old: the ring still counts {states} (token: {running.lab.totem.token_ms} ms)",)
+    lab = running.lab
+    token_ms = totem.timers(lab.totem.token_ms, len(lab.cluster_of(row.node)), lab.totem.coefficient_ms).token
+    return (f"may be old: the ring still counts {states} (token: {token_ms} ms)",)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ class RingLog:
         self._numbers = numbers
         self._listing: list[int] | None = None
         self._listed: list[int] | None = None
+        self._begun: list[int] = []
 
     def feed(self, line: str) -> Membership:
         """The membership after a line; the very same where the line tells of none."""
@@ -59,9 +60,18 @@ class RingLog:
             return replace(self.ring, quorate="the primary component" in line)
         if formed := re.search(r"\[TOTEM \] A new membership \((\S+)\) was formed", line):
             return replace(self.ring, ring_id=formed[1])
-        if members := re.search(r"\[QUORUM\] Members\[\d+\]:((?: \d+)*)", line):
-            return replace(self.ring, members=_numbered(map(int, members[1].split()), self._numbers))
+        if members := re.search(r"\[QUORUM\] Members\[(\d+)\]:((?: \d+)*)(\\?)", line):
+            return self._listed_3(int(members[1]), [*map(int, members[2].split())], more=bool(members[3]))
         return None
+
+    def _listed_3(self, count: int, ids: list[int], *, more: bool) -> Membership | None:
+        """The list of the members, of which a line has some twenty; one that goes on in the next ends with `\\`
+        (exec/vsf_quorum.c, log_view_list). None while there is more to come, or where its beginning was not read."""
+        self._begun += ids
+        if more:
+            return None
+        listed, self._begun = self._begun[max(0, len(self._begun) - count) :], []  # before it, half a list was read
+        return replace(self.ring, members=_numbered(listed, self._numbers)) if len(listed) == count else None
 
     def _after_1(self, line: str) -> Membership | None:
         """Corosync 1.x: OpenAIS's membership service lists each configuration, first the one on the way to the new,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labctl.lab import CARRIERS, EVERY_NODE
+from labctl.corosync.totem import timers
+from labctl.lab import CARRIERS, EVERY_NODE, MAX_NODES
 from labctl.labfile import config_form, node_versions
 from labctl.labfile.entries import (
     DEFAULT_NODES,
     DEVICES,
+    FEW_NODES,
     FIRST_EXTENSION,
-    MAX_NODES,
+    LARGE_PREFIX,
     NODES,
     PHONES,
     TotemEntry,
@@ -61,21 +64,28 @@ def check(review: Review, stack: Stack | None, stacks: Mapping[str, Stack]) -> N
     config_form.check(review, named)
     _check_services(review, stack, named or {})
     review.known("node", review.keys(VERSIONS), nodes)
-    _check_hosts(review)
+    _check_places(review, nodes)
     _check_sites(review, stack)
     _check_across(review)
     if stack and nodes and not review.doubts("share"):
         node_versions.check(review, stack, stacks, _carrier(data.get("share")), _rings(data, nodes))
     if stack:
-        _check_totem(review, stack)
+        _check_totem(review, stack, nodes)
         review.known("carrier", review.values("share", "via"), stack.carriers)
 
 
-def _check_hosts(review: Review) -> None:
-    """Note hosts that are here twice, and nodes on none of them; where there are none, `--hosts` may say them."""
+def _check_places(review: Review, nodes: Sequence[str] | None) -> None:
+    """Note hosts that are here twice, nodes on none of them (where there are none, `--hosts` may say them), and a
+    subnet that has no room for so many nodes."""
     review.each_once("hosts", ANY)
     if review.document.data.get("hosts"):
         review.known("host", review.values(VERSIONS, ANY, "host"), review.all("hosts", ANY))
+    subnet = review.document.data.get("subnet")
+    if not subnet or not nodes or len(nodes) <= FEW_NODES or review.doubts("subnet"):
+        return
+    if ipaddress.ip_network(str(subnet)).prefixlen > LARGE_PREFIX:
+        fix = f"a /{LARGE_PREFIX} or wider, from {FEW_NODES + 1} nodes on"
+        review.say(("subnet",), f"{len(nodes)} nodes have no room in {subnet}", fix)
 
 
 def _check_mailboxes(review: Review) -> None:
@@ -234,12 +244,22 @@ def _check_across(review: Review) -> None:
             review.say((*path, "mailbox"), f"mailbox {box} is at another site", "only its own can light its lamp")
 
 
-def _check_totem(review: Review, stack: Stack) -> None:
+def _check_totem(review: Review, stack: Stack, nodes: Sequence[str] | None) -> None:
     review.known("transport", review.values("totem", "transport"), stack.transports)
     if review.doubts("totem"):
         return
     entry = TotemEntry.model_validate(review.document.data.get("totem", {}))
+    _check_consensus(review, entry, list(nodes or ()))
     transport = entry.transport or stack.transports[0]
     if entry.encryption and transport in stack.transports and transport not in stack.encrypted_transports:
         able = ", ".join(stack.encrypted_transports) or "none of this stack"
         review.say(("totem", "encryption"), f"{transport} does not encrypt", f"transports that do: {able}")
+
+
+def _check_consensus(review: Review, entry: TotemEntry, nodes: list[str]) -> None:
+    """Note a consensus that is shorter than the token allows (corosync.conf(5), consensus)."""
+    rings = list(_rings(review.document.data, nodes).values()) or [""]
+    least_ms = timers(entry.token, max(map(rings.count, rings)), entry.token_coefficient).consensus
+    if entry.consensus is not None and entry.consensus < least_ms:
+        what = f"a consensus of {entry.consensus} ms is too short for the token of so many nodes"
+        review.say(("totem", "consensus"), what, f"{least_ms} at least, 1.2 times the token's; or a smaller token")

@@ -67,7 +67,7 @@ def fill(entry: LabFile, stack: Stack, stacks: Mapping[str, Stack] | None = None
 def _totem(entry: TotemEntry, stack: Stack) -> Totem:
     transport = entry.transport or stack.transports[0]
     encryption = transport in stack.encrypted_transports if entry.encryption is None else entry.encryption
-    return Totem(entry.token, transport, encryption)
+    return Totem(entry.token, transport, encryption, entry.token_coefficient, entry.consensus)
 
 
 def _services(entry: LabFile) -> tuple[Service, ...]:

@@ -21,14 +21,15 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from labctl.lab import Carrier
+from labctl.lab import MAX_NODES, Carrier
 from labctl.labfile.config_form import ConfigForm
 from labctl.labfile.service_entries import ImageName, ServiceEntry, ServiceName
 from labctl.stack.model import ConfigPath
 from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
 
-MAX_NODES = 16
 MAX_PHONES = 64
+FEW_NODES, LARGE_PREFIX = 30, 25
+"""A lab of so many nodes fits into a /26; a larger one wants a /25 (blueprint/addresses.py)."""
 MAX_DEVICES = 1000
 DEFAULT_STACK = "22"
 DEFAULT_NODES = 3
@@ -218,6 +219,12 @@ class TotemEntry(Strict):
     """Corosync's totem settings (corosync.conf(5))."""
 
     token: int = Field(default=1000, ge=200, le=60000, description="ms until a silent member is lost")
+    token_coefficient: int | None = Field(
+        default=None, ge=0, le=60000, description="ms more for each node beyond two; Corosync's own 650 by default"
+    )
+    consensus: int | None = Field(
+        default=None, ge=240, le=3600000, description="ms until who does not join is left out; 1.2 times the token's"
+    )
     transport: Text | None = Field(default=None, description="knet, udpu or udp; the stack's first by default")
     encryption: bool | None = Field(default=None, description="on by default where the transport can")
 

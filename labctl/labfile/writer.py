@@ -29,11 +29,15 @@ def to_data(lab: Lab) -> dict[str, Any]:
         "hints": {hint.extension: hint.device for hint in lab.hints} or None,
         "modules": lab.modules,
         "follows_corosync": lab.follows_corosync,
-        "totem": {
-            "token": lab.totem.token_ms,
-            "transport": lab.totem.transport,
-            "encryption": lab.totem.encryption,
-        },
+        "totem": _without_none(
+            {
+                "token": lab.totem.token_ms,
+                "token_coefficient": lab.totem.coefficient_ms,
+                "consensus": lab.totem.consensus_ms,
+                "transport": lab.totem.transport,
+                "encryption": lab.totem.encryption,
+            }
+        ),
         "config": config,
         "services": {service.name: _service_data(service) for service in lab.services} or None,
         "hosts": list(lab.docker_hosts) or None,

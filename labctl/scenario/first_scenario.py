@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from labctl.errors import UsageError
+from labctl.lab import MAX_NODES
 
 State = Literal["call", "device", "lamp"]
 Trouble = Literal["nothing", "partition", "cut", "pause", "kill", "stop", "restart"]
@@ -12,7 +13,7 @@ STATES: tuple[State, ...] = get_args(State)
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
 TITLES = {"call": "A call", "device": "A device's state", "lamp": "A message lamp"}
-FEWEST, MOST = 2, 16
+FEWEST, MOST = 2, MAX_NODES
 
 
 def first_scenario(state: State, trouble: Trouble, nodes: int, node: str | None = None) -> str:

@@ -214,7 +214,7 @@ def test_mistakes_of_an_inline_lab_and_of_a_flags_stack_come_together(tmp_path: 
         (Overrides(stack="23"), "no stack `23`"),
         (Overrides(name="My Lab"), "--name: not a name"),
         (Overrides(nodes=2), "no node `n3`"),
-        (Overrides(nodes=17), "a count from 1 to 16"),
+        (Overrides(nodes=65), "a count from 1 to 64"),
     ],
 )
 def test_a_wrong_flag_is_refused(flags: Overrides, said: str) -> None:

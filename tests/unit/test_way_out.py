@@ -134,7 +134,7 @@ cli.main(["wait", "-n", "office"])
 
 
 @pytest.mark.parametrize(
-    "text", ["title: x\nsteps: []\n", "title: x\nsteps: [settle]\nlab: {nodes: 40}\n", "nonsense: ["]
+    "text", ["title: x\nsteps: []\n", "title: x\nsteps: [settle]\nlab: {nodes: 70}\n", "nonsense: ["]
 )
 def test_a_scenario_with_mistakes_is_compared_to_nothing(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch

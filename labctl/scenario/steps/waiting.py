@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from labctl.lab import MAX_NODES
 from labctl.scenario.argument_types import Arguments, DialogState, Extension, ExtensionState, NodeNames, PhoneName
 from labctl.scenario.step_registry import step
 from labctl.timing import PATIENCE
@@ -51,7 +52,7 @@ def wait_for(
     phone: PhoneName | None = None,
     dialog: DialogState | None = None,
     lamp: Annotated[int | None, Field(ge=0, le=10000, description="New messages that the phone was told of")] = None,
-    members: Annotated[int | None, Field(ge=0, le=16, description="How many members the nodes' ring has")] = None,
+    members: Annotated[int | None, Field(ge=0, le=MAX_NODES, description="Members of the nodes' ring")] = None,
     timeout: Duration = 10.0,
 ) -> None:
     """Wait for a state of an extension, a phone's dialog or lamp, or the members of rings
