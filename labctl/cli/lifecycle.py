@@ -51,13 +51,7 @@ class Wanted:
 @quiet_option
 @output_option
 def up(
-    file: str | None,
-    flags: Overrides,
-    making: Making,
-    timeout: float,
-    dry_run: bool,
-    quiet: bool,
-    output: str,
+    file: str | None, flags: Overrides, making: Making, timeout: float, dry_run: bool, quiet: bool, output: str
 ) -> None:
     """Make a lab and return when it is proven ready; mend or change it if it is there.
 
@@ -70,18 +64,19 @@ def up(
         labctl up                         the shipped lab three-node
         labctl up --nodes 5 --name big    one with five nodes beside it
         labctl up -f my-lab.yaml          your own
+
+    Above 16 nodes the default --timeout is longer in proportion.
     """
     from labctl.cluster import lifecycle
     from labctl.report import formats
 
     engine, wanted = _wanted(file, flags, making)
     lab = wanted.lab
-    if not is_typed("timeout"):
-        timeout *= max(1.0, len(lab.nodes) / FEW_NODES)
     if dry_run:
         _print_plan(lifecycle.plan_up(engine, lab, wanted.stack, wanted.options, wanted.request), output)
         return
-    report = lifecycle.up(engine, lab, wanted.stack, wanted.options, timeout, progress(quiet), request=wanted.request)
+    within_s = timeout if is_typed("timeout") else timeout * max(1.0, len(lab.nodes) / FEW_NODES)
+    report = lifecycle.up(engine, lab, wanted.stack, wanted.options, within_s, progress(quiet), request=wanted.request)
     if output == "json":
         click.echo(formats.as_json(_as_data(report)))
         return

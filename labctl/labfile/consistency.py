@@ -249,7 +249,8 @@ def _check_totem(review: Review, stack: Stack, nodes: Sequence[str] | None) -> N
     if review.doubts("totem"):
         return
     entry = TotemEntry.model_validate(review.document.data.get("totem", {}))
-    _check_consensus(review, entry, list(nodes or ()))
+    if nodes:
+        _check_consensus(review, entry, list(nodes))
     transport = entry.transport or stack.transports[0]
     if entry.encryption and transport in stack.transports and transport not in stack.encrypted_transports:
         able = ", ".join(stack.encrypted_transports) or "none of this stack"
@@ -258,7 +259,7 @@ def _check_totem(review: Review, stack: Stack, nodes: Sequence[str] | None) -> N
 
 def _check_consensus(review: Review, entry: TotemEntry, nodes: list[str]) -> None:
     """Note a consensus that is shorter than the token allows (corosync.conf(5), consensus)."""
-    rings = list(_rings(review.document.data, nodes).values()) or [""]
+    rings = list(_rings(review.document.data, nodes).values())
     least_ms = timers(entry.token, max(map(rings.count, rings)), entry.token_coefficient).consensus
     if entry.consensus is not None and entry.consensus < least_ms:
         what = f"a consensus of {entry.consensus} ms is too short for the token of so many nodes"

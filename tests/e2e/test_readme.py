@@ -294,6 +294,15 @@ SITES = "tests/e2e/test_sites.py::"
 
 CLAIMS: tuple[tuple[str, str], ...] = (
     (
+        "A lab has 64 nodes at most",
+        f"{UNIT}test_many_nodes.py::test_every_container_of_the_largest_lab_has_an_address_of_its_own",
+    ),
+    ("its time-out is `token` + 650 ms for", f"{UNIT}test_many_nodes.py::test_the_token_is_what_corosync_makes_of_it"),
+    (
+        "all other nodes are one SIP endpoint, `node`",
+        f"{UNIT}test_many_nodes.py::test_many_nodes_have_one_endpoint_for_all_others",
+    ),
+    (
         "`labctl hunt` looks for more by itself",
         "tests/e2e/test_hunt.py::test_without_faults_nothing_is_wrong_and_it_goes_on_where_it_was_ended",
     ),
