@@ -12,7 +12,20 @@ import pytest
 from labctl.checks.disturbance import shadows, tells
 from labctl.checks.finding import Limits
 from labctl.checks.registry import judge
-from labctl.history.events import SCHEDULER, Began, Disturbed, Event, FaultBegan, Healed, Looked, Over, Ring, Said, Seen
+from labctl.history.events import (
+    SCHEDULER,
+    Began,
+    Disturbed,
+    Event,
+    Expected,
+    FaultBegan,
+    Healed,
+    Looked,
+    Over,
+    Ring,
+    Said,
+    Seen,
+)
 from labctl.history.journal import Journal
 from labctl.history.process_events import Complained, Measured
 from labctl.scenario.starvation import StarvationWatch, average_pressure, look_at_machine, pressure_s, throttled_s
@@ -136,6 +149,17 @@ def outcomes(*events: Event) -> dict[str, str]:
 def test_what_is_late_while_threads_waited_for_a_cpu_is_not_judged() -> None:
     assert outcomes(Over(9.0))["bounded_delay"] == "failed"
     assert outcomes(WAITED, Over(9.0))["bounded_delay"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "outcome"), [("/Registered/, within 5 s", "unknown"), ("none, within 5 s", "failed")]
+)
+def test_an_answer_that_may_take_its_time_may_be_late_and_a_message_that_should_not_come_is_not(
+    wanted: str, outcome: str
+) -> None:
+    answer = Expected(4.0, 1.0, "n2: pjsip show registrations", wanted, met=False, nodes=("n2",))
+    assert outcomes(answer, Over(9.0))["expectations"] == "failed"
+    assert outcomes(answer, WAITED, Over(9.0))["expectations"] == outcome
 
 
 def test_what_is_not_late_but_wrong_is_judged_all_the_same() -> None:

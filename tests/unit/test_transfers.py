@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.errors import LabError
+from labctl.sip import user_agent
 from labctl.sip.phone_state import PhoneLine
 from labctl.sip.transcript import OVER, RINGING, TALKING
 from labctl.sip.user_agent import Refused
@@ -97,7 +98,9 @@ def test_a_call_that_rings_is_sent_elsewhere(stream: Stream) -> None:
     assert read(agent, stream, sent("SIP/2.0 302 Moved Temporarily", "7 INVITE")).call_end == "302 Moved Temporarily"
 
 
-def test_keys_are_sent_in_one_piece_or_each_by_info(stream: Stream) -> None:
+def test_keys_are_sent_in_one_piece_or_each_by_info(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BEFORE_TONES_S", "TONE_S"):
+        monkeypatch.setattr(user_agent, name, 0.0)
     agent = read(started(stream), stream, *ANSWERED)
     agent.send_tones("12#", CALL)
     assert "Subject: tones\r\nX-Digits: 12#\r\n" in order(stream)
