@@ -190,7 +190,7 @@ def test_wait_for_a_state_that_comes_and_one_that_does_not(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
     labctl("cli", "-n", name, "n1", "devstate", "change", "Custom:mystate", "RINGING")
     assert labctl("wait", "-n", name, "--for", "state=mystate:Ringing").code == 0
-    result = labctl("wait", "-n", name, "--for", "state=mystate:Hold", "--timeout", "300ms")
+    result = labctl("wait", "-n", name, "--for", "state=mystate:Hold", "--timeout", "8s")
     assert result.code == 1
     assert "n2: says Ringing" in result.err
 
