@@ -38,20 +38,23 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
                 if held.get(mailbox) != kept:
                     losses.said_anew(mailbox, event.at_s, replay.began.mailboxes.get(mailbox, ""))
             held |= event.kept
-            for phone, count in _shown(event, replay, notified):
+            for phone, counts in _shown(event, replay, notified):
                 if phone in untold:
                     continue
-                _compare(event, phone, count, replay, losses, result)
+                _compare(event, phone, counts, replay, losses, result)
     return result
 
 
-def _shown(look: Looked, replay: Replay, notified: Mapping[str, Count]) -> Iterator[tuple[str, Count | None]]:
-    """The phones that a look tells of, and those that are registered: what each was told last, None if nothing ever."""
+def _shown(look: Looked, replay: Replay, notified: Mapping[str, Count]) -> Iterator[tuple[str, Sequence[Count]]]:
+    """The phones that a look tells of, and those that are registered: what each was told last, nothing if it never was.
+
+    A message that came in before a look may reach labctl only after it, and one that came in during it may be of before
+    the mailbox was read: then it is both what the look has and what the message says.
+    """
     for phone in replay.began.lamps:
-        if phone in look.lamps:
-            yield phone, look.lamps[phone]
-        elif _registered(replay.began.device(phone), replay):
-            yield phone, notified.get(phone)
+        if phone in look.lamps or _registered(replay.began.device(phone), replay):
+            told = [counts[phone] for counts in (notified, look.lamps) if phone in counts]
+            yield phone, [*dict.fromkeys((new, old) for new, old in told)]
 
 
 def _registered(device: str, replay: Replay) -> bool:
@@ -60,7 +63,7 @@ def _registered(device: str, replay: Replay) -> bool:
     return home in words and words[home].state != "UNAVAILABLE" and not replay.hurts(home)
 
 
-def _compare(look: Looked, phone: str, shown: Count | None, replay: Replay, losses: Losses, result: Lit) -> None:
+def _compare(look: Looked, phone: str, shown: Sequence[Count], replay: Replay, losses: Losses, result: Lit) -> None:
     """Judge one phone, where its node is known to hear the one that keeps its mailbox."""
     began = replay.began
     mailbox = began.lamps[phone]
@@ -69,13 +72,13 @@ def _compare(look: Looked, phone: str, shown: Count | None, replay: Replay, loss
     pair = tuple(sorted({home, keeper}))
     connected = groups(look, unanswered_rings(look, replay))
     kept = look.kept.get(mailbox)
-    if kept is None or not any({*pair} <= {*group} for group in connected) or (shown is None and not any(kept)):
+    if kept is None or not any({*pair} <= {*group} for group in connected) or (not shown and not any(kept)):
         return
     result.compared += 1
-    if shown is not None and tuple(shown) == tuple(kept):
+    if tuple(kept) in shown:
         losses.was_right(mailbox, look.at_s, pair)
         return
-    news = f"was told of {shown[0]} new and {shown[1]} old messages" if shown else "was never told of any message"
+    news = f"was told of {shown[0][0]} new and {shown[0][1]} old messages" if shown else "was never told of any message"
     held = f"mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
     others = {node: boxes[mailbox] for node, boxes in look.copies.items() if mailbox in boxes}
     copies = [f"{node} {count[0]} and {count[1]}" for node, count in others.items()]
