@@ -19,9 +19,6 @@ from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
 from labctl.timing import percentile
 
-REST_S = 3.0
-"""For how long what goes over the wire is counted while nothing changes."""
-
 NAME = "compare"
 UNCHANGED = Overrides()
 
@@ -105,23 +102,17 @@ def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> 
 
 def _figures(engine: Engine, cluster: Cluster, changes: int) -> Iterator[tuple[str, Cell]]:
     lab = cluster.lab
-    before = measurements.sent(engine, lab)
-    measurements.during(REST_S)
-    rest = measurements.sent(engine, lab)
-    seconds = rest.at_s - before.at_s
-    packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
-    delays = measurements.propagation(cluster, lab.devices[0], changes)
-    after = measurements.sent(engine, lab)
-    away = [delay for node, of_node in delays.items() if node != lab.nodes[0].name for delay in of_node]
-    idle_s = after.at_s - rest.at_s
-    yield "delay p50", Cell(f"{percentile(away, 50):.1f} ms")
+    traffic = measurements.traffic(engine, cluster, lab.devices[0], changes)
+    yield "delay p50", Cell(f"{percentile(traffic.delays_ms, 50):.1f} ms")
     yield (
         "delay p99",
-        Cell(f"{percentile(away, 99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere"),
+        Cell(
+            f"{percentile(traffic.delays_ms, 99):.1f} ms", f"{changes} changes on {lab.nodes[0].name}, seen elsewhere"
+        ),
     )
-    yield "packets a change", Cell(f"{max(0.0, after.packets - rest.packets - packets_s * idle_s) / changes:.1f}")
-    yield "bytes a change", Cell(f"{max(0.0, after.bytes - rest.bytes - bytes_s * idle_s) / changes:.0f}")
-    yield "packets a second at rest", Cell(f"{packets_s:.0f}", "of all nodes together")
+    yield "packets a change", Cell(f"{traffic.packets_change:.1f}")
+    yield "bytes a change", Cell(f"{traffic.bytes_change:.0f}")
+    yield "packets a second at rest", Cell(f"{traffic.packets_s:.0f}", "of all nodes together")
 
 
 def _find(table: Comparison, variant: Variant, plan: Plan) -> list[Scenario]:

@@ -23,6 +23,7 @@ from labctl.cli.options import (
     timeout_option,
     trust_option,
 )
+from labctl.cli.scale import scale
 from labctl.cli.scenarios import find_trusted, write_junit
 from labctl.errors import UsageError
 from labctl.lab import CARRIERS, Carrier, Overrides
@@ -165,5 +166,7 @@ def _row(footprint: Footprint) -> tuple[str, ...]:
     sizes = size(footprint.asterisk), size(footprint.asterisk, anonymous=True), size(footprint.corosync)
     return (footprint.stack, footprint.loaded, modules, *sizes, footprint.remark)
 
+
+bench.add_command(scale)
 
 COMMANDS = (compare, bench)

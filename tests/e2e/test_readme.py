@@ -100,6 +100,9 @@ INLINE: dict[str, str | Command] = {
     "labctl shrink": "tests/e2e/test_shrink.py::test_what_a_soak_run_did_comes_down_to_the_lost_state",
     "labctl compare [SCENARIO…]": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
     "labctl compare": "tests/e2e/test_carriers.py::test_one_table_shows_what_each_carrier_does",
+    "labctl bench scale [--nodes 3,6,12] [--sites 2,4] [--report FILE]": (
+        "tests/e2e/test_scale.py::test_each_size_is_a_row_and_all_of_them_a_page"
+    ),
     "labctl bench footprint": "tests/e2e/test_carriers.py::test_footprint_is_smallest_with_what_is_used",
     "labctl cli NODE [COMMAND…]": Command("labctl cli n1 core show hints"),
     "labctl sh NODE [-- COMMAND…]": Command("labctl sh n1 -- corosync-quorumtool -s"),

@@ -1,0 +1,1 @@
+"use strict"; // nothing on this page moves

@@ -1,0 +1,46 @@
+"""What a lab takes as it grows, measured on real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import labctl
+
+pytestmark = pytest.mark.docker
+
+MEASURED = ("proven_s", "p50_ms", "p99_ms", "packets_s", "bytes_s", "asterisk_mb", "corosync_mb", "cpu_percent")
+
+
+def test_each_size_is_a_row_and_all_of_them_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "scale.html"
+    done = labctl(
+        *("bench", "scale", "--nodes", "2,3", "--sites", "", "--changes", "20", "--timeout", "5m"),
+        *("--report", str(page), "-o", "json"),
+    )
+    assert done.code == 0, done.err
+    rows = done.data["rows"]
+    assert [row["size"]["nodes"] for row in rows] == [2, 3]
+    assert [(row["remark"], [figure for figure in MEASURED if not row[figure]]) for row in rows] == [("", [])] * 2
+    assert done.data["sentences"] == ["One ring: and this machine held the largest, 3 nodes."]
+    assert page.read_text("utf-8").count("<svg") >= 4
+    for size in ("2 nodes", "3 nodes"):
+        assert f"{size}: proven in " in done.err
+    assert "scale" not in [lab["name"] for lab in labctl("ls", "-o", "json").data]
+
+
+def test_what_does_not_come_up_in_time_is_a_row_that_says_so_and_the_last() -> None:
+    done = labctl("bench", "scale", "--nodes", "2,3", "--sites", "", "--timeout", "1ms", "-q", "-o", "json")
+    assert done.code == 0, done.err
+    (row,) = done.data["rows"]
+    assert row["size"] == {"nodes": 2, "sites": 0}
+    assert row["proven_s"] is None
+    assert "after 0.001 s" in row["remark"]
+    assert "scale" not in [lab["name"] for lab in labctl("ls", "-o", "json").data]
+
+
+def test_a_page_that_cannot_be_written_is_said_before_any_lab_is_made(tmp_path: Path) -> None:
+    done = labctl("bench", "scale", "--nodes", "2", "--report", str(tmp_path / "no" / "where.html"), "-q")
+    assert done.code == 2
+    assert "--report" in done.err

@@ -1,0 +1,112 @@
+"""How figures grow with a lab: the fit, the words for it, the sizes, and the page."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labctl.bench import curve, scale
+from labctl.bench.scale import Row, Size, Sizes
+from labctl.cli.scale import Counts
+from labctl.errors import UsageError
+from labctl.report import scale_page
+from tests.unit.pages import Page
+
+SIZES = (3, 6, 12, 24, 48)
+POSITIVE = st.floats(0.01, 1000)
+
+
+@given(POSITIVE, st.floats(-2, 4))
+def test_a_power_is_found_again(factor: float, exponent: float) -> None:
+    fit = curve.power([(size, factor * size**exponent) for size in SIZES])
+    assert fit
+    assert fit.exponent == pytest.approx(exponent, abs=1e-6)
+    assert fit.factor == pytest.approx(factor, rel=1e-6)
+    assert fit.fits == pytest.approx(1.0) or abs(exponent) < 1e-4
+
+
+@given(POSITIVE, POSITIVE)
+def test_what_grows_with_nodes_and_with_pairs_is_found_again(linear: float, quadratic: float) -> None:
+    fit = curve.polynomial([(size, linear * size + quadratic * size**2) for size in SIZES])
+    assert fit
+    assert fit.linear == pytest.approx(linear, rel=1e-4, abs=1e-4)
+    assert fit.quadratic == pytest.approx(quadratic, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ((5, 5, 5, 5, 5), "hardly grows"),
+        ((3.1, 5.9, 12.4, 23, 49), "grows linearly"),
+        ((9, 37, 140, 580, 2300), "grows quadratically"),
+        ((27, 216, 1728, 13824, 110592), "grows with the third power"),
+        ((1, 400, 2, 900, 300), "grows along no curve"),
+    ],
+)
+def test_a_curve_has_a_word(values: tuple[float, ...], word: str) -> None:
+    fit = curve.power(list(zip(SIZES, values, strict=True)))
+    assert fit
+    assert fit.word == word
+
+
+@pytest.mark.parametrize("points", [[], [(3, 1.0)], [(3, 1.0), (3, 2.0)], [(3, 1.0), (6, 0.0)]])
+def test_too_few_sizes_have_no_curve(points: list[tuple[float, float]]) -> None:
+    assert curve.power(points) is None
+    assert curve.polynomial(points) is None
+
+
+def test_series_are_told_apart_and_begin_with_the_smallest() -> None:
+    assert scale.sizes((6, 3, 6), (4, 2)) == ((Size(3), Size(6)), (Size(6, 2), Size(12, 4)))
+    assert scale.sizes((), (2,)) == ((Size(6, 2),),)
+
+
+@pytest.mark.parametrize(("nodes", "sites"), [((1,), ()), ((65,), ()), ((), (1,)), ((), (22,))])
+def test_a_size_that_no_lab_can_have_is_refused(nodes: tuple[int, ...], sites: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"--nodes|--sites"):
+        scale.sizes(nodes, sites)
+
+
+def test_counts_are_read_as_they_are_written() -> None:
+    assert Counts()("3,6,12") == (3, 6, 12)
+    assert Counts()("") == ()
+
+
+def row(nodes: int, **values: float) -> Row:
+    return Row(Size(nodes), **values)  # type: ignore[arg-type]
+
+
+ROWS = [
+    row(3, proven_s=2.0, packets_s=90.0, p50_ms=1.0),
+    row(6, proven_s=4.1, packets_s=360.0, p50_ms=1.1),
+    row(12, proven_s=7.9, packets_s=1440.0, p50_ms=1.0),
+    Row(Size(24), remark="not ready after <60> s"),
+]
+
+
+def test_it_is_said_how_figures_grow_and_where_the_machine_ended() -> None:
+    (sentence,) = scale.sentences(ROWS)
+    assert "time to proven grows linearly (n^1.0)" in sentence
+    assert "packets at rest grows quadratically (n^2.0)" in sentence
+    assert "this machine ended at 24 nodes (not ready after <60> s), and held 12 nodes" in sentence
+
+
+def test_of_two_sizes_no_curve_is_said() -> None:
+    (sentence,) = scale.sentences(ROWS[:2])
+    assert sentence == "One ring: and this machine held the largest, 6 nodes."
+
+
+def test_the_page_has_a_plot_of_each_figure_and_needs_nothing_else() -> None:
+    text = scale_page.render(ROWS, Sizes((), "22", "corosync", 100, 60))
+    assert text.count("<svg") == 3
+    assert text.count("<circle") == 9
+    assert text.count('class="fit') == 3
+    assert "not ready after &lt;60&gt; s" in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert [has["class"] for has in Page(text).all("circle")] == ["n0"] * 9
+
+
+def test_a_page_of_nothing_but_what_did_not_come_up_is_one() -> None:
+    text = scale_page.render(ROWS[3:], Sizes((), "22", "corosync", 100, 60))
+    assert "<svg" not in text
+    assert "ended at 24 nodes" in text
