@@ -106,11 +106,14 @@ def measure(
             say(f"{size}: up")
             load = round(os.getloadavg()[0], 1)
             try:
-                yield replace(_measured(engine, plan, size, options, progress, say), load=load)
+                row = replace(_measured(engine, plan, size, options, progress, say), load=load)
             except UsageError:
                 raise
             except LabctlError as error:
-                yield Row(size, load=load, remark=error.message.splitlines()[0])
+                row = Row(size, load=load, remark=error.message.splitlines()[0])
+            say(told(row))
+            yield row
+            if row.remark:
                 break
 
 
@@ -192,6 +195,13 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.load:.1f}",
         row.remark,
     )
+
+
+def told(row: Row) -> str:
+    """A row in a line, for whoever waits for the next."""
+    size, *values, load, remark = cells(row)
+    shown = [f"{name.lower()} {value}" for name, value in zip(COLUMNS[1:-2], values, strict=True) if value != "-"]
+    return f"{size}: {remark or ', '.join(shown)} (load {load})"
 
 
 # How it grows

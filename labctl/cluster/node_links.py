@@ -16,7 +16,7 @@ from labctl.blueprint.secrets import Placeholders, Secrets
 from labctl.cluster import config_problems
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_logs import LineListener, NodeLogs
-from labctl.cluster.node_tools import ring_numbers_on
+from labctl.cluster.node_tools import bounded, ring_numbers_on
 from labctl.cluster.restarts import restarts
 from labctl.corosync import membership
 from labctl.corosync.membership import Membership
@@ -218,10 +218,11 @@ class NodeLinks:
         return containers[node].state if node in containers else ""
 
     def ring(self, node: str) -> Membership:
-        """Corosync's membership as the node has it now; an empty one where it does not answer."""
+        """Corosync's membership as the node has it now; an empty one where it does not answer: while a large ring
+        forms, its tool may hang for good."""
         if not self.lab.rings:
             return Membership()
-        answer = self.engine.run(self._containers[node].id, self.running.stack_of(node).ring_command.split())
+        answer = self.engine.run(self._containers[node].id, bounded(self.running.stack_of(node).ring_command).split())
         return membership.parse_ring(answer.text, ring_numbers_on(self.running, node))
 
     def logged_ring(self, node: str) -> Membership:

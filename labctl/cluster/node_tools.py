@@ -79,12 +79,12 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     stack, rings = running.stack_of(node), running.lab.rings
     members = [command for command in (stack.members_command, stack.other_members_command) if command]
     commands = [
-        _bounded(stack.ring_command) if rings else ":",
+        bounded(stack.ring_command) if rings else ":",
         "; ".join(_asterisk(command) for command in members) if rings else ":",
         _asterisk(output.HINTS_COMMAND) if context else ":",
         ":" if context else _asterisk("core show version"),
         ":" if context else _asterisk("core show uptime"),
-        _bounded(stack.ring_command) if rings else ":",
+        bounded(stack.ring_command) if rings else ":",
         "sv status /etc/service/corosync",
     ]
     script = f"; echo; echo {_SEPARATOR}; ".join(commands)
@@ -103,12 +103,13 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     return answers, before is None or after is None or (before, before.ring_id) == (after, after.ring_id)
 
 
-def _bounded(command: str) -> str:
+def bounded(command: str) -> str:
+    """A command of a node that ends after TOOL_TIMEOUT_S, whatever it waits for."""
     return f"timeout {TOOL_TIMEOUT_S} {command}"
 
 
 def _asterisk(command: str) -> str:
-    return _bounded(f"asterisk -rx '{command}'")
+    return bounded(f"asterisk -rx '{command}'")
 
 
 def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | None:

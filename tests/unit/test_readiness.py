@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from labctl.cluster.node_links import NodeLinks
+from labctl.cluster.node_tools import TOOL_TIMEOUT_S
 from labctl.cluster.readiness import Readiness
 from labctl.engine.client import Engine
 from labctl.engine.observation import Observation
@@ -59,7 +60,7 @@ def load_module(lab: FakeLab, needed: int = 1) -> None:
             if lab.ran.count((node, command)) >= needed:
                 lab.nodes[node].commands[lab.stack.members_command] = lab.members(lab.nodes)
             return ""
-        assert command == ["corosync-quorumtool", "-s"]
+        assert command == ["timeout", str(TOOL_TIMEOUT_S), "corosync-quorumtool", "-s"]
         return quorumtool(lab)
 
     lab.run_in = run
