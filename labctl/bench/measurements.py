@@ -30,7 +30,7 @@ CHANGE_S = 10.0
 REST_S = 3.0
 """For how long what is taken at rest is counted."""
 
-ASKED_AT_ONCE = 8
+ASKED_AT_ONCE, ASKED_TIMES = 8, 3
 
 _COUNTERS = "cat /sys/class/net/eth0/statistics/tx_packets /sys/class/net/eth0/statistics/tx_bytes"
 _SIZES = 'awk "/^(VmRSS|RssAnon)/ {print \\$2}" /proc/$(cat /etc/service/%s/supervise/pid)/status'
@@ -156,9 +156,18 @@ def sent(engine: Engine, lab: Lab) -> Sent:
     """What the nodes of a lab have sent so far; nothing but the lab's own traffic is on its network."""
     containers = [container_name(lab.name, node.name) for node in lab.nodes]
     with ThreadPoolExecutor(max_workers=ASKED_AT_ONCE) as pool:
-        counters = list(pool.map(lambda name: engine.run(name, ["sh", "-c", _COUNTERS]).text.split(), containers))
-    packets, octets = (sum(int(of_node[column]) for of_node in counters) for column in (0, 1))
+        counters = list(pool.map(lambda name: _counters(engine, name), containers))
+    packets, octets = (sum(of_node[column] for of_node in counters) for column in (0, 1))
     return Sent(packets, octets, time.monotonic())
+
+
+def _counters(engine: Engine, container: str) -> tuple[int, int]:
+    """The packets and bytes that a node has sent. Raises LabError where it does not say."""
+    for _ in range(ASKED_TIMES):  # a command may print nothing where the machine is busy
+        numbers = engine.run(container, ["sh", "-c", _COUNTERS]).text.split()
+        if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+            return int(numbers[0]), int(numbers[1])
+    raise LabError(f"{container} does not say what it has sent", "labctl ps tells how it is")
 
 
 def during(seconds: float) -> None:

@@ -236,7 +236,7 @@ def fitted(rows: Sequence[Row], *, of_sites: bool) -> dict[str, Power]:
 def sentences(rows: Sequence[Row]) -> list[str]:
     """For rings and for sites: how each figure grows, and where this machine ended."""
     told = []
-    for of_sites, kind in ((False, "One ring"), (True, f"Sites of {NODES_A_SITE}")):
+    for of_sites, kind in ((False, "One cluster"), (True, f"Sites of {NODES_A_SITE}")):
         series = [row for row in rows if bool(row.size.sites) == of_sites]
         if not series:
             continue

@@ -23,7 +23,7 @@ TITLES = {
     "bytes_change": ("Bytes for one change", "B"),
     "cpu_percent": ("Of one CPU a node takes at rest", "%"),
 }
-KINDS = ("nodes in one ring", f"nodes in sites of {scale.NODES_A_SITE}")
+KINDS = ("nodes in one cluster", f"nodes in sites of {scale.NODES_A_SITE}")
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test_it_is_said_how_figures_grow_and_where_the_machine_ended() -> None:
 
 def test_of_two_sizes_no_curve_is_said() -> None:
     (sentence,) = scale.sentences(ROWS[:2])
-    assert sentence == "One ring: and this machine held the largest, 6 nodes."
+    assert sentence == "One cluster: and this machine held the largest, 6 nodes."
 
 
 def test_the_page_has_a_plot_of_each_figure_and_needs_nothing_else() -> None:
