@@ -12,7 +12,7 @@ from labctl.blueprint.drawing import Blueprint
 from labctl.blueprint.owner import USER_KIND, Owner
 from labctl.blueprint.record import Request
 from labctl.blueprint.running_lab import Running
-from labctl.cluster import changed_files, image_delivery
+from labctl.cluster import changed_files, image_delivery, neighbours
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
 from labctl.cluster.inventory import (
@@ -147,6 +147,7 @@ def up(
         opening = pool.submit(cluster.open)
         try:
             images = lab_images.build(engine, lab, stack, options, progress)
+            neighbours.check(engine, lab, images.node)
             steps = _make_so(engine, order, images, progress)
             failure = opening.exception()
             after = Running(lab, stack, engine.observe(lab.name))

@@ -179,9 +179,10 @@ class Engine:
         """Ask the registry for an image without pulling it."""
         self.image_store.ask_registry(reference)
 
-    def probe(self, image: str, script: str) -> str:
-        """What a shell script prints in a new container of an image."""
-        return self.image_store.probe(image, script)
+    def probe(self, image: str, script: str, *, of_machine: bool = False) -> str:
+        """What a shell script prints in a new container of an image; `of_machine`: on the network of the engine's
+        machine, without a capability."""
+        return self.image_store.probe(image, script, of_machine=of_machine)
 
     def create_idle(self, image: str) -> str:
         """A container of an image that is never started."""

@@ -121,10 +121,14 @@ class ImageStore:
         with translated(f"ask for {reference}"):
             self._api.inspect_distribution(reference)
 
-    def probe(self, image: str, script: str) -> str:
-        """What a shell script prints in a new container with NET_ADMIN and no network but loopback."""
+    def probe(self, image: str, script: str, *, of_machine: bool = False) -> str:
+        """What a shell script prints in a new container with NET_ADMIN and no network but loopback; `of_machine`: on
+        the network of the engine's machine, with no capability at all."""
+        how = {"network_mode": "none", "cap_add": ["NET_ADMIN"]}
         with translated(f"look into {image}"):
-            host_config = self._api.create_host_config(network_mode="none", cap_add=["NET_ADMIN"])
+            host_config = self._api.create_host_config(
+                **({"network_mode": "host", "cap_drop": ["ALL"]} if of_machine else how)
+            )
             container = self._api.create_container(image, ["sh", "-c", script], host_config=host_config)["Id"]
             try:
                 self._api.start(container)

@@ -172,7 +172,7 @@ class SandboxNodes:
             self._boot(container.node)
         self._containers[container.name] = replace(container, state=state)
 
-    def probe(self, image: str, _script: str) -> str:
+    def probe(self, image: str, _script: str, *, of_machine: bool = False) -> str:
         """What the kernel can do."""
         assert image == "image"
         return self.abilities

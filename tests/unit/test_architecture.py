@@ -31,7 +31,7 @@ class Kernel:
         """What images are there."""
         return dict.fromkeys(self._images, "sha256:id")
 
-    def probe(self, image: str, script: str) -> str:
+    def probe(self, image: str, script: str, *, of_machine: bool = False) -> str:
         """What a script prints in a container of an image."""
         assert script == architecture.PROBE
         self.asked.append(image)

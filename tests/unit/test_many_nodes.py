@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import nullcontext
 from typing import cast
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.blueprint import addresses
+from labctl.cluster import neighbours
 from labctl.cluster.connections import Cluster
 from labctl.cluster.proof import Proof
 from labctl.corosync import totem
 from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
-from labctl.errors import InvalidFile
+from labctl.errors import HostError, InvalidFile
 from labctl.lab import MAX_NODES
 from labctl.labfile import writer
 from labctl.labfile.entries import FEW_NODES
@@ -197,3 +199,35 @@ def test_a_proof_of_all_pairs_takes_one_change_a_node() -> None:
         crossings = proof.crossings(Deadline(60))
     assert len(crossings) == 24 * 23
     assert len(changes) == 2 * 24 * max(crossing.round for crossing in crossings)  # there, and back to rest
+
+
+class Machine:
+    """An engine on a machine whose kernel keeps so many neighbours."""
+
+    def __init__(self, keeps: str) -> None:
+        self.keeps, self.asked = keeps, 0
+
+    def probe(self, _image: str, script: str, *, of_machine: bool = False) -> str:
+        assert (of_machine, script) == (True, "cat /proc/sys/net/ipv4/neigh/default/gc_thresh3")
+        self.asked += 1
+        return f"{self.keeps}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "keeps", "asked", "refused"),
+    [
+        ("nodes: 26", "1024", 0, False),
+        ("nodes: 30", "1024", 1, False),
+        ("nodes: 48", "1024", 1, True),
+        ("nodes: 48", "4096", 1, False),
+        ("nodes: 48", "cat: can't open", 1, False),  # where nobody can tell it is tried
+        ("sites: {a: 16, b: 16, c: 16}", "1024", 1, False),
+    ],
+)
+def test_a_lab_whose_nodes_could_not_find_each_other_is_refused_before_it_is_made(
+    text: str, keeps: str, asked: int, refused: bool
+) -> None:
+    machine = Machine(keeps)
+    with pytest.raises(HostError, match="48 nodes want 2304 neighbours") if refused else nullcontext():
+        neighbours.check(cast(Engine, machine), lab(f"name: many\n{text}\n"), "image")
+    assert machine.asked == asked
