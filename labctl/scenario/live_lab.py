@@ -122,9 +122,9 @@ class LiveLab:
             self.cluster.await_ready(PATIENCE.deadline(READY_S))
             self.journal.listen(self._said)
             self.cluster.listen(self.recorder.node_said)
-            self.cluster.listen_to_logs(self.recorder.node_logged)
             for node, container in self.running.node_ids.items() if self._fresh else ():
                 self.recorder.node_had_logged(node, self.engine.logs(container))
+            self.cluster.listen_to_logs(self.recorder.node_logged)
             self.files.tell_problems(self.live)
             self.phones.open()
             if self._machine:

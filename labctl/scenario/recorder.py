@@ -54,6 +54,7 @@ class Recorder:
         self._lag_s = math.inf
         self._lock = threading.Lock()
         self._errors: dict[tuple[str, str], int] = {}
+        self._had_logged: dict[str, frozenset[str]] = {}
 
     def device(self, phone: str) -> str:
         """The name of a phone's device, such as PJSIP/alice."""
@@ -75,12 +76,15 @@ class Recorder:
         telling = any(word in line for word in stack.telling_lines)
         if telling or disturbance.tells(line) or daemon.starts(line):
             self._journal.write(Line(at_s, node, line))
-        self._note_error(node, at_s, line)
+        if line.strip() not in self._had_logged.get(node, ()):  # who follows a log may be behind
+            self._note_error(node, at_s, line)
 
     def node_had_logged(self, node: str, log: str) -> None:
         """What a node logged before it was listened to: of that errors alone matter. Where it loads every module there
         is, those for which the lab has no configuration complain, and nothing is made of that."""
-        for line in log.splitlines() if self._lab.modules != "all" else ():
+        lines = log.splitlines()
+        self._had_logged[node] = frozenset(line.strip() for line in lines)
+        for line in lines if self._lab.modules != "all" else ():
             self._note_error(node, 0.0, line, as_it_starts=True)
 
     def _note_error(self, node: str, at_s: float, line: str, *, as_it_starts: bool = False) -> None:

@@ -124,6 +124,20 @@ def test_a_hunt_goes_on_where_it_was_ended_also_in_the_middle_of_a_line(tmp_path
     assert [*hunt_text.rows(again)] == [("new: agreement: mystate is Idle", "1", "1", "1 of 1", "4 steps, 3 of 3")]
 
 
+def test_what_there_was_no_time_for_is_followed_up_again_and_the_least_counts(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "hunt.jsonl")
+    ledger.add(Pursued("lost", 1, 1, 1, steps=24, failed=2, runs=3, file="first.yaml", whole=False))
+    assert not ledger.is_pursued("lost")
+    ledger.add(Pursued("lost", 4, 1, 1, steps=5, failed=3, runs=3, file="second.yaml"))
+    assert ledger.is_pursued("lost")
+    least = ledger.pursuit("lost")
+    assert least
+    assert least.file == "second.yaml"
+    for number in range(3):
+        ledger.add(Pursued("never", number, 1, 1, steps=9, file="x.yaml", whole=False))
+    assert ledger.is_pursued("never")
+
+
 def test_a_line_that_was_cut_off_does_not_take_the_next_with_it(tmp_path: Path) -> None:
     (tmp_path / "hunt.jsonl").write_text('{"record": "case", "number": 2, "wh')
     ledger = Ledger.read(tmp_path / "hunt.jsonl")

@@ -136,6 +136,15 @@ def test_what_is_usual_as_a_lab_starts_is_an_error_later() -> None:
     assert [type(event) for event in heard.told()] == [Complained]
 
 
+def test_a_line_of_before_that_is_heard_late_is_of_before() -> None:
+    heard, line = Heard(), f"[2026-11-27 07:23:51] {TRY_AGAIN}"
+    heard.recorder.node_had_logged("n2", f"{line}\n")
+    heard.recorder.node_logged("n2", AT_S, line, None)
+    assert heard.told() == []
+    heard.recorder.node_logged("n1", AT_S, line, None)
+    assert [type(event) for event in heard.told()] == [Complained]
+
+
 @pytest.mark.parametrize(("modules", "told"), [("used", 1), ("all", 0)])
 def test_modules_for_which_there_is_no_configuration_may_complain(modules: str, told: int) -> None:
     heard = Heard()

@@ -149,6 +149,7 @@ class Hunt:
             failed=found.shrunk.failed,
             runs=found.shrunk.runs,
             file=str(found.file),
+            whole=found.shrunk.whole,
             draft="" if one.known else str(self._write_draft(case, one, found, smallest, record)),
         )
 

@@ -14,6 +14,9 @@ from labctl.scenario.line_file import add_line, read_lines
 
 HUNT = "hunt.jsonl"
 
+ENOUGH = 3
+"""So often a kind is followed up for which there was not time enough."""
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -43,7 +46,7 @@ class Tried:
 class Pursued:
     """A kind that was followed up: the case was run again, and came to it `again` times `of` so many that could be
     judged. `steps` and `file` are of the smallest scenario that shows it, `failed` of `runs` runs; 0 where there is
-    none."""
+    none. `whole`: the search for it came to its end."""
 
     kind: str
     number: int
@@ -54,6 +57,7 @@ class Pursued:
     runs: int = 0
     file: str = ""
     draft: str = ""
+    whole: bool = True
     record: Literal["kind"] = "kind"
 
 
@@ -96,8 +100,9 @@ class Ledger:
         return max((case.number for case in self.tried), default=0) + 1
 
     def is_pursued(self, kind: str) -> bool:
-        """Whether a kind was followed up already."""
-        return any(one.kind == kind for one in self.pursued)
+        """Whether a kind was followed up to the end, or often enough."""
+        times = [one for one in self.pursued if one.kind == kind]
+        return any(one.whole for one in times) or len(times) >= ENOUGH
 
     def kinds(self) -> Iterator[tuple[Wrong, Sequence[int]]]:
         """Each kind of thing that went wrong, as it was seen first, with the numbers of its cases."""
@@ -116,8 +121,9 @@ class Ledger:
         return [wrong for wrong, _ in self.kinds() if not wrong.known]
 
     def pursuit(self, kind: str) -> Pursued | None:
-        """What came of following a kind up; None where it was not."""
-        return next((one for one in self.pursued if one.kind == kind), None)
+        """What came of following a kind up, the least scenario of several; None where it was not."""
+        times = [one for one in self.pursued if one.kind == kind]
+        return min(times, key=lambda one: (not one.file, one.steps), default=None)
 
     @property
     def pairs(self) -> frozenset[Pair]:
