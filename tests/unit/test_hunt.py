@@ -164,7 +164,7 @@ def test_every_shipped_sign_is_one_that_can_be_tried() -> None:
 
 
 def hunt(options: hunter.HuntOptions, say: Callable[[str], None] = lambda _line: None) -> Ledger:
-    hunting = hunter.Hunt(cast(Engine, None), options, say)
+    hunting = hunter.Hunt(cast(Engine, SimpleNamespace(observe=lambda: None)), options, say)
     hunting.go_on()
     return hunting.ledger
 
@@ -225,11 +225,16 @@ def test_what_does_not_come_again_is_told_and_not_pursued_twice(
     assert [name.split("-2")[0] for name in kept] == ["hunt-7-1", "hunt-7-3"]
 
 
-def test_a_lab_that_docker_cannot_make_ends_the_hunt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_labs_that_docker_cannot_make_end_the_hunt_and_one_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     refused = replace(result_of(), lab_error="no space left on device", exit_code=HostError.exit_code)
     monkeypatch.setattr(runner, "run_many", lambda _e, some, *_: [replace(refused, scenario=one.name) for one in some])
+    said: list[str] = []
     with pytest.raises(HostError, match="no space left"):
-        hunt(options(tmp_path))
+        hunt(options(tmp_path), said.append)
+    assert len(Ledger.read(tmp_path / "hunt-7" / "hunt.jsonl").tried) == hunter.FAILING_LABS - 1
+    assert said.count("case 1: no space left on device") == 1
 
 
 def test_a_folder_of_other_cases_is_not_gone_on_with(runs: Callable[[Outcomes], None], tmp_path: Path) -> None:

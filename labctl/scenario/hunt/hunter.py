@@ -34,6 +34,9 @@ from labctl.timing import Deadline
 AGAIN = 2
 """So many times at most a case is run again: what never comes again is told, and not made smaller."""
 
+FAILING_LABS = 5
+"""So many labs one after the other that the engine could not make end a hunt; a single one is a case less."""
+
 LEAST_MINUTES = 1.0
 """So long what came last may be made smaller, though the time is over."""
 
@@ -83,6 +86,7 @@ class Hunt:
         self._findings = known_findings()
         self.ledger = _open(options)
         self._deadline = Deadline(options.hours * 3600)
+        self._failing = 0
 
     def go_on(self) -> None:
         """Run case after case until the time is over, from where the hunt was ended. What is new, and with `known` what
@@ -119,8 +123,14 @@ class Hunt:
         return [(case, result, self._caught(case, result)) for case, result in sorted(done, key=_number)]
 
     def _caught(self, case: Case, result: Result) -> tuple[Caught, ...]:
-        """What went wrong; nothing where the lab did not come up, since nothing was seen then."""
-        if result.lab_error and result.exit_code == HostError.exit_code:
+        """What went wrong; nothing where the lab did not come up, since nothing was seen then. Raises HostError where
+        the engine is gone, or has made no lab several times."""
+        failed = bool(result.lab_error) and result.exit_code == HostError.exit_code
+        self._failing = self._failing + 1 if failed else 0
+        if failed:
+            self._engine.observe()
+            self._say(f"case {case.number}: {result.lab_error_line}")
+        if self._failing >= FAILING_LABS:
             raise HostError(result.lab_error_line, "the same command goes on from here")
         if not result.judged or result.lab_error:
             return ()
@@ -135,7 +145,12 @@ class Hunt:
             return pursued
         self._say(f"case {case.number}: {one.kind}: it came again, and is made smaller")
         record = run_record.recall(folder)
-        found = self._shrink(case, one, record)
+        try:
+            found = self._shrink(case, one, record)
+        except HostError as error:
+            self._engine.observe()  # raises what is the matter, if the engine is gone
+            self._say(f"case {case.number}: it was not made smaller: {error.message}")
+            return replace(pursued, whole=False)
         if found.file is None:
             self._say(f"case {case.number}: it could not be made smaller: {one.kind}")
             return pursued
