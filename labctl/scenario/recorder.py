@@ -80,16 +80,20 @@ class Recorder:
             self._note_error(node, at_s, line)
 
     def node_had_logged(self, node: str, log: str) -> None:
-        """What a node logged before it was listened to: of that errors alone matter. Where it loads every module there
-        is, those for which the lab has no configuration complain, and nothing is made of that."""
+        """What a node logged before it was listened to: of that errors alone matter. Those of the ring, and of who joins
+        it, do not: it was formed in the end. Where a node loads every module there is, those for which the lab has no
+        configuration complain, and nothing is made of that."""
         lines = log.splitlines()
         self._had_logged[node] = frozenset(line.strip() for line in lines)
-        for line in lines if self._lab.modules != "all" else ():
-            self._note_error(node, 0.0, line, as_it_starts=True)
+        if self._lab.modules == "all":
+            return
+        for line in lines:
+            if not (daemon.error_of(line) or self._stack_of(node).is_of_joining(line)):
+                self._note_error(node, 0.0, line)
 
-    def _note_error(self, node: str, at_s: float, line: str, *, as_it_starts: bool = False) -> None:
+    def _note_error(self, node: str, at_s: float, line: str) -> None:
         error = log_lines.error_of(line) or daemon.error_of(line)
-        if error and not self._stack_of(node).is_usual(line, as_it_starts=as_it_starts):
+        if error and not self._stack_of(node).is_usual(line):
             self._complained(node, at_s, error)
 
     def _complained(self, node: str, at_s: float, error: str) -> None:

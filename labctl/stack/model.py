@@ -159,7 +159,6 @@ class UsualError(Strict):
 
     pattern: Pattern = Field(description="A regular expression, found in the line")
     why: Text = Field(description="Where it comes from, and why it is none")
-    as_it_starts: bool = Field(default=False, description="Only of what is logged before a lab is ready")
 
 
 class ContainerLimits(Strict):
@@ -226,11 +225,14 @@ class Stack(Strict):
         `other_members_command` answered."""
         return any(re.search(pattern, answer) for pattern in self.lost_ring)
 
-    def is_usual(self, line: str, *, as_it_starts: bool = False) -> bool:
-        """Whether an error that a node logs tells nothing; `as_it_starts`: it did before its lab was ready."""
-        return any(
-            re.search(usual.pattern, line) for usual in self.usual_errors if as_it_starts or not usual.as_it_starts
-        )
+    def is_usual(self, line: str) -> bool:
+        """Whether an error that a node logs tells nothing."""
+        return any(re.search(usual.pattern, line) for usual in self.usual_errors)
+
+    def is_of_joining(self, line: str) -> bool:
+        """Whether an error that a node's Asterisk logs is of its cluster module. As a lab comes up that is refused while
+        the ring is formed, and tries until it is taken."""
+        return f"{self.cluster_module}.c:" in line
 
     def with_image(self, image: str | None) -> Stack:
         """The stack with nodes of an image that was built elsewhere; the same where that is None."""

@@ -128,12 +128,16 @@ def test_an_error_is_written_a_few_times_however_often_it_comes_and_not_where_it
 TRY_AGAIN = "ERROR[9]: res/res_corosync.c:945 dispatch_thread_handler: Failed to join cpg (6)"
 
 
-def test_what_is_usual_as_a_lab_starts_is_an_error_later() -> None:
+BAD_MESSAGE = "Nov 27 09:14:50.101 error   [QB    ] request returned error (/dev/shm/qb-10-9-24-m/qb): Bad message (74)"
+
+
+@pytest.mark.parametrize("line", ["[2026-11-27 07:23:51] " + TRY_AGAIN, BAD_MESSAGE])
+def test_what_is_said_of_the_ring_as_a_lab_comes_up_is_an_error_later(line: str) -> None:
     heard = Heard()
-    heard.recorder.node_had_logged("n2", f"[2026-11-27 07:23:51] {TRY_AGAIN}\n")
-    assert heard.told() == []
-    heard.recorder.node_logged("n2", AT_S, f"[2026-11-27 07:24:51] {TRY_AGAIN}", None)
-    assert [type(event) for event in heard.told()] == [Complained]
+    heard.recorder.node_had_logged("n2", f"{line}\n[2026-11-27 07:23:51] ERROR[1]: pbx_config.c:9 load: No such file\n")
+    assert heard.told() == [Complained(0.0, "n2", "pbx_config.c:9 load: No such file")]
+    heard.recorder.node_logged("n2", AT_S, f"{line} again", None)
+    assert [type(event) for event in heard.told()] == [Complained, Complained]
 
 
 def test_a_line_of_before_that_is_heard_late_is_of_before() -> None:
