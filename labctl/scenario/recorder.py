@@ -80,9 +80,9 @@ class Recorder:
             self._note_error(node, at_s, line)
 
     def node_had_logged(self, node: str, log: str) -> None:
-        """What a node logged before it was listened to: of that errors alone matter. Those of the ring, and of who joins
-        it, do not: it was formed in the end. Where a node loads every module there is, those for which the lab has no
-        configuration complain, and nothing is made of that."""
+        """What a node logged before it was listened to: of that errors alone matter. Those of the ring, and of who
+        joins it, do not: it was formed in the end. Where a node loads every module there is, those that the lab does
+        not configure complain, and nothing is made of that."""
         lines = log.splitlines()
         self._had_logged[node] = frozenset(line.strip() for line in lines)
         if self._lab.modules == "all":

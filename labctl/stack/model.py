@@ -230,8 +230,8 @@ class Stack(Strict):
         return any(re.search(usual.pattern, line) for usual in self.usual_errors)
 
     def is_of_joining(self, line: str) -> bool:
-        """Whether an error that a node's Asterisk logs is of its cluster module. As a lab comes up that is refused while
-        the ring is formed, and tries until it is taken."""
+        """Whether an error that a node's Asterisk logs is of its cluster module. As a lab comes up that is refused
+        while the ring is formed, and tries until it is taken."""
         return f"{self.cluster_module}.c:" in line
 
     def with_image(self, image: str | None) -> Stack:
