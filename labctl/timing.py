@@ -105,6 +105,11 @@ class Signal:
         return False
 
 
+def pass_time(duration_s: float) -> None:
+    """Return after so many seconds: for what is counted over a time, and for what takes one that nobody tells."""
+    Signal().wait_beyond(0, Deadline(duration_s))
+
+
 def utc(monotonic_s: float) -> str:
     """A time of the monotonic clock as UTC, to the millisecond (ISO 8601), by what the system's clock says now."""
     ago = datetime.timedelta(seconds=time.monotonic() - monotonic_s)

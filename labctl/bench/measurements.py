@@ -22,7 +22,7 @@ from labctl.lab import Lab
 from labctl.names import container_name
 from labctl.progress import Silent
 from labctl.stack.model import Stack
-from labctl.timing import Deadline, Signal
+from labctl.timing import Deadline, Signal, pass_time
 
 CHANGE_S = 10.0
 """How long a change may take to be seen everywhere before that is an error; it takes milliseconds."""
@@ -136,7 +136,7 @@ def traffic(engine: Engine, cluster: Cluster, device: str, changes: int) -> Traf
     """What the nodes send while nothing changes, and for changes of a device. Raises NotReady where one is lost."""
     lab = cluster.lab
     before = sent(engine, lab)
-    during(REST_S)
+    pass_time(REST_S)
     rest = sent(engine, lab)
     seconds = rest.at_s - before.at_s
     packets_s, bytes_s = (rest.packets - before.packets) / seconds, (rest.bytes - before.bytes) / seconds
@@ -170,11 +170,6 @@ def _counters(engine: Engine, container: str) -> tuple[int, int]:
     raise LabError(f"{container} does not say what it has sent", "labctl ps tells how it is")
 
 
-def during(seconds: float) -> None:
-    """Let a lab be, for as long as something is to be counted."""
-    Signal().wait_beyond(0, Deadline(seconds))
-
-
 def memory(engine: Engine, lab: Lab, node: str, daemon: str) -> Memory:
     """What a daemon of a node takes (/proc/PID/status, VmRSS and RssAnon; the latter since Linux 4.5).
 
@@ -201,7 +196,7 @@ def _taken(engine: Engine, container: str) -> dict[str, Taken]:
     try:
         meter.ask()
         before = {figures.daemon: figures for figures in answered.get(timeout=CHANGE_S).figures}
-        during(REST_S)
+        pass_time(REST_S)
         meter.ask()
         after = answered.get(timeout=CHANGE_S).figures
     except (OSError, queue.Empty):

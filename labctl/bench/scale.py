@@ -26,8 +26,6 @@ from labctl.timing import Deadline, percentile
 
 NAME = "scale"
 NODES_A_SITE = 3
-SAMPLED = 3
-"""Of so many nodes memory and CPU time are measured, the first, the last and one between them."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,9 @@ def _measured(
 
 
 def _sampled(lab: Lab) -> list[str]:
+    """The nodes whose memory and CPU time are measured: the first, one in the middle, and the last."""
     names = [node.name for node in lab.nodes]
-    places = {0, len(names) // 2, len(names) - 1}
-    return [names[place] for place in sorted(places)][:SAMPLED]
+    return [names[place] for place in sorted({0, len(names) // 2, len(names) - 1})]
 
 
 def _mean(values: Sequence[float]) -> float:

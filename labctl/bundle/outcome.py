@@ -11,6 +11,7 @@ from labctl.checks.judgement import Result, Terms
 from labctl.checks.same_failure import LAB, Failure, all_failures, recurring, reported_failures
 from labctl.report.acceptance import EXIT_FAILED, EXIT_UNKNOWN
 from labctl.report.formats import listed
+from labctl.shortening import shortened
 
 LONGEST = 240
 """Characters of one text of a bundle, in a message."""
@@ -150,4 +151,4 @@ def _explained(differences: Sequence[str]) -> str:
 def plain(text: str) -> str:
     """A text of a stranger's in a message: one line, not long, nothing that a terminal obeys."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return shortened(line, LONGEST)

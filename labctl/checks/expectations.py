@@ -8,15 +8,6 @@ from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
 from labctl.history.events import Event, Expected
 
-WITHIN = ", within "
-"""What stands in the words for an answer that may take its time: it may be none but a late one.
-
-The step asks until then; labctl/scenario/expectation.py has the words.
-"""
-
-NONE = "none"
-"""How those words begin where no message may come: one that came is not late."""
-
 QUOTED = 6
 """How many lines of an answer are shown with what is wrong in it."""
 
@@ -32,5 +23,5 @@ def expectations(events: Sequence[Event], _limits: Limits) -> Verdict:
 def _finding(event: Expected) -> Finding:
     lines = [line.rstrip() for line in event.answer.splitlines() if line.strip()]
     text = f"+{event.at_s:.3f} s: {event.what}: not as expected: {event.wanted}"
-    late = WITHIN in event.wanted and not event.wanted.startswith(NONE)
-    return Finding(text, event.at_s, event.nodes, quotes=tuple(lines[:QUOTED]), since_s=event.began_s, late=late)
+    quotes = tuple(lines[:QUOTED])
+    return Finding(text, event.at_s, event.nodes, quotes=quotes, since_s=event.began_s, late=event.waited)

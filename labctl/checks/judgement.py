@@ -123,11 +123,7 @@ def _news(verdict: Verdict, known: Sequence[Known]) -> tuple[Finding, ...]:
 
 def _known(verdict: Verdict, terms: Terms) -> list[Known]:
     """What is known to fail of a check, where the run was made."""
-    return [
-        entry
-        for entry in terms.known
-        if (entry.stack, entry.check) == (terms.stack, verdict.check) and entry.via in (terms.via, "any")
-    ]
+    return [entry for entry in terms.known if entry.is_for(verdict.check, terms.stack, terms.via)]
 
 
 def _judge(verdict: Verdict, terms: Terms) -> Judged:

@@ -38,6 +38,10 @@ class Known:
         """Whether it is of certain findings, and not of any of its check."""
         return bool(self.extension or self.nodes or self.step or self.finding)
 
+    def is_for(self, check: str, stack: str, via: str) -> bool:
+        """Whether it is of that check, with that stack, and what carries the state there."""
+        return (self.check, self.stack) == (check, stack) and self.via in (via, "any")
+
     def matches(self, finding: Finding) -> bool:
         """Whether a finding of the check is what is known."""
         texts = (finding.text, *finding.quotes)

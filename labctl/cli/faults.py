@@ -134,7 +134,7 @@ def _put_in_force(which: Which, make: Callable[[tuple[str, ...]], Fault], durati
     from labctl.faults import injector
     from labctl.lock import locked
     from labctl.scenario.fault_control import target_of
-    from labctl.timing import Deadline, Signal
+    from labctl.timing import pass_time
 
     engine = terminal.connect()
     running = which.load(engine)
@@ -153,7 +153,7 @@ def _put_in_force(which: Which, make: Callable[[tuple[str, ...]], Fault], durati
     _warn(running, prepared)
     if duration_s is not None:
         try:
-            Signal().wait_beyond(0, Deadline(duration_s))
+            pass_time(duration_s)
         finally:
             injector.undo(engine, lab, prepared)
             terminal.say(f"{names}: healed")

@@ -83,7 +83,7 @@ def hunt(
     seed = secrets.randbelow(10_000) if seed is None else seed
     how = RunOptions(folder, timeout, images=making.options(), capture=not no_capture)
     options = hunter.HuntOptions(how, seed, hours, flags, not no_faults, known, jobs, shrink_minutes, making.image)
-    say = (lambda _line: None) if quiet else terminal.say
+    say = terminal.sayer(quiet)
     engine = terminal.connect()
     say(f"hunt with seed {seed} for {hours:g} h: {options.folder}")
     hunting = hunter.Hunt(engine, options, say)

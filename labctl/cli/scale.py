@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def scale(
         _write(report, "")  # before it all, not after: can it be written?
     plan = scaling.Sizes(series, stack or DEFAULT_STACK, via, changes, timeout, making.image)
     terminal.find_stack(plan.stack)
-    say: Callable[[str], None] = (lambda _: None) if quiet else terminal.say
+    say = terminal.sayer(quiet)
     rows = list(scaling.measure(terminal.connect(), plan, making.options(), terminal.progress(quiet), say))
     if report:
         from labctl.report import scale_page

@@ -82,7 +82,7 @@ def shrink(
     first, last = _demands(runs, needed)
     how = RunOptions(folder, timeout, images=making.options())
     options = search.SearchOptions(how, first, last, jobs, minutes, name, file)
-    say = (lambda _line: None) if quiet else terminal.say
+    say = terminal.sayer(quiet)
     engine = terminal.connect()
     failing = _failing(engine, what, Overrides(stack=stack), making.image, trust, options, say)
     found = shrink_and_tell(engine, failing, search.choose(failing, check, finding), options, say)

@@ -132,7 +132,7 @@ def _shrink(
         failing = replace(failing, scenario=on_image(image, failing.scenario))
         target = search.choose(failing, news_only=not strict)
         options = search.SearchOptions(how, minutes=minutes, lab=flags.name)
-        found = shrink_and_tell(engine, failing, target, options, (lambda _line: None) if quiet else terminal.say)
+        found = shrink_and_tell(engine, failing, target, options, terminal.sayer(quiet))
     except LabctlError as error:
         terminal.say(f"it was not made smaller: {error}")
         return

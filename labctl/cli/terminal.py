@@ -15,6 +15,8 @@ from click.core import ParameterSource
 from labctl.lab import Lab, Overrides
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from labctl.engine.client import Engine
@@ -132,6 +134,11 @@ def width() -> int | None:
     """How many columns people have; None where output is no terminal, and nothing needs to fit."""
     people = console()
     return people.width if people.is_terminal else None
+
+
+def sayer(quiet: bool) -> Callable[[str], None]:
+    """`say`, or, where it is to be quiet, what says nothing."""
+    return (lambda _text: None) if quiet else say
 
 
 def say(text: str) -> None:

@@ -301,7 +301,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Expected:
     """The scenario held an answer to what it expects: `what` was asked since `began_s`, `wanted` of the answer in
-    words, and the `answer` that came last, its middle left out where it is long. `nodes` are those that were asked."""
+    words, and the `answer` that came last, its middle left out where it is long. `nodes` are those that were asked.
+    `waited`: one as it should be was waited for, so that it may be none but a late one."""
 
     at_s: float
     began_s: float
@@ -310,6 +311,7 @@ class Expected:
     met: bool
     answer: str = ""
     nodes: tuple[str, ...] = ()
+    waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from labctl.asterisk import device_state
 from labctl.errors import InvalidFile, Problem, first_mistake
-from labctl.history.events import Began, Event, FaultBegan, Said
+from labctl.history.events import Began, Event, FaultBegan, Said, Unsure
 
 KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
 """Kinds whose name in the file, which stays, is not that of the class."""
@@ -68,8 +68,9 @@ def _event(data: Any) -> Event:
     values = [getattr(event, name) for name in _FIELDS[type(event)]]
     if not all(abs(value) <= 1e12 for value in values if isinstance(value, float)):
         raise ValueError("a time or a figure is not finite")
-    if isinstance(event, Said) and event.state not in device_state.ORDER:
-        raise ValueError(f"no device state `{event.state}`")
+    said = (event.state,) if isinstance(event, Said) else event.may if isinstance(event, Unsure) else ()
+    if strange := next((state for state in said if state not in device_state.ORDER), None):
+        raise ValueError(f"no device state `{strange}`")
     return event
 
 

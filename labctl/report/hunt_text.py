@@ -8,6 +8,7 @@ from typing import Any
 from labctl.scenario.hunt.cases import all_pairs
 from labctl.scenario.hunt.ledger import Ledger
 from labctl.scenario.hunt.ledger import data as ledger_data
+from labctl.shortening import shortened
 
 COLUMNS = ("FINDING", "CASES", "FIRST", "AGAIN", "SMALLEST")
 LONGEST_KIND = 90
@@ -20,8 +21,7 @@ def rows(ledger: Ledger) -> Iterator[tuple[str, ...]]:
         again = f"{pursuit.again} of {pursuit.of}" if pursuit else "-"
         smallest = f"{pursuit.steps} steps, {pursuit.failed} of {pursuit.runs}" if pursuit and pursuit.file else "-"
         what = wrong.known or f"new: {wrong.check}: {wrong.text}"
-        shown = what if len(what) <= LONGEST_KIND else f"{what[: LONGEST_KIND - 1].rstrip()}…"
-        yield shown, str(len(numbers)), str(numbers[0]), again, smallest
+        yield shortened(what, LONGEST_KIND), str(len(numbers)), str(numbers[0]), again, smallest
 
 
 def summary(ledger: Ledger, *, faults: bool) -> str:

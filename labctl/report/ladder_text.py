@@ -10,6 +10,7 @@ from rich.text import Text
 
 from labctl.report.ladder import Across, Arrow, Ladder
 from labctl.report.tables import table
+from labctl.shortening import shortened
 
 NARROWEST_GAP, WIDEST_GAP = 11, 34
 """How far apart columns stand; where there is less room, messages are lines of text without arrows."""
@@ -58,7 +59,7 @@ def _header(columns: Sequence[str], centres: Sequence[int], room: int) -> Iterat
     for row in rows:
         line = ""
         for column in row:
-            name = _cut(plain(columns[column]), gap - 1)
+            name = shortened(plain(columns[column]), gap - 1)
             at = min(centres[column] - len(name) // 2, room - len(name))
             line = line.ljust(max(0, at)) + name
         if line:
@@ -91,7 +92,7 @@ def _as_text(arrow: Arrow, columns: Sequence[str]) -> Text:
 
 def _across(line: Across, width: int) -> Text:
     text = f"   {line.at_s:9.3f}  ── {plain(line.text)} "
-    return Text(_cut(text, width).ljust(min(width, 100), "─"), style=STYLES[line.kind])
+    return Text(shortened(text, width).ljust(min(width, 100), "─"), style=STYLES[line.kind])
 
 
 def _times(arrow: Arrow) -> str:
@@ -103,7 +104,7 @@ def _fitting(arrow: Arrow, room: int) -> str:
     """As much of what there is to say as there is room for."""
     what = arrow.what
     if arrow.status and not arrow.notes:
-        return plain(_cut(f"{what} {arrow.about}", room))
+        return plain(shortened(f"{what} {arrow.about}", room))
     notes = [_SHORT.get(note, note) for note in arrow.notes]
     forms = (
         arrow.label,
@@ -111,7 +112,7 @@ def _fitting(arrow: Arrow, room: int) -> str:
         " ".join([what, *notes]),
         " ".join([what, notes[-1]] if notes else [what]),
     )
-    return plain(next((form for form in forms if len(form) <= room), _cut(forms[-1], room)))
+    return plain(next((form for form in forms if len(form) <= room), shortened(forms[-1], room)))
 
 
 _SHORT = {
@@ -129,10 +130,6 @@ def _style(arrow: Arrow) -> str:
     if arrow.status >= 300:
         return "yellow" if "challenge" in arrow.notes else "red"
     return "green" if arrow.status >= 200 else "dim"
-
-
-def _cut(text: str, size: int) -> str:
-    return text if len(text) <= size else text[: max(0, size - 1)] + "…"
 
 
 def plain(text: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from labctl.report.ladder import Across, Arrow, Ladder
+from labctl.shortening import shortened
 
 LONGEST = 48_000
 """Characters of a diagram: mermaid draws none of 50,000 or more (its configuration, maxTextSize)."""
@@ -56,7 +57,7 @@ def _note(ladder: Ladder, text: str) -> str:
 
 def escaped(text: str) -> str:
     """A text that mermaid shows as it is, and takes for nothing else; one that is too long is cut."""
-    text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    text = shortened(text, LONGEST_TEXT)
     text = "".join(
         letter if _HARMLESS.match(letter) else f"#{ord(letter)};" if letter.isprintable() else "#65533;"
         for letter in text

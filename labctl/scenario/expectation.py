@@ -81,7 +81,7 @@ def hold(live: LiveLab, nodes: tuple[str, ...], what: str, ask: Callable[[], str
         live.await_news(count, min(ASK_AGAIN_S, deadline.left_s))
     if wanted.expect or wanted.absent:
         at_s = live.journal.now_s()
-        live.journal.write(Expected(at_s, began_s, what, wanted.wanted, bool(match), ends(answer), nodes))
+        live.journal.write(Expected(at_s, began_s, what, wanted.wanted, bool(match), ends(answer), nodes, waited=True))
     if wanted.capture and match:
         live.variables[wanted.capture] = (match[1] or "") if match.re.groups else match[0] if wanted.expect else answer
     if wanted.must and not match:

@@ -40,7 +40,7 @@ from labctl.scenario.starvation import StarvationWatch
 from labctl.scenario.step_parsing import understand_call
 from labctl.scenario.step_registry import STEPS, Step, describe
 from labctl.scenario.switchboard import Switchboard
-from labctl.timing import PATIENCE, Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, Signal, pass_time
 
 READY_S = 60.0
 """How long a lab that is up may take until all its nodes are connected to, booted and in their rings."""
@@ -377,7 +377,7 @@ class LiveLab:
 
     def pass_time(self, duration_s: float) -> None:
         """Return after so many seconds, whatever is said."""
-        Signal().wait_beyond(0, Deadline(duration_s))
+        pass_time(duration_s)
 
     def wait_until(self, lacking: Callable[[], str], deadline: Deadline) -> None:
         """Return when nothing is lacking any more, looked at after each event. Raises NotReady with what still is."""

@@ -15,6 +15,9 @@ from labctl.scenario.step_form import as_in_yaml
 from labctl.scenario.step_registry import STEPS, Step
 from labctl.yamlfile.blocks import BlockDumper, written
 
+LONGEST_TITLE = 200
+"""As the scenario file has it (entries.py)."""
+
 
 def to_yaml(scenario: Scenario, seed: int | None = None) -> str:
     """The scenario as a file that needs no other, with the seed of its run in a remark."""

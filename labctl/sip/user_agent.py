@@ -17,7 +17,7 @@ from labctl.sip.kept_agents import LINE
 from labctl.sip.sipp import Agent
 from labctl.sip.transcript import Ending, Transcript
 from labctl.sip_message import SipMessage
-from labctl.timing import PATIENCE, Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, Signal, pass_time
 
 ANSWER_TIMEOUT_S = 5.0
 """How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
@@ -270,7 +270,7 @@ class UserAgent(Transcript):
         time is over that they take. What is done to the call any sooner would have them heard by somebody else."""
         self._await_talk(sipp.TONES, call, PATIENCE.deadline(ANSWER_TIMEOUT_S))
         self.nudge_call(sipp.TONES, call, X_Digits=digits)
-        Signal().wait_beyond(0, PATIENCE.deadline(BEFORE_TONES_S + TONE_S * len(digits)))
+        pass_time(PATIENCE.stretch(BEFORE_TONES_S + TONE_S * len(digits)))
 
     def send_info(self, digits: str, call: str) -> None:
         """Have it send digits in a call, each by INFO; its node has taken them when this returns. Raises Refused,

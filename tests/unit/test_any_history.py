@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from labctl.asterisk import device_state
 from labctl.checks import registry
 from labctl.checks.finding import Limits
-from labctl.history.events import AMI, BY_ITSELF, Asked, Began, Event, Notified, Ring, Said
+from labctl.history.events import AMI, BY_ITSELF, Asked, Began, Event, Notified, Ring, Said, Unsure
 from labctl.history.lines import KINDS, parse, to_line
 
 NODES = st.sampled_from(["n1", "n2", "n3", "stranger", ""])
@@ -62,6 +62,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 
 OF_KIND: dict[tuple[type[Any], str], st.SearchStrategy[Any]] = {
     (Said, "state"): st.sampled_from([*device_state.ORDER]),
+    (Unsure, "may"): several(st.sampled_from([*device_state.ORDER])),
     (Notified, "state"): st.sampled_from(["terminated", "early", "confirmed", "a word of no version"]),
     (Ring, "members"): several(NODES),
     (Asked, "what"): st.sampled_from(["route", "state"]),

@@ -103,6 +103,10 @@ def test_blank_lines_are_no_events() -> None:
         ('{"kind":"Back","at_s":1,"node":"n1"}', "not an event: no kind `Back`"),
         ('{"kind":"back","at_s":"soon","node":"n1"}', "not an event: at_s: Input should be a valid number"),
         ('{"kind":"said","at_s":1,"node":"n1","device":"d","state":"GONE"}', "not an event: no device state `GONE`"),
+        (
+            '{"kind":"unsure","at_s":1,"node":"n1","device":"d","may":["IDLE"],"why":""}',
+            "not an event: no device state `IDLE`",
+        ),
         ('{"kind":"back","at_s":1}', "not an event: node: Field required"),
         ('{"kind":"looked","at_s":1,"states":{},"rings":{"n1":[1]}}', "not an event: rings.n1.0: Input should be"),
     ],

@@ -26,14 +26,6 @@ def test_a_power_is_found_again(factor: float, exponent: float) -> None:
     assert fit.fits == pytest.approx(1.0) or abs(exponent) < 1e-4
 
 
-@given(POSITIVE, POSITIVE)
-def test_what_grows_with_nodes_and_with_pairs_is_found_again(linear: float, quadratic: float) -> None:
-    fit = curve.polynomial([(size, linear * size + quadratic * size**2) for size in SIZES])
-    assert fit
-    assert fit.linear == pytest.approx(linear, rel=1e-4, abs=1e-4)
-    assert fit.quadratic == pytest.approx(quadratic, rel=1e-4)
-
-
 @pytest.mark.parametrize(
     ("values", "word"),
     [
@@ -53,7 +45,6 @@ def test_a_curve_has_a_word(values: tuple[float, ...], word: str) -> None:
 @pytest.mark.parametrize("points", [[], [(3, 1.0)], [(3, 1.0), (3, 2.0)], [(3, 1.0), (6, 0.0)]])
 def test_too_few_sizes_have_no_curve(points: list[tuple[float, float]]) -> None:
     assert curve.power(points) is None
-    assert curve.polynomial(points) is None
 
 
 def test_series_are_told_apart_and_begin_with_the_smallest() -> None:

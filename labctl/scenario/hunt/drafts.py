@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from labctl.checks.finding import Finding
 from labctl.scenario.reader import Scenario
-from labctl.scenario.writer import dump
+from labctl.scenario.writer import LONGEST_TITLE, dump
+from labctl.shortening import shortened
 
-LONGEST_TITLE = 200
 TO_DO = "To be written: it was found by labctl hunt, and nobody has read on yet."
 
 
@@ -36,7 +36,7 @@ def draft(evidence: FoundFailure, name: str) -> str:
     title = f"{evidence.check}: {evidence.sentence}"
     scenario = evidence.scenario
     data = {
-        "title": title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1].rstrip()}…",
+        "title": shortened(title, LONGEST_TITLE),
         "symptom": f"{evidence.finding.text}. Case {evidence.number} of the hunt with seed {evidence.seed}.",
         "shown_by": [
             {"scenario": name, "check": evidence.check, "stack": scenario.stack.name, "via": scenario.lab.via}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labctl.checks.healthy import DAEMONS
 from labctl.checks.judgement import Result
 from labctl.engine.client import Engine
 from labctl.errors import HostError, UsageError
@@ -40,9 +41,6 @@ FAILING_LABS = 5
 LEAST_MINUTES = 1.0
 """So long what came last may be made smaller, though the time is over."""
 
-DAEMONS = ("asterisk", "corosync")
-"""Those whose versions a finding is about."""
-
 OPTIONS = "options.json"
 SCENARIOS, FINDINGS = "scenarios", "findings"
 
@@ -51,8 +49,7 @@ SCENARIOS, FINDINGS = "scenarios", "findings"
 class HuntOptions:
     """`how`: runs, and in whose folder the hunt has its own. `overrides`: stack and carrier, where they are not left to
     chance. `faults`: whether there are any. `known`: what is known is made smaller too, the first time that it is
-    seen. `shrink_minutes`: for how long one failure is made smaller. `image`: a node's that was
-    built elsewhere."""
+    seen. `shrink_minutes`: for how long one failure is made smaller. `image`: a node's that was built elsewhere."""
 
     how: RunOptions
     seed: int
@@ -110,7 +107,7 @@ class Hunt:
         """A case, of which what is of a known finding is known to fail."""
         options = self._options
         case = cases.draw(options.seed, number, options.overrides, faults=options.faults)
-        entries = tuple(entry for finding in self._findings for entry in finding.as_known())
+        entries = tuple(entry for finding in self._findings for entry in finding.known)
         stack = case.scenario.stack.with_image(options.image)
         return replace(case, scenario=replace(case.scenario, known=entries, stack=stack))
 
@@ -184,14 +181,13 @@ class Hunt:
         options = self._options
         target = TargetFailure(one.check, one.finding, case.scenario.known)
         minutes = max(LEAST_MINUTES, min(options.shrink_minutes, self._deadline.left_s / 60))
-        file = options.folder / SCENARIOS / f"{one.known or one.check}-{self._file_number(case, one)}.yaml"
+        file = options.folder / SCENARIOS / f"{one.known or one.check}-{self._file_number(case)}.yaml"
         wanted = SearchOptions(self._how, jobs=options.jobs, minutes=minutes, file=file)
         return search.search(self._engine, Failing(case.scenario, record), target, wanted, lambda _line: None)
 
-    def _file_number(self, case: Case, one: Caught) -> str:
-        """What tells its files from those of others of the same check: the case, and which of that case it is."""
-        stem = f"{one.known or one.check}-{case.number}"
-        others = sum(Path(other.file).stem.startswith(stem) for other in self.ledger.pursued)
+    def _file_number(self, case: Case) -> str:
+        """What tells its files from all others: the case, and how many of that case came before it."""
+        others = sum(other.number == case.number for other in self.ledger.pursued)
         return f"{case.number}-{others + 1}" if others else f"{case.number}"
 
     def _write_draft(self, case: Case, one: Caught, found: Found, smallest: Scenario, record: RunRecord) -> Path:
@@ -230,9 +226,10 @@ def _open(options: HuntOptions) -> Ledger:
     try:
         for folder in (options.folder, options.folder / SCENARIOS, options.folder / FINDINGS):
             folder.mkdir(parents=True, exist_ok=True)
-        if note.exists() and json.loads(note.read_text("utf-8")) != options.drawn_by:
+        before = note.read_text("utf-8").strip() if note.exists() else ""
+        if before and json.loads(before) != options.drawn_by:
             hint = "go on with the same options, or begin another by --seed or --folder"
-            raise UsageError(f"{options.folder} is a hunt with other cases: {note.read_text('utf-8').strip()}", hint)
+            raise UsageError(f"{options.folder} is a hunt with other cases: {before}", hint)
         note.write_text(json.dumps(options.drawn_by) + "\n", "utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"{options.folder}: {error}", "--folder names another place") from None

@@ -44,9 +44,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class Pursued:
-    """A kind that was followed up: the case was run again, and came to it `again` times `of` so many that could be
-    judged. `steps` and `file` are of the smallest scenario that shows it, `failed` of `runs` runs; 0 where there is
-    none. `whole`: the search for it came to its end."""
+    """A kind that was followed up: the case was run again, and came to it `again` times `of` so many.
+
+    `steps` and `file` are of the smallest scenario that shows it, `failed` of `runs` runs; 0 where there is none.
+    `whole`: the search for it came to its end.
+    """
 
     kind: str
     number: int

@@ -24,11 +24,25 @@ class KnownFinding:
     name: str
     signs: tuple[Sign, ...]
 
-    def as_known(self) -> Iterator[Known]:
-        """The same as what is known to fail of a scenario, as far as that can say it."""
-        for sign in self.signs:
-            for check in sign.checks:
-                yield Known(sign.stack, check, self.name, always=False, via=sign.via, finding=sign.finding)
+    def as_known(self, sign: Sign) -> Iterator[Known]:
+        """What a sign comes to as what is known to fail of a scenario, but for what went before."""
+        for check in sign.checks:
+            yield Known(sign.stack, check, self.name, always=False, via=sign.via, finding=sign.finding)
+
+    @property
+    def known(self) -> tuple[Known, ...]:
+        """The signs that a scenario's `known:` can say: those that stand by themselves."""
+        return tuple(entry for sign in self.signs if not sign.after for entry in self.as_known(sign))
+
+    def is_seen_in(self, check: str, finding: Finding, terms: Terms, before: Sequence[str]) -> bool:
+        """Whether a finding of a check has one of the signs; `before`: the steps and faults before it."""
+        return any(
+            entry.is_for(check, terms.stack, terms.via)
+            and entry.matches(finding)
+            and (not sign.after or any(re.search(sign.after, what) for what in before))
+            for sign in self.signs
+            for entry in self.as_known(sign)
+        )
 
 
 @dataclass(frozen=True)
@@ -69,19 +83,8 @@ def _known_as(
     check: str, finding: Finding, events: Sequence[Event], terms: Terms, known: Sequence[KnownFinding]
 ) -> str:
     """The finding that it is of; the first whose sign it has."""
-    texts = (finding.text, *finding.quotes)
     before = [event.what for event in events if isinstance(event, Did | FaultBegan) and _began(event) <= finding.at_s]
-
-    def has(sign: Sign) -> bool:
-        return (
-            check in sign.checks
-            and sign.stack == terms.stack
-            and sign.via in (terms.via, "any")
-            and any(re.search(sign.finding, text) for text in texts)
-            and (not sign.after or any(re.search(sign.after, what) for what in before))
-        )
-
-    return next((one.name for one in known if any(has(sign) for sign in one.signs)), "")
+    return next((one.name for one in known if one.is_seen_in(check, finding, terms, before)), "")
 
 
 def _began(event: Did | FaultBegan) -> float:

@@ -9,9 +9,10 @@ from labctl.scenario import writer
 from labctl.scenario.reader import Scenario
 from labctl.scenario.shrink.simpler import lab_in_short
 from labctl.scenario.shrink.target import TargetFailure
+from labctl.scenario.writer import LONGEST_TITLE
+from labctl.shortening import shortened
 
 WIDTH = 118
-LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ def to_text(scenario: Scenario, target: TargetFailure, origin: Origin, failed: i
         f"{target.check}: {target.sentence}. Seen in {failed} of {runs} runs of this file. "
         f"Shrunk by labctl from the {origin.steps} steps of {origin.scenario}{seed}: {origin.run}"
     )
-    title = f"{target.check} fails: {target.sentence}"
-    title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1].rstrip()}…"
+    title = shortened(f"{target.check} fails: {target.sentence}", LONGEST_TITLE)
     named = replace(scenario, title=title, about="", expect=(target.check,), explicit=True, known=())
     data = writer.to_data(named) | {"lab": lab_in_short(named)}
     comment = "\n".join(f"# {line}" for line in textwrap.wrap(remark, WIDTH, break_on_hyphens=False))

@@ -164,7 +164,9 @@ def _hold(
     words = {None: "one at least", 0: "none"}.get(number, f"exactly {number}") + f", within {within_s:g} s"
     what = f"{place}: {wanted}"
     answer = expectation.ends("\n".join(_told(passed, fitting, place.since_s)))
-    live.journal.write(Expected(live.journal.now_s(), began_s, what, words, met, answer, (place.its_node,)))
+    too_few = number is None or len(fitting) < number
+    at_s, nodes = live.journal.now_s(), (place.its_node,)
+    live.journal.write(Expected(at_s, began_s, what, words, met, answer, nodes, waited=too_few))
     if must and not met:
         raise LabError(f"{what}: not as expected: {words}", "the history has what was there")
     return fitting
