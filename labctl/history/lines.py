@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from labctl.asterisk import device_state
 from labctl.errors import InvalidFile, Problem, first_mistake
-from labctl.history.events import Began, Event, FaultBegan, Said, Unsure
+from labctl.history.events import Began, Event, FaultBegan, Said
+from labctl.history.phone_events import Unsure
 
 KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
 """Kinds whose name in the file, which stays, is not that of the class."""

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from labctl.asterisk import device_state
 from labctl.checks import registry
 from labctl.checks.finding import Limits
-from labctl.history.events import AMI, BY_ITSELF, Asked, Began, Event, Notified, Ring, Said, Unsure
+from labctl.history.events import AMI, BY_ITSELF, Asked, Began, Event, Notified, Ring, Said
 from labctl.history.lines import KINDS, parse, to_line
+from labctl.history.phone_events import Unsure
 
 NODES = st.sampled_from(["n1", "n2", "n3", "stranger", ""])
 EXTENSIONS = st.sampled_from(["mystate", "101", "102", "*101", "999", ""])

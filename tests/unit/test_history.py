@@ -15,6 +15,7 @@ from labctl.errors import InvalidFile
 from labctl.history import events as history
 from labctl.history.events import Back, Began, Event, Gone, Over, Said, beginning
 from labctl.history.lines import KINDS, parse, to_line
+from labctl.history.phone_events import Unsure
 
 BEGAN = Began(0.0, "call", "lab", "22", ("n1", "n2"), {"101": "PJSIP/alice"})
 BEGINNING = to_line(BEGAN) + "\n"
@@ -30,6 +31,8 @@ def events_of(kind: type[Any]) -> st.SearchStrategy[Event]:
     values = {name: bounded[hint] if hint in bounded else st.from_type(hint) for name, hint in types.items()}
     if kind is Said:
         values["state"] = st.sampled_from(ORDER)
+    if kind is Unsure:
+        values["may"] = st.lists(st.sampled_from(ORDER)).map(tuple)
     return cast("st.SearchStrategy[Event]", st.builds(kind, **values))
 
 
