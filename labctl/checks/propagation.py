@@ -140,6 +140,8 @@ def _follow(
                 since_s = event.at_s if since_s is None else since_s
             elif source >= 0:
                 since_s = None
+            elif since_s is not None and _on_the_way(change, since_s, event, bound_s):
+                since_s = None
             elif since_s is not None and not _in_passing(change, event):
                 change.flaps.append(event)
         if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
@@ -152,6 +154,13 @@ def _in_passing(change: Change, event: Seen) -> bool:
     """Whether a phone's state was about to change anyhow: a node may tell one in passing, such as Busy of a caller who
     is refused, of which it sends no event of the device, since that is over by then."""
     return not _by_step(change) and change.next_s - event.at_s <= EARLY_OF_PHONES_S
+
+
+def _on_the_way(change: Change, since_s: float, event: Seen, bound_s: float) -> bool:
+    """Whether a node, which had told the new state of a phone before it changed and not of what was between, tells in
+    passing what came before the new one: it tells of the new one yet."""
+    of_before = since_s < change.word.at_s - EARLY_OF_PHONES_S
+    return of_before and not _by_step(change) and event.at_s - change.word.at_s <= bound_s
 
 
 def _by_step(change: Change) -> bool:

@@ -25,12 +25,12 @@ __all__ = ["unread"]
 
 def test_with_its_mend_a_scenario_is_fixed(tmp_path: Path) -> None:
     flags = ("--folder", str(tmp_path), "--name", "e2e-mend", "-q", "-o", "json")
-    done = labctl("run", "partition-heal", "--patch", "partition-heal", *flags)
+    done = labctl("run", "second-leave", "--patch", "second-leave", *flags)
     assert done.code == 0, done.out
     verdict = tmp_path / "latest" / "verdict.json"
     standings = {entry["verdict"]["check"]: entry["standing"] for entry in json.loads(verdict.read_text())["judged"]}
-    assert standings["agreement"] == "fixed"
-    assert (verdict.parent / "patches/001-partition-heal.mend").is_file()
+    assert standings["no_ghosts"] == "fixed"
+    assert (verdict.parent / "patches/001-second-leave.mend").is_file()
 
 
 def test_all_mends_together_compile() -> None:

@@ -123,7 +123,7 @@ INLINE: dict[str, str | Command] = {
     "labctl bisect": "tests/e2e/test_source.py::test_bisect_finds_the_commit",
     "labctl run --git-bisect": "tests/e2e/test_source.py::test_bisect_finds_the_commit",
     "labctl run partition-heal --patch fix.patch": "tests/e2e/test_patch.py::test_every_node_runs_the_patched_module",
-    "labctl run partition-heal --patch partition-heal": f"{MENDS}test_with_its_mend_a_scenario_is_fixed",
+    "labctl run second-leave --patch second-leave": f"{MENDS}test_with_its_mend_a_scenario_is_fixed",
     "labctl build --stack 1.6": "tests/integration/test_stacks.py::test_a_stack_that_is_out_of_reach_says_so_at_once",
     "labctl up -f two-sites": "tests/e2e/test_sites.py::test_up_proves_that_each_site_has_its_ring_and_finds_the_other",
     "labctl down": "tests/integration/test_verbs.py::test_down_leaves_nothing_whatever_state_the_lab_is_in",
