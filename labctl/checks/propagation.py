@@ -138,11 +138,11 @@ def _follow(
                 break
             if event.state == change.new:
                 since_s = event.at_s if since_s is None else since_s
-            elif source >= 0:
+            elif since_s is None:
+                continue
+            elif source >= 0 or _on_the_way(change, since_s, event, bound_s):
                 since_s = None
-            elif since_s is not None and _on_the_way(change, since_s, event, bound_s):
-                since_s = None
-            elif since_s is not None and not _in_passing(change, event):
+            elif not _in_passing(change, event):
                 change.flaps.append(event)
         if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
             since_s = change.word.at_s
