@@ -167,7 +167,7 @@ def test_a_run_of_0_1_says_what_is_lacking(here: Path, capsys: pytest.CaptureFix
     assert "lacking: what the machine was" in told
     sent = reading.read(here / "old.labz")
     assert sent.result.standing == "known"
-    assert len(sent.scenario.steps) == 8
+    assert len(sent.scenario.steps) == 11
 
 
 def test_a_run_of_an_unknown_scenario_that_was_not_kept_cannot_be_replayed(

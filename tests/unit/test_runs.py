@@ -139,7 +139,7 @@ def test_every_file_that_is_well_says_what_it_is(here: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines() == [
         "mine.yaml: a scenario: 1 steps on 2 nodes of stack 22",
         "lab.yaml: a lab: 2 nodes and 2 phones of stack 22",
-        "partition-heal: a scenario: 8 steps on 3 nodes of stack 22",
+        "partition-heal: a scenario: 11 steps on 3 nodes of stack 22",
         "two-sites: a lab: 4 nodes and 4 phones of stack 22",
     ]
 
@@ -179,7 +179,7 @@ def test_a_dry_run_says_what_would_be_done(capsys: pytest.CaptureFixture[str], h
         "run-partition-heal",
         ["n1", "n2", "n3"],
     )
-    assert first["steps"][2] == "partition n1,n2 | n3 name=split"
+    assert first["steps"][4] == "partition n1,n2 | n3 name=split"
     assert {image["standing"] for image in first["images"]} == {"not known: no engine answers"}
     assert second["scenario"] == "late-join"
     assert [*here.iterdir()] == []
