@@ -1,17 +1,21 @@
-"""The edits of a lab file's `config:` against the files that they are made on, before anything is made. Pure."""
+"""The edits of a lab file's `config:` against the files that they are made on, and its patches against what is compiled
+of each node, before anything is made. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from labctl.blueprint import drawing
 from labctl.blueprint.addresses import free_subnet
 from labctl.blueprint.node_config import unmade
 from labctl.blueprint.secrets import Placeholders
-from labctl.errors import InvalidFile, Problem
+from labctl.errors import InvalidFile, Problem, UsageError
+from labctl.images.recipes import check_patches
 from labctl.lab import Lab, Overrides
 from labctl.labfile import reader
 from labctl.labfile.loader import find_document
+from labctl.labfile.node_versions import VERSIONS, split
+from labctl.patch import Patch
 from labctl.stack.loader import find_stack as find_shipped_stack
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import Document, Path
@@ -29,6 +33,21 @@ def problems(document: Document, lab: Lab, stack: Stack) -> list[Problem]:
     ]
 
 
+def _problems_of_patches(document: Document, lab: Lab, stack: Stack) -> Iterator[Problem]:
+    for node in lab.nodes:
+        if what := no_patches(node.version.of(stack), node.version.patches):
+            yield Problem(split(document).line((VERSIONS, node.name, "patch")), what)
+
+
+def no_patches(stack: Stack, patches: tuple[Patch, ...]) -> str:
+    """What keeps patches from being some of what is compiled of a stack, and the way out; "" where nothing does."""
+    try:
+        check_patches(stack, patches)
+    except UsageError as error:
+        return f"{error.message}: {error.hint}" if error.hint else error.message
+    return ""
+
+
 def _path(document: Document, lab: Lab, place: int) -> Path:
     """Where in the document a part of `config:` stands."""
     extra = lab.config[place]
@@ -41,9 +60,10 @@ def _path(document: Document, lab: Lab, place: int) -> Path:
 def resolve(
     document: Document, find_stack: Callable[[str], Stack], overrides: Overrides | None = None
 ) -> tuple[Lab, Stack]:
-    """The lab of a document, as labfile.reader.resolve has it. Raises InvalidFile also for edits that miss."""
+    """The lab of a document, as labfile.reader.resolve has it. Raises InvalidFile also for edits that miss, and for
+    patches that are none."""
     lab, stack = reader.resolve(document, find_stack, overrides)
-    if found := problems(document, lab, stack):
+    if found := [*problems(document, lab, stack), *_problems_of_patches(document, lab, stack)]:
         raise InvalidFile(document.source, found)
     return lab, stack
 

@@ -134,7 +134,7 @@ def recipes(
 
     What was built elsewhere has none. Raises UsageError for patches that cannot be for its cluster module.
     """
-    _check(stack, patches)
+    check_patches(stack, patches)
     build = stack.build
     if build is None:
         return {}
@@ -373,7 +373,7 @@ def pack(context: Context) -> bytes:
     return buffer.getvalue()
 
 
-def _check(stack: Stack, patches: tuple[Patch, ...]) -> None:
+def check_patches(stack: Stack, patches: tuple[Patch, ...]) -> None:
     """Raise UsageError for a stack of which nothing is compiled here, InvalidFile for what is no patch of that."""
     build = None if stack.image else stack.build
     if patches and not (build and (build.module or build.source)):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from labctl.errors import InvalidFile, Problem
 from labctl.lab import Lab, Node, Version
 from labctl.labfile.patch_files import as_data
 from labctl.stack.model import Stack
@@ -18,7 +19,7 @@ VERSIONS = "versions"
 
 def split(document: Document) -> Document:
     """The document with the names of nodes alone in `nodes` and `sites`, and with what else is said of a node at its
-    name in `versions`; the lines go along."""
+    name in `versions`; the lines go along. Raises InvalidFile for a node of which both say something."""
     data, lines = dict(document.data), dict(document.lines)
     versions: dict[Any, Any] = {}
 
@@ -43,8 +44,16 @@ def split(document: Document) -> Document:
         }
     if versions:
         known = data.get(VERSIONS)
-        data[VERSIONS] = versions | (known if isinstance(known, dict) else {})
+        by_name = known if isinstance(known, dict) else {}
+        if twice := [name for name in versions if name in by_name]:
+            raise InvalidFile(document.source, [_twice(document, name) for name in twice])
+        data[VERSIONS] = versions | by_name
     return replace(document, data=data, lines=lines)
+
+
+def _twice(document: Document, name: str) -> Problem:
+    fix = f"say all of it in one place: at its name, or in `{VERSIONS}`"
+    return Problem(document.line((VERSIONS, name)), f"{name} has a version twice", fix)
 
 
 def joined(node: Node) -> str | dict[str, Any]:

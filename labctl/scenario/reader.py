@@ -19,6 +19,7 @@ from labctl.lab import Lab, Overrides
 from labctl.labfile.consistency import check_without
 from labctl.labfile.loader import DEFAULT_LAB
 from labctl.labfile.node_versions import WAY_OUT, mismatch
+from labctl.labfile.patch_files import of_data
 from labctl.scenario import inline_commands, step_form
 from labctl.scenario.entries import HEALTHY, KnownEntry, ScenarioFile
 from labctl.scenario.expansion import expand
@@ -125,8 +126,14 @@ def _steps(review: Review, lab: Lab | None) -> tuple[Step, ...]:
 def _check_upgrades(
     review: Review, steps: tuple[Step, ...], lab: Lab, stack: Stack, find_stack: Callable[[str], Stack]
 ) -> None:
-    """Note each step that gives a node a stack with which it cannot be in one ring with the others."""
+    """Note each step that gives a node a stack with which it cannot be in one ring with the others, or patches that are
+    none of what is compiled of it."""
     for step in steps:
+        if step.verb == "upgrade" and step.arguments.get("patch"):
+            named = step.arguments.get("stack")
+            wanted = find_stack(named) if named else stack
+            if what := config_review.no_patches(wanted, of_data(step.arguments["patch"])):
+                review.problems.append(Problem(step.line, what))
         if step.verb == "upgrade" and step.arguments.get("stack") and lab.rings:
             node, wanted = step.arguments["node"], find_stack(step.arguments["stack"])
             others = [other for other in lab.cluster_of(node) if other.name != node]

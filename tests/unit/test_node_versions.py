@@ -18,6 +18,7 @@ from labctl.labfile.node_versions import stack_of, with_versions
 from labctl.patch import Patch
 from labctl.stack.loader import find_stack
 from labctl.stack.model import Stack
+from tests.unit.commands import run
 
 DIFF = "--- a/res/res_corosync.c\n+++ b/res/res_corosync.c\n@@ -1,0 +2 @@\n+ * one line\n"
 MIXED = "name: mixed\nnodes: [n1, {name: n2, patch: fix.patch}, {name: n3, image: 'my/asterisk:1'}]\n"
@@ -99,3 +100,32 @@ def test_nodes_of_sites_may_be_of_stacks_that_do_not_speak_to_each_other() -> No
     paths = {spec.hostname: {file.path for file in spec.files} for spec in drawn.containers}
     assert "/etc/asterisk/pjsip.conf" in paths["e1"]
     assert "/etc/asterisk/sip.conf" in paths["w1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        (
+            "nodes: [{name: n1, patch: junk.patch}, n2]\n",
+            ":1: junk.patch:1: no change to Asterisk's tree is in it (in Asterisk's tree: git diff)",
+        ),
+        ("nodes: 2\nversions: {n2: {patch: junk.patch}}\n", ":2: junk.patch:1: no change"),
+        ("nodes: [n1, {name: n2, patch: junk.patch, stack: '1.6'}]\n", ":1: n2 and n1 cannot be in one ring"),
+        (
+            "title: It\nlab: {nodes: 2}\nsteps:\n  - settle\n  - upgrade: {node: n2, patch: junk.patch}\n",
+            ":5: junk.patch:1: no change",
+        ),
+        (
+            "nodes: [{name: n1, pach: junk.patch}]\nversions: {n1: {patch: junk.patch}}\n",
+            ":2: n1 has a version twice (say all of it in one place: at its name, or in `versions`)",
+        ),
+    ],
+)
+def test_what_is_no_patch_is_refused_before_anything_is_made(
+    text: str, refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "junk.patch").write_text("junk\n")
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert run("validate", "mine.yaml") == 2
+    assert f"mine.yaml{refused}" in capsys.readouterr().err
