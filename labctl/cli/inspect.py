@@ -166,6 +166,8 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
 def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
     """Show what the nodes say, Corosync and Asterisk as one, and the services."""
+    from labctl.cluster.node_logs import logged
+
     engine = connect()
     running = which.load(engine)
     names = [node] if node else [*running.lab.hosts]
@@ -174,7 +176,7 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
         _follow(engine, containers, tail)
         return
     for name, container in containers.items():
-        for line in engine.logs(container, tail=tail).splitlines():
+        for line in logged(engine, container, tail).splitlines():
             click.echo(line if node else f"{name} | {line}")
 
 

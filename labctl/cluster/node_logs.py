@@ -23,9 +23,13 @@ LineListener = Callable[[str, float, str, Membership | None], None]
 """Called with a node, monotonic seconds, a line of its log, and the membership where the line changed it."""
 
 
-def logged(engine: Engine, container: str) -> str:
-    """What a node has logged so far, also before it was upgraded. Raises LabctlError."""
-    return (engine.find_file(container, LOG_BEFORE) or "") + engine.logs(container)
+def logged(engine: Engine, container: str, tail: int | None = None) -> str:
+    """What a node has logged so far, also before it was upgraded; of that the last `tail` lines. Raises LabctlError."""
+    log = engine.logs(container, tail=tail)
+    if tail is not None and log.count("\n") >= tail:
+        return log
+    log = (engine.find_file(container, LOG_BEFORE) or "") + log
+    return log if tail is None else "".join(log.splitlines(keepends=True)[-tail:])
 
 
 class NodeLogs:

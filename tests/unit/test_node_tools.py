@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from labctl.cluster import status
+from labctl.cluster import node_logs, status
 from labctl.cluster.node_tools import ASKED_TIMES, ToolAnswers, ask_tools
 from labctl.cluster.restarts import looping
 from labctl.corosync.membership import Membership
@@ -169,3 +170,13 @@ def test_ps_says_that_a_daemon_restarts_in_a_loop() -> None:
 )
 def test_a_loop_is_seen_by_what_a_daemon_logs_at_its_start(log: str, sentences: tuple[str, ...]) -> None:
     assert looping(log) == sentences
+
+
+@pytest.mark.parametrize(("tail", "lines"), [(None, "abcd"), (0, ""), (1, "d"), (2, "cd"), (3, "bcd"), (9, "abcd")])
+def test_what_a_node_logged_before_an_upgrade_comes_first(tail: int | None, lines: str) -> None:
+    def logs(_: str, tail: int | None = None) -> str:
+        kept = ["c\n", "d\n"]
+        return "".join(kept if tail is None else kept[len(kept) - min(tail, len(kept)) :])
+
+    engine: Any = SimpleNamespace(logs=logs, find_file=lambda *_: "a\nb\n")
+    assert node_logs.logged(engine, "n1", tail).split() == [*lines]
