@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import SkipTest
 from uuid import uuid4
 
 from labctl.blueprint.config_review import find_lab
@@ -56,6 +57,13 @@ class ExecResult(NamedTuple):
 
 class BrokenCheck(LabError, AssertionError):
     """A check does not hold; the message has its findings and the story."""
+
+
+class NotJudged(LabError, SkipTest):
+    """A check could not be judged, on a machine that is too busy for it, say. pytest and unittest tell such a test as
+    skipped, with why: it has neither passed nor failed."""
+
+    exit_code = 5
 
 
 class ClusterNode:
@@ -361,11 +369,22 @@ class AsteriskCluster:
         return tuple(verdict for verdict in verdicts if verdict.check in (wanted or CHECKS))
 
     def must_hold(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> None:
-        """Raise BrokenCheck, which is an AssertionError, if any of the checks (all, or those named) has failed."""
-        broken = [verdict for verdict in self.verdicts(*wanted, delay_ms=delay_ms) if verdict.outcome == "failed"]
-        if broken:
-            findings = [f"{verdict.check}: {finding.text}" for verdict in broken for finding in verdict.findings]
-            raise BrokenCheck("\n".join([*findings, *story.tell(self.live_lab.journal.events)]))
+        """Raise BrokenCheck, which is an AssertionError, if any of the checks (all, or those named) has failed; else
+        NotJudged if any could not be judged, or one that is named had nothing to judge."""
+        verdicts = self.verdicts(*wanted, delay_ms=delay_ms)
+        if broken := [verdict for verdict in verdicts if verdict.outcome == "failed"]:
+            raise BrokenCheck("\n".join([*_findings(broken), *story.tell(self.live_lab.journal.events)]))
+        left_open = ("unknown", "nothing") if wanted else ("unknown",)
+        if not_judged := [verdict for verdict in verdicts if verdict.outcome in left_open]:
+            raise NotJudged("; ".join(_findings(not_judged)))
+
+
+def _findings(verdicts: Sequence[Verdict]) -> list[str]:
+    return [
+        f"{verdict.check}: {why}"
+        for verdict in verdicts
+        for why in ([finding.text for finding in verdict.findings] or ["it had nothing to judge"])
+    ]
 
 
 def _file_name(title: str) -> str:

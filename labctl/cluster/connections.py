@@ -15,7 +15,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.node_links import EventListener, Loss, LossListener, NodeLinks
 from labctl.cluster.node_logs import LineListener
-from labctl.cluster.node_tools import numbered, ring_numbers_on
+from labctl.cluster.node_tools import NO_COMMAND, numbered, ring_numbers_on
 from labctl.cluster.readiness import Readiness, Restart
 from labctl.cluster.states import LAB_CONTEXT, HintStates, learned
 from labctl.cluster.views import NOT_STARTED, NodeView, StateRow
@@ -23,9 +23,13 @@ from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady
 from labctl.lab import Node
-from labctl.timing import Deadline
+from labctl.timing import Deadline, Signal
 
 __all__ = ["LAB_CONTEXT", "Cluster", "learned"]
+
+BUSY_S, ASK_AGAIN_S = 3.0, 0.1
+"""How long a row of `ps` waits for a module that answers with an error, and how often it asks; no event tells when CPG
+is busy no longer."""
 
 
 class Cluster:
@@ -184,25 +188,30 @@ class Cluster:
             return NodeView(node.name, NOT_STARTED, container.address)
         connection, remarks = self.connection(node.name), list[str]()
 
-        def answer(ask: Callable[[], str]) -> str:
-            """What the node answers; nothing, and a remark, where it answers with an error, as a busy CPG does."""
-            try:
-                return ask()
-            except LabError as error:
-                remarks.append(error.message.removeprefix(f"{node.name}: "))
-                return ""
+        def answer(ask: Callable[[], str]) -> str | None:
+            """What the node answers; None, and a remark, where that is an error for so long, as of a busy CPG."""
+            deadline, nothing = Deadline(BUSY_S), Signal()
+            while True:
+                try:
+                    return ask()
+                except LabError as error:
+                    if deadline.passed or NO_COMMAND in error.message:
+                        remarks.append(error.message.removeprefix(f"{node.name}: "))
+                        return "" if NO_COMMAND in error.message else None
+                nothing.wait_beyond(0, Deadline(ASK_AGAIN_S))
 
         shows_members = self.lab.share and self.lab.rings
         module = answer(lambda: self._links.module_answer(node.name)) if shows_members else ""
         version = answer(lambda: connection.command("core show version"))
         uptime = answer(lambda: connection.command("core show uptime"))
+        numbers = ring_numbers_on(self._links.running, node.name)
         return NodeView(
             node.name,
             container.state,
             container.address,
             self.known_ring(node.name),
-            numbered(output.parse_members(module), ring_numbers_on(self._links.running, node.name)),
-            output.parse_version(version),
-            output.parse_uptime(uptime),
+            None if module is None else numbered(output.parse_members(module), numbers),
+            output.parse_version(version or ""),
+            output.parse_uptime(uptime or ""),
             remarks=tuple(remarks),
         )

@@ -12,6 +12,7 @@ from labctl.corosync import membership
 from labctl.corosync.membership import Membership, address_id
 from labctl.engine.client import Engine
 from labctl.names import container_name
+from labctl.stack.model import Stack
 
 ASKED_TIMES = 3
 """A tool that printed nothing is asked so many times in all; what is still not answered then is unknown."""
@@ -22,7 +23,9 @@ TOOL_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
 _SEPARATOR = "@@"
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
-_NO_COMMAND = "No such command"
+NO_COMMAND = "No such command '"
+"""So Asterisk begins to say that it has no such command; of one that failed it says the same, without the quote."""
+_FAILED = "Failed to initialize CPG iterator"
 _NO_ASTERISK = "Unable to connect to remote asterisk"
 
 
@@ -95,7 +98,7 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     before, after = (_ring(text, service, numbers) if rings else Membership() for text in (first, last))
     answers = ToolAnswers(
         before,
-        _members(module, len(members), numbers) if rings else (),
+        _members(module, stack, len(members), numbers) if rings else (),
         _hints(hints, context) if context else None,
         output.parse_version(version),
         output.parse_uptime(uptime),
@@ -118,12 +121,13 @@ def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | N
     return ring if ring.members or service.startswith(("down:", "finish:")) else None
 
 
-def _members(text: str, commands: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
-    """Whom the module sees, by what its commands printed: nobody where none of them is known, for it is not loaded."""
-    if _NO_ASTERISK in text:
+def _members(text: str, stack: Stack, commands: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
+    """Whom the module sees, by what its commands printed: nobody where none of them is known, for it is not loaded, or
+    where it has lost its ring; a CPG that is busy, as while its ring forms, has not answered."""
+    if _NO_ASTERISK in text or (_FAILED in text and not stack.has_lost_ring(text)):
         return None
     lines = [line for line in text.splitlines() if line.strip()]
-    answered = [line for line in lines if not line.startswith(_NO_COMMAND)]
+    answered = [line for line in lines if not line.startswith(NO_COMMAND)]
     if not answered and len(lines) < commands:
         return None
     return numbered(output.parse_members(text), numbers)

@@ -16,7 +16,6 @@ from labctl.cluster.proof import Proof
 from labctl.cluster.restarts import restarts
 from labctl.cluster.views import HOST_LOST, NOT_STARTED, UNKNOWN, NodeView, SiteState, StateRow
 from labctl.corosync import totem
-from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
 from labctl.errors import UsageError
@@ -106,8 +105,8 @@ def view(engine: Engine, running: Running, container: Container) -> NodeView:
         container.node,
         container.state,
         container.address,
-        answers.ring or Membership(),
-        answers.members or (),
+        answers.ring,
+        answers.members,
         answers.version,
         answers.uptime_s,
         remarks=tuple(remarks),
@@ -118,7 +117,8 @@ def outdated(row: NodeView, views: Sequence[NodeView], running: Running) -> tupl
     """That a node still counts members whose containers do not run: Corosync notices after the token's time."""
     names = {node.nodeid: node.name for node in running.lab.nodes}
     gone = {other.node: other.container for other in views if other.container != "running"}
-    counted = [names[member] for member in row.ring.members if names.get(member) in gone]
+    members = row.ring.members if row.ring else ()
+    counted = [names[member] for member in members if names.get(member) in gone]
     if not counted:
         return ()
     states = ", ".join(f"{name}, which is {gone[name]}" for name in counted)

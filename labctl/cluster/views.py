@@ -17,17 +17,17 @@ NOT_STARTED = "not started"
 
 @dataclass(frozen=True)
 class NodeView:
-    """One row of `labctl ps`. `cluster` holds the ids that the module sees in its CPG or CLM group, `faults` what is
-    wrong with the node because somebody made it so, `remarks` what the other fields cannot say: a tool that does not
-    answer, a daemon that restarts in a loop, a membership that may be out of date. `service`: it is a server beside the
-    nodes, of which there is no more than its container. `host` is the Docker host that it is on, where the lab is over
-    several."""
+    """One row of `labctl ps`. `ring` is what Corosync has, `cluster` the ids that the module sees in its CPG or CLM
+    group; None where the node runs and the tool that tells of it did not answer. `faults` is what is wrong with it
+    because somebody made it so, `remarks` what the other fields cannot say: a tool that does not answer, a daemon that
+    restarts in a loop, a membership that may be out of date. `service`: it is a server beside the nodes, of which there
+    is no more than its container. `host` is the Docker host that it is on, where the lab is over several."""
 
     node: str
     container: str
     address: str = ""
-    ring: Membership = field(default_factory=Membership)
-    cluster: tuple[str, ...] = ()
+    ring: Membership | None = field(default_factory=Membership)
+    cluster: tuple[str, ...] | None = ()
     asterisk: str = ""
     uptime_s: int | None = None
     faults: tuple[str, ...] = ()

@@ -52,20 +52,26 @@ def _ps_row(view: NodeView, lab: Lab) -> tuple[str | Text, ...]:
         return view.node, Text(view.container, "red"), view.address or "-", "-", "-", "-", "-", "-"
     if view.service:
         return view.node, Text(view.container, "green"), view.address or "-", "-", "-", "-", "-", "-"
-    ring = ",".join(str(member) for member in view.ring.members) or "-"
-    cluster = ",".join(view.cluster) or "-"
     members = len(lab.cluster_of(view.node))
-    quorum = Text("quorate", "green") if view.ring.quorate else Text("not quorate", "red")
+    ring = None if view.ring is None else [*map(str, view.ring.members)]
+    quorum = Text("quorate", "green") if view.ring and view.ring.quorate else Text("not quorate", "red")
     return (
         view.node,
         Text(view.container, "green"),
         view.address or "-",
-        quorum if lab.rings else "-",
-        Text(ring, "" if len(view.ring.members) == members or not lab.rings else "yellow"),
-        Text(cluster, "" if len(view.cluster) == members or not (lab.share and lab.rings) else "yellow"),
+        "-" if not lab.rings else UNKNOWN if ring is None else quorum,
+        _members(ring, members if lab.rings else None),
+        _members(view.cluster, members if lab.share and lab.rings else None),
         view.asterisk.split("+")[0].split("~")[0] or "-",
         "-" if view.uptime_s is None else duration(view.uptime_s),
     )
+
+
+def _members(ids: Sequence[str] | None, wanted: int | None) -> Text:
+    """The members of a ring or group, in yellow where they are not as many as `wanted`, or are not known."""
+    if ids is None:
+        return Text(UNKNOWN, "yellow")
+    return Text(",".join(ids) or "-", "" if wanted in (None, len(ids)) else "yellow")
 
 
 def state(rows: Sequence[StateRow], nodes: Sequence[str], width: int | None = None) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,14 @@ from labctl.errors import LabError, UsageError
 from labctl.names import ROLE_PHONES
 from labctl.progress import Silent
 from labctl.scenario import run_record
-from labctl.testcontainers import AsteriskCluster, BrokenCheck
+from labctl.testcontainers import AsteriskCluster, BrokenCheck, NotJudged
 from tests.integration.conftest import labctl
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.docker
+
+TIMES = 5
+"""How often a test does what the machine was too busy to judge."""
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +37,20 @@ def cluster() -> Iterator[AsteriskCluster]:
         yield cluster
 
 
-def test_steps_are_methods_of_the_cluster_and_what_they_did_is_judged(cluster: AsteriskCluster) -> None:
-    cluster.call("alice", "bob")
-    cluster.answer("bob")
-    cluster.wait_for(extension="102", state="InUse")
-    cluster.talk(["alice", "bob"], duration=0.3)
-    cluster.hang_up("alice")
-    cluster.settle()
-    cluster.must_hold()
-    assert {each.outcome for each in cluster.verdicts("agreement", "calls", "views")} == {"passed"}
+def test_steps_are_methods_of_the_cluster_and_what_they_did_is_judged() -> None:
+    for _ in range(TIMES):
+        with AsteriskCluster(nodes=2) as cluster, suppress(NotJudged):
+            cluster.register(["alice", "bob"])
+            cluster.call("alice", "bob")
+            cluster.answer("bob")
+            cluster.wait_for(extension="102", state="InUse")
+            cluster.talk(["alice", "bob"], duration=0.3)
+            cluster.hang_up("alice")
+            cluster.settle()
+            cluster.must_hold()
+            cluster.must_hold("agreement", "calls", "views")
+            return
+    pytest.fail(f"it could not be judged {TIMES} times")
 
 
 def test_broken_check_is_an_assertion_error_that_tells_the_story(cluster: AsteriskCluster) -> None:
@@ -49,12 +58,23 @@ def test_broken_check_is_an_assertion_error_that_tells_the_story(cluster: Asteri
     cluster.partition([["n1"], ["n2"]])
     cluster.settle()
     cluster.heal()
-    cluster.cli("n1", "core show version", expect="Asterisk 0[.]", within=0.1)
-    with pytest.raises(AssertionError) as caught:
-        cluster.must_hold("expectations")
-    assert isinstance(caught.value, BrokenCheck)
-    assert "n1: core show version: not as expected" in str(caught.value)
-    assert "partition n1 | n2" in str(caught.value)
+    assert issubclass(BrokenCheck, AssertionError)
+    story = _broken(cluster)
+    assert "n1: core show version: not as expected" in story
+    assert "partition n1 | n2" in story
+
+
+def _broken(cluster: AsteriskCluster) -> str:
+    """What a check says that does not hold."""
+    for _ in range(TIMES):
+        cluster.cli("n1", "core show version", expect="Asterisk 0[.]", within=0.1)
+        try:
+            cluster.must_hold("expectations")
+        except NotJudged:
+            continue
+        except BrokenCheck as error:
+            return str(error)
+    return pytest.fail(f"it held, or could not be judged {TIMES} times")
 
 
 def test_command_and_logs_as_testcontainers_has_them(cluster: AsteriskCluster) -> None:

@@ -58,6 +58,7 @@ def test_a_node_that_answers_is_asked_once() -> None:
         printed(ring="Cannot initialize QUORUM service\n"),
         printed(members="\n"),
         printed(members=ASTERISK_GONE),
+        printed(members="Failed to initialize CPG iterator: 6."),
         printed(hints=""),
         printed(hints=HINTS.splitlines()[0]),
     ],

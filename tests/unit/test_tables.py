@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from labctl.cli import terminal
 from labctl.cluster.views import UNKNOWN, NodeView, StateRow
 from labctl.corosync.membership import Membership
 from labctl.lab import Carrier, Lab, Node
-from labctl.report import tables
+from labctl.report import formats, tables
 from tests.unit import labs
 
 
@@ -40,6 +41,13 @@ def test_of_a_node_that_does_not_run_nothing_else_is_said() -> None:
     lines = text(tables.ps(views, lab("n1", "n2")))
     assert lines[1].split() == ["n1", "running", "198.18.0.11", "not", "quorate", "1", "-", "-", "-"]
     assert lines[2].split() == ["n2", "exited", *"------"]
+
+
+def test_what_a_tool_did_not_answer_is_unknown_and_never_nobody() -> None:
+    view = NodeView("n1", "running", "198.18.0.11", None, None, "22.10.1", 1)
+    shown = text(tables.ps([view], lab("n1", "n2")))[1].split()
+    assert shown == ["n1", "running", "198.18.0.11", "Unknown", "Unknown", "Unknown", "22.10.1", "1s"]
+    assert [json.loads(formats.as_json(view))[key] for key in ("ring", "cluster")] == [None, None]
 
 
 def test_where_there_is_no_ring_nothing_is_said_of_one() -> None:
