@@ -20,7 +20,7 @@ from labctl.lab import Overrides
 from labctl.labfile.patch_files import shipped_mends
 from labctl.report import findings_markdown, findings_text
 from labctl.report.acceptance import Acceptance
-from labctl.scenario.findings import reader
+from labctl.scenario.findings import hand_commands, reader
 from labctl.scenario.findings.by_hand import by_hand
 from labctl.scenario.findings.confirmation import Confirmed, confirm
 from labctl.scenario.findings.interval import runs_to_exclude, wilson
@@ -311,3 +311,14 @@ def test_by_hand_a_restart_is_over_once_asterisk_is_booted() -> None:
 
 def test_old_cluster_modules_have_no_script() -> None:
     assert by_hand(find_finding("ais-after-corosync")) is None
+
+
+def test_a_script_by_hand_may_come_in_through_a_pipe(tmp_path: Path) -> None:
+    """What runs in a node must not read the rest of it, as `docker exec -i` does."""
+    (tmp_path / "docker").write_text('#!/bin/sh\ncase " $* " in *" -i "*) cat > /dev/null ;; esac\n')
+    (tmp_path / "docker").chmod(0o755)
+    commands = "on n1 true\nsays n1 101 Idle || :\nscript_on n1 <<'END'\ntrue\nEND\necho whole\n"
+    script = f"set -eu\nlab=x\n{hand_commands.HELPERS}\n{commands}"
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["sh"], input=script, text=True, capture_output=True, env={"PATH": path}, check=True)
+    assert done.stdout == "whole\n"

@@ -21,7 +21,8 @@ MODULE = "res_corosync"
 BOOTED = "until_ on {node} asterisk -rx 'core waitfullybooted'"
 
 HELPERS = """\
-on() { node=$1; shift; docker exec -i "$lab-$node" "$@"; }
+on() { node=$1; shift; docker exec "$lab-$node" "$@"; }    # it reads nothing: its input may be what comes next here
+script_on() { docker exec -i "$lab-$1" sh; }    # NODE: runs what comes in
 says() { on "$1" asterisk -rx "core show hint $2" | grep -q "State:$3 "; }    # NODE EXTENSION STATE
 ring() { on "$1" corosync-quorumtool -s | grep -Eq "^Nodes: +$2\\$"; }    # NODE MEMBERS
 sees() { [ "$(on "$1" asterisk -rx 'corosync show members' | grep -c 'Group: asterisk')" = "$2" ]; }    # NODE MEMBERS
@@ -141,7 +142,7 @@ def _fault(step: Step, doing: _Doing) -> list[str]:
 def _run(node: str, text: str) -> str:
     if "\n" not in text:
         return f"on {node} sh -c {shlex.quote(text)}"
-    return f"on {node} sh <<'END-OF-SCRIPT'\n{text}\nEND-OF-SCRIPT"
+    return f"script_on {node} <<'END-OF-SCRIPT'\n{text}\nEND-OF-SCRIPT"
 
 
 def _heal(given: Mapping[str, object], doing: _Doing) -> list[str]:
