@@ -38,7 +38,8 @@ def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
             cwd=tmp_path,
         )
     finally:
-        subprocess.run(["sh", "-c", f"lab={network}\n{script.removal}"], check=True)
+        removed = subprocess.run(["sh", "-c", f"lab={network}\n{script.removal}"], check=False)
     assert done.returncode == 0, done.stderr
+    assert removed.returncode == 0
     last = dict(line.split(": mystate ") for line in done.stdout.splitlines() if ": mystate " in line)
     assert last == {"n1": "State:Busy", "n2": "State:Busy", "n3": "State:Idle"}
