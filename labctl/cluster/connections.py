@@ -187,17 +187,18 @@ class Cluster:
         if node not in self.started:
             return NodeView(node.name, NOT_STARTED, container.address)
         connection, remarks = self.connection(node.name), list[str]()
+        deadline, nothing = Deadline(BUSY_S), Signal()
 
         def answer(ask: Callable[[], str]) -> str | None:
             """What the node answers; None, and a remark, where that is an error for so long, as of a busy CPG."""
-            deadline, nothing = Deadline(BUSY_S), Signal()
             while True:
                 try:
                     return ask()
                 except LabError as error:
-                    if deadline.passed or NO_COMMAND in error.message:
+                    is_known = NO_COMMAND not in error.message
+                    if deadline.passed or not is_known:
                         remarks.append(error.message.removeprefix(f"{node.name}: "))
-                        return "" if NO_COMMAND in error.message else None
+                        return None if is_known else ""
                 nothing.wait_beyond(0, Deadline(ASK_AGAIN_S))
 
         shows_members = self.lab.share and self.lab.rings

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from labctl.asterisk.output import Message
+from labctl.cluster import connections
 from labctl.cluster.connections import Cluster, learned
 from labctl.cluster.views import UNKNOWN, Learned
 from labctl.engine.client import Engine
@@ -185,7 +186,9 @@ def test_the_rings_that_faults_leave_hold_whom_the_nodes_see_in_whatever_order(t
     assert all(set(ring) == set(seen_by_nodes) for ring in expected.values())
 
 
-def test_a_module_that_answers_with_an_error_is_a_remark_and_no_end_of_the_view() -> None:
+def test_a_module_that_answers_with_an_error_is_a_remark_and_no_end_of_the_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As CPG does while it is busy (CS_ERR_TRY_AGAIN): a lab that was proven then failed to come up."""
     lab = FakeLab("name: lab\nnodes: 1\n")
     (node,) = lab.nodes.values()
@@ -194,6 +197,7 @@ def test_a_module_that_answers_with_an_error_is_a_remark_and_no_end_of_the_view(
         "core show version": "Asterisk 22.10.1 built by x",
         "core show uptime": "System uptime: 3 seconds",
     }
+    monkeypatch.setattr(connections, "BUSY_S", 0.2)
     with Cluster(cast(Engine, lab), lab.running) as cluster:
         cluster.open()
         cluster.await_booted(Deadline(5))

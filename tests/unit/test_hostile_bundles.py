@@ -13,7 +13,7 @@ import pytest
 from labctl import cli
 from labctl.bundle import packing
 from labctl.engine import client
-from tests.hostile_bundles import KINDS, Good, Kind
+from tests.hostile_bundles import KINDS, Case, Good, Kind
 from tests.unit.bundles import keep_run
 
 LEAST = 200
@@ -56,8 +56,14 @@ def written(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
+@cache
+def cases_of(make: Kind) -> tuple[Case, ...]:
+    """The bundles of a kind, by name."""
+    return tuple(make(good()))
+
+
 def test_there_are_many_and_each_is_another() -> None:
-    cases = [(f"{make.__name__}: {name}", sha256(data).digest()) for make in KINDS for name, data in make(good())]
+    cases = [(f"{make.__name__}: {name}", sha256(data).digest()) for make in KINDS for name, data in cases_of(make)]
     names, sums = zip(*cases, strict=True)
     assert len({*names}) == len({*sums}) == len(cases) >= LEAST
 
@@ -66,7 +72,7 @@ def test_there_are_many_and_each_is_another() -> None:
 def test_a_hostile_bundle_is_refused_and_leaves_nothing(
     make: Kind, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, data in make(good()):
+    for name, data in cases_of(make):
         (here / "work" / "bug.labz").write_bytes(data)
         before = written(here)
         assert replay("bug.labz") == 2, name
