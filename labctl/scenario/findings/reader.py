@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile, UsageError
@@ -76,8 +77,9 @@ def finding_text(name: str) -> tuple[str, str]:
     return read_text(path), str(path)
 
 
+@cache
 def read(text: str, source: str, name: str) -> ShippedFinding:
-    """Read a finding's file. Raises InvalidFile with every mistake in it."""
+    """Read a finding's file, the same text once. Raises InvalidFile with every mistake in it."""
     review = Review(parse(text, source, "title: What is wrong"))
     entry = review.fit(FindingFile)
     review.each_once("reports", ANY)
