@@ -23,7 +23,7 @@ from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady
 from labctl.lab import Node
-from labctl.timing import Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, pass_time
 
 __all__ = ["LAB_CONTEXT", "Cluster", "learned"]
 
@@ -187,7 +187,7 @@ class Cluster:
         if node not in self.started:
             return NodeView(node.name, NOT_STARTED, container.address)
         connection, remarks = self.connection(node.name), list[str]()
-        deadline, nothing = Deadline(BUSY_S), Signal()
+        deadline = PATIENCE.deadline(BUSY_S)
 
         def answer(ask: Callable[[], str]) -> str | None:
             """What the node answers; None, and a remark, where that is an error for so long, as of a busy CPG."""
@@ -199,7 +199,7 @@ class Cluster:
                     if deadline.passed or not is_known:
                         remarks.append(error.message.removeprefix(f"{node.name}: "))
                         return None if is_known else ""
-                nothing.wait_beyond(0, Deadline(ASK_AGAIN_S))
+                pass_time(ASK_AGAIN_S)
 
         shows_members = self.lab.share and self.lab.rings
         module = answer(lambda: self._links.module_answer(node.name)) if shows_members else ""

@@ -21,7 +21,7 @@ from labctl.history.events import Line
 from labctl.history.journal import Journal
 from labctl.lab import ExtraConfig
 from labctl.labfile.variables import Values
-from labctl.timing import Deadline, Signal
+from labctl.timing import Deadline, pass_time
 
 ALL_OF_ASTERISK, COROSYNC = "asterisk", "corosync"
 """What can be told to read its files again beside the modules of Asterisk."""
@@ -90,7 +90,7 @@ class NodeFiles:
     def _complaints(self, node: str, container: str, path: str, text: str, said: int) -> list[ConfigProblem]:
         """What the node logs of a file after its first `said` characters, and whether anybody read it."""
         lab = replace(self._running.lab, config=(ExtraConfig(node, path, text),))
-        deadline, nothing = Deadline(COMPLAINTS_S), Signal()
+        deadline = Deadline(COMPLAINTS_S)
         while True:
             log = self._engine.logs(container)[said:]
             problems = config_problems.look(
@@ -98,7 +98,7 @@ class NodeFiles:
             )
             if problems or deadline.passed:
                 return problems
-            nothing.wait_beyond(0, Deadline(LOOK_AGAIN_S))
+            pass_time(LOOK_AGAIN_S)
 
     # Read again
 

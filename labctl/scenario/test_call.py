@@ -20,7 +20,7 @@ from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.phones import TALK_MS, Phones
 from labctl.sip.rtp_listener import PACKETS_A_SECOND
 from labctl.sip.user_agent import Refused, UserAgent
-from labctl.timing import PATIENCE, Deadline, Signal
+from labctl.timing import PATIENCE, Deadline, pass_time
 from labctl.yamlfile.document import suggestion
 
 BOOTED_S = 2.0
@@ -234,12 +234,13 @@ def _with_warnings(refusal: Refused, engine: Engine, running: Running, node: str
     """The refusal, with what the caller's node warned of meanwhile: Asterisk logs from a thread of its own, so that may
     come after the refusal."""
     since = int(time.time() - (deadline.timeout_s - deadline.left_s))
-    patience, nothing = PATIENCE.deadline(WARNED_S), Signal()
+    patience = PATIENCE.deadline(WARNED_S)
     warnings: list[str] = []
     while not warnings and not patience.passed:
         lines = engine.logs(running.container(node).id, since=since).splitlines()
         warnings = [line for line in lines if _WARNINGS.search(line)][-_MOST_WARNINGS:]
-        nothing.wait_beyond(0, Deadline(0 if warnings else LOOK_AGAIN_S))
+        if not warnings:
+            pass_time(LOOK_AGAIN_S)
     return Refused("\n".join([refusal.message, *(f"  {node} | {line}" for line in warnings)]), refusal.hint)
 
 
