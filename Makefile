@@ -28,7 +28,7 @@ down-all: $(STAMP) ## take every lab on this engine away, whoever made it
 	$(BIN)/labctl down --all
 
 check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target unit types lint
+	@$(MAKE) --no-print-directory --jobs 6 --output-sync=target unit types lint
 
 test: $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes
 	@sh .ci/machine test
