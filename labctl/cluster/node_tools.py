@@ -20,12 +20,17 @@ ASKED_TIMES = 3
 TOOL_TIMEOUT_S = 5
 """How long one tool may take in a node. `corosync show members` hangs for good where CPG does not answer."""
 
+ONE_AT_A_TIME = f"flock -w {TOOL_TIMEOUT_S} /etc/service/asterisk"
+"""A cluster module is asked for its members by one at a time, however many look at the node: two that ask it at once
+break its connection to Corosync (`labctl findings show members-asked-at-once`). A lock on a folder leaves no file."""
+
 LOOPBACK = "127.0.0.1"
 _SEPARATOR = "@@"
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 NO_COMMAND = "No such command '"
 """So Asterisk begins to say that it has no such command; of one that failed it says the same, without the quote."""
-_FAILED = "Failed to initialize CPG iterator"
+CPG_FAILED = "Failed to initialize CPG iterator"
+"""So a cluster module answers whose connection to Corosync fails, or is busy; an error's number follows."""
 _NO_ASTERISK = "Unable to connect to remote asterisk"
 
 
@@ -83,7 +88,7 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     members = [command for command in (stack.members_command, stack.other_members_command) if command]
     commands = [
         bounded(stack.ring_command) if rings else ":",
-        "; ".join(_asterisk(command) for command in members) if rings else ":",
+        "; ".join(f"{ONE_AT_A_TIME} {_asterisk(command)}" for command in members) if rings else ":",
         _asterisk(output.HINTS_COMMAND) if context else ":",
         ":" if context else _asterisk("core show version"),
         ":" if context else _asterisk("core show uptime"),
@@ -124,7 +129,7 @@ def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | N
 def _members(text: str, stack: Stack, commands: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
     """Whom the module sees, by what its commands printed: nobody where none of them is known, for it is not loaded, or
     where it has lost its ring; a CPG that is busy, as while its ring forms, has not answered."""
-    if _NO_ASTERISK in text or (_FAILED in text and not stack.has_lost_ring(text)):
+    if _NO_ASTERISK in text or (CPG_FAILED in text and not stack.has_lost_ring(text)):
         return None
     lines = [line for line in text.splitlines() if line.strip()]
     answered = [line for line in lines if not line.startswith(NO_COMMAND)]

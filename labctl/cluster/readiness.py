@@ -9,10 +9,11 @@ from enum import Enum, auto
 
 from labctl.asterisk import output
 from labctl.cluster.node_links import NodeLinks
+from labctl.cluster.node_tools import CPG_FAILED
 from labctl.errors import LabError
 from labctl.lab import Node
 from labctl.stack.model import Stack
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE, Deadline
 
 LOOK_AGAIN_S = 2.0
 """What a node lacks is looked for again after so long without news: a line of its log may have been missed."""
@@ -25,6 +26,10 @@ PATIENCE_S = 3.0
 """So long a module may be amiss before labctl mends it: a node loads the module itself, and restarts an Asterisk that
 is to follow Corosync."""
 
+STUCK_S = 10.0
+"""So long a module may answer with an error in a ring that is whole before its Asterisk is restarted: CPG is busy for a
+moment after a ring has formed, and a connection to it that is broken stays so."""
+
 Restart = Callable[[str], None]
 """Restarts the Asterisk of a node, and connects to it again."""
 
@@ -35,6 +40,10 @@ class Remedy(Enum):
     NONE = auto()
     LOAD_MODULE = auto()
     RESTART_ASTERISK = auto()
+    RESTART_IF_IT_LASTS = auto()
+
+
+_RESTARTS = {Remedy.RESTART_ASTERISK, Remedy.RESTART_IF_IT_LASTS}
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,18 @@ class Lack:
 class Readiness:
     """Waits until the nodes of a lab are ready."""
 
-    def __init__(self, links: NodeLinks, patience_s: float = PATIENCE_S, look_again_s: float = LOOK_AGAIN_S) -> None:
+    def __init__(
+        self,
+        links: NodeLinks,
+        patience_s: float = PATIENCE_S,
+        look_again_s: float = LOOK_AGAIN_S,
+        stuck_s: float = STUCK_S,
+    ) -> None:
         self._links = links
         self._lab = links.lab
         self._stack_of = links.running.stack_of
         self._patience_s = patience_s
+        self._stuck_s = stuck_s
         self._look_again_s = max(look_again_s, len(self._lab.nodes) / LOOKS_A_S)
 
     def wait(self, deadline: Deadline, restart: Restart | None = None) -> None:
@@ -87,7 +103,7 @@ class Readiness:
                 return lack
             if lack.remedy is not remedy:
                 remedy, patience = lack.remedy, Deadline(self._patience(lack.remedy))
-            if restart and remedy is Remedy.RESTART_ASTERISK and patience.passed:
+            if restart and remedy in _RESTARTS and patience.passed:
                 restart(node.name)
                 restart, remedy, learns = None, Remedy.NONE, True
                 continue
@@ -99,6 +115,8 @@ class Readiness:
 
     def _patience(self, remedy: Remedy) -> float:
         """For how long a node may mend itself; a module that lost its ring for good finds it by no patience."""
+        if remedy is Remedy.RESTART_IF_IT_LASTS:
+            return PATIENCE.stretch(self._stuck_s)
         mends_itself = remedy is Remedy.LOAD_MODULE or self._lab.follows_corosync
         return self._patience_s if mends_itself else 0.0
 
@@ -181,4 +199,4 @@ class Readiness:
             return Remedy.LOAD_MODULE if stack.joins == "after-ring" else Remedy.RESTART_ASTERISK
         if "did not answer" in answer:
             return Remedy.RESTART_ASTERISK
-        return Remedy.NONE
+        return Remedy.RESTART_IF_IT_LASTS if CPG_FAILED in answer else Remedy.NONE

@@ -51,6 +51,18 @@ def test_a_node_that_answers_is_asked_once() -> None:
     assert look(printed()) == (WHOLE, 1)
 
 
+@pytest.mark.parametrize("stack", ["22", "1.8"])
+def test_a_cluster_module_is_asked_for_its_members_by_one_at_a_time(stack: str) -> None:
+    """Two that ask it at once break its connection to Corosync, and whoever looks at a node must change nothing."""
+    lab = FakeLab(stack=stack)
+    lab.run_in = lambda node, command: ""
+    ask_tools(cast(Engine, lab), lab.running, "n1", "lab")
+    script = lab.ran[0][1][-1]
+    asked = [part for part in re.split(r"[;()]", script) if lab.stack.members_command in part]
+    assert asked
+    assert all(part.split()[:2] == ["flock", "-w"] for part in asked)
+
+
 @pytest.mark.parametrize(
     "silent",
     [

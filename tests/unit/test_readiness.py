@@ -40,7 +40,9 @@ def await_ready(lab: FakeLab, timeout_s: float = 3, mends: bool = True, patience
 
     links.open()
     try:
-        Readiness(links, patience_s, look_again_s=0.05).wait(Deadline(timeout_s), restart if mends else None)
+        Readiness(links, patience_s, look_again_s=0.05, stuck_s=0.3).wait(
+            Deadline(timeout_s), restart if mends else None
+        )
     finally:
         links.close()
     return restarted
@@ -101,6 +103,28 @@ def test_a_module_that_lost_its_corosync_has_its_asterisk_restarted_once() -> No
     lab.nodes["n3"].commands[lab.stack.members_command] = "Failed to initialize CPG iterator: 9"
     load_module(lab)
     assert await_ready(lab) == ["n3"]
+
+
+@pytest.mark.parametrize("error", [2, 6])
+def test_a_module_whose_questions_to_corosync_fail_for_long_has_its_asterisk_restarted(error: int) -> None:
+    """Two that asked it at once had broken its connection, and `up` gave up at its deadline."""
+    lab = FakeLab()
+    answer = f"Failed to initialize CPG iterator: {error}. Command 'corosync show members' failed."
+    lab.nodes["n1"].commands[lab.stack.members_command] = answer
+    load_module(lab)
+    assert await_ready(lab) == ["n1"]
+
+
+def test_a_module_whose_cpg_is_busy_for_a_moment_is_let_be() -> None:
+    lab = FakeLab()
+    lab.nodes["n1"].commands[lab.stack.members_command] = "Failed to initialize CPG iterator: 6."
+
+    def run(node: str, command: list[str]) -> str:
+        lab.nodes["n1"].commands[lab.stack.members_command] = lab.members(lab.nodes)
+        return quorumtool(lab)
+
+    lab.run_in = run
+    assert await_ready(lab) == []
 
 
 @pytest.mark.parametrize(
