@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from labctl.cluster.connections import Cluster
+from labctl.cluster.node_tools import ToolAnswers, ask_tools
+from labctl.names import container_name
 from labctl.timing import Deadline
 from tests.e2e.conftest import LabUnderTest
 
@@ -75,3 +79,17 @@ def test_state_of_one_node_stays_until_that_node_says_otherwise(lab: LabUnderTes
     lab.cluster.await_state("mystate", "InUse", Deadline(ARRIVES_S))
     say(lab.cluster, "n1", "NOT_INUSE")
     lab.cluster.await_state("mystate", "Idle", Deadline(ARRIVES_S))
+
+
+def test_whoever_looks_at_a_node_changes_nothing_however_many_look_at_once(lab: LabUnderTest) -> None:
+    """Two questions at once break a cluster module's connection to Corosync: its node left the cluster for a moment."""
+    lookers = 4
+
+    def look(_: int) -> ToolAnswers:
+        return ask_tools(lab.engine, lab.running, "n1")
+
+    with ThreadPoolExecutor(max_workers=lookers) as pool:
+        answers = list(pool.map(look, range(5 * lookers)))
+    assert {answer.members and frozenset(answer.members) for answer in answers} == {frozenset({"1", "2", "3"})}
+    log = lab.engine.logs(container_name(lab.running.lab.name, "n1"))
+    assert "recover from corosync failure" not in log

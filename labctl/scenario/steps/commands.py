@@ -136,7 +136,8 @@ def exec(  # noqa: A001 - it is the word that users know from docker
     def ask() -> str:
         return live.run_on(node, ["sh", "-c", line], may_fail=bool(expect or absent))
 
-    return hold(live, (node,), f"{node}: {line}", ask, wanted)
+    shown, *more = line.splitlines()
+    return hold(live, (node,), f"{node}: {shown}{' …' if more else ''}", ask, wanted)
 
 
 def _expectation(
