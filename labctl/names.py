@@ -35,6 +35,11 @@ def container_name(lab: str, node: str) -> str:
     return f"{PREFIX}-{lab}-{node}"
 
 
+def phones_host(number: int) -> str:
+    """The name of a container of phones, by its number from 1: the first is the only one of a lab on one engine."""
+    return PHONES_HOST if number == 1 else f"{PHONES_HOST}-{number}"
+
+
 def check_lab_name(name: str) -> None:
     """Raise UsageError for a text that no lab can have as its name."""
     if not re.fullmatch(NAME, name):

@@ -16,6 +16,9 @@ FIRST_SIP_PORT = 6000
 PORTS_A_PHONE = 100
 """Phones share an address: each has 100 SIP ports, in the order of the lab file, and as many for media."""
 
+PHONES_CONTAINERS = 7
+"""So many containers of phones have an address of their own in a lab over several hosts: below those of the nodes."""
+
 _FIRST_HOST = 11
 _FIRST_SERVICE = 41
 _VIRTUAL = 61
@@ -38,9 +41,10 @@ def virtual_address(subnet: str) -> str:
     return str(ipaddress.ip_network(subnet)[_VIRTUAL])
 
 
-def phones_address(subnet: str) -> str:
-    """The address of the container that holds the phones."""
-    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 2])
+def phones_address(subnet: str, number: int = 1) -> str:
+    """The address of the container that holds the phones; of a lab over several hosts that of one of
+    PHONES_CONTAINERS, by its number from 1."""
+    return str(ipaddress.ip_network(subnet)[_FIRST_HOST - 1 - number])
 
 
 def sip_ports(index: int) -> range:

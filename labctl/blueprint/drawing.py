@@ -6,12 +6,12 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from labctl.blueprint import node_config, placement, record
-from labctl.blueprint.addresses import address, multicast, phones_address, service_address
+from labctl.blueprint.addresses import PHONES_CONTAINERS, address, multicast, phones_address, service_address
 from labctl.blueprint.node_config import Missed
 from labctl.blueprint.record import Request
 from labctl.blueprint.secrets import Secrets
@@ -32,12 +32,12 @@ from labctl.names import (
     LABEL_SEED,
     LABEL_SPEC,
     LABEL_SUBNET,
-    PHONES_HOST,
     ROLE_NODE,
     ROLE_PHONES,
     ROLE_SERVICE,
     container_name,
     network_name,
+    phones_host,
 )
 from labctl.stack.model import Extra, Stack
 from labctl.templating import environment
@@ -104,14 +104,16 @@ def draw(
     waiting = frozenset(container_name(lab.name, node) for node in lab.without)
     internal = not needs_multicast(lab)
     blueprint = Blueprint(lab, network_name(lab.name), subnet, labels, (*nodes, *services, phones), internal, waiting)
-    return _over(blueprint, hosts)
-
-
-def _over(blueprint: Blueprint, hosts: Sequence[Host]) -> Blueprint:
-    """The same, over these hosts: each container says where it is, and where all others are."""
-    places = placement.spread(blueprint.lab, [host.name for host in hosts])
+    places = placement.spread(lab, [host.name for host in hosts])
     if not hosts:
         return blueprint
+    further = (number for number in range(2, PHONES_CONTAINERS + 1) if phones_host(number) in places)
+    more_phones = tuple(_phones(lab, stack, images, subnet, number=number) for number in further)
+    return _over(replace(blueprint, containers=(*blueprint.containers, *more_phones)), hosts, places)
+
+
+def _over(blueprint: Blueprint, hosts: Sequence[Host], places: Mapping[str, str]) -> Blueprint:
+    """The same, over these hosts: each container says where it is, and where all others are."""
     if not blueprint.internal:
         raise UsageError(
             f"the lab {blueprint.lab.name} finds its nodes by multicast, which Docker's overlay network does not carry",
@@ -286,20 +288,22 @@ def _service(lab: Lab, stack: Stack, service: Service, images: Images, subnet: s
     )
 
 
-def _phones(lab: Lab, stack: Stack, images: Images, subnet: str, lab_record: str) -> ContainerSpec:
-    """The container of the SIP user agents. It also carries the lab's record: Docker is the only state."""
+def _phones(
+    lab: Lab, stack: Stack, images: Images, subnet: str, lab_record: str = "", number: int = 1
+) -> ContainerSpec:
+    """A container of the SIP user agents. The first also carries the lab's record: Docker is the only state."""
     return _labelled(
         lab.name,
         ROLE_PHONES,
         ContainerSpec(
-            name=container_name(lab.name, PHONES_HOST),
+            name=container_name(lab.name, phones_host(number)),
             image=images.phone,
             image_id=images.phone_id,
-            hostname=PHONES_HOST,
+            hostname=phones_host(number),
             network=network_name(lab.name),
-            address=phones_address(subnet),
+            address=phones_address(subnet, number),
             files=(),
-            labels=((LABEL_SPEC, lab_record),),
+            labels=((LABEL_SPEC, lab_record),) if lab_record else (),
             init=True,
             starts=False,
             processes=stack.limits.processes,

@@ -69,8 +69,9 @@ def ps(which: Which, output: str) -> None:
         for view in views:
             for remark in view.remarks:
                 click.echo(f"{view.node}: {remark}")
-        if phones_host := running.observation.lost_host(PHONES_HOST):
-            click.echo(f"{PHONES_HOST}: their host {phones_host.name} does not answer: {phones_host.why}")
+        for host in running.observation.lost:
+            if PHONES_HOST in {part.partition("-")[0] for part in host.parts}:
+                click.echo(f"{PHONES_HOST}: their host {host.name} does not answer: {host.why}")
         faults = dict.fromkeys(fault for view in views for fault in view.faults)
         if faults:
             click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))

@@ -53,7 +53,7 @@ def _check_subnet(text: str) -> str:
 
 # Reserved are the words that name a container, a section of Asterisk's files or of ours, or a device of ours.
 Name = Annotated[str, Form("name", NAME, NAME_FIX)]
-NodeName = Annotated[str, Form("name", NAME, NAME_FIX, r"^(all|phones)$")]
+NodeName = Annotated[str, Form("name", NAME, NAME_FIX, r"^(all|phones(-\d+)?)$")]
 SiteName = Annotated[
     str,
     Form(

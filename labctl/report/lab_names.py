@@ -18,7 +18,8 @@ from labctl.yamlfile.document import parse
 
 
 class LabPlaces:
-    """Who is who in a lab: nodes and services by their address, phones by their port at the one that they share.
+    """Who is who in a lab: nodes and services by their address, phones by their port, which is each one's own, at
+    those that they share.
 
     `phones` are names and extensions, in the lab file's order, as `nodes`. What is none of the lab's is told by
     `others`.
@@ -34,14 +35,15 @@ class LabPlaces:
     ) -> None:
         self._nodes = {addresses.address(subnet, number): name for number, name in enumerate(nodes, 1)}
         self._nodes |= {addresses.service_address(subnet, number): name for number, name in enumerate(services, 1)}
-        self._phones_address = addresses.phones_address(subnet)
+        numbers = range(1, addresses.PHONES_CONTAINERS + 1)
+        self._phones_addresses = {addresses.phones_address(subnet, number) for number in numbers}
         self._phones = [name for name, _ in phones]
         self._users = {extension: name for name, extension in phones}
         self._others = others
 
     def place(self, endpoint: Endpoint) -> str:
         """A node, a service, a phone, or else an address."""
-        if endpoint.address == self._phones_address:
+        if endpoint.address in self._phones_addresses:
             ports = (addresses.sip_ports(index) for index in range(len(self._phones)))
             for name, of_phone in zip(self._phones, ports, strict=True):
                 if endpoint.port in of_phone:

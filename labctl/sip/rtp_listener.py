@@ -13,40 +13,45 @@ PACKETS_A_SECOND = 50
 
 
 class RtpListener:
-    """Counts all RTP that comes in at the phones' media ports, from a tshark that runs beside them.
+    """Counts all RTP that comes in at the phones' media ports, from a tshark in each of their containers.
 
-    `trouble` is the last line of tshark that is no packet; `ended` is whether it says no more.
+    `trouble` is the last line of a tshark that is no packet.
     """
 
     def __init__(self, signal: Signal) -> None:
         self._counts: dict[tuple[int, str], int] = {}
+        self._said_all: set[ExecStream] = set()
         self.trouble = ""
-        self.ended = False
         self._signal = signal
-        self._stream: ExecStream | None = None
-        self._thread = threading.Thread(target=self._read, name="phones-rtp", daemon=True)
+        self._streams: list[tuple[ExecStream, threading.Thread]] = []
 
     def start(self, stream: ExecStream) -> None:
-        """Follow the tshark that the stream leads to."""
-        self._stream = stream
-        self._thread.start()
+        """Follow the tshark that the stream leads to, one of a container of phones."""
+        thread = threading.Thread(target=self._read, args=(stream,), name="phones-rtp", daemon=True)
+        self._streams.append((stream, thread))
+        thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether none of them says any more."""
+        return bool(self._streams) and len(self._said_all) == len(self._streams)
 
     @property
     def counts(self) -> dict[tuple[int, str], int]:
         """How many packets came in so far, by port and by the address that they came from."""
         return dict(self._counts)
 
-    def _read(self) -> None:
+    def _read(self, stream: ExecStream) -> None:
         """Read to the end. However that comes, it is told: others wait for packets."""
         rest = ""
         try:
-            for data in self._stream or ():
+            for data in stream:
                 *lines, rest = (rest + data.decode("utf-8", "replace")).split("\n")
                 for line in lines:
                     self._add(line)
                 self._signal.notify()
         finally:
-            self.ended = True
+            self._said_all.add(stream)
             self._signal.notify()
 
     def _add(self, line: str) -> None:
@@ -61,7 +66,8 @@ class RtpListener:
             self.trouble = line
 
     def close(self) -> None:
-        """Hang up, which ends tshark."""
-        if self._stream:
-            self._stream.close()
-            self._thread.join(timeout=1)
+        """Hang up, which ends each tshark."""
+        for stream, _ in self._streams:
+            stream.close()
+        for _, thread in self._streams:
+            thread.join(timeout=1)

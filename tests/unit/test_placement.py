@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from labctl.blueprint import drawing, plan, record
+from labctl.blueprint.addresses import PHONES_CONTAINERS
 from labctl.blueprint.drawing import Blueprint
-from labctl.blueprint.placement import spread
+from labctl.blueprint.placement import phones_of, spread
 from labctl.engine.actions import CreateContainer, CreateNetwork, RemoveNetwork, flatten
 from labctl.engine.host import Host, parse
 from labctl.engine.observation import Container, LostHost, Network, Observation
@@ -42,9 +43,38 @@ def held(blueprint: Blueprint, **where: str) -> Observation:
     return Observation((Network("net", blueprint.network, "lab", SUBNET, "seed", overlay=True),), containers)
 
 
-def test_nodes_are_spread_evenly_in_their_order_and_the_phones_are_on_the_first_host() -> None:
+def test_nodes_are_spread_evenly_in_their_order_and_phones_are_where_their_nodes_are() -> None:
     places = spread(lab("name: lab\nnodes: 5\n"), ["one", "two"])
-    assert places == {"n1": "one", "n2": "two", "n3": "one", "n4": "two", "n5": "one", "phones": "one"}
+    nodes = {"n1": "one", "n2": "two", "n3": "one", "n4": "two", "n5": "one"}
+    assert places == nodes | {"phones": "one", "phones-2": "two"}
+    of_phones = phones_of(lab("name: lab\nnodes: 5\n"), places)
+    assert list(of_phones.values())[:3] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("phones", "containers"),
+    [
+        ("phones: 0", {"phones": "one"}),
+        ("phones: [{name: alice, extension: 101, node: n3}]", {"phones": "one", "phones-3": "three"}),
+        ("phones: [{name: alice, extension: 101, node: n1}]", {"phones": "one"}),
+    ],
+)
+def test_a_host_has_a_container_of_phones_where_a_node_of_it_has_one(phones: str, containers: dict[str, str]) -> None:
+    """The first has one in any case: it carries the lab's record."""
+    places = spread(lab(f"name: lab\nnodes: 3\n{phones}\n"), ["one", "two", "three"])
+    assert {name: host for name, host in places.items() if name.startswith("phones")} == containers
+
+
+def test_each_container_of_phones_has_an_address_below_those_of_the_nodes() -> None:
+    hosts = tuple(Host(f"h{number}", f"ssh://h{number}.example", f"id-{number}") for number in range(1, 10))
+    blueprint = over("name: lab\nnodes: 9\n", hosts)
+    of_phones = [spec for spec in blueprint.containers if dict(spec.labels)[LABEL_ROLE] == "phones"]
+    assert [(spec.address, spec.host) for spec in of_phones] == [
+        (f"198.18.7.{10 - number}", f"h{number}") for number in range(1, PHONES_CONTAINERS + 1)
+    ]
+    assert len({spec.address for spec in blueprint.containers}) == len(blueprint.containers)
+    beyond = phones_of(blueprint.lab, spread(blueprint.lab, [host.name for host in hosts]))
+    assert list(beyond.values()) == [1, 2, 3, 4, 5, 6, 7, 1, 1]
 
 
 def test_a_node_is_where_its_host_says_and_the_others_fill_up() -> None:
@@ -71,10 +101,10 @@ def test_without_hosts_nothing_of_a_lab_is_other_than_it_was() -> None:
 def test_each_container_says_where_it_and_all_others_are_and_what_the_lab_is() -> None:
     blueprint = over("name: lab\nnodes: 3\n")
     assert blueprint.overlay
-    assert [spec.host for spec in blueprint.containers] == ["one", "two", "one", "one"]
+    assert [spec.host for spec in blueprint.containers] == ["one", "two", "one", "one", "two"]
     for spec in blueprint.containers:
         labels = dict(spec.labels)
-        assert [host.parts for host in parse(labels[LABEL_HOSTS])] == [("n1", "n3", "phones"), ("n2",)]
+        assert [host.parts for host in parse(labels[LABEL_HOSTS])] == [("n1", "n3", "phones"), ("n2", "phones-2")]
         assert record.parse("lab", labels[LABEL_SPEC]).lab.name == "lab"
     assert LABEL_HOSTS in dict(blueprint.labels)
 
