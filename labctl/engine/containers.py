@@ -38,6 +38,12 @@ STOP_TIMEOUT_S = 5
 BEGUN_S, ASK_AGAIN_S = 2.0, 0.01
 """How long commands in a container may take to begin before it is paused; they take milliseconds."""
 
+ATTACH_TIMES = 3
+"""How often a container is started that its overlay network does not let in: the engine waits 20 s for the Swarm's
+manager to say yes, which is too short where that one's machine is busy (seen at a load of 32)."""
+
+_NOT_LET_IN = "attaching to network failed"
+
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
 
@@ -76,7 +82,7 @@ class Containers:
     ) -> None:
         match step:
             case StartContainer():
-                self._api.start(step.name)
+                self._start(step.name)
             case KillContainer():
                 self._api.kill(step.name)
             case StopContainer():
@@ -86,6 +92,16 @@ class Containers:
                 self._api.pause(step.name)
             case UnpauseContainer():
                 self._api.unpause(step.name)
+
+    def _start(self, container: str) -> None:
+        for turn in range(1, ATTACH_TIMES + 1):
+            try:
+                self._api.start(container)
+            except docker_errors.APIError as error:
+                if turn == ATTACH_TIMES or _NOT_LET_IN not in str(error.explanation):
+                    raise
+            else:
+                return
 
     def _await_begun(self, container: str) -> None:
         """Return when every command that is to run in a container has begun, or after BEGUN_S.
