@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
@@ -20,18 +19,16 @@ from labctl.blueprint import addresses
 from labctl.blueprint.addresses import FIRST_SIP_PORT, PORTS_A_PHONE
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
-from labctl.engine.actions import File, StartContainer
+from labctl.engine.actions import File
 from labctl.engine.client import Engine
-from labctl.engine.streams import ExecStream
 from labctl.errors import LabError
 from labctl.lock import claimed
-from labctl.names import PHONES_HOST, ROLE_PHONES
 from labctl.sip import kept_agents, load, sipp, tshark
 from labctl.sip.container_files import FOLDER, KEPT, RUN_SCRIPT, TONE, run_script, script
 from labctl.sip.kept_agents import LINE, KeptAgent
 from labctl.sip.load import LoadResult
 from labctl.sip.manner import AS_ALWAYS, EXPIRES_S, HIDDEN_ADDRESS, Manner
-from labctl.sip.phone_places import PhonePlace, phone_places
+from labctl.sip.phone_containers import PhoneContainers
 from labctl.sip.rtp_listener import RtpListener
 from labctl.sip.sipp import Agent, SippScenario
 from labctl.sip.transcript import Ending
@@ -66,15 +63,10 @@ class Phones:
         self, engine: Engine, running: Running, on_message: MessageListener = lambda _name, _message: None
     ) -> None:
         lab, observation = running.lab, running.observation
-        containers = [container for container in observation.containers if container.role == ROLE_PHONES]
-        if not containers or not observation.networks:
-            raise running.missing(PHONES_HOST)
-        self._running = running
-        self._engine = engine
+        self._containers = PhoneContainers(engine, running)
         self._lab = lab
         self._network = observation.networks[0]
         self._secrets = Secrets(self._network.seed)
-        self._places = phone_places(lab, observation)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
         self._ports = threading.Lock()
@@ -111,25 +103,11 @@ class Phones:
     def _begin(self, audio: bool) -> None:
         files = (File(TONE, sipp.tone()), File(RUN_SCRIPT, script("run-sipp")))
         ports = range(FIRST_MEDIA_PORT, FIRST_MEDIA_PORT + PORTS_A_PHONE * len(self._lab.phones))
-
-        def begin(place: PhonePlace) -> None:
-            self._engine.apply(StartContainer(place.container))  # nobody needed it until now
-            self._engine.put_files(place.container, files)
-
-        places = set(self._places.values())
-        if places:
-            with ThreadPoolExecutor(max_workers=len(places)) as pool:
-                list(pool.map(begin, places))
-        self._places = {name: replace(place, runs=True) for name, place in self._places.items()}
+        self._containers.open(files)
         self._kept = self.kept()
-        for place in places if audio else ():
-            self._rtp.start(self._stream(place, "capture", *tshark.command(place.address, ports)))
-
-    def _place(self, name: str) -> PhonePlace:
-        """Where a phone is. Raises LabError where that is gone, or its Docker host is lost."""
-        if name not in self._places:
-            raise self._running.missing(self._lab.phone(name).node if self._running.observation.lost else PHONES_HOST)
-        return self._places[name]
+        for container in self._containers.all if audio else ():
+            command = tshark.command(container.address, ports)
+            self._rtp.start(self._containers.stream(container, "capture", *command))
 
     def close(self) -> None:
         """Hang up, unsubscribe and unregister what still runs, within LEAVE_TIMEOUT_S; then kill what is left.
@@ -219,12 +197,7 @@ class Phones:
 
     def kept(self) -> tuple[KeptAgent, ...]:
         """The agents that were left on; also those that have ended since, until another agent has the port."""
-        agents: list[KeptAgent] = []
-        for place in {place for place in self._places.values() if place.runs}:
-            listing = self._engine.run(place.container, run_script("list-kept", KEPT))
-            here = {name for name, its_place in self._places.items() if its_place == place}
-            agents += (agent for agent in kept_agents.parse(listing.text) if agent.phone in here)
-        return tuple(agents)
+        return self._containers.kept()
 
     def attach(self, kept: KeptAgent) -> UserAgent:
         """Go on with an agent that was left on; all that it has said so far is read when this returns."""
@@ -237,7 +210,7 @@ class Phones:
             kept=True,
         )
         self._agents.append(agent)
-        agent.start(self._stream(self._place(kept.phone), "attach-sipp", _folder(agent)))
+        agent.start(self._containers.stream(self._containers.of(kept.phone), "attach-sipp", _folder(agent)))
         agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", PATIENCE.deadline(ANSWER_TIMEOUT_S))
         return agent
 
@@ -245,7 +218,7 @@ class Phones:
         """Take away what is written down of a phone's agents that were left on. They must have ended."""
         folders = [f"{KEPT}/{kept.port}" for kept in self.kept() if kept.phone == name]
         if folders:
-            self._engine.run(self._place(name).container, ["rm", "-rf", *folders])
+            self._containers.run(name, ["rm", "-rf", *folders])
         self._kept = tuple(kept for kept in self._kept if kept.phone != name)
 
     def line(self, name: str) -> UserAgent | None:
@@ -371,7 +344,7 @@ class Phones:
             name=name,
             password=self._secrets.sip(name) if password is None else password,
             node_address=addresses.address(self._network.subnet, self._lab.node(manner.node or phone.node).nodeid),
-            address=self._place(name).address,
+            address=self._containers.of(name).address,
             port=port,
             media=range(media, media + MEDIA_PORTS_AN_AGENT),
             audio=TONE,
@@ -390,23 +363,20 @@ class Phones:
         files = [File(path, scenario.text) for path, scenario in zip(paths, scenarios, strict=True)]
         if agent.kept:
             files.append(File(f"{_folder(agent)}/agent", kept_agents.describe(agent.agent, agent.activity)))
-        self._engine.put_files(self._place(agent.agent.name).container, tuple(files))
+        self._containers.put_files(agent.agent.name, tuple(files))
         return paths
 
     def _follow(self, agent: UserAgent, command: list[str]) -> None:
         """Start SIPp, and follow what it says."""
-        place = self._place(agent.agent.name)
+        container = self._containers.of(agent.agent.name)
         if not agent.kept:
-            agent.start(self._stream(place, "run-sipp", *command))
+            agent.start(self._containers.stream(container, "run-sipp", *command))
             return
         folder = _folder(agent)
-        output = self._engine.run(place.container, run_script("keep-sipp", folder, RUN_SCRIPT, *command))
+        output = self._containers.run(agent.agent.name, run_script("keep-sipp", folder, RUN_SCRIPT, *command))
         if output.code:
             raise LabError(f"{agent} cannot be left on: {output.text.strip()}")
-        agent.start(self._stream(place, "attach-sipp", folder))
-
-    def _stream(self, place: PhonePlace, script: str, *arguments: str) -> ExecStream:
-        return self._engine.open_stream(place.container, run_script(script, *arguments))
+        agent.start(self._containers.stream(container, "attach-sipp", folder))
 
 
 def _folder(agent: UserAgent) -> str:
