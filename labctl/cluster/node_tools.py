@@ -85,10 +85,9 @@ def ask_tools(engine: Engine, running: Running, node: str, context: str = "") ->
 def _ask_once(engine: Engine, running: Running, node: str, container: str, context: str) -> tuple[ToolAnswers, bool]:
     """The answers, and whether the ring was the same before and after them."""
     stack, rings = running.stack_of(node), running.lab.rings
-    members = [command for command in (stack.members_command, stack.other_members_command) if command]
     commands = [
         bounded(stack.ring_command) if rings else ":",
-        "; ".join(f"{ONE_AT_A_TIME} {_asterisk(command)}" for command in members) if rings else ":",
+        _question(stack) if rings else ":",
         _asterisk(output.HINTS_COMMAND) if context else ":",
         ":" if context else _asterisk("core show version"),
         ":" if context else _asterisk("core show uptime"),
@@ -103,7 +102,7 @@ def _ask_once(engine: Engine, running: Running, node: str, container: str, conte
     before, after = (_ring(text, service, numbers) if rings else Membership() for text in (first, last))
     answers = ToolAnswers(
         before,
-        _members(module, stack, len(members), numbers) if rings else (),
+        _members(module, service, stack, running.lab.node(node).nodeid, numbers) if rings else (),
         _hints(hints, context) if context else None,
         output.parse_version(version),
         output.parse_uptime(uptime),
@@ -123,17 +122,48 @@ def _asterisk(command: str) -> str:
 def _ring(text: str, service: str, numbers: Mapping[int, int]) -> Membership | None:
     """The ring that Corosync's tool prints; none but an empty one where runit says that Corosync does not run."""
     ring = membership.parse_ring(text, numbers)
-    return ring if ring.members or service.startswith(("down:", "finish:")) else None
+    return ring if ring.members or _is_down(service) else None
 
 
-def _members(text: str, stack: Stack, commands: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
-    """Whom the module sees, by what its commands printed: nobody where none of them is known, for it is not loaded, or
-    where it has lost its ring; a CPG that is busy, as while its ring forms, has not answered."""
+def _is_down(service: str) -> bool:
+    """Whether runit says that Corosync does not run."""
+    return service.startswith(("down:", "finish:"))
+
+
+def _questions(stack: Stack) -> list[str]:
+    """The commands of Asterisk's that list whom the module sees."""
+    return [command for command in (stack.members_command, stack.other_members_command) if command]
+
+
+def _question(stack: Stack) -> str:
+    """What tells in a node whom its module sees, and changes nothing by that."""
+    if stack.group_command:
+        return bounded(stack.group_command)
+    return "; ".join(f"{ONE_AT_A_TIME} {_asterisk(command)}" for command in _questions(stack))
+
+
+def _members(text: str, service: str, stack: Stack, own: int, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
+    """Whom the module of the node of the number `own` sees, by what was printed; None where that is no answer.
+
+    By Corosync: the members of the module's group, and nobody where its own node is not among them.
+    """
+    if not stack.group_command:
+        return _members_by_module(text, stack, numbers)
+    group = membership.parse_group(text)
+    if group is None:
+        return () if _is_down(service) else None
+    seen = numbered(map(str, group), numbers)
+    return seen if str(own) in seen else ()
+
+
+def _members_by_module(text: str, stack: Stack, numbers: Mapping[int, int]) -> tuple[str, ...] | None:
+    """The same by the module itself: nobody where none of its commands is known, for it is not loaded, or where it has
+    lost its ring; a CPG that is busy, as while its ring forms, has not answered."""
     if _NO_ASTERISK in text or (CPG_FAILED in text and not stack.has_lost_ring(text)):
         return None
     lines = [line for line in text.splitlines() if line.strip()]
     answered = [line for line in lines if not line.startswith(NO_COMMAND)]
-    if not answered and len(lines) < commands:
+    if not answered and len(lines) < len(_questions(stack)):
         return None
     return numbered(output.parse_members(text), numbers)
 

@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+ASTERISK_GROUP = "asterisk"
+"""The group of Corosync's that res_corosync joins (res/res_corosync.c, load_module)."""
+
 
 @dataclass(frozen=True)
 class Membership:
@@ -36,6 +39,14 @@ def parse_ring(text: str, numbers: Mapping[int, int]) -> Membership:
             log.feed(line)
         return log.ring
     return replace(ring, members=_numbered(ring.members, numbers))
+
+
+def parse_group(text: str) -> tuple[int, ...] | None:
+    """The node ids of Asterisk's group, by `corosync-cpgtool`; none of no such group, None where there is no table."""
+    if not re.search(r"^Group Name\s+PID\s+Node ID", text, re.MULTILINE):
+        return None
+    group = re.search(rf"^{ASTERISK_GROUP}\n((?:[ \t]+\d+[ \t]+\d+ .*(?:\n|\Z))*)", text, re.MULTILINE)
+    return tuple(int(line.split()[1]) for line in group[1].splitlines()) if group else ()
 
 
 class RingLog:

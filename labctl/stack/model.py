@@ -188,6 +188,11 @@ class Stack(Strict):
     other_members_command: Text | None = Field(
         default=None, description="The same in other words, for versions that do not know the first"
     )
+    group_command: Text | None = Field(
+        default=None,
+        description="What prints the group of Corosync's that the cluster module is in, by Corosync alone; with it, "
+        "who looks at a node does not ask the module, whose connection takes one question at a time",
+    )
     joins: Literal["after-ring", "at-boot"] = Field(
         default="after-ring", description="When Asterisk loads the cluster module"
     )

@@ -13,11 +13,15 @@ from labctl.scenario.loader import shipped_scenarios
 from tests.browser import Page, browser, program
 from tests.integration.conftest import Result, labctl
 
-pytestmark = pytest.mark.docker
+ALL_S = 4500.0
+"""How long a run of every scenario may take: on two cores that two others keep busy it took 25 minutes."""
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(ALL_S + 100)]
 
 
 def run(scenario: str, folder: Path, *more: str) -> Result:
-    return labctl("run", scenario, "--folder", str(folder), "-q", "-o", "json", *more)
+    words = ("run", scenario, "--folder", str(folder), "-q", "-o", "json", *more)
+    return labctl(*words, timeout_s=ALL_S)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,12 @@ class Result:
         return json.loads(self.out)
 
 
-def labctl(*arguments: str, text: str | None = None, variables: Mapping[str, str] | None = None) -> Result:
+def labctl(
+    *arguments: str,
+    text: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Result:
     """Run labctl to its end; `variables` of the environment beside those that are there."""
     done = subprocess.run(
         [sys.executable, "-m", "labctl", *arguments],
@@ -47,7 +52,7 @@ def labctl(*arguments: str, text: str | None = None, variables: Mapping[str, str
         env={**os.environ, **(variables or {})},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)

@@ -74,6 +74,21 @@ def test_the_modules_of_1_6_are_as_many_as_it_counts() -> None:
     assert (modules[0], modules[-1]) == ("res_ael_share", "app_playback")
 
 
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        (capture("corosync-3-cpgtool"), (2, 3)),
+        ("Group Name\t PID\t Node ID\ndlm\n\t 10\t 1 (198.18.0.11)\n", ()),
+        ("Group Name\t PID\t Node ID\ndlm\n\t 10\t 4 (x)\nasterisk\n\t 10\t 1 (x)\nfenced\n\t 10\t 5 (x)\n", (1,)),
+        ("Group Name\t PID\t Node ID\n", ()),
+        ("Could not initialize corosync cpg API error 6\n", None),
+        ("", None),
+    ],
+)
+def test_who_is_in_asterisks_group(text: str, group: tuple[int, ...] | None) -> None:
+    assert membership.parse_group(text) == group
+
+
 def test_a_module_that_is_asked_for_is_there_or_not() -> None:
     assert output.parse_modules(capture("asterisk-1.6.2.9-module-show-like-ais")) == ("res_ais",)
     assert output.parse_modules("Module     Description    Use Count \n0 modules loaded\n") == ()

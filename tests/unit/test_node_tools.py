@@ -19,6 +19,14 @@ from tests.unit.fake_nodes import FakeLab
 from tests.unit.test_captures import capture
 
 RING = capture("corosync-3-quorumtool-s")
+GROUP = """\
+Group Name\t       PID\t   Node ID
+asterisk
+\t\t        10\t         1 (198.18.16.11)
+\t\t        10\t         3 (198.18.16.13)
+\t\t         9\t         2 (198.18.16.12)
+"""
+NO_CPG = "Could not initialize corosync cpg API error 2"
 HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n- 1 hints registered"
 RUNS, DOWN = "run: /etc/service/corosync: (pid 10) 33s", "down: /etc/service/corosync: 3s, normally up, want down"
 ASTERISK_GONE = "Unable to connect to remote asterisk (does /var/run/asterisk/asterisk.ctl exist?)"
@@ -40,20 +48,29 @@ def look(*looks: tuple[str, ...], stack: str = "22") -> tuple[ToolAnswers, int]:
 def printed(
     ring: str = RING, members: str = "", hints: str = HINTS, last: str | None = None, service: str = RUNS
 ) -> tuple[str, ...]:
-    lab = FakeLab()
-    return (ring, members or lab.members(lab.nodes), hints, VERSION, UPTIME, ring if last is None else last, service)
+    return (ring, members or GROUP, hints, VERSION, UPTIME, ring if last is None else last, service)
 
 
-WHOLE = ToolAnswers(Membership(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
+WHOLE = ToolAnswers(Membership(True, (1, 2, 3)), ("1", "3", "2"), {"101": "Idle"}, "22.10.1", 5)
 
 
 def test_a_node_that_answers_is_asked_once() -> None:
     assert look(printed()) == (WHOLE, 1)
 
 
-@pytest.mark.parametrize("stack", ["22", "1.8"])
-def test_a_cluster_module_is_asked_for_its_members_by_one_at_a_time(stack: str) -> None:
-    """Two that ask it at once break its connection to Corosync, and whoever looks at a node must change nothing."""
+def test_whom_a_module_sees_is_asked_of_corosync_and_not_of_the_module() -> None:
+    """Its connection to Corosync takes one question at a time: two at once, of which one may be its own, break it, and
+    whoever looks at a node must change nothing."""
+    lab = FakeLab()
+    lab.run_in = lambda node, command: ""
+    ask_tools(cast(Engine, lab), lab.running, "n1", "lab")
+    script = lab.ran[0][1][-1]
+    assert "corosync-cpgtool" in script
+    assert lab.stack.members_command not in script
+
+
+@pytest.mark.parametrize("stack", ["1.6", "1.8"])
+def test_a_module_that_must_be_asked_is_asked_by_one_at_a_time(stack: str) -> None:
     lab = FakeLab(stack=stack)
     lab.run_in = lambda node, command: ""
     ask_tools(cast(Engine, lab), lab.running, "n1", "lab")
@@ -69,8 +86,7 @@ def test_a_cluster_module_is_asked_for_its_members_by_one_at_a_time(stack: str) 
         printed(ring="", last=""),
         printed(ring="Cannot initialize QUORUM service\n"),
         printed(members="\n"),
-        printed(members=ASTERISK_GONE),
-        printed(members="Failed to initialize CPG iterator: 6."),
+        printed(members=NO_CPG),
         printed(hints=""),
         printed(hints=HINTS.splitlines()[0]),
     ],
@@ -88,13 +104,22 @@ def test_what_is_never_answered_is_unknown_and_never_empty() -> None:
 
 def test_a_corosync_that_does_not_run_has_an_empty_ring() -> None:
     gone = "Cannot initialize QUORUM service\n"
-    answers, asked = look(printed(ring=gone, last=gone, members="Failed to initialize CPG iterator: 9", service=DOWN))
+    answers, asked = look(printed(ring=gone, last=gone, members=NO_CPG, service=DOWN))
     assert (answers.ring, answers.members, asked) == (Membership(), (), 1)
 
 
 def test_a_module_that_is_not_loaded_sees_nobody() -> None:
-    answers, asked = look(printed(members="No such command 'corosync show members' (type 'core show help')"))
-    assert (answers.members, asked) == ((), 1)
+    """In a group of others, and where there is no group at all."""
+    for group in ("Group Name\t PID\t Node ID\n", GROUP.replace(" 1 (198.18.16.11)", " 4 (198.18.16.14)")):
+        answers, asked = look(printed(members=group))
+        assert (answers.members, asked) == ((), 1)
+
+
+def test_by_the_module_itself_no_command_is_nobody_and_no_asterisk_is_no_answer() -> None:
+    commands = ("ais clm show members", "ais show clm members")
+    nobody = "\n".join(f"No such command '{command}' (type 'core show help ais')" for command in commands)
+    assert look(printed(members=nobody), stack="1.8")[0].members == ()
+    assert look(*[printed(members=ASTERISK_GONE)] * ASKED_TIMES, stack="1.8")[0].members is None
 
 
 def test_a_module_that_knows_its_command_and_prints_nothing_does_not_answer() -> None:
@@ -146,11 +171,9 @@ def test_ps_says_which_tool_does_not_answer() -> None:
 
 def test_ps_says_that_a_module_is_in_no_group_though_its_node_is_in_a_ring() -> None:
     lab = FakeLab()
-    lost = printed(members="Failed to initialize CPG iterator: 9")
+    lost = printed(members="Group Name\t PID\t Node ID\n")
     assert ps_row(lab, "n1", *lost) == ("res_corosync sees nobody, not even its own node; labctl up mends that",)
-    gone = printed(
-        ring="Cannot initialize QUORUM service", members="Failed to initialize CPG iterator: 9", service=DOWN
-    )
+    gone = printed(ring="Cannot initialize QUORUM service", members=NO_CPG, service=DOWN)
     assert ps_row(lab, "n1", *gone) == ()
 
 
