@@ -22,7 +22,7 @@ HINTS = "101@lab : PJSIP/alice State:Idle Presence:not_set Watchers 0\n- 1 hints
 MEMBERS = (
     "Membership information\n----------\n    Nodeid      Votes    Qdevice Name\n         1          1         NR n1\n"
 )
-NO_MODULE = "No such command 'corosync show members' (type 'core show help')\n"
+NO_MODULE = "Group Name\t       PID\t   Node ID\n"
 RUNS = "run: /etc/service/corosync: (pid 10) 33s\n"
 ANSWERS = "@@\n".join([MEMBERS, NO_MODULE, HINTS, "Asterisk 22.10.1\n", "System uptime: 5 seconds\n", MEMBERS, RUNS])
 
