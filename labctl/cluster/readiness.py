@@ -172,10 +172,13 @@ class Readiness:
             return Lack(f"its ring has {len(ring.members)} of {expected} members")
         if not ring.quorate and expected > len(cluster) / 2:
             return Lack("its ring is not quorate")
-        return self._module_lack(node.name, expected) if self._lab.share else None
+        return self._module_lack(node.name, str(node.nodeid), expected) if self._lab.share else None
 
-    def _module_lack(self, node: str, expected: int) -> Lack | None:
-        """What the cluster module lacks where the ring is whole."""
+    def _module_lack(self, node: str, own: str, expected: int) -> Lack | None:
+        """What the cluster module of the node of the number `own` lacks where the ring is whole.
+
+        A module that is mended may see all others, and not be in their group itself (members-asked-at-once.mend).
+        """
         stack = self._stack_of(node)
         module, command = stack.cluster_module, stack.members_command
         try:
@@ -183,10 +186,12 @@ class Readiness:
         except LabError as error:
             answer = error.message.removeprefix(f"{node}: ")
             return Lack(f"`{command}` fails: {answer}", self._remedy(stack, answer))
-        members = output.parse_members(answer)
+        members = {*output.parse_members(answer)}
         if len(members) == expected:
             return None
-        remedy = Remedy.NONE if members else self._remedy(stack, answer)
+        is_outside = stack.group_command is not None and own not in members
+        outside = Remedy.RESTART_IF_IT_LASTS if is_outside else Remedy.NONE
+        remedy = outside if members else self._remedy(stack, answer)
         answered = f": {' '.join(answer.split())}" if remedy is not Remedy.NONE else ""
         return Lack(f"{module} sees {len(members)} of {expected} members{answered}", remedy)
 

@@ -115,6 +115,14 @@ def test_a_module_whose_questions_to_corosync_fail_for_long_has_its_asterisk_res
     assert await_ready(lab) == ["n1"]
 
 
+def test_a_module_that_sees_the_others_and_is_not_among_them_has_its_asterisk_restarted() -> None:
+    """As after a restart of Corosync, where the module asks by a connection of its own (a mend)."""
+    lab = FakeLab()
+    lab.nodes["n1"].commands[lab.stack.members_command] = lab.members(["n2", "n3"])
+    load_module(lab)
+    assert await_ready(lab) == ["n1"]
+
+
 def test_a_module_whose_cpg_is_busy_for_a_moment_is_let_be() -> None:
     lab = FakeLab()
     lab.nodes["n1"].commands[lab.stack.members_command] = "Failed to initialize CPG iterator: 6."
