@@ -42,11 +42,11 @@ def parse_ring(text: str, numbers: Mapping[int, int]) -> Membership:
 
 
 def parse_group(text: str) -> tuple[int, ...] | None:
-    """The node ids of Asterisk's group, by `corosync-cpgtool`; none of no such group, None where there is no table."""
+    """The node ids of Asterisk's group in order, by `corosync-cpgtool`: none of no such group, None of no table."""
     if not re.search(r"^Group Name\s+PID\s+Node ID", text, re.MULTILINE):
         return None
     group = re.search(rf"^{ASTERISK_GROUP}\n((?:[ \t]+\d+[ \t]+\d+ .*(?:\n|\Z))*)", text, re.MULTILINE)
-    return tuple(int(line.split()[1]) for line in group[1].splitlines()) if group else ()
+    return tuple(sorted(int(line.split()[1]) for line in group[1].splitlines())) if group else ()
 
 
 class RingLog:

@@ -78,6 +78,7 @@ def test_the_modules_of_1_6_are_as_many_as_it_counts() -> None:
     ("text", "group"),
     [
         (capture("corosync-3-cpgtool"), (2, 3)),
+        ("Group Name\t PID\t Node ID\nasterisk\n\t 9\t 10 (x)\n\t 9\t 2 (x)\n\t 9\t 1 (x)\n", (1, 2, 10)),
         ("Group Name\t PID\t Node ID\ndlm\n\t 10\t 1 (198.18.0.11)\n", ()),
         ("Group Name\t PID\t Node ID\ndlm\n\t 10\t 4 (x)\nasterisk\n\t 10\t 1 (x)\nfenced\n\t 10\t 5 (x)\n", (1,)),
         ("Group Name\t PID\t Node ID\n", ()),

@@ -51,7 +51,7 @@ def printed(
     return (ring, members or GROUP, hints, VERSION, UPTIME, ring if last is None else last, service)
 
 
-WHOLE = ToolAnswers(Membership(True, (1, 2, 3)), ("1", "3", "2"), {"101": "Idle"}, "22.10.1", 5)
+WHOLE = ToolAnswers(Membership(True, (1, 2, 3)), ("1", "2", "3"), {"101": "Idle"}, "22.10.1", 5)
 
 
 def test_a_node_that_answers_is_asked_once() -> None:
