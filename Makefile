@@ -28,7 +28,7 @@ down-all: $(STAMP) ## take every lab on this engine away, whoever made it
 	$(BIN)/labctl down --all
 
 check: $(DEV) ## lint, types and unit tests side by side, in seconds and without Docker
-	@$(MAKE) --no-print-directory --jobs 6 --output-sync=target unit types lint
+	@$(MAKE) --no-print-directory --jobs $$(($(PARTS) + 2)) --output-sync=target unit types lint
 
 test: $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes
 	@sh .ci/machine test
@@ -48,12 +48,13 @@ types: $(DEV)
 
 # Each part collects its own files alone, where every worker of pytest-xdist would collect them all. The files are dealt
 # by size, so that no part is much longer than another.
-UNIT_PARTS := unit-0 unit-1 unit-2 unit-3
+PARTS      ?= $(shell getconf _NPROCESSORS_ONLN)
+UNIT_PARTS := $(addprefix unit-,$(shell seq 0 $$(($(PARTS) - 1))))
 
 unit: $(UNIT_PARTS)
 
 $(UNIT_PARTS): unit-%: $(DEV)
-	@$(BIN)/pytest -q -p no:xdist -o cache_dir=.pytest_cache/$@ $$(ls -S tests/unit/test_*.py | awk 'NR % 4 == $*')
+	@$(BIN)/pytest -q -p no:xdist -o cache_dir=.pytest_cache/$@ $$(ls -S tests/unit/test_*.py | awk 'NR % $(PARTS) == $*')
 
 bench: machine $(DEV) ## measure: start, propagation, memory
 	$(BIN)/python -m tests.bench

@@ -12,12 +12,11 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from labctl import __version__
 from labctl.errors import UsageError
@@ -28,6 +27,7 @@ from labctl.labfile.entries import LabFile
 from labctl.labfile.node_versions import with_versions
 from labctl.labfile.patch_files import as_data, of_data
 from labctl.patch import Patch
+from labctl.plain_data import adapter
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import Document
 
@@ -171,7 +171,7 @@ def _current(data: Mapping[str, Any], version: int, labctl: str) -> LabRecord:
     asked = data["asked"]
     request = Request(
         document=dict(asked["document"]),
-        flags=_checker(Overrides)(asked["flags"]),
+        flags=adapter(Overrides).validate_python(asked["flags"]),
         image=asked["image"],
         mirror=str(asked["mirror"]),
         insecure=bool(asked["insecure"]),
@@ -181,7 +181,7 @@ def _current(data: Mapping[str, Any], version: int, labctl: str) -> LabRecord:
         ),
     )
     versions = {node["name"]: _version(node.pop("version")) for node in data["lab"]["nodes"] if node.get("version")}
-    lab = with_versions(_checker(Lab)(data["lab"]), versions)
+    lab = with_versions(adapter(Lab).validate_python(data["lab"]), versions)
     return LabRecord(version, labctl, request, lab, _stack(data["stack"]))
 
 
@@ -194,12 +194,6 @@ def _first(data: Mapping[str, Any]) -> LabRecord:
 
 def _patch(data: Mapping[str, str]) -> Patch:
     return Patch(data["source"], zlib.decompress(base64.b64decode(data["content"], validate=True)))
-
-
-@cache
-def _checker(kind: Any) -> Callable[[Any], Any]:
-    """Makes plain data one of our frozen dataclasses; types are checked, and what a later labctl added is left out."""
-    return TypeAdapter(kind).validate_python
 
 
 def _stack(data: Mapping[str, Any]) -> Stack:

@@ -30,9 +30,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from labctl.errors import UsageError, first_mistake
+from labctl.plain_data import adapter
 from labctl.scenario.made_with import ImageFacts, Machine
 from labctl.scenario.run_folder import CAPTURE
 
@@ -119,7 +120,7 @@ def belongs(path: str) -> bool:
 def parse_manifest(data: bytes, source: str) -> Manifest:
     """The manifest of a bundle. Raises UsageError where it is none, or one of a later labctl."""
     try:
-        manifest = TypeAdapter(Manifest).validate_json(data)
+        manifest = adapter(Manifest).validate_json(data)
     except (ValidationError, RecursionError, ValueError) as error:
         why = first_mistake(error) if isinstance(error, ValidationError) else "it is nested too deeply"
         raise refused(source, f"{MANIFEST} is none of a bundle: {why[:200]}") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from labctl.bundle import archive as archives
 from labctl.bundle import images
@@ -21,6 +21,7 @@ from labctl.labfile.loader import shipped_labs
 from labctl.labfile.patch_files import PATCH_LIMIT
 from labctl.patch import Patch
 from labctl.paths import LABS
+from labctl.plain_data import adapter
 from labctl.scenario import reader
 from labctl.scenario.made_with import NODES, PATCHES, STACK, patch_name
 from labctl.scenario.reader import Scenario
@@ -97,7 +98,7 @@ def _result(archive: Archive) -> Result:
     if VERDICT not in archive:
         raise refused(archive.source, f"no {VERDICT} is in it")
     try:
-        return TypeAdapter(Result).validate_json(archive.data(VERDICT))
+        return adapter(Result).validate_json(archive.data(VERDICT))
     except (ValidationError, RecursionError, ValueError):
         raise refused(archive.source, f"{VERDICT} is no verdict of a run") from None
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from labctl.checks.finding import Finding, Verdict
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile, Problem, first_mistake
+from labctl.plain_data import adapter
 from labctl.yamlfile.pattern import mistake_in
 
 Standing = Literal["passed", "failed", "known", "fixed", "unknown", "nothing"]
@@ -172,7 +173,7 @@ def _all_of(reasons: Sequence[str]) -> str:
 def parse_terms(text: str, source: str) -> Terms:
     """Terms from the JSON of a run folder. Raises InvalidFile."""
     try:
-        terms = TypeAdapter(Terms).validate_json(text)
+        terms = adapter(Terms).validate_json(text)
     except ValidationError as error:
         problem = Problem(1, f"no terms of a run: {first_mistake(error)}", "labctl run writes such files")
         raise InvalidFile(source, [problem]) from None

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from labctl import __version__
 from labctl.blueprint import drawing
@@ -27,6 +27,7 @@ from labctl.images.recipes import LABEL_BASE, LABEL_BUILT, LABEL_CONTENTS
 from labctl.lab import Lab
 from labctl.names import ROLE_NODE, ROLE_PHONES
 from labctl.patch import Patch
+from labctl.plain_data import adapter
 from labctl.scenario import run_folder
 from labctl.stack.model import Stack
 from labctl.yamlfile.blocks import written
@@ -147,7 +148,7 @@ def node_files(lab: Lab, stack: Stack, subnet: str) -> dict[str, str]:
 def parse(text: str, source: str) -> MadeWith:
     """What `keep` wrote. Raises InvalidFile."""
     try:
-        return TypeAdapter(MadeWith).validate_json(text)
+        return adapter(MadeWith).validate_json(text)
     except (ValidationError, RecursionError):
         problem = Problem(1, "it does not say what a run was made with", "labctl run writes such files")
         raise InvalidFile(source, [problem]) from None

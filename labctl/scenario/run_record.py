@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from labctl.checks.judgement import Result
 from labctl.errors import InvalidFile, LabctlError, Problem, UsageError, first_mistake
 from labctl.history import lines as history
 from labctl.history.events import Began, Event, beginning
+from labctl.plain_data import adapter
 from labctl.scenario import conclusion, run_folder
 from labctl.scenario.run_folder import HISTORY, LATEST, TERMS, VERDICT
 from labctl.yamlfile.document import shown
@@ -122,7 +123,7 @@ def _verdict(folder: Path) -> Result | None:
     if not path.exists():
         return None
     try:
-        result = TypeAdapter(Result).validate_json(run_folder.read_file(path))
+        result = adapter(Result).validate_json(run_folder.read_file(path))
     except (ValidationError, RecursionError) as error:
         why = first_mistake(error) if isinstance(error, ValidationError) else "nested too deeply"
         problem = Problem(1, f"no verdict of a run: {why}", "labctl check judges it again, by its history")
