@@ -9,6 +9,9 @@ from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
 from labctl.history.events import Called, Ended, Event, Heard, Load, Over, beginning
 
+NO_ANSWER = ("MaxUDPRetrans", "TimeoutOnRecv")
+"""SIPp's words for what has failed since no answer came in time (its statistics, src/stat.cpp)."""
+
 
 @check(place=70)
 def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
@@ -80,8 +83,11 @@ def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterat
 
 
 def _of_load(load: Load) -> Finding:
-    text = f"+{load.at_s:.3f} s: {load.what}: {load.failed} failed, {load.done} of {load.asked} done"
-    return Finding(text, load.at_s, load.nodes, since_s=load.began_s, by_phones=True)
+    why = ", ".join(f"{count} {cause}" for cause, count in load.causes.items())
+    failed = f"{load.failed} failed{f' ({why})' if why else ''}"
+    text = f"+{load.at_s:.3f} s: {load.what}: {failed}, {load.done} of {load.asked} done"
+    late = bool(load.causes) and set(load.causes) <= {*NO_ANSWER}
+    return Finding(text, load.at_s, load.nodes, since_s=load.began_s, by_phones=True, late=late)
 
 
 def _saturation(load: Load) -> Finding:

@@ -142,6 +142,13 @@ class Losses:
         return self.shadows.over(at_s, at_s, nodes, quiet=True)
 
 
+def disturbed(events: Sequence[Event], limits: Limits) -> str:
+    """What kept nodes from their work while steps went on, in words; "" where nothing did, as far as anybody saw."""
+    begins_s = min((event.began_s for event in events if isinstance(event, Did)), default=0.0)
+    lying = (shadow for shadow in shadows(events, limits).all if shadow.until_s >= begins_s and not shadow.unheard)
+    return next((shadow.reason for shadow in lying), "")
+
+
 @once
 def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
     """Every shadow that lies on a history, from its witnesses."""

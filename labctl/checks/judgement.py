@@ -35,7 +35,8 @@ class Terms:
     """What a run is judged by: kept beside its history, so that it can be judged again without its scenario.
 
     `explicit`: whether the scenario itself says what it expects, so that each of those checks has to judge something.
-    None in what labctl 0.1 wrote, where all checks were expected unless the scenario said otherwise.
+    None in what labctl 0.1 wrote, where all checks were expected unless the scenario said otherwise. `patched`: whether
+    nodes ran anything but Asterisk as it comes.
     """
 
     scenario: str
@@ -46,6 +47,7 @@ class Terms:
     known: tuple[Known, ...] = ()
     via: str = "corosync"
     explicit: bool | None = None
+    patched: bool = False
 
     @property
     def must_judge(self) -> bool:
@@ -64,7 +66,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run of a scenario that came to no verdict, so that it was run again; `why`, in a line."""
+    """A run of a scenario that was run again, since it came to no verdict that holds; `why`, in a line."""
 
     standing: RunStanding
     why: str
@@ -107,9 +109,10 @@ class Result:
         return next((standing for standing in WORST_FIRST if standing in standings), "unknown")
 
 
-def judge(verdicts: Sequence[Verdict], terms: Terms) -> tuple[Judged, ...]:
-    """Each verdict that was asked for, against what is known of the stack."""
-    return tuple(_judge(verdict, terms) for verdict in verdicts if verdict.check in terms.expect)
+def judge(verdicts: Sequence[Verdict], terms: Terms, disturbed: str = "") -> tuple[Judged, ...]:
+    """Each verdict that was asked for, against what is known of the stack. `disturbed`: what kept nodes from their
+    work meanwhile."""
+    return tuple(_judge(verdict, terms, disturbed) for verdict in verdicts if verdict.check in terms.expect)
 
 
 def news(verdict: Verdict, terms: Terms) -> tuple[Finding, ...]:
@@ -127,7 +130,7 @@ def _known(verdict: Verdict, terms: Terms) -> list[Known]:
     return [entry for entry in terms.known if entry.is_for(verdict.check, terms.stack, terms.via)]
 
 
-def _judge(verdict: Verdict, terms: Terms) -> Judged:
+def _judge(verdict: Verdict, terms: Terms, disturbed: str) -> Judged:
     known = _known(verdict, terms)
     if verdict.outcome == "nothing" and terms.must_judge:
         return _nothing_judged(verdict)
@@ -137,7 +140,8 @@ def _judge(verdict: Verdict, terms: Terms) -> Judged:
         return Judged(verdict, "known", _all_of(reasons))
     mended = [entry.reason for entry in known if entry.always and entry.source != "read"]
     if mended and verdict.outcome == "passed":
-        return Judged(verdict, "fixed", _all_of(mended))
+        by_chance = disturbed and not terms.patched
+        return _spared(verdict, mended, disturbed) if by_chance else Judged(verdict, "fixed", _all_of(mended))
     return Judged(verdict, verdict.outcome)
 
 
@@ -157,6 +161,12 @@ def _as_always(verdict: Verdict, known: Sequence[Known]) -> list[str]:
     seen = [entry for entry in known if entry.always and entry.source != "read" and entry.names_what_fails]
     matches = [[entry.reason for entry in seen if entry.matches(finding)] for finding in verdict.findings]
     return [reason for reasons in matches for reason in reasons] if all(matches) else []
+
+
+def _spared(verdict: Verdict, mended: Sequence[str], disturbed: str) -> Judged:
+    """What fails each time, and did not on a machine that kept nodes from their work: who speaks later is heard."""
+    text = f"it is known to fail each time, and did not ({_all_of(mended)}); not judged: {disturbed}"
+    return Judged(replace(verdict, outcome="unknown", findings=(Finding(text, 0.0, doubt=disturbed),)), "unknown")
 
 
 def _nothing_judged(verdict: Verdict) -> Judged:

@@ -66,7 +66,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
     "--retries",
     type=click.IntRange(0, 10),
     default=0,
-    help="How often a scenario that came to no verdict is run again; both runs are told of.",
+    help="How often a scenario is run again that came to no verdict, or did not fail as it is known to; all are told.",
 )
 @click.option("--watch", is_flag=True, help="Run again, built anew, when a file of --source is saved; until Ctrl-C.")
 @click.option(

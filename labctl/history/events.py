@@ -265,7 +265,8 @@ class Heard:
 class Load:
     """A generator of load has ended. A saturated one could not keep up itself, and so judges nobody.
 
-    `extensions` are those whose state it changed so often since `began_s` that nobody followed it.
+    `extensions` are those whose state it changed so often since `began_s` that nobody followed it. `causes`: how often
+    it failed for what, in SIPp's words; empty where labctl did not write that down yet.
     """
 
     at_s: float
@@ -279,6 +280,7 @@ class Load:
     nodes: tuple[str, ...] = ()
     began_s: float = 0.0
     extensions: tuple[str, ...] = ()
+    causes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from labctl.checks import judgement, registry
 from labctl.checks.course import UNKNOWN
+from labctl.checks.disturbance import disturbed
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.judgement import Attempt, Result, Terms
+from labctl.checks.reading import as_read
 from labctl.errors import LabctlError
 from labctl.history import story
 from labctl.history.events import Did, Event, ending
+from labctl.patch import Patch
 from labctl.scenario import run_folder
 from labctl.scenario.entries import HEALTHY
 from labctl.scenario.reader import Scenario
@@ -20,8 +23,9 @@ TO_THE_END = ("course", HEALTHY)
 """The checks that judge all of a run whose course broke."""
 
 
-def terms_of(scenario: Scenario) -> Terms:
-    """What a run of the scenario is judged by: how its daemons fare always belongs to it, unless it says otherwise."""
+def terms_of(scenario: Scenario, patches: Sequence[Patch] = ()) -> Terms:
+    """What a run of the scenario is judged by, on nodes with these patches and those that the lab itself has: how its
+    daemons fare always belongs to it, unless it says otherwise."""
     expect = scenario.expect if not scenario.healthy else tuple(dict.fromkeys([*scenario.expect, HEALTHY]))
     return Terms(
         scenario.name,
@@ -32,6 +36,7 @@ def terms_of(scenario: Scenario) -> Terms:
         scenario.known,
         scenario.lab.via,
         explicit=scenario.explicit,
+        patched=bool(patches) or any(node.version.patches or node.version.image for node in scenario.lab.nodes),
     )
 
 
@@ -46,7 +51,9 @@ def conclude(
     events: Sequence[Event], terms: Terms, seconds: float, folder: Path, lab_error: LabctlError | None = None
 ) -> Result:
     """What a run came to that took `seconds`. `lab_error` is what kept it from having a lab from begin to end."""
-    verdicts = judge_course(events, Limits(delay_ms=terms.delay_ms)) if events else ()
+    limits = Limits(delay_ms=terms.delay_ms)
+    verdicts = judge_course(events, limits) if events else ()
+    kept_from_work = disturbed(as_read(events), limits) if events else ""
     broke_off = "" if lab_error else "the run did not end"
     over = ending(events)
     return Result(
@@ -54,7 +61,7 @@ def conclude(
         terms.title,
         terms.stack,
         round(seconds, 3),
-        judgement.judge(verdicts, terms),
+        judgement.judge(verdicts, terms, kept_from_work),
         over.error if over else broke_off,
         str(folder),
         tuple(story.tell(events)) if events else (),
@@ -83,9 +90,11 @@ def broke_at_s(events: Sequence[Event]) -> float | None:
 
 
 def attempt(result: Result) -> Attempt:
-    """A run that came to no verdict, as it is told beside the run that was made in its place."""
+    """A run that was made again, as it is told beside the run that was made in its place."""
     findings = [
         finding.text for judged in result.judged if judged.standing == "unknown" for finding in judged.verdict.findings
     ]
-    why = (result.lab_error_line or next(iter(findings), result.error) or "nothing was judged").splitlines()[0]
+    spared = [judged.verdict.check for judged in result.judged if judged.standing == "fixed"]
+    fixed = f"{', '.join(spared)} did not fail, as it is known to" if spared else ""
+    why = (result.lab_error_line or next(iter(findings), result.error) or fixed or "nothing was judged").splitlines()[0]
     return Attempt(result.standing, why, result.seconds, result.folder)

@@ -41,8 +41,9 @@ LACKING = "this kernel has no"
 @dataclass(frozen=True)
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
-    made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario that
-    came to no verdict is run again. `owner`: whose labs these are. `capture`: whether the packets are kept."""
+    made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario is run
+    again that came to no verdict, or is `fixed` though nobody mended it. `owner`: whose labs these are. `capture`:
+    whether the packets are kept."""
 
     folder: Path
     timeout_s: float
@@ -74,7 +75,7 @@ def run(
     UsageError, one that cannot be written to HostError.
     """
     folder = run_folder.create(how.folder, scenario.name)
-    terms = terms_of(scenario)
+    terms = terms_of(scenario, how.images.patches)
     run_folder.write_terms(folder, terms)
     run_folder.write_scenario(folder, scenario, how.seed)
     began_s = time.monotonic()
@@ -117,11 +118,13 @@ def _journal(path: Path) -> Iterator[Journal]:
 
 
 def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Result:
-    """Run a scenario, and again where it came to no verdict, `how.retries` times at most; the last result tells of
-    those before it."""
+    """Run a scenario, and again where it came to no verdict, or without any patch did not fail as it does each time,
+    `how.retries` times at most; the last result tells of those before it."""
+    patched = terms_of(scenario, how.images.patches).patched
+    worth_it = WORTH_A_RETRY if patched else (*WORTH_A_RETRY, "fixed")
     result = run(engine, scenario, how, progress)
     for _ in range(how.retries):
-        hopeless = result.standing not in WORTH_A_RETRY or result.error.startswith(f"{UNKNOWN}{LACKING}")
+        hopeless = result.standing not in worth_it or result.error.startswith(f"{UNKNOWN}{LACKING}")
         if hopeless or how.stop.is_set():
             break
         earlier = (*result.earlier, attempt(result))

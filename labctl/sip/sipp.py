@@ -131,6 +131,11 @@ def _render(name: str, agent: Agent, **values: object) -> SippScenario:
     return SippScenario(name, template.render(agent=agent, leave_ms=LEAVE_MS, words=_WORDS, **values))
 
 
+_PASSES_OVER = ("-default_behaviors", "all,-abortunexp")
+"""What nobody waits for ends no call, as it ends none of a phone. SIPp takes what comes between a message and its own
+next one for unexpected, too: the second challenge to a request that was sent again, where both come at once."""
+
+
 def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
     """SIPp with one scenario that begins, and perhaps a second one for the calls that come in.
 
@@ -143,7 +148,7 @@ def command(agent: Agent, paths: tuple[str, ...], once: bool) -> list[str]:
         *["-i", agent.address, "-p", str(agent.port)],
         *["-min_rtp_port", str(agent.media.start), "-max_rtp_port", str(agent.media.stop - 1)],
         *["-cid_str", agent.call_id, "-r", "1000", "-l", "1", *(["-m", "1"] if once else [])],
-        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", "-nostdin", "-trace_msg"],
+        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", *_PASSES_OVER, "-nostdin", "-trace_msg"],
     ]
 
 
@@ -157,8 +162,8 @@ def load_command(agent: Agent, path: str, rate: float, count: int) -> list[str]:
         *["sipp", f"{agent.node_address}:5060", "-sf", path, "-i", agent.address, "-p", str(agent.port)],
         *["-mp", str(agent.media.start), "-cid_str", f"{agent.name}-{agent.token}-%u@{agent.address}"],
         *["-r", f"{rate:g}", "-m", str(count), "-l", str(count)],
-        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", "-nostdin", "-trace_stat", "-stf", "/dev/fd/3"],
-        *["-fd", f"{every_ms}ms"],
+        *["-recv_timeout", str(RECEIVE_TIMEOUT_MS), "-aa", *_PASSES_OVER, "-nostdin"],
+        *["-trace_stat", "-stf", "/dev/fd/3", "-fd", f"{every_ms}ms"],
     ]
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import pytest
 
+from labctl.engine.actions import PauseContainer, UnpauseContainer
 from labctl.errors import LabError
+from labctl.sip.load import LoadResult
 from labctl.sip.phones import Phones
 from labctl.sip.user_agent import Refused, UserAgent
 from labctl.timing import Deadline
@@ -18,6 +23,9 @@ PACKETS = 10
 """Of 20 ms each: 200 ms of audio."""
 
 MESSAGE_MS = 500
+
+STUCK_S = 0.7
+"""Longer than a phone waits before it asks again (RFC 3261, T1), and shorter than would cost a node its ring."""
 
 
 def talk(phones: Phones, caller: UserAgent, callee: UserAgent) -> None:
@@ -159,3 +167,30 @@ def test_two_labctls_in_a_row_have_dialogs_of_their_own(lab: LabUnderTest, phone
         assert second.finish(Deadline(ARRIVES_S)).code == 0
         assert second.agent.port == first.agent.port
         assert second.call != first.call
+
+
+def now_and_then_stuck(lab: LabUnderTest, node: str, load: Future[LoadResult]) -> LoadResult:
+    """What came of a load while a node stood still again and again, for so long that phones asked it twice."""
+    container = f"labctl-{lab.running.lab.name}-{node}"
+    while not load.done():
+        lab.engine.apply(PauseContainer(container))
+        time.sleep(STUCK_S)
+        lab.engine.apply(UnpauseContainer(container))
+        time.sleep(STUCK_S)
+    return load.result()
+
+
+def test_registrations_at_a_node_that_answers_late_all_succeed(lab: LabUnderTest, phones: Phones) -> None:
+    with ThreadPoolExecutor() as pool:
+        load = now_and_then_stuck(lab, "n2", pool.submit(phones.storm, "bob", 20, 200))
+    assert load.retransmissions > 0
+    assert (load.done, load.failed) == (200, 0), load
+
+
+def test_calls_through_a_node_that_answers_late_all_succeed(lab: LabUnderTest, phones: Phones) -> None:
+    bob = phones.switch_on("bob", RING_MS, audio=False)
+    with ThreadPoolExecutor() as pool:
+        load = now_and_then_stuck(lab, "n1", pool.submit(phones.calls, "alice", "102", 10, 100, 100))
+    phones.switch_off(bob)
+    assert load.retransmissions > 0
+    assert (load.done, load.failed) == (100, 0), load

@@ -57,7 +57,11 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "copies": table(table(st.tuples(COUNTS, COUNTS), EXTENSIONS)),
     **{"kept": table(st.tuples(COUNTS, COUNTS), EXTENSIONS), "lamps": table(st.tuples(COUNTS, COUNTS), PHONES)},
     **dict.fromkeys(("error", "why", "how"), st.sampled_from(["", "unknown: no", "n1: the connection is lost"])),
-    **{"members": table(several(NODES)), "state": HINTS},
+    **{
+        "members": table(several(NODES)),
+        "state": HINTS,
+        "causes": table(COUNTS, st.sampled_from(["TimeoutOnRecv", "CallRejected"])),
+    },
 }
 """What a field of an event may hold, by its name, where its type does not tell."""
 

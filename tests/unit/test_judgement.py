@@ -113,6 +113,19 @@ def test_a_verdict_stands_to_what_is_known(
     assert (made.verdict, made.standing, made.reason) == (verdict(outcome), standing, reason)
 
 
+def test_what_did_not_fail_as_the_machine_was_disturbed_is_mended_only_where_somebody_mended_it() -> None:
+    starved = "the machine was starved for 1.4 s"
+    (made,) = judgement.judge([verdict("passed")], terms(KNOWN), starved)
+    assert (made.standing, made.verdict.outcome) == ("unknown", "unknown")
+    (finding,) = made.verdict.findings
+    assert finding.text == f"it is known to fail each time, and did not (CPG mcast failed (6)); not judged: {starved}"
+    assert finding.doubt == starved
+    (patched,) = judgement.judge([verdict("passed")], replace(terms(KNOWN), patched=True), starved)
+    assert patched.standing == "fixed"
+    (sometimes,) = judgement.judge([verdict("passed")], terms(SOMETIMES), starved)
+    assert sometimes.standing == "passed"
+
+
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
 def test_what_is_known_of_another_stack_counts_for_nothing(outcome: Outcome) -> None:
     (made,) = judgement.judge([verdict(outcome)], terms(Known("1.6", "agreement", "old", True), stack="22"))

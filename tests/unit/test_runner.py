@@ -15,12 +15,15 @@ from labctl.blueprint.owner import Owner
 from labctl.blueprint.running_lab import Running
 from labctl.checks.finding import Limits
 from labctl.checks.judgement import Result
+from labctl.checks.known import Known
 from labctl.engine.client import Engine, EngineInfo
 from labctl.engine.observation import Container, Observation
 from labctl.errors import BuildError, HostError, LabctlError, NotReady, PatchRefused, UsageError
 from labctl.history.events import Began, Called, Did, Ended, Event, Looked, Over
+from labctl.images.builder import Options
 from labctl.lab import Overrides
 from labctl.names import ROLE_NODE
+from labctl.patch import Patch
 from labctl.progress import Progress, Silent
 from labctl.report import junit, verdict_tables
 from labctl.report.acceptance import Acceptance
@@ -150,15 +153,18 @@ AWAY = NotReady("not ready after 60 s\n  n2: its ring has 2 of 3 members", {"n2"
 
 @pytest.fixture
 def run_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[Result]]:
-    """Runs the three scenarios on labs that do as they are told."""
+    """Runs the three scenarios on labs that do as they are told; of each is `known` what is."""
 
-    def run(labs: Labs, engine: FakeEngine | None = None, **options: Any) -> list[Result]:
+    def run(
+        labs: Labs, engine: FakeEngine | None = None, known: tuple[Known, ...] = (), **options: Any
+    ) -> list[Result]:
         monkeypatch.setattr(runner, "labs", labs)
         monkeypatch.setattr(runner, "look_at_machine", lambda: None)  # it is of the whole process
         monkeypatch.setattr(runner, "live_lab", FakeStage)
         how = RunOptions(tmp_path, 60.0, **options)
         fake = cast(Engine, engine or FakeEngine())
-        return [*runner.run_many(fake, SCENARIOS, how, 1, lambda _: Silent())]
+        scenarios = [replace(scenario, known=known) for scenario in SCENARIOS]
+        return [*runner.run_many(fake, scenarios, how, 1, lambda _: Silent())]
 
     FakeStage.failing = ()
     FakeStage.captures.clear()
@@ -251,6 +257,17 @@ def test_what_comes_to_no_verdict_each_time_is_unknown_in_the_end(run_all: Calla
     results = run_all(Labs(), retries=2)
     assert (standings(results)[0], len(results[0].earlier)) == ("unknown", 2)
     assert Acceptance().exit_code(results) == 5
+
+
+def test_what_did_not_fail_as_it_does_each_time_is_run_again_unless_it_is_patched(
+    run_all: Callable[..., list[Result]],
+) -> None:
+    each_time = (Known("22", "agreement", "a race", always=True),)
+    results = run_all(Labs(), known=each_time, retries=2)
+    assert (standings(results)[0], len(results[0].earlier)) == ("fixed", 2)
+    assert results[0].earlier[0].why == "agreement did not fail, as it is known to"
+    patches = Options(patches=(Patch("mine.patch", b""),))
+    assert run_all(Labs(), known=each_time, retries=2, images=patches)[0].earlier == ()
 
 
 def test_what_this_kernel_cannot_do_is_not_tried_again(run_all: Callable[..., list[Result]]) -> None:

@@ -85,5 +85,6 @@ def _write(live: LiveLab, what: str, load: LoadResult, began_s: float, phones: S
             nodes=tuple(dict.fromkeys(phone.node for phone in phones)),
             began_s=began_s,
             extensions=tuple(phone.extension for phone in phones),
+            causes=dict(load.causes),
         )
     )
