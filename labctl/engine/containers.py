@@ -44,6 +44,10 @@ manager to say yes, which is too short where that one's machine is busy (seen at
 
 _NOT_LET_IN = "attaching to network failed"
 
+SERVICES = "/etc/service"
+"""The folder that runit watches. Where that has changed within the second in which runsvdir starts, it waits one more
+before it starts any service (src/runsvdir.c), and some storage drivers take a file put below it for such a change."""
+
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
 
 
@@ -175,7 +179,7 @@ class Containers:
 
     def _put(self, container: str, files: tuple[File, ...]) -> None:
         groups = self._groups(container) if any(file.group for file in files) else {}
-        self._api.put_archive(container, "/", _archive(files, groups))
+        self._api.put_archive(container, "/", archive_of(files, groups))
 
     def copy_between(self, source: str, target: str, path: str) -> None:
         """Copy a file or folder of one container to the same place in another, running or not; nothing where it is not
@@ -197,8 +201,9 @@ class Containers:
         return {name: int(number) for name, _, number, *_ in fields if number.isdecimal()}
 
 
-def _archive(files: tuple[File, ...], groups: Mapping[str, int]) -> bytes:
-    """The files as a tar archive. One of a group that the container does not have stays readable for all."""
+def archive_of(files: tuple[File, ...], groups: Mapping[str, int]) -> bytes:
+    """The files as a tar archive, to be unpacked at /. One of a group that the container does not have, by `groups`
+    (name -> number), stays readable for all."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in files:
@@ -209,4 +214,13 @@ def _archive(files: tuple[File, ...], groups: Mapping[str, int]) -> bytes:
             info.gid = groups.get(file.group, 0)
             info.mtime = time.time()  # Asterisk takes a file of the same time and size for one that it has read
             archive.addfile(info, io.BytesIO(content))
+        if any(PurePosixPath(file.path).is_relative_to(SERVICES) for file in files):
+            archive.addfile(_old_folder(SERVICES))
     return buffer.getvalue()
+
+
+def _old_folder(path: str) -> tarfile.TarInfo:
+    """A folder as it was long ago, whatever is put into it."""
+    info = tarfile.TarInfo(path.lstrip("/"))
+    info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, 1
+    return info
