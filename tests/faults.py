@@ -13,8 +13,8 @@ NODES = ("n1", "n2", "n3")
 
 
 def examples(but: Collection[str] = ()) -> dict[str, dict[str, Any]]:
-    """Kind -> arguments, but for some kinds."""
-    return {kind: _arguments(kind) for kind in FAULTS if kind not in but}
+    """Kind -> arguments, but for some kinds, and those that want a lab over several Docker hosts."""
+    return {kind: _arguments(kind) for kind, cls in FAULTS.items() if kind not in but and not cls.needs}
 
 
 def lasting(but: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -93,6 +93,8 @@ def _parameter(name: str, field: FieldInfo, kind: type[Fault]) -> click.Paramete
         return click.Argument([_destination(name)], nargs=-1, required=True, metavar="N1,N2 N3...")
     if argument.node and field.is_required():
         return click.Argument([_destination(name)], shell_complete=complete_node)
+    if argument.docker_host:
+        return click.Argument([_destination(name)])
     option = f"--{argument.option or name.replace('_', '-')}"
     names = [option, _destination(name)]
     about = (description_of(field) or name.replace("_", " ").capitalize()).rstrip(".") + "."

@@ -31,12 +31,14 @@ class Argument:
 
     `option` is another name of its option; `words` that it is the rest of the line; `node` that it names a node. Nodes
     and words are given by position, without the name of an option. `service`: it may name a service, too.
+    `docker_host`: it names a Docker host, and is given by position.
     """
 
     option: str = ""
     node: bool = False
     words: bool = False
     service: bool = False
+    docker_host: bool = False
 
 
 NodeName = Annotated[Text, Argument(node=True)]
@@ -90,6 +92,8 @@ class Fault(Strict):
     short: ClassVar[str] = ""
     waits_for_return: ClassVar[bool] = False
     """Whether its step returns only when the nodes whose Asterisk went are back, and so is over by itself."""
+    needs: ClassVar[Literal["", "hosts"]] = ""
+    """What a lab must have for it: several Docker hosts. Such a fault is left out of what is drawn by chance."""
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:

@@ -18,7 +18,7 @@ from labctl.yamlfile.document import wrong
 _Group = Annotated[tuple[NodeName, ...], Field(min_length=1)]
 
 
-class _Filter(Fault):
+class Filter(Fault):
     """A packet filter at those who receive; a subclass says between whom nothing crosses."""
 
     if TYPE_CHECKING:  # a subclass has these fields, after those of its own
@@ -54,7 +54,7 @@ class _Filter(Fault):
 
 
 @fault
-class Partition(_Filter):
+class Partition(Filter):
     """Cuts the network into groups.
 
     Example:
@@ -99,7 +99,7 @@ class Partition(_Filter):
 
     def describe(self, target: Target) -> str:
         """The groups."""
-        return f"partition {' | '.join(','.join(group) for group in self.groups)}{_only(self.traffic)}"
+        return f"partition {' | '.join(','.join(group) for group in self.groups)}{only(self.traffic)}"
 
     def pairs(self, target: Target) -> list[Pair]:
         """Those that share no group."""
@@ -113,7 +113,7 @@ class Partition(_Filter):
 
 
 @fault
-class Cut(_Filter):
+class Cut(Filter):
     """Cuts one way between two nodes.
 
     Example:
@@ -136,12 +136,13 @@ class Cut(_Filter):
 
     def describe(self, target: Target) -> str:
         """The way."""
-        return f"cut {self.sender} -> {self.receiver}{_only(self.traffic)}"
+        return f"cut {self.sender} -> {self.receiver}{only(self.traffic)}"
 
     def pairs(self, target: Target) -> list[Pair]:
         """The one way."""
         return [(self.sender, self.receiver)]
 
 
-def _only(traffic: str) -> str:
+def only(traffic: str) -> str:
+    """The end of a description: the one kind of traffic that a fault is held to, if any."""
     return "" if traffic == EVERY else f", {traffic} only"

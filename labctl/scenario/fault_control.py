@@ -45,8 +45,9 @@ def target_of(engine: Engine, running: Running) -> Target:
         image = next(container.image for container in running.observation.containers if container.role == ROLE_NODE)
         return injector.abilities(engine, image)
 
-    lab = running.lab
-    return Target(running.addresses, lab.rings, lab.follows_corosync, ask_abilities, running.service_addresses)
+    lab, containers = running.lab, running.observation.containers
+    hosts = {one.node: one.host for one in containers if one.role == ROLE_NODE and one.host}
+    return Target(running.addresses, lab.rings, lab.follows_corosync, ask_abilities, running.service_addresses, hosts)
 
 
 class FaultControl:

@@ -110,7 +110,7 @@ class Chaos:
     def _fault(self, live: Sequence[str], in_force: Sequence[str]) -> list[RandomStep]:
         if len(in_force) >= 2 or len(live) < 2:
             return []
-        kind = FAULTS[self._random.choice(sorted(FAULTS))]
+        kind = FAULTS[self._random.choice(sorted(kind for kind, cls in FAULTS.items() if not cls.needs))]
         nodes = tuple(node.name for node in self._lab.nodes)
         return kind.random_steps(Choices(self._random, nodes, tuple(live), self._lab.rings))
 

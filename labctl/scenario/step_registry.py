@@ -43,7 +43,7 @@ class StepKind:
     arguments: type[Strict]
     about: str
     short: str = ""
-    needs: Literal["", "sites"] = ""
+    needs: Literal["", "sites", "hosts"] = ""
     doc: str = ""
     looks_back: bool = False
 

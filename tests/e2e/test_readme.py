@@ -34,7 +34,14 @@ JUDGED = ("labctl run ", "labctl check ", "labctl replay ")
 """Commands that may come to no verdict on a machine that is too busy: they exit with 5 and say why."""
 
 MENDS = "tests/e2e/test_mend.py::"
+_OVER_HOSTS = (
+    "it wants a lab over several Docker hosts",
+    "tests/integration/test_docker_hosts.py::test_what_befalls_a_host_befalls_every_node_on_it",
+)
+
 ELSEWHERE = {
+    "labctl fault host-cut two": _OVER_HOSTS,
+    "labctl fault host-pause two --for 10s": _OVER_HOSTS,
     "make up": (
         "it installs what the machine lacks, and makes the user's own lab",
         "tests/integration/test_verbs.py::test_up_proves_that_every_node_sees_every_other",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from labctl.engine.client import Engine
+from labctl.timing import Deadline
 from tests.integration import docker_hosts
 from tests.integration.conftest import RUN, Result, labctl
 from tests.integration.docker_hosts import DockerHost
@@ -20,7 +21,8 @@ from tests.integration.docker_hosts import DockerHost
 pytestmark = pytest.mark.docker
 
 NAME = f"t{RUN}-over"
-ON_EACH = {"n1": 0, "n2": 1, "n3": 2}
+RINGS_S = 120.0
+"""How long rings may take to be what a fault leaves of them, each look over three engines."""
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,30 @@ def test_up_mends_what_was_on_a_host_that_is_back(lab: Sequence[DockerHost]) -> 
     mended = over(lab, "up", "-o", "json")
     assert mended.code == 0, mended.err
     assert mended.data["changed"] == [f"start labctl-{NAME}-n3"]
+
+
+def rings(lab: Sequence[DockerHost]) -> dict[str, list[str]]:
+    """Who is in the ring of each node, by number."""
+    return {row["node"]: row["ring"]["members"] for row in over(lab, "ps", "-o", "json").data}
+
+
+def test_what_befalls_a_host_befalls_every_node_on_it(lab: Sequence[DockerHost]) -> None:
+    second, deadline = lab[1].url, Deadline(RINGS_S)
+    cut = over(lab, "fault", "host-cut", second)
+    assert cut.code == 0, cut.err
+    while rings(lab) != {"n1": ["1", "3"], "n2": ["2"], "n3": ["1", "3"]}:
+        assert not deadline.passed, rings(lab)
+    assert f"host-cut {second} (n2)" in over(lab, "ps").out
+    assert over(lab, "heal").code == 0
+    assert over(lab, "wait", "--for", "proven").code == 0
+    pause = over(lab, "fault", "host-pause", second)
+    assert pause.code == 0, pause.err
+    states = [row["container"] for row in over(lab, "ps", "-o", "json").data]
+    assert states == ["running", "paused", "running"]
+    assert over(lab, "heal").code == 0
+    assert over(lab, "wait", "--for", "proven").code == 0
+    refused = over(lab, "fault", "host-cut", "nowhere")
+    assert (refused.code, f"its hosts: {lab[0].url}, {second}, {lab[2].url}" in refused.err) == (2, True), refused.err
 
 
 def killed_after(seconds: float, swarm: Sequence[DockerHost], verb: str) -> None:

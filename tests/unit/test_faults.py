@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from labctl.blueprint import addresses
 from labctl.errors import HostError, UsageError
 from labctl.faults import abilities, model, packet_filter, records
+from labctl.faults.host import HostCut, HostPause
 from labctl.faults.link import Impair, InterfaceDown
 from labctl.faults.model import PreparedFault, Target
 from labctl.faults.network import Cut, Partition
@@ -158,6 +160,36 @@ def test_delay_and_duplicates_without_netem_are_refused_with_the_way_out(wrong: 
 
 def test_abilities_are_what_the_probe_could_do() -> None:
     assert abilities.parse_abilities("iptables=yes\nnetem=no\ntbf=yes\n") == {"iptables", "tbf"}
+
+
+OVER_HOSTS = replace(TARGET, hosts={"n1": "one", "n2": "two", "n3": "two"})
+
+
+def test_a_host_that_is_cut_off_cuts_its_nodes_from_all_others() -> None:
+    fault = HostCut.of({"host": "two", "traffic": "totem"}).prepare("h", OVER_HOSTS)
+    assert fault.what == "host-cut two (n2, n3), totem only"
+    assert fault.blocks("totem") == {("n1", "n2"), ("n2", "n1"), ("n1", "n3"), ("n3", "n1")}
+    assert model.rings(NODES, [fault]) == {"n1": ("n1",), "n2": ("n2", "n3"), "n3": ("n2", "n3")}
+
+
+def test_a_host_that_hangs_freezes_its_nodes() -> None:
+    fault = HostPause.of({"host": "two"}).prepare("h", OVER_HOSTS)
+    assert (fault.action, fault.nodes, fault.leaving) == ("pause", ("n2", "n3"), ("n2", "n3"))
+    assert model.rings(NODES, [fault]) == {"n1": ("n1",), "n2": (), "n3": ()}
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "what"),
+    [
+        (OVER_HOSTS, "three", "its hosts: one, two"),
+        (TARGET, "one", "it is on one engine"),
+        (replace(OVER_HOSTS, hosts=dict.fromkeys(NODES, "one")), "one", "every node is on one"),
+    ],
+)
+def test_a_host_that_holds_no_node_or_all_cannot_be_cut_off(target: Target, host: str, what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        HostCut.of({"host": host}).prepare("h", target)
+    assert what in f"{caught.value.message} {caught.value.hint}"
 
 
 @pytest.mark.parametrize(("one", "other"), [("n1", "n9"), ("n9", "n1")])

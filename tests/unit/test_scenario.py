@@ -116,6 +116,8 @@ steps:
   - iface_down: n3
   - impair: {node: n1, delay: 50ms, jitter: 5ms, duplicate: 1, rate: 1000}
   - impair: {node: n2, loss: 2.5, traffic: totem}
+  - host_pause: two
+  - host_cut: {host: two, traffic: sip, name: line}
   - heal: all
   # and a fault of every kind
   - storm: {phone: alice, rate: 100, count: 1000}

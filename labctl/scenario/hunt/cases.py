@@ -118,8 +118,9 @@ def draw(seed: int, number: int, overrides: Overrides, *, faults: bool = True) -
 
 def all_pairs() -> frozenset[Pair]:
     """Every pair that cases with faults can have."""
-    lasting = [kind for kind, fault in FAULTS.items() if not fault.waits_for_return]
-    return frozenset((verb, other) for verb in (*VERBS, *FAULTS) for other in (*lasting, NOTHING))
+    drawn = {kind: fault for kind, fault in FAULTS.items() if not fault.needs}
+    lasting = [kind for kind, fault in drawn.items() if not fault.waits_for_return]
+    return frozenset((verb, other) for verb in (*VERBS, *drawn) for other in (*lasting, NOTHING))
 
 
 def _lab(random: Random, overrides: Overrides) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def _step(cls: type[Fault]) -> StepKind:
     def inflict(live: LiveLab, **arguments: Any) -> str:
         return live.faults.inflict(cls.model_validate(arguments))
 
-    return StepKind(cls.kind, inflict, cls, cls.about, cls.short, doc=cls.__doc__ or "")
+    return StepKind(cls.kind, inflict, cls, cls.about, cls.short, cls.needs, cls.__doc__ or "")
 
 
 STEPS.follow(fault_steps)
