@@ -20,6 +20,7 @@ from labctl.history.events import (
     Did,
     Disturbed,
     Event,
+    FaultBegan,
     Gone,
     Healed,
     Line,
@@ -143,9 +144,10 @@ class Losses:
 
 
 def disturbed(events: Sequence[Event], limits: Limits) -> str:
-    """What kept nodes from their work while steps went on, in words; "" where nothing did, as far as anybody saw."""
-    begins_s = min((event.began_s for event in events if isinstance(event, Did)), default=0.0)
-    lying = (shadow for shadow in shadows(events, limits).all if shadow.until_s >= begins_s and not shadow.unheard)
+    """What kept nodes from their work since something went wrong in the lab, in words: who is late then may be spared.
+    "" where nothing did, as far as anybody saw, or nothing went wrong."""
+    since_s = min((event.at_s for event in events if isinstance(event, FaultBegan | Gone | Back)), default=float("inf"))
+    lying = (shadow for shadow in shadows(events, limits).all if shadow.until_s >= since_s and not shadow.unheard)
     return next((shadow.reason for shadow in lying), "")
 
 

@@ -51,6 +51,8 @@ class Replay:
     """Device -> node -> its last word while nothing was wrong with it, and all since: who departed may have been heard
     to say any of them."""
     _left_s: dict[str, float] = field(default_factory=dict)
+    _surely_s: dict[str, float] = field(default_factory=dict)
+    """Fault -> from when on it surely was in force: what is said until then may be heard, or not."""
 
     def take(self, event: Event) -> None:
         """Go one event further."""
@@ -69,8 +71,9 @@ class Replay:
                 self.waiting.discard(node)
                 self.ended.discard(node)
                 self._mended(at_s)
-            case FaultBegan(fault=name, nodes=nodes, at_s=at_s):
+            case FaultBegan(fault=name, nodes=nodes, at_s=at_s, surely_s=surely_s):
                 self.faults[name] = reach(event, self.began.nodes)
+                self._surely_s[name] = at_s if surely_s is None else surely_s
                 self._left_s |= dict.fromkeys(nodes, at_s)
             case Healed(fault=name, at_s=at_s):
                 self.faults.pop(name, None)
@@ -95,14 +98,16 @@ class Replay:
         if not self.hurts(word.node):
             speakers[word.node] = [_Word(word.state, frozenset())]  # as _forget leaves it
             return
-        deaf = frozenset(node for node in self.began.nodes if node != word.node and not self._hears(node, word.node))
+        others = (node for node in self.began.nodes if node != word.node)
+        deaf = frozenset(node for node in others if not self._hears(node, word))
         anew = _Word(word.state, deaf)
         speakers[word.node] = [*(older for older in speakers.get(word.node, ()) if older != anew), anew]
 
-    def _hears(self, listener: str, speaker: str) -> bool:
-        """Whether what a node's Corosync sends may reach another's."""
-        blocked = any((speaker, listener) in (fault.unheard or ()) for fault in self.faults.values())
-        return not blocked and speaker in self.rings.get(listener, {speaker})
+    def _hears(self, listener: str, word: Said) -> bool:
+        """Whether what a node says may reach another's Corosync."""
+        sure = (fault for name, fault in self.faults.items() if word.at_s > self._surely_s[name])
+        blocked = any((word.node, listener) in (fault.unheard or ()) for fault in sure)
+        return not blocked and word.node in self.rings.get(listener, {word.node})
 
     def _forget(self) -> None:
         """While nothing is wrong with a node its last word takes the place of those before it, and all may hear it."""

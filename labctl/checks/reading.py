@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from labctl.checks.finding import Limits
-from labctl.history.events import Began, Did, Event, Notified, Said, Watching
+from labctl.history.events import Began, Did, Event, FaultBegan, Notified, Said, Watching
 
 _WATCH = re.compile(r"watch phone=(?P<phone>\S+) extension=(?P<extension>\S+)$")
 _UNWATCH = re.compile(r"unwatch phone=(?P<phone>\S+)$")
@@ -44,7 +44,23 @@ def once(make: Callable[[Sequence[Event], Limits], Made]) -> Callable[[Sequence[
 def as_read(events: Sequence[Event]) -> Reading:
     """The events by their times, the beginning first; what older histories leave out is filled in from their steps."""
     ordered = sorted(events, key=lambda event: (not isinstance(event, Began), event.at_s))
-    return Reading(_with_watchers(list(_as_chan_sip_says(ordered))))
+    return Reading(_with_watchers(list(_as_chan_sip_says([*_with_onsets(ordered)]))))
+
+
+def _with_onsets(events: Sequence[Event]) -> Iterator[Event]:
+    """With when each fault surely was in force: at the end of the step that put it there."""
+    steps = [event for event in events if isinstance(event, Did)]
+    for event in events:
+        if isinstance(event, FaultBegan) and event.surely_s is None:
+            around = [step for step in steps if step.began_s <= event.at_s <= step.at_s]
+            own = [step for step in around if _verb(step.what) == _verb(event.what)]
+            yield replace(event, surely_s=min((step.at_s for step in own or around), default=None))
+        else:
+            yield event
+
+
+def _verb(what: str) -> str:
+    return what.partition(" ")[0].replace("_", "-")
 
 
 def _as_chan_sip_says(events: Sequence[Event]) -> Iterator[Event]:

@@ -149,7 +149,8 @@ class FaultBegan:
     Pairs of nodes name first who sends. `unasked`: between which no question of DUNDi's crosses. `uncalled`: between
     which no call does; None where the nodes themselves are at fault, and with them every call that goes through one.
     `unheard`: between which nothing of Corosync's crosses; None where the fault leaves that to chance, or where the
-    history does not tell. `absent`: the nodes whose Corosync does not run under it.
+    history does not tell. `absent`: the nodes whose Corosync does not run under it. `surely_s`: from when on it surely
+    was in force, for putting it there takes a while; None where no step tells, so from `at_s` on.
     """
 
     at_s: float
@@ -160,6 +161,7 @@ class FaultBegan:
     uncalled: tuple[tuple[str, str], ...] | None = None
     unheard: tuple[tuple[str, str], ...] | None = None
     absent: tuple[str, ...] = ()
+    surely_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,27 @@ from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
 from labctl.checks import registry
+from labctl.checks.disturbance import disturbed
 from labctl.checks.evidence import QUOTES
 from labctl.checks.expected import Replay, groups
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.registry import CHECKS
 from labctl.history import lines as history
-from labctl.history.events import Back, Began, Event, FaultBegan, Gone, Healed, Line, Looked, Over, Said, Seen
+from labctl.history.events import (
+    AMI,
+    Back,
+    Began,
+    Disturbed,
+    Event,
+    FaultBegan,
+    Gone,
+    Healed,
+    Line,
+    Looked,
+    Over,
+    Said,
+    Seen,
+)
 from labctl.history.lines import to_line
 from labctl.scenario import entries
 from tests import quick_yaml
@@ -245,6 +260,21 @@ def test_a_generator_that_could_not_keep_up_says_so() -> None:
 def test_a_history_comes_in_any_order() -> None:
     events = list(read(HISTORIES / "right" / "005-what-several-say-comes-together.jsonl"))
     assert registry.judge([events[0], *reversed(events[1:])], Limits()) == registry.judge(events, Limits())
+
+
+@pytest.mark.parametrize(
+    ("events", "spared"),
+    [
+        ([Disturbed(4.0, 5.0, "n2", "starved", "labctl")], False),
+        ([FaultBegan(3.0, "p", "partition", ("n1",)), Disturbed(4.0, 5.0, "n2", "starved", "labctl")], True),
+        ([Gone(3.0, "n1", "kill"), Disturbed(4.0, 5.0, "n2", "starved", "labctl")], True),
+        ([Disturbed(1.0, 1.5, "n2", "starved", "labctl"), FaultBegan(3.0, "p", "partition", ("n1",))], False),
+        ([FaultBegan(3.0, "p", "partition", ("n1",)), Disturbed(4.0, 5.0, "n2", "the connection", AMI)], False),
+        ([FaultBegan(3.0, "p", "partition", ("n1",))], False),
+    ],
+)
+def test_who_was_kept_from_work_since_something_went_wrong_may_be_spared(events: list[Event], spared: bool) -> None:
+    assert bool(disturbed([BEGAN, *events], Limits())) is spared
 
 
 # A history played again
