@@ -116,7 +116,7 @@ def test_up_mends_what_was_on_a_host_that_is_back(lab: Sequence[DockerHost]) -> 
     assert mended.data["changed"] == [f"start labctl-{NAME}-n3"]
 
 
-def rings(lab: Sequence[DockerHost]) -> dict[str, list[str]]:
+def rings(lab: Sequence[DockerHost]) -> dict[str, list[int]]:
     """Who is in the ring of each node, by number."""
     return {row["node"]: row["ring"]["members"] for row in over(lab, "ps", "-o", "json").data}
 
@@ -125,7 +125,7 @@ def test_what_befalls_a_host_befalls_every_node_on_it(lab: Sequence[DockerHost])
     second, deadline = lab[1].url, Deadline(RINGS_S)
     cut = over(lab, "fault", "host-cut", second)
     assert cut.code == 0, cut.err
-    while rings(lab) != {"n1": ["1", "3"], "n2": ["2"], "n3": ["1", "3"]}:
+    while rings(lab) != {"n1": [1, 3], "n2": [2], "n3": [1, 3]}:
         assert not deadline.passed, rings(lab)
     assert f"host-cut {second} (n2)" in over(lab, "ps").out
     assert over(lab, "heal").code == 0
