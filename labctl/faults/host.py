@@ -11,9 +11,10 @@ from typing import Annotated
 from pydantic import Field
 
 from labctl.errors import UsageError
-from labctl.faults.fault import Argument, Fault, FaultName, Traffic, fault
-from labctl.faults.model import NODE, Pair, Target
+from labctl.faults.fault import Argument, FaultName, Traffic, fault
+from labctl.faults.model import Pair, Target
 from labctl.faults.network import Filter, only
+from labctl.faults.node import Freezing
 from labctl.yamlfile.document import Text
 
 _DockerHost = Annotated[
@@ -22,7 +23,7 @@ _DockerHost = Annotated[
 
 
 @fault
-class HostPause(Fault):
+class HostPause(Freezing):
     """Freezes every node on a Docker host, as if that machine hung.
 
     Example:
@@ -44,28 +45,6 @@ class HostPause(Fault):
     def touched(self, target: Target) -> tuple[str, ...]:
         """The nodes that are there."""
         return target.nodes_on(self.host)
-
-    @property
-    def action(self) -> str:
-        """By Docker, for their containers (cgroups' freezer)."""
-        return "pause"
-
-    @property
-    def daemon(self) -> str:
-        """All of them."""
-        return NODE
-
-    def absent(self, target: Target) -> tuple[str, ...]:
-        """Who is silent is put out of the ring."""
-        return self.touched(target)
-
-    def leaving(self, target: Target) -> tuple[str, ...]:
-        """They answer nothing."""
-        return self.touched(target)
-
-    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
-        """Every call through them may be lost."""
-        return None
 
 
 @fault

@@ -187,8 +187,34 @@ class Restart(_Ending):
         return True
 
 
+class Freezing(Fault):
+    """Freezes all that it touches: to the others it is silent, itself it notices nothing."""
+
+    @property
+    def action(self) -> str:
+        """By Docker, for their containers (cgroups' freezer)."""
+        return "pause"
+
+    @property
+    def daemon(self) -> str:
+        """All of them."""
+        return NODE
+
+    def absent(self, target: Target) -> tuple[str, ...]:
+        """Who is silent is put out of the ring."""
+        return tuple(name for name in self.touched(target) if name in target.addresses)
+
+    def leaving(self, target: Target) -> tuple[str, ...]:
+        """They answer nothing."""
+        return self.absent(target)
+
+    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
+        """Every call through them may be lost; where it is a service, any call."""
+        return target.any_call if {*self.touched(target)} & {*target.services} else None
+
+
 @fault
-class Pause(Fault):
+class Pause(Freezing):
     """Freezes all of a node: to the others it is silent, itself it notices nothing.
 
     Example:
@@ -208,25 +234,3 @@ class Pause(Fault):
     def describe(self, target: Target) -> str:
         """Which node."""
         return f"pause {self.node}"
-
-    @property
-    def action(self) -> str:
-        """By Docker, for its container (cgroups' freezer)."""
-        return "pause"
-
-    @property
-    def daemon(self) -> str:
-        """All of it."""
-        return NODE
-
-    def absent(self, target: Target) -> tuple[str, ...]:
-        """Who is silent is put out of the ring."""
-        return (self.node,) if self.node in target.addresses else ()
-
-    def leaving(self, target: Target) -> tuple[str, ...]:
-        """It answers nothing."""
-        return self.absent(target)
-
-    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
-        """Every call through it may be lost; where it is a service, any call."""
-        return target.any_call if self.node in target.services else None

@@ -53,7 +53,7 @@ def conclude(
     """What a run came to that took `seconds`. `lab_error` is what kept it from having a lab from begin to end."""
     limits = Limits(delay_ms=terms.delay_ms)
     verdicts = judge_course(events, limits) if events else ()
-    kept_from_work = disturbed(as_read(events), limits) if events else ""
+    kept_from_work = disturbed(as_read(events), limits) if events and terms.known and not terms.patched else ""
     broke_off = "" if lab_error else "the run did not end"
     over = ending(events)
     return Result(

@@ -34,7 +34,8 @@ class KeptRun:
         self._scenario = Scenario(name, title, "", lab, stack, Limits(), True, (), (), tuple(CHECKS), ())
         self._patches = patches
         self._began_s = time.monotonic()
-        run_folder.write_terms(self.folder, terms_of(self._scenario, self._patches))
+        self._terms = terms_of(self._scenario, patches)
+        run_folder.write_terms(self.folder, self._terms)
 
     @property
     def history(self) -> Path:
@@ -54,6 +55,6 @@ class KeptRun:
         if steps:
             run_folder.write_scenario(self.folder, replace(self._scenario, steps=tuple(steps)), None)
         seconds = time.monotonic() - self._began_s
-        result = conclude(events, terms_of(self._scenario, self._patches), seconds, self.folder, lab_error)
+        result = conclude(events, self._terms, seconds, self.folder, lab_error)
         run_folder.write_result(self.folder, result)
         return result

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from labctl.engine.actions import PauseContainer, UnpauseContainer
 from labctl.errors import LabError
+from labctl.names import container_name
 from labctl.sip.load import LoadResult
 from labctl.sip.phones import Phones
 from labctl.sip.user_agent import Refused, UserAgent
-from labctl.timing import Deadline
+from labctl.timing import Deadline, pass_time
 from tests.e2e.conftest import LabUnderTest
 
 pytestmark = pytest.mark.docker
@@ -171,12 +171,12 @@ def test_two_labctls_in_a_row_have_dialogs_of_their_own(lab: LabUnderTest, phone
 
 def now_and_then_stuck(lab: LabUnderTest, node: str, load: Future[LoadResult]) -> LoadResult:
     """What came of a load while a node stood still again and again, for so long that phones asked it twice."""
-    container = f"labctl-{lab.running.lab.name}-{node}"
+    container = container_name(lab.running.lab.name, node)
     while not load.done():
         lab.engine.apply(PauseContainer(container))
-        time.sleep(STUCK_S)
+        pass_time(STUCK_S)
         lab.engine.apply(UnpauseContainer(container))
-        time.sleep(STUCK_S)
+        pass_time(STUCK_S)
     return load.result()
 
 
