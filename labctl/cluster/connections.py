@@ -115,6 +115,10 @@ class Cluster:
         """
         self.connection(node).probe()
 
+    def log_so_far(self, node: str) -> str:
+        """What a node has logged so far; whoever listens to logs hears what comes after it."""
+        return self._links.log_so_far(node)
+
     def listen_to_logs(self, listener: LineListener) -> None:
         """Call `listener` with every line that a node logs from now on, from the node's own thread."""
         self._links.listen_to_logs(listener)

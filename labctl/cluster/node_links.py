@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -128,8 +127,9 @@ class NodeLinks:
         self._containers = _nodes_of(self.engine.observe(self.lab.name).containers)
         if node not in self._containers:
             raise LabError(f"the container of {node} is gone", f"labctl up --name {self.lab.name} makes it again")
+        self.logs.leave(node)  # its container may be another, or have been started anew
         if self.logs.listened_to:
-            self.logs.follow(node, self._containers[node].id, since=int(time.time()) - 1)
+            self.follow_log(node)
         self._connect(node)
 
     def await_gone(self, node: str, deadline: Deadline) -> None:
@@ -139,12 +139,10 @@ class NodeLinks:
             self.membership.wait_until(lambda: connection.ended, deadline)
 
     def disconnect(self, node: str) -> None:
-        """Hang up on a node that is gone."""
+        """Hang up on a node whose Asterisk is gone. Its log is followed on: its Corosync may be there."""
         connection = self._connections.pop(node, None)
-        with ExitStack() as closing:
-            closing.callback(self.logs.leave, node)
-            if connection:
-                closing.callback(connection.close)
+        if connection:
+            connection.close()
 
     def _connect(self, node: str) -> None:
         stream = self.engine.open_stream(self._containers[node].id, ami.CONNECT)
@@ -176,12 +174,18 @@ class NodeLinks:
         """Call `listener` with every line that a node logs from now on."""
         self.logs.listen(listener)
         for node in self._connections:
+            if not self.logs.is_read(node):
+                self.log_so_far(node, tail=1)
             if not self.logs.has_ring(node):
                 self.logs.note(node, self.ring(node))
-            self.logs.follow(node, self._containers[node].id, since=int(time.time()))
+            self.follow_log(node)
+
+    def log_so_far(self, node: str, tail: int | None = None) -> str:
+        """What a node has logged so far, of that the last `tail` lines; whoever listens hears what comes after it."""
+        return self.logs.so_far(node, self._containers[node].id, tail)
 
     def follow_log(self, node: str) -> None:
-        """Follow a node's log, from what it says of how its ring formed."""
+        """Follow a node's log from where it was read last, or else from what it says of how its ring formed."""
         self.logs.follow(node, self._containers[node].id)
 
     def _on_event(self, node: str, at_s: float, message: Message) -> None:

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import dropwhile
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.node_tools import ring_numbers_on
 from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
-from labctl.engine.streams import LogStream, lines
+from labctl.engine.streams import LogStream, lines, split_stamp
 
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
@@ -33,8 +34,8 @@ def logged(engine: Engine, container: str, tail: int | None = None) -> str:
 
 
 class NodeLogs:
-    """Follows logs, each from when it is asked to. `on_membership` is called with the node of each line
-    that tells of a membership, and of a log that has ended."""
+    """Follows logs, each from where it was read last: while nobody follows it, no line is lost. `on_membership` is
+    called with the node of each line that tells of a membership, and of a log that has ended."""
 
     def __init__(self, engine: Engine, running: Running, on_membership: Callable[[str], None]) -> None:
         self._engine = engine
@@ -42,6 +43,10 @@ class NodeLogs:
         self._running = running
         self._rings: dict[str, RingLog] = {}
         self._streams: dict[str, LogStream] = {}
+        self._read_to: dict[str, str] = {}
+        """Node -> when, by its engine's clock, the line was logged that was read last."""
+        self._lock = threading.RLock()
+        """Held while a line is taken in, and by whoever changes which stream of a node's is read."""
         self._listeners: list[LineListener] = []
 
     def close(self) -> None:
@@ -63,6 +68,10 @@ class NodeLogs:
         """Whether a node's log is followed."""
         return node in self._streams
 
+    def is_read(self, node: str) -> bool:
+        """Whether a node's log was read, so that it is known from where to follow it."""
+        return node in self._read_to
+
     def has_ring(self, node: str) -> bool:
         """Whether a node's membership is known, from its log or by `note`."""
         return node in self._rings
@@ -82,26 +91,41 @@ class NodeLogs:
             log.feed(line)
         return log.ring
 
-    def follow(self, node: str, container: str, since: int | None = None) -> None:
-        """Follow a node's log from what it said last, or from `since`, in seconds since 1970."""
-        if node in self._streams:
-            return
-        tail = LOG_START if since is None else None
-        stream = self._engine.follow_logs(container, tail=tail, since=since)
-        self._streams[node] = stream
+    def so_far(self, node: str, container: str, tail: int | None = None) -> str:
+        """What a node has logged so far, of that the last `tail` lines: it will be followed from there on."""
+        stamped = [split_stamp(line) for line in self._engine.logs(container, tail=tail, stamped=True).split("\n")]
+        with self._lock:
+            if node not in self._streams:
+                self._read_to[node] = next((stamp for stamp, _ in reversed(stamped) if stamp), "")
+        return "\n".join(text for _, text in stamped)
 
-        threading.Thread(target=self._read, args=(node, stream), name=f"log-{node}", daemon=True).start()
+    def follow(self, node: str, container: str) -> None:
+        """Follow a node's log from where it was read last; where it never was, from LOG_START lines back."""
+        with self._lock:
+            if node in self._streams:
+                return
+            since = self._read_to.get(node, "")
+            tail = None if since else LOG_START
+            stream = self._engine.follow_logs(container, tail=tail, since=since, stamped=True)
+            self._streams[node] = stream
+        threading.Thread(target=self._read, args=(node, stream, since), name=f"log-{node}", daemon=True).start()
 
-    def _read(self, node: str, stream: LogStream) -> None:
+    def _read(self, node: str, stream: LogStream, since: str) -> None:
         try:
-            for line in lines(stream):
-                self._on_line(node, line)
+            stamped = map(split_stamp, lines(stream))
+            for stamp, line in dropwhile(lambda read: read[0] <= since, stamped):
+                with self._lock:
+                    if self._streams.get(node) is not stream:
+                        return
+                    self._read_to[node] = stamp
+                    self._on_line(node, line)
         finally:
             self._on_membership(node)
 
     def leave(self, node: str) -> None:
-        """Follow a node's log no more."""
-        stream = self._streams.pop(node, None)
+        """Follow a node's log no more, until it is followed again: from here on."""
+        with self._lock:
+            stream = self._streams.pop(node, None)
         if stream:
             stream.close()
 

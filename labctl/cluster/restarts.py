@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 from labctl.corosync.daemon import START_LINE
 from labctl.engine.client import Engine
@@ -21,7 +20,7 @@ START_LINES = {
 
 def restarts(engine: Engine, container: str) -> tuple[str, ...]:
     """A sentence for each daemon of a node that has started MANY times or more in the last minute."""
-    log = engine.logs(container, since=int(time.time()) - WINDOW_S)
+    log = engine.logs(container, ago_s=WINDOW_S)
     return looping(log)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import math
 import tarfile
@@ -80,18 +81,33 @@ class Commands:
             identity = self._api.exec_create(container, command, stdin=True)["Id"]
             return ExecStream(self._api.exec_start(identity, socket=True))
 
-    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
-        """What a container has logged so far; `tail` is a number of lines, `since` is in seconds since 1970."""
+    def logs(
+        self, container: str, tail: int | None = None, ago_s: float | None = None, *, stamped: bool = False
+    ) -> str:
+        """What a container has logged so far: of that the last `tail` lines, and what is not older than `ago_s`
+        seconds. `stamped`: when, by the engine's clock, at the beginning of each line (streams.split_stamp)."""
+        since = None if ago_s is None else max(1, int(self._clock_s() - ago_s))
         with translated(f"read the logs of {container}"):
-            raw = self._api.logs(container, tail="all" if tail is None else tail, since=since)
+            raw = self._api.logs(container, tail="all" if tail is None else tail, since=since, timestamps=stamped)
         return cast(bytes, raw).decode("utf-8", "replace")
 
-    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogStream:
-        """What a container logs, as it comes; `tail` and `since` as in `logs`."""
+    def follow_logs(
+        self, container: str, tail: int | None = None, since: str = "", *, stamped: bool = False
+    ) -> LogStream:
+        """What a container logs, as it comes; `since`: a stamp, from whose second on it is read; the rest as in
+        `logs`."""
+        epoch_s = int(datetime.datetime.fromisoformat(since).timestamp()) if since else None
+        lines = "all" if tail is None else tail
         with translated(f"read the logs of {container}"):
             return LogStream(
-                self._api.logs(container, stream=True, follow=True, tail="all" if tail is None else tail, since=since)
+                self._api.logs(container, stream=True, follow=True, tail=lines, since=epoch_s, timestamps=stamped)
             )
+
+    def _clock_s(self) -> float:
+        """What the engine's clock says, in seconds since 1970: it may be on another machine."""
+        with translated("ask for the engine's time"):
+            now: str = self._api.info()["SystemTime"]
+        return datetime.datetime.fromisoformat(now).timestamp()
 
     def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
         """What a container logs, line by line, until it ends."""

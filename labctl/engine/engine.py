@@ -103,13 +103,17 @@ class Engine:
         """Start a container beside a lab, with its standard input and output open."""
         return self.side_containers.start(side)
 
-    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
+    def logs(
+        self, container: str, tail: int | None = None, ago_s: float | None = None, *, stamped: bool = False
+    ) -> str:
         """What a container has logged so far."""
-        return self.commands.logs(container, tail, since)
+        return self.commands.logs(container, tail, ago_s, stamped=stamped)
 
-    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogStream:
+    def follow_logs(
+        self, container: str, tail: int | None = None, since: str = "", *, stamped: bool = False
+    ) -> LogStream:
         """What a container logs, as it comes."""
-        return self.commands.follow_logs(container, tail, since)
+        return self.commands.follow_logs(container, tail, since, stamped=stamped)
 
     def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
         """What a container logs, line by line, until it ends."""

@@ -262,13 +262,17 @@ class Fleet(Engine):
         no bridge that all of it crosses."""
         raise HostError("packets are captured at the bridge of one machine, and a lab over several hosts has none")
 
-    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
+    def logs(
+        self, container: str, tail: int | None = None, ago_s: float | None = None, *, stamped: bool = False
+    ) -> str:
         """What a container has logged so far."""
-        return self._holder(container).logs(container, tail, since)
+        return self._holder(container).logs(container, tail, ago_s, stamped=stamped)
 
-    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogStream:
+    def follow_logs(
+        self, container: str, tail: int | None = None, since: str = "", *, stamped: bool = False
+    ) -> LogStream:
         """What a container logs, as it comes."""
-        return self._holder(container).follow_logs(container, tail, since)
+        return self._holder(container).follow_logs(container, tail, since, stamped=stamped)
 
     def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
         """What a container logs, line by line, until it ends."""

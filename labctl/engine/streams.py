@@ -33,6 +33,12 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield rest
 
 
+def split_stamp(line: str) -> tuple[str, str]:
+    """When a line was logged, by the engine's clock (RFC 3339, of fixed width: later is greater), and what."""
+    stamp, _, text = line.partition(" ")
+    return stamp, text
+
+
 class ExecStream:
     """The standard input and output of a command that runs in a container."""
 

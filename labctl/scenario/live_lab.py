@@ -122,8 +122,8 @@ class LiveLab:
             self.cluster.await_ready(PATIENCE.deadline(READY_S))
             self.journal.listen(self._said)
             self.cluster.listen(self.recorder.node_said)
-            for node, container in self.running.node_ids.items() if self._fresh else ():
-                self.recorder.node_had_logged(node, self.engine.logs(container))
+            for node in self.cluster.connected if self._fresh else ():
+                self.recorder.node_had_logged(node, self.cluster.log_so_far(node))
             self.cluster.listen_to_logs(self.recorder.node_logged)
             self.files.tell_problems(self.live)
             self.phones.open()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -233,11 +232,12 @@ def _state(cluster: Cluster, parties: _Parties) -> str:
 def _with_warnings(refusal: Refused, engine: Engine, running: Running, node: str, deadline: Deadline) -> Refused:
     """The refusal, with what the caller's node warned of meanwhile: Asterisk logs from a thread of its own, so that may
     come after the refusal."""
-    since = int(time.time() - (deadline.timeout_s - deadline.left_s))
+    asked_ago_s = deadline.timeout_s - deadline.left_s
     patience = PATIENCE.deadline(WARNED_S)
     warnings: list[str] = []
     while not warnings and not patience.passed:
-        lines = engine.logs(running.container(node).id, since=since).splitlines()
+        ago_s = asked_ago_s + patience.timeout_s - patience.left_s
+        lines = engine.logs(running.container(node).id, ago_s=ago_s).splitlines()
         warnings = [line for line in lines if _WARNINGS.search(line)][-_MOST_WARNINGS:]
         if not warnings:
             pass_time(LOOK_AGAIN_S)

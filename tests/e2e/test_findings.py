@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
     assert script
     network = f"by-hand-{os.getpid()}"
     nodes = script.nodes.replace("lab=labctl-state-after-heal", f"lab={network}")
+    net = re.search(r"^net=(\S+)", nodes, re.MULTILINE)
+    assert net
+    in_the_way = ["docker", "network", "create", "--internal", "--subnet", f"{net[1]}.0/24", f"{network}-other"]
+    subprocess.run(in_the_way, capture_output=True, check=False)  # it may be taken already
     try:
         done = subprocess.run(
             ["sh", "-c", f"set -eu\n{nodes}\n{script.done}"],
@@ -39,6 +44,7 @@ def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
         )
     finally:
         removed = subprocess.run(["sh", "-c", f"lab={network}\n{script.removal}"], check=False)
+        subprocess.run(["docker", "network", "rm", f"{network}-other"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert removed.returncode == 0
     last = dict(line.split(": mystate ") for line in done.stdout.splitlines() if ": mystate " in line)

@@ -121,6 +121,17 @@ def test_node_can_be_stopped_and_started_by_the_words_of_both(cluster: AsteriskC
     assert cluster.node("n2").status == "running"
 
 
+def test_a_ring_that_changes_while_asterisk_is_away_is_heard_of(cluster: AsteriskCluster) -> None:
+    cluster.reset()
+    cluster.stop(node="n2", service="asterisk")
+    cluster.partition([["n1"], ["n2"]])
+    cluster.wait_for(nodes=["n1", "n2"], members=1)
+    cluster.start(node="n2", service="asterisk")
+    cluster.settle()
+    cluster.heal()
+    cluster.settle()
+
+
 def test_two_clusters_of_one_process_are_two() -> None:
     with AsteriskCluster(nodes=1) as one, AsteriskCluster(nodes=1) as other:
         assert one.lab.name != other.lab.name

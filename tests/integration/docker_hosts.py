@@ -6,7 +6,6 @@ writable again within, and of the capabilities only those are given that the eng
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,9 +101,8 @@ class DockerHost:
     def await_up(self) -> None:
         """Return when its engine answers."""
         began = self.engine._api.inspect_container(self.name)["State"]["StartedAt"]
-        since = int(datetime.datetime.fromisoformat(began[:19] + "+00:00").timestamp())
         lines = []
-        with closing(self.engine.follow_logs(self.name, since=since)) as log:
+        with closing(self.engine.follow_logs(self.name, since=began)) as log:
             for line in stream_lines(log):
                 lines.append(line)
                 if f"API listen on [::]:{PORT}" in line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -57,13 +58,14 @@ class AmiStream:
 
 
 class LogLines:
-    """A followed log: what is put into it, until it is closed."""
+    """A followed log: what is put into it, until it is closed. `stamps`: of the engine's clock, one for each line."""
 
-    def __init__(self) -> None:
+    def __init__(self, stamps: Iterator[str]) -> None:
+        self._stamps = stamps
         self._chunks: queue.Queue[bytes | None] = queue.Queue()
 
     def say(self, line: str) -> None:
-        self._chunks.put(f"{line}\n".encode())
+        self._chunks.put(f"{next(self._stamps)} {line}\n".encode())
 
     def __iter__(self) -> Iterator[bytes]:
         while (chunk := self._chunks.get()) is not None:
@@ -143,6 +145,7 @@ class FakeLab:
         self.run_in: Callable[[str, list[str]], str] = self._no_command
         self.on_change: Callable[[str, str, str], None] = self.spread
         self.ran: list[tuple[str, list[str]]] = []
+        self._stamps = (f"2026-11-28T00:00:{second:012.9f}Z" for second in itertools.count(0, 0.001))
         whole = self.members(self.nodes)
         for node in self.nodes.values():
             node.log = self.ring_log(self.nodes)
@@ -217,13 +220,20 @@ class FakeLab:
         node.sessions.append(stream)
         return stream
 
-    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
-        return self._node(container).log
+    def logs(
+        self, container: str, tail: int | None = None, ago_s: float | None = None, *, stamped: bool = False
+    ) -> str:
+        log = self._node(container).log
+        return "\n".join(f"{next(self._stamps)} {line}" for line in log.splitlines()) if stamped else log
 
-    def follow_logs(self, container: str, tail: int | None = None, since: int | None = None) -> LogLines:
-        lines = LogLines()
-        self._node(container).logs.append(lines)
-        return lines
+    def follow_logs(
+        self, container: str, tail: int | None = None, since: str = "", *, stamped: bool = False
+    ) -> LogLines:
+        """From now on. What was logged since then, but for a test that says it itself, is nothing."""
+        assert stamped
+        followed = LogLines(self._stamps)
+        self._node(container).logs.append(followed)
+        return followed
 
     def starts(self, lab: str) -> Iterator[str]:
         return iter(())

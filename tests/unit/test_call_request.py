@@ -203,9 +203,9 @@ def test_a_refusal_tells_what_the_node_warned_of_meanwhile() -> None:
     class Logs:
         """What a node has logged."""
 
-        def logs(self, container: str, since: int) -> str:
+        def logs(self, container: str, ago_s: float) -> str:
             """Its lines."""
-            assert (container, since > 0) == ("n1-id", True)
+            assert (container, 0 < ago_s < 60) == ("n1-id", True)
             lines = ["VERBOSE[7]: Executing", "WARNING[7]: app_dial.c: Unable to create channel", "NOTICE[7]: rejected"]
             return "\n".join(lines)
 

@@ -114,6 +114,45 @@ def test_what_is_done_by_hand_is_a_script_of_the_shell(name: str) -> None:
     script = by_hand(find_finding(name))
     if script:
         subprocess.run(["sh", "-n"], input=script.whole, text=True, check=True)
+        not_moved = re.sub(r"<<'(END-OF-\w+)'\n.*?\n\1$", "", script.whole, flags=re.DOTALL | re.MULTILINE)
+        assert re.findall(r"\b198\.1[89]\.\d+\.\d+\b", not_moved) == []  # its network may be another
+
+
+def test_by_hand_another_network_is_taken_where_the_lab_s_is_taken(tmp_path: Path) -> None:
+    """`docker` says of the first two networks what it says of one that others have."""
+    script = by_hand(find_finding("state-after-heal"))
+    assert script
+    (tmp_path / "docker").write_text(
+        '#!/bin/sh\necho "$*" >> calls\ncase " $* " in\n'
+        '*" network create "*17[78].0/24*) echo "Pool overlaps with other one on this address space" >&2; exit 1 ;;\n'
+        '*" -i "*) cat >> input ;;\n*" cp "*) tar -xOf - >> input ;;\nesac\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    parts = [
+        script.nodes,
+        hand_commands.HELPERS,
+        *re.findall(r"^script_on .*?^END-OF-SCRIPT$", script.done, re.M | re.S),
+    ]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-eu"], input="\n".join(parts), text=True, env=environment, cwd=tmp_path, check=True)
+    calls, into_nodes = (tmp_path / "calls").read_text(), (tmp_path / "input").read_text()
+    assert "network create --internal --subnet 198.18.179.0/24 labctl-state-after-heal" in calls
+    assert re.findall(r"--ip (\S+)", calls) == ["198.18.179.11", "198.18.179.12", "198.18.179.13"]
+    assert "ring0_addr: 198.18.179.12" in into_nodes
+    assert "-s 198.18.179.13 -j DROP" in into_nodes
+    assert "198.18.177." not in into_nodes
+
+
+def test_by_hand_what_else_docker_refuses_is_told(tmp_path: Path) -> None:
+    script = by_hand(find_finding("state-after-heal"))
+    assert script
+    (tmp_path / "docker").write_text("#!/bin/sh\necho 'no engine' >&2; exit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = subprocess.run(
+        ["sh", "-eu"], input=script.nodes, text=True, env=environment, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "no engine\n")
 
 
 def test_by_hand_a_partition_is_made_and_undone() -> None:
@@ -318,7 +357,7 @@ def test_a_script_by_hand_may_come_in_through_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "docker").write_text('#!/bin/sh\ncase " $* " in *" -i "*) cat > /dev/null ;; esac\n')
     (tmp_path / "docker").chmod(0o755)
     commands = "on n1 true\nsays n1 101 Idle || :\nscript_on n1 <<'END'\ntrue\nEND\necho whole\n"
-    script = f"set -eu\nlab=x\n{hand_commands.HELPERS}\n{commands}"
+    script = f"set -eu\nlab=x\nmoved() {{ cat; }}\n{hand_commands.HELPERS}\n{commands}"
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = subprocess.run(["sh"], input=script, text=True, capture_output=True, env={"PATH": path}, check=True)
     assert done.stdout == "whole\n"

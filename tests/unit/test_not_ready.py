@@ -15,9 +15,9 @@ from tests.unit import labs
 class FakeEngine:
     """An engine whose containers have logs."""
 
-    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
+    def logs(self, container: str, tail: int | None = None, ago_s: float | None = None) -> str:
         """Two lines of the one node that has said anything; none of them tells of a daemon's start."""
-        assert tail or since
+        assert tail or ago_s
         return "first\nsecond\n" if container == "id-n1" else ""
 
 

@@ -158,7 +158,9 @@ class Engine(Commands):
         self.asked += 1
         return Output(self.codes.pop(0) if len(self.codes) > 1 else self.codes[0], "no response")
 
-    def logs(self, container: str, tail: int | None = None, since: int | None = None) -> str:
+    def logs(
+        self, container: str, tail: int | None = None, ago_s: float | None = None, *, stamped: bool = False
+    ) -> str:
         return "FATAL: out of luck"
 
 

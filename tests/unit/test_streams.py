@@ -159,6 +159,22 @@ def test_a_line_of_a_log_may_come_in_pieces_also_within_a_character(scripted: Ca
     assert list(scripted(script).follow_lines("n1")) == ["für", "alle"]
 
 
+def test_how_long_ago_is_by_the_clock_of_the_engine(scripted: Callable[[Script], Engine]) -> None:
+    asked: list[str] = []
+
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/info"):
+            connection.sendall(reply(b'{"SystemTime": "2020-01-01T00:01:00.123456789Z"}'))
+        elif path.endswith("/json"):
+            connection.sendall(reply(b'{"Config": {"Tty": false}}'))
+        else:
+            asked.append(path)
+            connection.sendall(LOGS + b"0\r\n\r\n")
+
+    assert scripted(script).logs("n1", ago_s=60) == ""
+    assert "since=1577836800&" in f"{asked[0]}&"
+
+
 def test_a_command_whose_container_ended_first_has_not_succeeded(scripted: Callable[[Script], Engine]) -> None:
     def script(path: str, connection: socket.socket) -> None:
         if path.endswith("/start"):

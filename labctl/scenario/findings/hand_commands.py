@@ -22,7 +22,7 @@ BOOTED = "until_ on {node} asterisk -rx 'core waitfullybooted'"
 
 HELPERS = """\
 on() { node=$1; shift; docker exec "$lab-$node" "$@"; }    # it reads nothing: its input may be what comes next here
-script_on() { docker exec -i "$lab-$1" sh; }    # NODE: runs what comes in
+script_on() { moved | docker exec -i "$lab-$1" sh; }    # NODE: runs what comes in
 says() { on "$1" asterisk -rx "core show hint $2" | grep -q "State:$3 "; }    # NODE EXTENSION STATE
 ring() { on "$1" corosync-quorumtool -s | grep -Eq "^Nodes: +$2\\$"; }    # NODE MEMBERS
 sees() { [ "$(on "$1" asterisk -rx 'corosync show members' | grep -c 'Group: asterisk')" = "$2" ]; }    # NODE MEMBERS
@@ -50,9 +50,16 @@ class _Doing:
     target: Target
     undo: dict[str, list[str]] = field(default_factory=dict)
 
+    def run(self, node: str, text: str) -> str:
+        """What runs lines of shell in a node."""
+        if "\n" not in text and not any(address in text for address in self.target.addresses.values()):
+            return f"on {node} sh -c {shlex.quote(text)}"
+        return f"script_on {node} <<'END-OF-SCRIPT'\n{text}\nEND-OF-SCRIPT"
+
 
 def beginning(clusters: Mapping[str, Sequence[str]], *, rings: bool, proof: bool) -> str:
-    """What all such commands stand on: functions of the shell, and that the nodes are ready.
+    """What all such commands stand on: functions of the shell, and that the nodes are ready. What made these has one
+    of the name `moved`, a filter that puts the nodes' addresses into what names those that the lab would have.
 
     `clusters`: node -> the nodes of its cluster, of every node that is started. With `proof` a state of each must have
     come to each other one of its cluster.
@@ -113,8 +120,8 @@ def _cli(given: Mapping[str, object], _doing: _Doing) -> list[str]:
     return [f"on {given['node']} asterisk -rx {shlex.quote(str(given['command']))}"]
 
 
-def _exec(given: Mapping[str, object], _doing: _Doing) -> list[str]:
-    return [_run(str(given["node"]), str(given["command"]))]
+def _exec(given: Mapping[str, object], doing: _Doing) -> list[str]:
+    return [doing.run(str(given["node"]), str(given["command"]))]
 
 
 def _look_up(given: Mapping[str, object], _doing: _Doing) -> list[str]:
@@ -129,20 +136,14 @@ def _fault(step: Step, doing: _Doing) -> list[str]:
     verbs = {"pause": "unpause", "kill": "start", "stop": "start"}
     containers = fault.touched(doing.target) if fault.action else ()
     doing.undo[name] = [
-        *(_run(node, text) for node, text in fault.undo_scripts(name, doing.target).items()),
+        *(doing.run(node, text) for node, text in fault.undo_scripts(name, doing.target).items()),
         *(f'docker {verbs[fault.action]} "$lab-{node}" > /dev/null' for node in containers),
     ]
     return [
-        *(_run(node, text) for node, text in fault.scripts(name, doing.target).items()),
+        *(doing.run(node, text) for node, text in fault.scripts(name, doing.target).items()),
         *(f'docker {fault.action} "$lab-{node}" > /dev/null' for node in containers),
         *([BOOTED.format(node=node) for node in fault.leaving(doing.target)] if fault.waits_for_return else []),
     ]
-
-
-def _run(node: str, text: str) -> str:
-    if "\n" not in text:
-        return f"on {node} sh -c {shlex.quote(text)}"
-    return f"script_on {node} <<'END-OF-SCRIPT'\n{text}\nEND-OF-SCRIPT"
 
 
 def _heal(given: Mapping[str, object], doing: _Doing) -> list[str]:
@@ -154,7 +155,7 @@ def _start(given: Mapping[str, object], doing: _Doing) -> list[str]:
     """The container, however it ended; or the daemon by its supervisor."""
     node, service = str(given["node"]), given["service"]
     if service != NODE:
-        return [_run(node, f"sv up /etc/service/{service}")]
+        return [doing.run(node, f"sv up /etc/service/{service}")]
     kept = [name for name in doing.undo if name.endswith(f"-{node}")]
     lines = [line for name in kept for line in doing.undo.pop(name)] or [f'docker start "$lab-{node}" > /dev/null']
     return [*lines, BOOTED.format(node=node)]
