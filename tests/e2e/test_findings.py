@@ -24,11 +24,12 @@ def test_a_finding_is_still_there(tmp_path: Path) -> None:
     assert (told["finding"], told["standing"], told["seen"], told["of"]) == ("state-after-heal", "there", 1, 1)
 
 
-def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
-    script = by_hand(find_finding("state-after-heal"))
+def follow(name: str, folder: Path) -> str:
+    """What the script of a finding prints, whose network something else has."""
+    script = by_hand(find_finding(name))
     assert script
-    network = f"by-hand-{os.getpid()}"
-    nodes = script.nodes.replace("lab=labctl-state-after-heal", f"lab={network}")
+    network = f"by-hand-{name}-{os.getpid()}"
+    nodes = re.sub("^lab=.*$", f"lab={network}", script.nodes, count=1, flags=re.MULTILINE)
     net = re.search(r"^net=(\S+)", nodes, re.MULTILINE)
     assert net
     in_the_way = ["docker", "network", "create", "--internal", "--subnet", f"{net[1]}.0/24", f"{network}-other"]
@@ -40,12 +41,21 @@ def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
             text=True,
             timeout=600,
             check=False,
-            cwd=tmp_path,
+            cwd=folder,
         )
     finally:
         removed = subprocess.run(["sh", "-c", f"lab={network}\n{script.removal}"], check=False)
         subprocess.run(["docker", "network", "rm", f"{network}-other"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert removed.returncode == 0
-    last = dict(line.split(": mystate ") for line in done.stdout.splitlines() if ": mystate " in line)
+    return done.stdout
+
+
+def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
+    said = follow("state-after-heal", tmp_path).splitlines()
+    last = dict(line.split(": mystate ") for line in said if ": mystate " in line)
     assert last == {"n1": "State:Busy", "n2": "State:Busy", "n3": "State:Idle"}
+
+
+def test_a_report_with_phones_is_followed_by_hand(tmp_path: Path) -> None:
+    assert follow("lamp-of-the-departed", tmp_path).splitlines()[-1] == "1/0"

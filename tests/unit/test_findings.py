@@ -166,8 +166,16 @@ def test_by_hand_a_partition_is_made_and_undone() -> None:
 
 
 def test_steps_of_phones_have_no_script() -> None:
-    assert by_hand(find_finding("mailbox-last-speaker")) is None
-    assert "1. register" in findings_markdown.render(find_finding("mailbox-last-speaker"))
+    assert by_hand(find_finding("event-lost-after-reload")) is None
+    assert "1. configure" in findings_markdown.render(find_finding("event-lost-after-reload"))
+
+
+def test_commands_of_a_finding_s_own_may_have_phones() -> None:
+    with_phones, without = by_hand(find_finding("lamp-of-the-departed")), by_hand(find_finding("boot-before-corosync"))
+    assert with_phones
+    assert without
+    assert with_phones.done.index("phone() {") < with_phones.done.index("\nphone n2 bob")
+    assert "phone() {" not in without.done
 
 
 # A file

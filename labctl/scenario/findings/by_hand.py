@@ -48,4 +48,5 @@ def by_hand(finding: ShippedFinding) -> ByHand | None:
     started = [node for node in nodes if node not in lab.without]
     clusters = {node: [other.name for other in lab.cluster_of(node) if other.name in started] for node in started}
     beginning = hand_commands.beginning(clusters, rings=lab.rings, proof=scenario.proof)
-    return ByHand(docker_script.render(drawn), f"{beginning}\n{done}") if done else None
+    phones = f"{hand_commands.PHONES}\n" if "phone n" in finding.by_hand else ""
+    return ByHand(docker_script.render(drawn), f"{beginning}\n{phones}{done}") if done else None

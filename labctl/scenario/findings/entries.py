@@ -91,5 +91,7 @@ class FindingFile(Strict):
     reports: tuple[_Line, ...] = Field(default=(), description="Public reports, such as `corosync/corosync#506`")
     today: _Words = Field(description="What to do today")
     log: Text = Field(default="", description="Lines of the nodes' logs, as a run had them")
-    by_hand: Text = Field(default="", description="Commands of a shell, where none follow from the scenario's steps")
+    by_hand: Text = Field(
+        default="", description="Commands of a shell, where none follow from the scenario's steps (hand_commands)"
+    )
     mend: Mend | None = None

@@ -42,6 +42,30 @@ look() {    # what every node says that runs, once the rings have had time
     done
 }"""
 
+PHONES = """\
+phone() {    # NODE NAME: one that registers without a password; what its node tells it is kept, and not answered
+    on "$1" sed -i "/^auth = $2\\$/d" /etc/asterisk/pjsip.conf
+    on "$1" asterisk -rx 'module reload res_pjsip.so' > /dev/null
+    docker exec -d "$lab-$1" sh -c "printf '%s\\r\\n' \\
+        'REGISTER sip:$1 SIP/2.0' 'Via: SIP/2.0/UDP 127.0.0.1:5099;branch=z9hG4bK1' 'Max-Forwards: 70' \\
+        'From: <sip:$2@$1>;tag=1' 'To: <sip:$2@$1>' 'Call-ID: 1' 'CSeq: 1 REGISTER' \\
+        'Contact: <sip:$2@127.0.0.1:5099>' 'Expires: 600' 'Content-Length: 0' '' |
+        socat -t 600 - UDP4:127.0.0.1:5060,sourceport=5099 > /tmp/$2"
+    until_ on "$1" grep -aq 'SIP/2.0 200' "/tmp/$2"
+}
+message() {    # NODE MAILBOX: leaves one of two seconds
+    on "$1" asterisk -rx 'module load res_clioriginate.so' > /dev/null
+    on "$1" asterisk -rx 'module load app_milliwatt.so' > /dev/null
+    on "$1" asterisk -rx "channel originate Local/*$2@lab application Milliwatt" > /dev/null
+    sleep 2
+    on "$1" asterisk -rx 'channel request hangup all' > /dev/null
+}
+lamp() {    # NODE PHONE: what it was told, in turn; unanswered, each comes again and again
+    on "$1" awk '/^Call-ID:/ { id = $2 } /^Voice-Message:/ && !told[id]++ { print $2 }' "/tmp/$2"
+}
+lit() { lamp "$1" "$2" | tail -n 1 | grep -q '^1/0'; }    # NODE PHONE"""
+"""What a finding whose commands are its own may use besides: socat is the phone, in its node."""
+
 
 @dataclass
 class _Doing:
