@@ -7,7 +7,6 @@ import shutil
 import sys
 import threading
 import time
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
@@ -163,21 +162,24 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 @click.command()
 @click.argument("node", required=False, shell_complete=complete_node)
 @long_which_options
-@click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes, also of a node that starts again.")
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
 def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
     """Show what the nodes say, Corosync and Asterisk as one, and the services."""
+    from labctl.cluster.log_following import LogFollowing
     from labctl.cluster.node_logs import logged
 
     engine = connect()
     running = which.load(engine)
     names = [node] if node else [*running.lab.hosts]
-    containers = {name: running.container(name).id for name in names}
+    containers = {name: running.container(name) for name in names}
     if follow:
-        _follow(engine, containers, tail)
+        by_name = {name: container.name for name, container in containers.items()}
+        for name, line in LogFollowing(engine, running.lab.name, by_name, tail):
+            click.echo(line if node else f"{name} | {line}")
         return
     for name, container in containers.items():
-        for line in logged(engine, container, tail).splitlines():
+        for line in logged(engine, container.id, tail).splitlines():
             click.echo(line if node else f"{name} | {line}")
 
 
@@ -243,24 +245,6 @@ def _exec_terminal(node: str, which: Which, command: list[str]) -> None:
         raise UsageError("an interactive session needs Docker's command line client", "or name a COMMAND to run")
     terminal = ["--interactive", "--tty"] if sys.stdin.isatty() else ["--interactive"]
     os.execv(client, [client, "exec", *terminal, container.id, *command])  # noqa: S606 - takes this process's place
-
-
-def _follow(engine: Engine, containers: dict[str, str], tail: int | None) -> None:
-    """Print what the nodes say, as it comes, until all have ended."""
-    lines: SimpleQueue[str | None] = SimpleQueue()
-
-    def read(node: str, container: str) -> None:
-        try:
-            for line in engine.follow_lines(container, tail):
-                lines.put(line if len(containers) == 1 else f"{node} | {line}")
-        finally:
-            lines.put(None)
-
-    for name, container in containers.items():
-        threading.Thread(target=read, args=(name, container), daemon=True).start()
-    for _ in containers:
-        for line in iter(lines.get, None):
-            click.echo(line)
 
 
 COMMANDS = (ls, ps, state, wait, logs, cli, sh)

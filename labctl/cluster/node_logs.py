@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import dropwhile
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.node_tools import ring_numbers_on
 from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
-from labctl.engine.streams import LogStream, lines, split_stamp
+from labctl.engine.streams import LogStream, lines, split_stamp, stamped_after
 
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
@@ -112,8 +111,7 @@ class NodeLogs:
 
     def _read(self, node: str, stream: LogStream, since: str) -> None:
         try:
-            stamped = map(split_stamp, lines(stream))
-            for stamp, line in dropwhile(lambda read: read[0] <= since, stamped):
+            for stamp, line in stamped_after(since, lines(stream)):
                 with self._lock:
                     if self._streams.get(node) is not stream:
                         return

@@ -6,15 +6,14 @@ import datetime
 import io
 import math
 import tarfile
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from labctl import names
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import AwaitReady
-from labctl.engine.streams import ExecStream, LogStream, lines
+from labctl.engine.streams import ExecStream, LogStream
 from labctl.errors import NotReady
 from labctl.timing import Deadline
 
@@ -97,10 +96,10 @@ class Commands:
         """What a container logs, as it comes; `since`: a stamp, from whose second on it is read; the rest as in
         `logs`."""
         epoch_s = int(datetime.datetime.fromisoformat(since).timestamp()) if since else None
-        lines = "all" if tail is None else tail
+        last = "all" if tail is None else tail
         with translated(f"read the logs of {container}"):
             return LogStream(
-                self._api.logs(container, stream=True, follow=True, tail=lines, since=epoch_s, timestamps=stamped)
+                self._api.logs(container, stream=True, follow=True, tail=last, since=epoch_s, timestamps=stamped)
             )
 
     def _clock_s(self) -> float:
@@ -108,11 +107,6 @@ class Commands:
         with translated("ask for the engine's time"):
             now: str = self._api.info()["SystemTime"]
         return datetime.datetime.fromisoformat(now).timestamp()
-
-    def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
-        """What a container logs, line by line, until it ends."""
-        with closing(self.follow_logs(container, tail)) as chunks:
-            yield from lines(chunks)
 
     def starts(self, lab: str) -> Iterator[str]:
         """The name of each container of the lab that starts or goes on from now on, as it does."""

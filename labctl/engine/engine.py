@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import docker
@@ -114,10 +114,6 @@ class Engine:
     ) -> LogStream:
         """What a container logs, as it comes."""
         return self.commands.follow_logs(container, tail, since, stamped=stamped)
-
-    def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
-        """What a container logs, line by line, until it ends."""
-        return self.commands.follow_lines(container, tail)
 
     def starts(self, lab: str) -> Iterator[str]:
         """The name of each container of the lab that starts from now on."""

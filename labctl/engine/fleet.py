@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
@@ -273,10 +273,6 @@ class Fleet(Engine):
     ) -> LogStream:
         """What a container logs, as it comes."""
         return self._holder(container).follow_logs(container, tail, since, stamped=stamped)
-
-    def follow_lines(self, container: str, tail: int | None = None) -> Generator[str, None, None]:
-        """What a container logs, line by line, until it ends."""
-        return self._holder(container).follow_lines(container, tail)
 
     def starts(self, lab: str) -> Iterator[str]:
         """The name of each container of the lab that starts from now on, on any host."""

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import dropwhile
 from typing import Any, cast
 
 import requests
@@ -31,6 +32,11 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield from whole
     if rest:
         yield rest
+
+
+def stamped_after(since: str, stamped: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The lines, as `split_stamp` has them, from the first that was logged later than that."""
+    return dropwhile(lambda read: read[0] <= since, map(split_stamp, stamped))
 
 
 def split_stamp(line: str) -> tuple[str, str]:

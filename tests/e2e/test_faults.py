@@ -15,6 +15,7 @@ import pytest
 from labctl.cluster import lifecycle as verbs
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
+from labctl.engine.streams import lines
 from labctl.faults import injector
 from labctl.progress import Silent
 from tests.faults import command_of, lasting
@@ -84,11 +85,12 @@ def test_fault_is_shown_by_ps_and_undone_by_heal(engine: Engine, fault: tuple[st
 
 
 def test_partition_splits_the_ring_and_its_undoing_merges_it(engine: Engine) -> None:
-    with closing(engine.follow_lines(f"labctl-{NAME}-n3", tail=0)) as lines:
+    with closing(engine.follow_logs(f"labctl-{NAME}-n3", tail=0)) as log:
+        said = lines(log)
         assert labctl("fault", "partition", "n1,n2", "n3", "-n", NAME, "--as", "split").code == 0
-        next(line for line in lines if "[QUORUM] Members[1]: 3" in line)
+        next(line for line in said if "[QUORUM] Members[1]: 3" in line)
         assert labctl("heal", "split", "-n", NAME).code == 0
-        next(line for line in lines if MERGED in line)
+        next(line for line in said if MERGED in line)
 
 
 def test_fault_for_a_time_undoes_itself(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from labctl.cluster.proof import Proof
 from labctl.engine import client as engines
 from labctl.engine.actions import RemoveContainer, StartContainer
 from labctl.engine.client import Engine
+from labctl.engine.streams import lines
 from labctl.images.builder import Options
 from labctl.lab import Overrides
 from labctl.labfile.loader import find_lab
@@ -95,9 +96,9 @@ def asterisk_pid(engine: Engine, node: str) -> str:
 
 def kill_corosync(engine: Engine, node: str) -> None:
     """Kill Corosync alone, and return when its supervisor has brought it back into a whole ring."""
-    with closing(engine.follow_lines(f"labctl-{NAME}-{node}", tail=0)) as lines:
+    with closing(engine.follow_logs(f"labctl-{NAME}-{node}", tail=0)) as log:
         assert engine.run(f"labctl-{NAME}-{node}", ["sv", "kill", "/etc/service/corosync"]).code == 0
-        next(line for line in lines if "[QUORUM] Members[3]: 1 2 3" in line)
+        next(line for line in lines(log) if "[QUORUM] Members[3]: 1 2 3" in line)
 
 
 def test_corosync_is_killed_alone_and_comes_back_under_its_supervisor(engine: Engine) -> None:

@@ -220,6 +220,22 @@ def test_logs_that_nobody_reads_to_the_end_are_no_failure(name: str) -> None:
         assert process.stderr.read() == ""
 
 
+def test_logs_go_on_of_a_node_that_starts_again_and_end_with_the_lab(name: str) -> None:
+    labctl("up", "-n", name, "-f", "-", text=SMALL)
+    command = [sys.executable, "-m", "labctl", "logs", "-n", name, "--follow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        starts = (line for line in process.stdout if line.startswith("n2 | ") and "starting up" in line)
+        assert "Corosync Cluster Engine" in next(starts)
+        labctl("fault", "kill", "n2", "-n", name)
+        labctl("heal", "-n", name)
+        assert "Corosync Cluster Engine" in next(starts)
+        labctl("down", "-n", name)
+        assert process.wait(timeout=120) == 0
+        assert process.stderr.read() == ""
+
+
 def test_sh_passes_the_exit_code_on(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
     result = labctl("sh", "-n", name, "n1", "--", "sh", "-c", "echo out; exit 7")

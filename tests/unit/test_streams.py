@@ -156,7 +156,7 @@ def test_a_line_of_a_log_may_come_in_pieces_also_within_a_character(scripted: Ca
         connection.sendall(LOGS + pieces + b"0\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
 
-    assert list(scripted(script).follow_lines("n1")) == ["für", "alle"]
+    assert list(lines(scripted(script).follow_logs("n1"))) == ["für", "alle"]
 
 
 def test_how_long_ago_is_by_the_clock_of_the_engine(scripted: Callable[[Script], Engine]) -> None:
