@@ -44,7 +44,7 @@ class NodeLogs:
         self._streams: dict[str, LogStream] = {}
         self._read_to: dict[str, str] = {}
         """Node -> when, by its engine's clock, the line was logged that was read last."""
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         """Held while a line is taken in, and by whoever changes which stream of a node's is read."""
         self._listeners: list[LineListener] = []
 
@@ -100,12 +100,12 @@ class NodeLogs:
 
     def follow(self, node: str, container: str) -> None:
         """Follow a node's log from where it was read last; where it never was, from LOG_START lines back."""
+        if node in self._streams:
+            return
+        since = self._read_to.get(node, "")
+        tail = None if since else LOG_START
+        stream = self._engine.follow_logs(container, tail=tail, since=since, stamped=True)
         with self._lock:
-            if node in self._streams:
-                return
-            since = self._read_to.get(node, "")
-            tail = None if since else LOG_START
-            stream = self._engine.follow_logs(container, tail=tail, since=since, stamped=True)
             self._streams[node] = stream
         threading.Thread(target=self._read, args=(node, stream, since), name=f"log-{node}", daemon=True).start()
 

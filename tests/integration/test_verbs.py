@@ -205,10 +205,15 @@ def test_cli_fails_where_asterisk_does_not_know_the_command(name: str) -> None:
     assert labctl("cli", "-n", name, "n1", "core", "show", "version").code == 0
 
 
+def following(name: str) -> subprocess.Popen[str]:
+    """`labctl logs --follow`, which goes on."""
+    command = [sys.executable, "-m", "labctl", "logs", "-n", name, "--follow"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def test_logs_that_nobody_reads_to_the_end_are_no_failure(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
-    command = [sys.executable, "-m", "labctl", "logs", "-n", name, "--follow"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with following(name) as process:
         assert process.stdout
         assert process.stderr
         assert process.stdout.readline()
@@ -222,8 +227,7 @@ def test_logs_that_nobody_reads_to_the_end_are_no_failure(name: str) -> None:
 
 def test_logs_go_on_of_a_node_that_starts_again_and_end_with_the_lab(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
-    command = [sys.executable, "-m", "labctl", "logs", "-n", name, "--follow"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with following(name) as process:
         assert process.stdout
         assert process.stderr
         starts = (line for line in process.stdout if line.startswith("n2 | ") and "starting up" in line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from labctl.blueprint import docker_script
@@ -15,6 +16,8 @@ REMOVAL = """\
 docker rm --force --volumes $(docker ps --all --quiet --filter "network=$lab") > /dev/null
 docker network rm "$lab" > /dev/null"""
 LONGEST_NAME = 31
+
+_WITH_PHONES = re.compile(r"^(phone|message) ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -48,5 +51,5 @@ def by_hand(finding: ShippedFinding) -> ByHand | None:
     started = [node for node in nodes if node not in lab.without]
     clusters = {node: [other.name for other in lab.cluster_of(node) if other.name in started] for node in started}
     beginning = hand_commands.beginning(clusters, rings=lab.rings, proof=scenario.proof)
-    phones = f"{hand_commands.PHONES}\n" if "phone n" in finding.by_hand else ""
+    phones = f"{hand_commands.PHONES}\n" if _WITH_PHONES.search(finding.by_hand) else ""
     return ByHand(docker_script.render(drawn), f"{beginning}\n{phones}{done}") if done else None
