@@ -26,6 +26,8 @@ from labctl.errors import LabError, UsageError
 from labctl.timing import utc
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
     from labctl.blueprint.running_lab import Running
@@ -165,22 +167,20 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes, also of a node that starts again.")
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
 def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
-    """Show what the nodes say, Corosync and Asterisk as one, and the services."""
+    """Show what the nodes say, Corosync and Asterisk as one, and the services, in the order of time."""
     from labctl.cluster.log_following import LogFollowing
-    from labctl.cluster.node_logs import logged
+    from labctl.cluster.node_logs import in_turn, stamped_log
 
     engine = connect()
     running = which.load(engine)
     names = [node] if node else [*running.lab.hosts]
-    containers = {name: running.container(name) for name in names}
+    containers = {name: running.container(name).name for name in names}
     if follow:
-        by_name = {name: container.name for name, container in containers.items()}
-        for name, line in LogFollowing(engine, running.lab.name, by_name, tail):
-            click.echo(line if node else f"{name} | {line}")
-        return
-    for name, container in containers.items():
-        for line in logged(engine, container.id, tail).splitlines():
-            click.echo(line if node else f"{name} | {line}")
+        said: Iterable[tuple[str, str]] = LogFollowing(engine, running.lab.name, containers, tail)
+    else:
+        said = in_turn({name: stamped_log(engine, container, tail) for name, container in containers.items()})
+    for name, line in said:
+        click.echo(line if node else f"{name} | {line}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from operator import itemgetter
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.node_tools import ring_numbers_on
@@ -23,13 +25,26 @@ LineListener = Callable[[str, float, str, Membership | None], None]
 """Called with a node, monotonic seconds, a line of its log, and the membership where the line changed it."""
 
 
-def logged(engine: Engine, container: str, tail: int | None = None) -> str:
-    """What a node has logged so far, also before it was upgraded; of that the last `tail` lines. Raises LabctlError."""
-    log = engine.logs(container, tail=tail)
-    if tail is not None and log.count("\n") >= tail:
-        return log
-    log = (engine.find_file(container, LOG_BEFORE) or "") + log
-    return log if tail is None else "".join(log.splitlines(keepends=True)[-tail:])
+def stamped_log(engine: Engine, container: str, tail: int | None = None) -> list[str]:
+    """The lines that a node has logged so far, also before it was upgraded, each after its stamp (streams.split_stamp);
+    of these the last `tail`. Raises LabctlError."""
+    log = engine.logs(container, tail=tail, stamped=True)
+    if tail is None or log.count("\n") < tail:
+        log = (engine.find_file(container, LOG_BEFORE) or "") + log
+    stamped = log.removesuffix("\n").split("\n") if log else []
+    return stamped if tail is None else stamped[len(stamped) - min(tail, len(stamped)) :]
+
+
+def logged(engine: Engine, container: str) -> str:
+    """What a node has logged so far, also before it was upgraded. Raises LabctlError."""
+    return "".join(f"{split_stamp(line)[1]}\n" for line in stamped_log(engine, container))
+
+
+def in_turn(logs: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
+    """The lines of several logs, each after its stamp, in the order in which they were said: whose each is, and the
+    line."""
+    stamped = ([(*split_stamp(line), host) for line in lines_of] for host, lines_of in logs.items())
+    return ((host, line) for _, line, host in heapq.merge(*stamped, key=itemgetter(0)))
 
 
 class NodeLogs:

@@ -6,7 +6,7 @@ from labctl.blueprint import drawing
 from labctl.blueprint.running_lab import Running
 from labctl.cluster import changed_files, image_delivery
 from labctl.cluster.changed_files import Before
-from labctl.cluster.node_logs import LOG_BEFORE, logged
+from labctl.cluster.node_logs import LOG_BEFORE, stamped_log
 from labctl.engine.actions import ContainerSpec, CreateContainer, File, RemoveContainer, RenameContainer
 from labctl.engine.client import Engine
 from labctl.errors import LabctlError, LabError, UsageError
@@ -62,7 +62,8 @@ def swap(engine: Engine, running: Running, node: str, spec: ContainerSpec) -> No
         for path in KEPT:
             engine.copy_between(aside, name, path)
         _change_as_before(engine, aside, name)
-        engine.put_files(name, (File(LOG_BEFORE, logged(engine, old.id), 0o600),))
+        log = "".join(f"{line}\n" for line in stamped_log(engine, old.id))
+        engine.put_files(name, (File(LOG_BEFORE, log, 0o600),))
     except LabctlError:
         new = next((part for part in engine.observe(running.lab.name).containers if part.name == name), None)
         if new:

@@ -252,6 +252,8 @@ def test_logs_hold_corosync_and_asterisk(name: str) -> None:
     assert "n1 | " in text
     assert "[QUORUM] Members[2]: 1 2" in text
     assert "joined the cluster" in text
+    hosts = [line.partition(" | ")[0] for line in text.splitlines()]
+    assert hosts != sorted(hosts)  # in the order of time, not by node
 
 
 def test_broken_node_is_named_with_its_log_in_time(name: str) -> None:

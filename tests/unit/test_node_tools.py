@@ -210,9 +210,25 @@ def test_a_loop_is_seen_by_what_a_daemon_logs_at_its_start(log: str, sentences: 
 
 @pytest.mark.parametrize(("tail", "lines"), [(None, "abcd"), (0, ""), (1, "d"), (2, "cd"), (3, "bcd"), (9, "abcd")])
 def test_what_a_node_logged_before_an_upgrade_comes_first(tail: int | None, lines: str) -> None:
-    def logs(_: str, tail: int | None = None) -> str:
-        kept = ["c\n", "d\n"]
+    def logs(_: str, tail: int | None = None, *, stamped: bool) -> str:
+        assert stamped
+        kept = ["3 c\n", "4 d\n"]
         return "".join(kept if tail is None else kept[len(kept) - min(tail, len(kept)) :])
 
-    engine: Any = SimpleNamespace(logs=logs, find_file=lambda *_: "a\nb\n")
-    assert node_logs.logged(engine, "n1", tail).split() == [*lines]
+    engine: Any = SimpleNamespace(logs=logs, find_file=lambda *_: "1 a\n2 b\n")
+    stamped = [f"{'0abcd'.index(line)} {line}" for line in lines]
+    assert node_logs.stamped_log(engine, "n1", tail) == stamped
+    if tail is None:
+        assert node_logs.logged(engine, "n1").split() == [*lines]
+
+
+def test_a_node_that_said_nothing_has_no_lines() -> None:
+    engine: Any = SimpleNamespace(logs=lambda *_, **__: "", find_file=lambda *_: None)
+    assert node_logs.stamped_log(engine, "n1") == []
+    assert node_logs.logged(engine, "n1") == ""
+
+
+def test_logs_are_shown_in_the_order_of_time() -> None:
+    logs = {"n1": ["1 up", "3 ready", "3 "], "n2": ["2 up", "9 down again"], "n3": []}
+    told = [("n1", "up"), ("n2", "up"), ("n1", "ready"), ("n1", ""), ("n2", "down again")]
+    assert [*node_logs.in_turn(logs)] == told

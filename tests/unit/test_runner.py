@@ -56,10 +56,10 @@ class FakeEngine:
     def find_file(self, _container: str, _path: str) -> None:
         """No node has such a file."""
 
-    def logs(self, container: str, tail: int | None = None) -> str:
+    def logs(self, container: str, tail: int | None = None, *, stamped: bool) -> str:
         """What the node said."""
-        assert (container, tail) == ("id", None)
-        return "Entity ID is not set\n"
+        assert (container, tail, stamped) == ("id", None, True)
+        return "2026-11-28T00:00:00.000000000Z Entity ID is not set\n"
 
 
 class Labs:
