@@ -164,7 +164,7 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 @click.command()
 @click.argument("node", required=False, shell_complete=complete_node)
 @long_which_options
-@click.option("-f", "--follow", is_flag=True, help="Go on as more comes, also of a node that starts again.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes, as long as any of them runs.")
 @click.option("--tail", type=click.IntRange(0), help="Only so many of the last lines of each node.")
 def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
     """Show what the nodes say, Corosync and Asterisk as one, and the services, in the order of time."""

@@ -8,8 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from labctl.cluster.node_logs import in_turn, stamped_log
 from labctl.engine.client import Engine
-from labctl.engine.streams import lines, stamped_after
+from labctl.engine.streams import lines, split_stamp, stamped_after
 from labctl.errors import LabctlError
 
 
@@ -29,12 +30,12 @@ class _Started:
 
 
 class LogFollowing:
-    """What the hosts of a lab say, until none of them runs: one that starts again before that is followed on, from
-    where it was read last."""
+    """What the hosts of a lab say, until none of them runs: what they have said so far, in the order of time, then what
+    comes. One that starts again while another runs is followed on, from where it was read last."""
 
     def __init__(self, engine: Engine, lab: str, containers: Mapping[str, str], tail: int | None = None) -> None:
-        """`containers`: host -> the name of its container. `tail`: so many of the last lines of each; all of them by
-        default."""
+        """`containers`: host -> the name of its container. `tail`: so many of the last lines of each that were said
+        so far; all of them by default."""
         self._engine, self._lab, self._tail = engine, lab, tail
         self._containers = containers
         self._read_to: dict[str, str] = {}
@@ -44,6 +45,7 @@ class LogFollowing:
         """Host and line. Raises LabctlError where a host that runs cannot be read, or the engine does not answer any
         more."""
         threading.Thread(target=self._watch_starts, name="starts", daemon=True).start()
+        yield from self._so_far()
         followed = set(self._containers)
         for host in self._containers:
             self._follow(host)
@@ -65,21 +67,26 @@ class LogFollowing:
                 case host, line:
                     yield host, line
 
+    def _so_far(self) -> Iterator[tuple[str, str]]:
+        tail = None if self._tail is None else max(self._tail, 1)  # the last of each tells where to go on
+        logs = {host: stamped_log(self._engine, name, tail) for host, name in self._containers.items()}
+        self._read_to = {host: split_stamp(log[-1])[0] if log else "" for host, log in logs.items()}
+        return iter(()) if self._tail == 0 else in_turn(logs)
+
     def _follow(self, host: str) -> None:
         threading.Thread(target=self._read, args=(host,), name=f"log-{host}", daemon=True).start()
 
     def _read(self, host: str) -> None:
-        since = self._read_to.get(host, "")
-        tail = None if since else self._tail
+        since, error = self._read_to[host], None
         try:
-            with closing(self._engine.follow_logs(self._containers[host], tail, since, stamped=True)) as stream:
+            with closing(self._engine.follow_logs(self._containers[host], since=since, stamped=True)) as stream:
                 for stamp, line in stamped_after(since, lines(stream)):
                     self._read_to[host] = stamp
                     self._news.put((host, line))
-        except LabctlError as error:
+        except LabctlError as raised:
+            error = raised
+        finally:
             self._news.put(_Ended(host, error))
-        else:
-            self._news.put(_Ended(host))
 
     def _watch_starts(self) -> None:
         hosts = {container: host for host, container in self._containers.items()}

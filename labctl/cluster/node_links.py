@@ -176,7 +176,7 @@ class NodeLinks:
         for node in self._connections:
             if not self.logs.is_read(node):
                 self.log_so_far(node, tail=1)
-            if not self.logs.has_ring(node):
+            if not self.logs.ring(node).members:
                 self.logs.note(node, self.ring(node))
             self.follow_log(node)
 

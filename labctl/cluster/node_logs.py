@@ -86,10 +86,6 @@ class NodeLogs:
         """Whether a node's log was read, so that it is known from where to follow it."""
         return node in self._read_to
 
-    def has_ring(self, node: str) -> bool:
-        """Whether a node's membership is known, from its log or by `note`."""
-        return node in self._rings
-
     def ring(self, node: str) -> Membership:
         """A node's membership as its log told it last, or as it was noted since."""
         return self._ring_log(node).ring
@@ -99,19 +95,21 @@ class NodeLogs:
         self._ring_log(node).ring = ring
 
     def told(self, node: str, container: str) -> Membership:
-        """The membership that a node's log tells of so far; empty where it tells of none."""
-        log = RingLog(ring_numbers_on(self._running, node))
-        for line in self._engine.logs(container, tail=LOG_START).splitlines():
-            log.feed(line)
-        return log.ring
+        """The membership that a node's log tells of so far; empty where it tells of none. It is followed from there on,
+        when that is asked for."""
+        self.so_far(node, container, LOG_START)
+        return self.ring(node)
 
     def so_far(self, node: str, container: str, tail: int | None = None) -> str:
-        """What a node has logged so far, of that the last `tail` lines: it will be followed from there on."""
-        stamped = [split_stamp(line) for line in self._engine.logs(container, tail=tail, stamped=True).split("\n")]
-        with self._lock:
-            if node not in self._streams:
-                self._read_to[node] = next((stamp for stamp, _ in reversed(stamped) if stamp), "")
-        return "\n".join(text for _, text in stamped)
+        """What a node has logged so far, of that the last `tail` lines. It is followed no more, and from there on when
+        that is asked for."""
+        self.leave(node)
+        log = self._engine.logs(container, tail=tail, stamped=True)
+        stamped = log.removesuffix("\n").split("\n") if log else []
+        for stamp, line in stamped_after(self._read_to.get(node, ""), stamped):
+            self._ring_log(node).feed(line)
+            self._read_to[node] = stamp
+        return "".join(f"{split_stamp(line)[1]}\n" for line in stamped)
 
     def follow(self, node: str, container: str) -> None:
         """Follow a node's log from where it was read last; where it never was, from LOG_START lines back."""

@@ -16,11 +16,16 @@ from itertools import dropwhile
 from typing import Any, cast
 
 import requests
+import urllib3
 from docker import errors as docker_errors
 from docker.utils import socket as docker_socket
 
 FRAME_HEAD = struct.Struct(">BxxxL")
 """The head of a frame, Docker Engine API, "Attach to a container", Stream format: the stream, 3 bytes, the length."""
+
+
+PIECE_BYTES = 16384
+"""How much of a line Docker keeps at once (moby, daemon/logger/copier.go)."""
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -40,9 +45,10 @@ def stamped_after(since: str, stamped: Iterable[str]) -> Iterator[tuple[str, str
 
 
 def split_stamp(line: str) -> tuple[str, str]:
-    """When a line was logged, by the engine's clock (RFC 3339, of fixed width: later is greater), and what."""
+    """When a line was logged, by the engine's clock (RFC 3339, of fixed width: later is greater), and what. The engine
+    keeps a long line in pieces, and has the stamp before each."""
     stamp, _, text = line.partition(" ")
-    return stamp, text
+    return stamp, text if len(text) < PIECE_BYTES else text.replace(f"{stamp} ", "")
 
 
 class ExecStream:
@@ -93,7 +99,14 @@ class LogStream:
 
     def __iter__(self) -> Iterator[bytes]:
         """What is logged, as it comes."""
-        with suppress(OSError, ValueError, AttributeError, requests.exceptions.RequestException):
+        with suppress(
+            OSError,
+            ValueError,
+            AttributeError,
+            struct.error,  # docker-py's, of a frame that was cut off in its head
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+        ):
             yield from self._raw
 
     def close(self) -> None:

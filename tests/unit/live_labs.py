@@ -94,8 +94,6 @@ class FakeCluster:
     def listen(self, _listener: object) -> None:
         self.calls.append("listen")
 
-    connected = ()
-
     def listen_to_logs(self, _listener: object) -> None:
         self.calls.append("listen to logs")
 

@@ -19,6 +19,7 @@ class LogEngine:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
         self.streams: list[LogLines] = []
+        self.stream = LogLines
 
     def logs(self, _container: str, tail: int | None = None, *, stamped: bool) -> str:
         assert stamped
@@ -28,7 +29,7 @@ class LogEngine:
     def follow_logs(self, _container: str, tail: int | None = None, since: str = "", *, stamped: bool) -> LogLines:
         assert stamped
         kept = [(stamp, line) for stamp, line in self.lines if stamp >= since.partition(".")[0]]
-        stream = LogLines(iter([stamp for stamp, _ in kept] + ["2027-01-01T00:00:00.000000000Z"] * 99))
+        stream = self.stream(iter([stamp for stamp, _ in kept] + ["2027-01-01T00:00:00.000000000Z"] * 99))
         for _, line in kept[0 if tail is None else -tail :]:
             stream.say(line)
         self.streams.append(stream)
@@ -77,14 +78,42 @@ def test_what_was_logged_while_nobody_followed_is_heard_once() -> None:
         assert logs.ring("n2").members == (1, 2, 3)
 
 
+class Deaf(LogLines):
+    """A followed log that goes on for a while though it was hung up on."""
+
+    def close(self) -> None:
+        """It does not notice."""
+
+
 def test_what_comes_from_a_stream_that_was_left_is_not_heard() -> None:
+    ended = Signal()
+    engine: Any = LogEngine()
+    engine.stream = Deaf
+    logs = NodeLogs(engine, FakeLab().running, lambda _node: ended.notify())
+    heard = Heard(logs)
+    logs.follow("n2", "id")
+    logs.leave("n2")
+    engine.streams[0].say("too late")
+    LogLines.close(engine.streams[0])
+    assert ended.wait_until(lambda: ended.count > 0, Deadline(60))
+    logs.follow("n2", "id")
+    engine.streams[1].say("in time")
+    assert heard.wait_for("in time") == ["in time"]
+    LogLines.close(engine.streams[1])
+
+
+def test_what_is_said_while_a_log_is_read_so_far_is_heard_afterwards() -> None:
     for engine, logs, heard in followed():
+        engine.lines = [(FIRST, "[QUORUM] Members[1]: 2")]
         logs.follow("n2", "id")
-        logs.leave("n2")
-        engine.streams[0].say("too late")
+        heard.wait_for("[QUORUM] Members[1]: 2")
+        engine.lines.append((LATER, "[QUORUM] Members[3]: 1 2 3"))
+        assert logs.so_far("n2", "id").splitlines() == [line for _, line in engine.lines]
+        assert logs.ring("n2").members == (1, 2, 3)
+        engine.streams[0].say("of the stream that was left")
+        engine.lines.append(("2026-11-28T00:26:59.000000000Z", "said since"))
         logs.follow("n2", "id")
-        engine.streams[1].say("in time")
-        assert heard.wait_for("in time") == ["in time"]
+        assert heard.wait_for("said since") == ["[QUORUM] Members[1]: 2", "said since"]
 
 
 def test_a_clock_that_was_set_back_hides_nothing_of_what_is_followed() -> None:

@@ -14,7 +14,7 @@ from docker.api.client import APIClient
 from labctl.engine.actions import RemoveNetwork
 from labctl.engine.client import Engine
 from labctl.engine.commands import NO_EXIT_CODE, Output
-from labctl.engine.streams import FRAME_HEAD, lines
+from labctl.engine.streams import FRAME_HEAD, PIECE_BYTES, lines, split_stamp
 from labctl.errors import HostError
 
 UPGRADED = (
@@ -157,6 +157,13 @@ def test_a_line_of_a_log_may_come_in_pieces_also_within_a_character(scripted: Ca
         connection.shutdown(socket.SHUT_WR)
 
     assert list(lines(scripted(script).follow_logs("n1"))) == ["für", "alle"]
+
+
+def test_a_long_line_is_one_though_the_engine_keeps_it_in_pieces() -> None:
+    stamp = "2026-11-28T00:26:28.900000000Z"
+    pieces = ["-" * PIECE_BYTES, "-" * PIECE_BYTES, "end"]
+    assert split_stamp("".join(f"{stamp} {piece}" for piece in pieces)) == (stamp, "".join(pieces))
+    assert split_stamp(f"{stamp} said at {stamp} again") == (stamp, f"said at {stamp} again")
 
 
 def test_how_long_ago_is_by_the_clock_of_the_engine(scripted: Callable[[Script], Engine]) -> None:

@@ -59,6 +59,7 @@ message() {    # NODE MAILBOX: leaves one of two seconds
     on "$1" asterisk -rx "channel originate Local/*$2@lab application Milliwatt" > /dev/null
     sleep 2
     on "$1" asterisk -rx 'channel request hangup all' > /dev/null
+    until_ on "$1" sh -c "ls /var/spool/asterisk/voicemail/default/${2%%\\**}/INBOX/msg*.txt"
 }
 lamp() {    # NODE PHONE: what it was told, in turn; unanswered, each comes again and again
     on "$1" awk '/^Call-ID:/ { id = $2 } /^Voice-Message:/ && !told[id]++ { print $2 }' "/tmp/$2"
