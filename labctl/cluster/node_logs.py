@@ -31,13 +31,21 @@ def stamped_log(engine: Engine, container: str, tail: int | None = None) -> list
     log = engine.logs(container, tail=tail, stamped=True)
     if tail is None or log.count("\n") < tail:
         log = (engine.find_file(container, LOG_BEFORE) or "") + log
-    stamped = log.removesuffix("\n").split("\n") if log else []
+    stamped = _lines_of(log)
     return stamped if tail is None else stamped[len(stamped) - min(tail, len(stamped)) :]
 
 
 def logged(engine: Engine, container: str) -> str:
     """What a node has logged so far, also before it was upgraded. Raises LabctlError."""
-    return "".join(f"{split_stamp(line)[1]}\n" for line in stamped_log(engine, container))
+    return _without_stamps(stamped_log(engine, container))
+
+
+def _lines_of(log: str) -> list[str]:
+    return log.removesuffix("\n").split("\n") if log else []
+
+
+def _without_stamps(stamped: Iterable[str]) -> str:
+    return "".join(f"{split_stamp(line)[1]}\n" for line in stamped)
 
 
 def in_turn(logs: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
@@ -104,12 +112,11 @@ class NodeLogs:
         """What a node has logged so far, of that the last `tail` lines. It is followed no more, and from there on when
         that is asked for."""
         self.leave(node)
-        log = self._engine.logs(container, tail=tail, stamped=True)
-        stamped = log.removesuffix("\n").split("\n") if log else []
+        stamped = _lines_of(self._engine.logs(container, tail=tail, stamped=True))
         for stamp, line in stamped_after(self._read_to.get(node, ""), stamped):
             self._ring_log(node).feed(line)
             self._read_to[node] = stamp
-        return "".join(f"{split_stamp(line)[1]}\n" for line in stamped)
+        return _without_stamps(stamped)
 
     def follow(self, node: str, container: str) -> None:
         """Follow a node's log from where it was read last; where it never was, from LOG_START lines back."""

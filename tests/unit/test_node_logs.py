@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from labctl.cluster.node_logs import LineListener, NodeLogs
 from labctl.corosync.membership import Membership
 from labctl.timing import Deadline, Signal
@@ -56,26 +58,28 @@ class Heard:
         return self.lines
 
 
+@pytest.fixture
 def followed() -> Iterator[tuple[LogEngine, NodeLogs, Heard]]:
+    """An engine, the logs on it, and who listens to them."""
     engine: Any = LogEngine()
     logs = NodeLogs(engine, FakeLab().running, lambda _node: None)
     yield engine, logs, Heard(logs)
     logs.close()
 
 
-def test_what_was_logged_while_nobody_followed_is_heard_once() -> None:
-    for engine, logs, heard in followed():
-        engine.lines = [(FIRST, "said before")]
-        assert logs.so_far("n2", "id").splitlines() == ["said before"]
-        engine.lines.append((LATER, "[QUORUM] Members[1]: 2"))
-        logs.follow("n2", "id")
-        heard.wait_for("[QUORUM] Members[1]: 2")
-        logs.leave("n2")
-        engine.lines.append(("2026-11-28T00:26:33.000000000Z", "[QUORUM] Members[3]: 1 2 3"))
-        engine.lines.append(("2026-11-28T00:26:59.000000000Z", "said last"))
-        logs.follow("n2", "id")
-        assert heard.wait_for("said last") == ["[QUORUM] Members[1]: 2", "[QUORUM] Members[3]: 1 2 3", "said last"]
-        assert logs.ring("n2").members == (1, 2, 3)
+def test_what_was_logged_while_nobody_followed_is_heard_once(followed: tuple[LogEngine, NodeLogs, Heard]) -> None:
+    engine, logs, heard = followed
+    engine.lines = [(FIRST, "said before")]
+    assert logs.so_far("n2", "id").splitlines() == ["said before"]
+    engine.lines.append((LATER, "[QUORUM] Members[1]: 2"))
+    logs.follow("n2", "id")
+    heard.wait_for("[QUORUM] Members[1]: 2")
+    logs.leave("n2")
+    engine.lines.append(("2026-11-28T00:26:33.000000000Z", "[QUORUM] Members[3]: 1 2 3"))
+    engine.lines.append(("2026-11-28T00:26:59.000000000Z", "said last"))
+    logs.follow("n2", "id")
+    assert heard.wait_for("said last") == ["[QUORUM] Members[1]: 2", "[QUORUM] Members[3]: 1 2 3", "said last"]
+    assert logs.ring("n2").members == (1, 2, 3)
 
 
 class Deaf(LogLines):
@@ -102,25 +106,29 @@ def test_what_comes_from_a_stream_that_was_left_is_not_heard() -> None:
     LogLines.close(engine.streams[1])
 
 
-def test_what_is_said_while_a_log_is_read_so_far_is_heard_afterwards() -> None:
-    for engine, logs, heard in followed():
-        engine.lines = [(FIRST, "[QUORUM] Members[1]: 2")]
-        logs.follow("n2", "id")
-        heard.wait_for("[QUORUM] Members[1]: 2")
-        engine.lines.append((LATER, "[QUORUM] Members[3]: 1 2 3"))
-        assert logs.so_far("n2", "id").splitlines() == [line for _, line in engine.lines]
-        assert logs.ring("n2").members == (1, 2, 3)
-        engine.streams[0].say("of the stream that was left")
-        engine.lines.append(("2026-11-28T00:26:59.000000000Z", "said since"))
-        logs.follow("n2", "id")
-        assert heard.wait_for("said since") == ["[QUORUM] Members[1]: 2", "said since"]
+def test_what_is_said_while_a_log_is_read_so_far_is_heard_afterwards(
+    followed: tuple[LogEngine, NodeLogs, Heard],
+) -> None:
+    engine, logs, heard = followed
+    engine.lines = [(FIRST, "[QUORUM] Members[1]: 2")]
+    logs.follow("n2", "id")
+    heard.wait_for("[QUORUM] Members[1]: 2")
+    engine.lines.append((LATER, "[QUORUM] Members[3]: 1 2 3"))
+    assert logs.so_far("n2", "id").splitlines() == [line for _, line in engine.lines]
+    assert logs.ring("n2").members == (1, 2, 3)
+    engine.streams[0].say("of the stream that was left")
+    engine.lines.append(("2026-11-28T00:26:59.000000000Z", "said since"))
+    logs.follow("n2", "id")
+    assert heard.wait_for("said since") == ["[QUORUM] Members[1]: 2", "said since"]
 
 
-def test_a_clock_that_was_set_back_hides_nothing_of_what_is_followed() -> None:
-    for engine, logs, heard in followed():
-        engine.lines = [(LATER, "said before")]
-        logs.so_far("n2", "id", tail=1)
-        engine.lines.append(("2026-11-28T00:26:28.900000002Z", "said after"))
-        engine.lines.append((FIRST, "said by a clock that was set back"))
-        logs.follow("n2", "id")
-        assert heard.wait_for("said by a clock that was set back")[0] == "said after"
+def test_a_clock_that_was_set_back_hides_nothing_of_what_is_followed(
+    followed: tuple[LogEngine, NodeLogs, Heard],
+) -> None:
+    engine, logs, heard = followed
+    engine.lines = [(LATER, "said before")]
+    logs.so_far("n2", "id", tail=1)
+    engine.lines.append(("2026-11-28T00:26:28.900000002Z", "said after"))
+    engine.lines.append((FIRST, "said by a clock that was set back"))
+    logs.follow("n2", "id")
+    assert heard.wait_for("said by a clock that was set back")[0] == "said after"
