@@ -27,8 +27,9 @@ from labctl import timing
 from labctl.asterisk.output import parse_modules
 from labctl.bench import measurements
 from labctl.cluster import lifecycle as verbs
-from labctl.cluster import packet_capture
 from labctl.cluster.connections import Cluster
+from labctl.cluster.dumpcap import Selection
+from labctl.cluster.lab_capture import captured
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.history.events import Load
@@ -130,12 +131,11 @@ def captured_propagation(engine: Engine, changes: int) -> list[Row]:
     delays: dict[str, list[float]] = {"with capture": [], "without": []}
     with cluster(engine) as connected, Path(os.devnull).open("wb") as nowhere:
         running = verbs.load(engine, NAME)
-        words = packet_capture.command(running.bridges)
         for turn in range(TURNS):
             what = ("with capture", "without")[turn % 2]
             with ExitStack() as capturing:
                 if what == "with capture":
-                    capturing.enter_context(packet_capture.captured(engine, running, nowhere, words))
+                    capturing.enter_context(captured(engine, running, nowhere, Selection()))
                 of_nodes = measurements.propagation(connected, "mystate", max(2, changes // TURNS))
             delays[what] += [max(of_one) for of_one in zip(*of_nodes.values(), strict=True)]
     return [(f"a change reaches every node, {what}", *spread(values)) for what, values in delays.items()]

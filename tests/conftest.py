@@ -7,19 +7,49 @@ after the other. What takes longest begins first.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+import time
 from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+OWN_FOLDER = "labctl-tests-"
+"""What the name of the folder of one run of tests begins with, beside other temporary folders of the machine."""
 
-def pytest_configure() -> None:
+KEPT_S = 86_400.0
+"""How long the folder of a run that failed is kept."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
     """Have what tests start take Ctrl-C, also where a script runs them in the background: a shell that does so has
-    SIGINT ignored, and whoever is started then ignores it, too."""
+    SIGINT ignored, and whoever is started then ignores it, too.
+
+    And give each run of tests a folder of its own. Those that pytest makes lie in one place, which every run clears of
+    older ones at its end: the parts of `make unit` end side by side, and one fell over what another was clearing.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.option.basetemp is None:
+        for folder in Path(tempfile.gettempdir()).glob(f"{OWN_FOLDER}*"):
+            with suppress(OSError):  # another run takes it away, too
+                if time.time() - folder.stat().st_mtime > KEPT_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+        config.option.basetemp = tempfile.mkdtemp(prefix=OWN_FOLDER)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Take the run's own folder away, unless a test failed, which may have left something to look at there."""
+    folder = Path(session.config.option.basetemp)
+    if exitstatus == pytest.ExitCode.OK and folder.name.startswith(OWN_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

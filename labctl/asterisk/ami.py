@@ -24,11 +24,16 @@ in a node whose Asterisk never boots; whoever wants to wait longer connects agai
 USER = "labctl"
 ACTION_TIMEOUT_S = 10.0
 
-NUDGE_S = 0.1
-NUDGES = 2
-"""After anything was sent or received, so many Pings follow, so far apart. Asterisk wakes a session for an event by a
-signal, which is lost where it comes just before the session waits (get_input in main/manager.c): in one change of 2000
-the event then stays there until the session is spoken to again."""
+NUDGES_S = (0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""After anything was sent or received, here or on another node's connection, Pings follow, so far apart. Asterisk wakes
+a session for an event by a signal, which is lost where it comes just before the session waits (get_input in
+main/manager.c): in one change of 2000 the event then stays there until the session is spoken to again."""
+
+STIRRED = 3
+"""With this gap the row begins again where another node's word comes while it is under way."""
+
+ANSWERED = 2
+"""To the Ping of that number an answer is awaited, where the node was spoken to, or spoke."""
 
 SILENT_S = 5.0
 """A booted Asterisk that says nothing for so long after it was spoken to, not even to a Ping, is not there any more,
@@ -73,6 +78,7 @@ class Connection:
         self.closed = False
         self.gives_up = False
         self._slow_commands = 0
+        self._concerned = False
         self.began_s = self.heard_s = time.monotonic()
         self._stream = stream
         self._on_event = on_event
@@ -102,7 +108,7 @@ class Connection:
         """Send an action without waiting; the id to wait for its answer by. Raises LabError."""
         number = str(next(self._numbers))
         self._send(action, {"ActionID": number, **headers})
-        self._activity.notify()
+        self._concern()
         return number
 
     def _send(self, action: str, headers: dict[str, str]) -> None:
@@ -116,7 +122,17 @@ class Connection:
     def probe(self) -> None:
         """Have Asterisk asked in a moment whether it is there; one that is silent is given up, where `gives_up`."""
         if self.booted:
+            self._concern()
+
+    def stir(self) -> None:
+        """Something was said elsewhere: have Asterisk hand out what may have come of it here. One that is silent to
+        that is not given up for it."""
+        if self.booted:
             self._activity.notify()
+
+    def _concern(self) -> None:
+        self._concerned = True
+        self._activity.notify()
 
     def answer(self, number: str, timeout_s: float = ACTION_TIMEOUT_S) -> Message:
         """Wait for the answer to what `send` sent. Raises LabError if there is none in time, or it is an error."""
@@ -145,7 +161,7 @@ class Connection:
         events = self._lists[number] = []
         try:
             self._send(action, {"ActionID": number, **headers})
-            self._activity.notify()
+            self._concern()
             response = self.answer(number)
             if response.get("EventList", "").lower() != "start":
                 return [response]
@@ -182,19 +198,26 @@ class Connection:
             self._on_event(self.node, time.monotonic(), {"Event": "Disconnected"})
 
     def _nudge(self) -> None:
-        """Have Asterisk hand out what it may have kept back, a moment after anything was said."""
-        activities = 0
+        """Have Asterisk hand out what it may have kept back, a moment after anything was said, and ever more rarely."""
+        activities, asked_s, under_way = 0, 0.0, False
         with suppress(LabError):
             while not self.ended:
                 self._activity.wait_beyond(activities, Deadline(FOREVER_S))
-                for _ in range(NUDGES):
+                stirred = under_way and not self._concerned
+                under_way = True
+                for number, gap_s in enumerate(NUDGES_S[STIRRED if stirred else 0 :], 1):
                     activities = self._activity.count
-                    if self.ended or self._activity.wait_beyond(activities, Deadline(NUDGE_S)):
+                    if self.ended or self._activity.wait_beyond(activities, Deadline(gap_s)):
                         break  # messages still come and go: that will do
+                    if self.heard_s < asked_s and not self._concerned:
+                        continue  # it has not answered the last: one more would lie there, too
                     asked_s = time.monotonic()
                     self._send("Ping", {"ActionID": _NUDGE})
+                    if self._concerned and number == ANSWERED:
+                        self._concerned = False
+                        self._await_word(asked_s)
                 else:
-                    self._await_word(asked_s)
+                    under_way = False
 
     def _await_word(self, since_s: float) -> None:
         """Return when Asterisk was heard of after that time; hang up where it is silent for too long, if that is asked
@@ -212,7 +235,7 @@ class Connection:
         self._words.notify()
         if message.get("ActionID") == _NUDGE:
             return
-        self._activity.notify()
+        self._concern()
         if "Greeting" in message:
             self.began_s = self.heard_s
             self.send("Login", Username=USER, Secret=self._secret)

@@ -146,16 +146,16 @@ class MessageSplitter:
             version, self._rest = after.split("\n", 1)
             messages.append({"Greeting": version})
             self._greeted = True
-        while "\n\n" in self._rest:
-            block = self._block()
-            if block is None:
-                break
+        while (block := self._block()) is not None:
             if block.strip():
                 messages.append(parse_message(block))
         return messages
 
     def _block(self) -> str | None:
-        """The next message, or None if it has not ended. In AMI 1.1 a Command's output may hold blank lines."""
+        """The next message, or None if it has not ended. In AMI 1.1 a Command's output may hold blank lines. Between
+        messages there may be more blank lines than one: in Asterisk 22 the TestEvent after each NOTIFY ends with two
+        (SUBSCRIPTION_STATE_SET of res_pjsip_pubsub)."""
+        self._rest = self._rest.lstrip("\n")
         end = "--END COMMAND--\n\n" if self._rest.startswith("Response: Follows") else "\n\n"
         block, separator, rest = self._rest.partition(end)
         if not separator:

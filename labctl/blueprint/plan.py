@@ -124,7 +124,7 @@ def _removal(container: Container) -> Chain:
 
 
 def _captures(container: Container) -> bool:
-    """Whether it is one of labctl.cluster.packet_capture, and runs."""
+    """Whether it is one of labctl.cluster.dumpcap, and runs."""
     return container.role == ROLE_CAPTURE and container.state == "running"
 
 

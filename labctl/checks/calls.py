@@ -79,7 +79,8 @@ def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterat
         )
         if heard.packets < heard.wanted or heard.wanted <= 0:
             finding = Finding(text, heard.at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
-            yield finding if heard.wanted > 0 else finding.doubted("no audio was asked for")
+            doubt = "that is no count of packets" if heard.packets < 0 else "no audio was asked for"
+            yield finding.doubted(doubt) if heard.packets < 0 or heard.wanted <= 0 else finding
 
 
 def _of_load(load: Load) -> Finding:

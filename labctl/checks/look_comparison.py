@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labctl.checks.disturbance import Losses, shadows
-from labctl.checks.evidence import quotes
+from labctl.checks.evidence import STATES, LogSince
 from labctl.checks.expected import EITHER, Group, Replay, groups, silent_members, unanswered_rings
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.reading import once
@@ -59,6 +59,11 @@ class _Place:
         return {node: state for node, state in self.states.items() if state not in self.right}
 
     @property
+    def key(self) -> tuple[str, tuple[str, ...]]:
+        """The extension, on the nodes of a cluster."""
+        return self.extension, self.replay.cluster(self.group[0])
+
+    @property
     def differs(self) -> bool:
         return len(set(self.states.values())) > 1
 
@@ -90,36 +95,17 @@ class _Told:
         return extension not in self.extensions and {*states.values()} <= EITHER
 
 
-@dataclass
-class _Lines:
-    """The log so far, and up to which line an extension was right on the nodes of a cluster."""
-
-    all: list[Line] = field(default_factory=list)
-    _right_at: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
-
-    def of(self, place: _Place) -> Sequence[Line]:
-        """What was logged since the extension was right there in a look."""
-        return self.all[self._right_at.get(self._key(place), 0) :]
-
-    def were_right(self, place: _Place) -> None:
-        """What comes from now on may explain the next that is wrong there."""
-        self._right_at[self._key(place)] = len(self.all)
-
-    def _key(self, place: _Place) -> tuple[str, tuple[str, ...]]:
-        return place.extension, place.replay.cluster(place.group[0])
-
-
 @once
 def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
     """Hold every look against what was said until then."""
     comparison, replay = LookComparison(), Replay(beginning(events))
     losses = Losses(shadows(events, limits))
-    lines, told = _Lines(), _Told()
+    lines, told = LogSince(STATES), _Told()
     for event in events:
         replay.take(event)
         told.take(event)
         if isinstance(event, Line):
-            lines.all.append(event)
+            lines.take(event)
         elif isinstance(event, Said):
             losses.said_anew(event.device, event.at_s, event.node)
         elif isinstance(event, Looked):
@@ -128,7 +114,9 @@ def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
     return comparison
 
 
-def _look(look: Looked, replay: Replay, losses: Losses, lines: _Lines, told: _Told, comparison: LookComparison) -> None:
+def _look(
+    look: Looked, replay: Replay, losses: Losses, lines: LogSince, told: _Told, comparison: LookComparison
+) -> None:
     unanswered = unanswered_rings(look, replay)
     for node in unanswered:
         for rule in RULES:
@@ -145,11 +133,11 @@ def _look(look: Looked, replay: Replay, losses: Losses, lines: _Lines, told: _To
         comparison.compared["no_ghosts"] += len(place.states) * known
         doubt = losses.reason(place.device, look.at_s, place.group)
         if place.wrong or place.differs:
-            for rule, finding in _wrongs(place, quotes(lines.of(place), place.group)):
+            for rule, finding in _wrongs(place, lines.quotes(place.key, place.group)):
                 comparison.findings[rule].append(finding.doubted(doubt))
         else:
             losses.was_right(place.device, look.at_s, place.group)
-            lines.were_right(place)
+            lines.was_right(place.key)
 
 
 def _no_answer(look: Looked, node: str) -> Finding:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labctl.checks.disturbance import Losses, shadows
+from labctl.checks.evidence import MAILBOXES, LogSince
 from labctl.checks.expected import Replay, groups, unanswered_rings
 from labctl.checks.finding import Finding, Limits
-from labctl.history.events import Count, Event, Lamp, Looked, Watching, beginning
+from labctl.history.events import Count, Event, Lamp, Line, Looked, Watching, beginning
 
 
 @dataclass
@@ -22,13 +23,15 @@ class Lit:
 def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
     """Hold what phones were told of their mailboxes against what those hold, in every look."""
     result, replay = Lit(), Replay(beginning(events))
-    losses = Losses(shadows(events, limits))
+    losses, lines = Losses(shadows(events, limits)), LogSince(MAILBOXES)
     notified: dict[str, Count] = {}
     held: dict[str, Count] = {}
     untold: set[str] = set()
     for event in events:
         replay.take(event)
-        if isinstance(event, Lamp):
+        if isinstance(event, Line):
+            lines.take(event)
+        elif isinstance(event, Lamp):
             notified[event.phone] = (event.new, event.old)
             untold.discard(event.phone)
         elif isinstance(event, Watching) and event.ended and event.extension.startswith("*"):
@@ -41,7 +44,7 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
             for phone, counts in _shown(event, replay, notified):
                 if phone in untold:
                     continue
-                _compare(event, phone, counts, replay, losses, result)
+                _compare(event, phone, counts, replay, losses, lines, result)
     return result
 
 
@@ -63,7 +66,15 @@ def _registered(device: str, replay: Replay) -> bool:
     return home in words and words[home].state != "UNAVAILABLE" and not replay.hurts(home)
 
 
-def _compare(look: Looked, phone: str, shown: Sequence[Count], replay: Replay, losses: Losses, result: Lit) -> None:
+def _compare(
+    look: Looked,
+    phone: str,
+    shown: Sequence[Count],
+    replay: Replay,
+    losses: Losses,
+    lines: LogSince,
+    result: Lit,
+) -> None:
     """Judge one phone, where its node is known to hear the one that keeps its mailbox."""
     began = replay.began
     mailbox = began.lamps[phone]
@@ -77,6 +88,7 @@ def _compare(look: Looked, phone: str, shown: Sequence[Count], replay: Replay, l
     result.compared += 1
     if tuple(kept) in shown:
         losses.was_right(mailbox, look.at_s, pair)
+        lines.was_right((phone, pair))
         return
     news = f"was told of {shown[0][0]} new and {shown[0][1]} old messages" if shown else "was never told of any message"
     held = f"mailbox {mailbox} on {keeper} holds {kept[0]} and {kept[1]}"
@@ -84,5 +96,5 @@ def _compare(look: Looked, phone: str, shown: Sequence[Count], replay: Replay, l
     copies = [f"{node} {count[0]} and {count[1]}" for node, count in others.items()]
     held += f" (its copy on {', on '.join(copies)})" if copies else ""
     text = f"+{look.at_s:.3f} s: {phone} {news}, but {held}"
-    finding = Finding(text, look.at_s, pair, extension=f"*{mailbox}")
+    finding = Finding(text, look.at_s, pair, lines.quotes((phone, pair), pair), f"*{mailbox}")
     result.findings.append(finding.doubted(losses.reason(mailbox, look.at_s, pair)))

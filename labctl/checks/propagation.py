@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from labctl.checks.expected import Replay
+from labctl.asterisk.device_state import aggregate, hint
+from labctl.checks.expected import EITHER, Replay
 from labctl.checks.finding import Limits
-from labctl.history.events import Event, FaultBegan, Gone, Load, Over, Said, Seen, beginning
+from labctl.checks.reading import once
+from labctl.history.events import Called, Ended, Event, FaultBegan, Gone, Load, Over, Said, Seen, beginning
 from labctl.history.phone_events import Unsure
 
 EARLY_S = 0.05
@@ -18,6 +20,46 @@ EARLY_S = 0.05
 EARLY_OF_PHONES_S = 0.5
 """The same of a phone, whose word is what its node told: another node, which is read by a thread of its own, may be
 heard before. On a busy machine 0.06 s were seen. What a step has a node say is written down as it is sent."""
+
+
+Span = tuple[float, float]
+
+_OF_CALLS = ("InUse", "Ringing")
+"""What a phone that was free is in a call that it told nothing of."""
+
+
+@dataclass(frozen=True)
+class _Since:
+    """Since when a node tells a state, and whether an earlier change, which came to the same, had it told."""
+
+    at_s: float
+    of_earlier: bool
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """What a node said; `changes` the right state of the extension."""
+
+    at_s: float
+    state: str
+    changes: bool
+
+
+@dataclass
+class _Excuses:
+    """What a node may tell in passing of an extension. `untold`: when its phone had a call that it told nothing of.
+    `unheard`: from when until when a node may tell what is right without words that it has not heard yet."""
+
+    untold: Sequence[Span]
+    unheard: list[tuple[Span, frozenset[str]]] = field(default_factory=list)
+
+    def until_s(self, event: Seen, since_s: float) -> float:
+        """Until when what was told may stand, where it is one of those that began since then; else -inf."""
+        ends = [end_s for begin_s, end_s in self.untold if begin_s <= event.at_s and event.state in _OF_CALLS]
+        ends += [
+            end_s for (begin_s, end_s), may in self.unheard if since_s <= begin_s <= event.at_s and event.state in may
+        ]
+        return max(ends, default=float("-inf"))
 
 
 @dataclass
@@ -73,6 +115,11 @@ class _Changes:
         self._loads = [event for event in events if isinstance(event, Load)]
         self._all: dict[str, list[Change]] = {extension: [] for extension in self._began.extensions}
         by_place: dict[tuple[str, str], list[Seen]] = {}
+        untold = _untold_calls(events, limits)
+        self._words: dict[tuple[str, str], list[_Spoken]] = {}
+        self._excuses = {
+            extension: _Excuses(untold.get(device, ())) for extension, device in self._began.extensions.items()
+        }
         for event in events:
             if isinstance(event, Said | Seen | Unsure) and event.node not in nodes:
                 continue
@@ -90,7 +137,8 @@ class _Changes:
         for extension, changes in self._all.items():
             at_first = Replay(self._began).right(self._began.extensions[extension], ())
             for node in nodes:
-                _follow(changes, node, by_place.get((extension, node), []), at_first, limits.delay_ms / 1000)
+                tellings = by_place.get((extension, node), [])
+                _follow(changes, node, tellings, at_first, limits.delay_ms / 1000, self._excuses[extension])
         self.all = [change for changes in self._all.values() for change in changes]
 
     def _say(self, word: Said, limits: Limits) -> None:
@@ -98,7 +146,14 @@ class _Changes:
         self._replay.take(word)
         after = self._replay.right(word.device, self._nodes)
         extension = self._extensions.get(word.device)
-        if extension is None or after == before:
+        if extension is None:
+            return
+        spoken = _Spoken(word.at_s, word.state, after != before)
+        self._words.setdefault((extension, word.node), []).append(spoken)
+        if not spoken.changes:
+            bound_s = limits.delay_ms / 1000
+            may = self._unheard(extension, word.at_s - bound_s)
+            self._excuses[extension].unheard.append(((word.at_s, word.at_s + bound_s), may))
             return
         self._close([extension], word.at_s)
         for change in self._all[extension][-1:]:
@@ -108,6 +163,20 @@ class _Changes:
             plain = before.isdisjoint(after) and len(after) == 1
             nodes = tuple(node for node in self._nodes if node not in self._replay.waiting)
             self._all[extension].append(Change(word, extension, min(after), judged, plain, nodes))
+
+    def _unheard(self, extension: str, since_s: float) -> frozenset[str]:
+        """What a node may tell that has not heard some of the words since then which come to no other state together:
+        two that cross each other, as when one node takes a state on while another lets it go."""
+        ways = [
+            _last(words) if words[-1].changes or words[-1].at_s <= since_s else _last(words) | _last(words[:-1])
+            for words in (self._words.get((extension, node), []) for node in self._nodes)
+            if words
+        ]
+        together = {frozenset[str]()}
+        for states in ways:
+            together = {said | {state} for said in together for state in states}
+        heard = [said - {""} for said in together]
+        return frozenset().union(*({hint(aggregate(said))} if said else EITHER for said in heard))
 
     def _loads_of(self, extension: str) -> list[Load]:
         """What changed the state of an extension too often to follow."""
@@ -121,8 +190,40 @@ class _Changes:
                 change.until_s = min(change.until_s, at_s, *loads_s)
 
 
+def _last(words: Sequence[_Spoken]) -> frozenset[str]:
+    """The state of the last of a node's words; "" where there is none."""
+    return frozenset({words[-1].state if words else ""})
+
+
+@once
+def _untold_calls(events: Sequence[Event], _limits: Limits) -> dict[str, list[Span]]:
+    """By device, from when until when its phone, which was free, had a call of which it told no state, such as one that
+    it hung up before anybody told it that the other end rings: what its node had of it meanwhile nobody knows."""
+    began = beginning(events)
+    devices = {device.rpartition("/")[2]: device for device in began.homes} | began.extensions
+    ends_s = {event.call: event.at_s for event in events if isinstance(event, Ended)}
+    said: dict[str, list[Said]] = {}
+    for event in events:
+        if isinstance(event, Said):
+            said.setdefault(event.device, []).append(event)
+    spans: dict[str, list[Span]] = {}
+    for call in events:
+        if isinstance(call, Called) and call.call in ends_s:
+            since_s, until_s = call.at_s, ends_s[call.call]
+            for device in (devices[end] for end in (call.caller, call.callee) if end in devices):
+                words = [word for word in said.get(device, ()) if word.at_s <= until_s]
+                if words and words[-1].at_s < since_s and words[-1].state == "NOT_INUSE":
+                    spans.setdefault(device, []).append((since_s, until_s + EARLY_OF_PHONES_S))
+    return spans
+
+
 def _follow(
-    changes: Sequence[Change], node: str, tellings: Sequence[Seen], at_first: frozenset[str], bound_s: float
+    changes: Sequence[Change],
+    node: str,
+    tellings: Sequence[Seen],
+    at_first: frozenset[str],
+    bound_s: float,
+    excuses: _Excuses,
 ) -> None:
     """What a node told of an extension, beside the changes: since when it told of each, and what else it told then.
 
@@ -131,23 +232,29 @@ def _follow(
     """
     sources = _sources(changes, tellings, bound_s)
     for number, change in enumerate(changes):
-        since_s: float | None = None
+        since: _Since | None = None
         first = max(0, bisect_left(tellings, change.word.at_s, key=lambda event: event.at_s) - 1)
         for event, source in islice(zip(tellings, sources, strict=True), first, None):
             if event.at_s > change.until_s or source > number:
                 break
             if event.state == change.new:
-                since_s = event.at_s if since_s is None else since_s
-            elif since_s is None:
+                since = since or _Since(event.at_s, 0 <= source < number)
+            elif since is None:
                 continue
-            elif source >= 0 or _on_the_way(change, since_s, event, bound_s):
-                since_s = None
-            elif not _in_passing(change, event):
+            elif source >= 0 or _on_the_way(change, since, event, bound_s):
+                since = None
+            elif not _in_passing(change, event) and not _is_back(change, tellings, event, excuses):
                 change.flaps.append(event)
         if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
-            since_s = change.word.at_s
-        if since_s is not None:
-            change.told_s[node] = since_s
+            since = _Since(change.word.at_s, of_earlier=False)
+        if since is not None:
+            change.told_s[node] = since.at_s
+
+
+def _is_back(change: Change, tellings: Sequence[Seen], event: Seen, excuses: _Excuses) -> bool:
+    """Whether a node tells in passing what is excused: it tells of the new state again in time."""
+    until_s = excuses.until_s(event, change.word.at_s)
+    return any(later.state == change.new and event.at_s <= later.at_s <= until_s for later in tellings)
 
 
 def _in_passing(change: Change, event: Seen) -> bool:
@@ -156,10 +263,11 @@ def _in_passing(change: Change, event: Seen) -> bool:
     return not _by_step(change) and change.next_s - event.at_s <= EARLY_OF_PHONES_S
 
 
-def _on_the_way(change: Change, since_s: float, event: Seen, bound_s: float) -> bool:
+def _on_the_way(change: Change, since: _Since, event: Seen, bound_s: float) -> bool:
     """Whether a node, which had told the new state of a phone before it changed and not of what was between, tells in
     passing what came before the new one: it tells of the new one yet."""
-    of_before = since_s < change.word.at_s - EARLY_OF_PHONES_S
+    early_s = 0.0 if since.of_earlier else EARLY_OF_PHONES_S
+    of_before = since.at_s < change.word.at_s - early_s
     return of_before and not _by_step(change) and event.at_s - change.word.at_s <= bound_s
 
 

@@ -169,7 +169,7 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None:
     """Show what the nodes say, Corosync and Asterisk as one, and the services, in the order of time."""
     from labctl.cluster.log_following import LogFollowing
-    from labctl.cluster.node_logs import in_turn, stamped_log
+    from labctl.cluster.node_logs import in_turn, stamped_logs
 
     engine = connect()
     running = which.load(engine)
@@ -178,7 +178,7 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
     if follow:
         said: Iterable[tuple[str, str]] = LogFollowing(engine, running.lab.name, containers, tail)
     else:
-        said = in_turn({name: stamped_log(engine, container, tail) for name, container in containers.items()})
+        said = in_turn(stamped_logs(engine, containers, tail))
     for name, line in said:
         click.echo(line if node else f"{name} | {line}")
 

@@ -45,7 +45,8 @@ def capture(nodes: tuple[str, ...], which: Which, target: str, all_bytes: bool) 
         labctl capture | wireshark -k -i -
         labctl capture n1 -o n1.pcapng
     """
-    from labctl.cluster import packet_capture
+    from labctl.cluster.dumpcap import Selection
+    from labctl.cluster.lab_capture import captured
 
     if target == STDOUT and sys.stdout.isatty():
         raise UsageError("packets are no text for a terminal", "labctl capture | wireshark -k -i -, or -o FILE")
@@ -53,8 +54,8 @@ def capture(nodes: tuple[str, ...], which: Which, target: str, all_bytes: bool) 
     running = which.load(engine)
     for node in nodes:
         running.container(node)
-    words = packet_capture.command(running.bridges, [running.addresses[node] for node in nodes], every_byte=all_bytes)
-    with opened(target) as stream, packet_capture.captured(engine, running, stream, words) as capturing:
+    wanted = Selection(tuple(running.addresses[node] for node in nodes), all_bytes)
+    with opened(target) as stream, captured(engine, running, stream, wanted) as capturing:
         say(f"capturing {', '.join(nodes) or running.lab.name}; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
             capturing.await_over()
@@ -63,15 +64,15 @@ def capture(nodes: tuple[str, ...], which: Which, target: str, all_bytes: bool) 
 @contextmanager
 def captured_in(file: str | None, engine: Engine, running: Running) -> Iterator[None]:
     """Keep in a file, if one is named, what is on the wire of a lab meanwhile. Raises UsageError, HostError."""
-    from labctl.cluster import packet_capture
+    from labctl.cluster.dumpcap import Selection
+    from labctl.cluster.lab_capture import captured
 
     if file is None:
         yield
         return
     if file == STDOUT:
         raise UsageError("--capture wants a file: what is told of the call goes to stdout", "labctl capture > FILE")
-    words = packet_capture.command(running.bridges)
-    with opened(file) as stream, packet_capture.captured(engine, running, stream, words):
+    with opened(file) as stream, captured(engine, running, stream, Selection()):
         yield
 
 

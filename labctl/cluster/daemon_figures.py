@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _LINE = re.compile(
 )
 _UTIME, _STIME, _THREADS, _STARTED, _RESIDENT = 11, 12, 17, 19, 21
 """Of what follows the name in /proc/pid/stat, from 0: utime, stime, num_threads, starttime, rss (proc(5))."""
+
+ASKING_S = 1.0
+"""How long an answer may take from its first thread to its last."""
 
 DONE = "."
 """What the shell prints after the last daemon."""
@@ -53,10 +57,14 @@ class MeterAnswer:
 
     def longest_wait(self, before: MeterAnswer | None) -> tuple[str, float]:
         """The daemon of which a thread has waited longest since the answer before, and for how many seconds; ("", 0)
-        without one."""
+        without one. What is longer than the time between the two answers is no figure: now and then the kernel
+        gives a thread all the time since the node was started."""
         if before is None:
             return "", 0.0
-        waits = {key: waited_s - before.waited_s.get(key, 0.0) for key, waited_s in self.waited_s.items()}
+        between_s = max((one.clock_s for one in self.figures), default=math.inf)
+        between_s -= min((one.clock_s for one in before.figures), default=0.0)
+        since = ((key, waited_s - before.waited_s.get(key, 0.0)) for key, waited_s in self.waited_s.items())
+        waits = {key: waited_s for key, waited_s in since if waited_s <= between_s + ASKING_S}
         (daemon, _), waited_s = max(waits.items(), key=lambda item: item[1], default=(("", ""), 0.0))
         return daemon, waited_s
 

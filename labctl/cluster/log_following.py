@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from labctl.cluster.node_logs import in_turn, stamped_log
+from labctl.cluster.node_logs import in_turn, stamped_logs
 from labctl.engine.client import Engine
 from labctl.engine.streams import lines, split_stamp, stamped_after
 from labctl.errors import LabctlError
@@ -69,7 +69,7 @@ class LogFollowing:
 
     def _so_far(self) -> Iterator[tuple[str, str]]:
         tail = None if self._tail is None else max(self._tail, 1)  # the last of each tells where to go on
-        logs = {host: stamped_log(self._engine, name, tail) for host, name in self._containers.items()}
+        logs = stamped_logs(self._engine, self._containers, tail)
         self._read_to = {host: split_stamp(log[-1])[0] if log else "" for host, log in logs.items()}
         return iter(()) if self._tail == 0 else in_turn(logs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -26,6 +27,15 @@ from labctl.faults.injector import NEVER_STARTED
 from labctl.lab import Node
 from labctl.names import ROLE_NODE
 from labctl.timing import Deadline, Signal
+
+STIR_S = 0.5
+"""No sooner are nodes asked again for what they may have kept back of what another says: of many nodes less often, so
+that all together are asked no more than STIRRED_A_SECOND times."""
+
+STIRRED_A_SECOND = 32
+
+CROSSING = ("ExtensionStatus", "DeviceStateChange", "MessageWaiting", "PresenceStatus")
+"""Events of what nodes tell each other."""
 
 LOG_TAIL = 8
 LOG_READ_BACK = 200
@@ -70,6 +80,7 @@ class NodeLinks:
         self._connections: dict[str, ami.Connection] = {}
         self._listeners: list[EventListener] = []
         self._loss_listeners: list[LossListener] = []
+        self._stirred_s = -STIR_S
 
     # Connections
 
@@ -194,9 +205,20 @@ class NodeLinks:
         for listener in self._listeners:
             listener(node, at_s, message)
         self.events.notify()
+        if message.get("Event") in CROSSING:
+            self._stir(node)
         if message.get("Event") == "Disconnected" and (loss := self.lost(node)):
             for lose in self._loss_listeners:
                 lose(loss)
+
+    def _stir(self, node: str) -> None:
+        """What one node says concerns the others: have them hand out what they may have kept back of it."""
+        now_s = time.monotonic()
+        if now_s - self._stirred_s >= max(STIR_S, len(self._connections) / STIRRED_A_SECOND):
+            self._stirred_s = now_s
+            for name, connection in tuple(self._connections.items()):
+                if name != node:
+                    connection.stir()
 
     def news(self, node: str) -> Signal:
         """What is notified of whatever may change whether this node is ready."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 
 from labctl.asterisk import output
@@ -45,13 +45,17 @@ class Watch:
         self._cluster = Cluster(engine, running)
 
     def __enter__(self) -> Watch:
-        self._cluster.open()
-        self._cluster.await_booted(Deadline(OPEN_S))
-        self._cluster.listen(self._heard)
-        for node in self._running.lab.nodes:
-            if not self._connected(node.name):
-                self._lose(node.name)
-        threading.Thread(target=self._notice_starts, name="notice-starts", daemon=True).start()
+        with ExitStack() as undo:
+            self._following = self._engine.starts(self._running.lab.name)
+            undo.callback(self._following.close)
+            self._cluster.open()
+            self._cluster.await_booted(Deadline(OPEN_S))
+            self._cluster.listen(self._heard)
+            for node in self._running.lab.nodes:
+                if not self._connected(node.name):
+                    self._lose(node.name)
+            threading.Thread(target=self._notice_starts, name="notice-starts", daemon=True).start()
+            undo.pop_all()
         return self
 
     def __exit__(
@@ -59,6 +63,7 @@ class Watch:
     ) -> None:
         self._over = True
         self._starts.notify()
+        self._following.close()
         self._cluster.close()
 
     def states(self) -> list[StateRow]:
@@ -85,11 +90,8 @@ class Watch:
 
     def _notice_starts(self) -> None:
         """Have a node that starts connected to at once."""
-        with suppress(LabctlError):
-            for _ in self._engine.starts(self._running.lab.name):
-                self._starts.notify()
-                if self._over:
-                    return
+        for _ in self._following:
+            self._starts.notify()
 
     def _regain(self, node: str) -> None:
         """Connect again as soon as the node is there: at once where just its Asterisk went, else when it starts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ class Access:
     """The engine's API, which every part of `Engine` holds. `api` is docker-py's low-level client."""
 
     api: Any
+
+    def clock_s(self) -> float:
+        """What the engine's clock says, in seconds since 1970: it may be on another machine, with another clock than
+        this one has. Raises HostError."""
+        with translated("ask for the engine's time"):
+            now: str = self.api.info()["SystemTime"]
+        return datetime.datetime.fromisoformat(now).timestamp()
 
 
 @contextmanager

@@ -6,13 +6,12 @@ import datetime
 import io
 import math
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from labctl import names
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import AwaitReady
+from labctl.engine.starts import EngineStarts
 from labctl.engine.streams import ExecStream, LogStream
 from labctl.errors import NotReady
 from labctl.timing import Deadline
@@ -47,6 +46,7 @@ class Commands:
     """Runs commands in containers, and reads what containers log."""
 
     def __init__(self, access: Access) -> None:
+        self._access = access
         self._api = access.api
 
     def run(self, container: str, command: list[str]) -> Output:
@@ -85,7 +85,7 @@ class Commands:
     ) -> str:
         """What a container has logged so far: of that the last `tail` lines, and what is not older than `ago_s`
         seconds. `stamped`: when, by the engine's clock, at the beginning of each line (streams.split_stamp)."""
-        since = None if ago_s is None else max(1, int(self._clock_s() - ago_s))
+        since = None if ago_s is None else max(1, int(self._access.clock_s() - ago_s))
         with translated(f"read the logs of {container}"):
             raw = self._api.logs(container, tail="all" if tail is None else tail, since=since, timestamps=stamped)
         return cast(bytes, raw).decode("utf-8", "replace")
@@ -102,18 +102,9 @@ class Commands:
                 self._api.logs(container, stream=True, follow=True, tail=last, since=epoch_s, timestamps=stamped)
             )
 
-    def _clock_s(self) -> float:
-        """What the engine's clock says, in seconds since 1970: it may be on another machine."""
-        with translated("ask for the engine's time"):
-            now: str = self._api.info()["SystemTime"]
-        return datetime.datetime.fromisoformat(now).timestamp()
-
-    def starts(self, lab: str) -> Iterator[str]:
-        """The name of each container of the lab that starts or goes on from now on, as it does."""
-        filters = {"label": f"{names.LABEL_LAB}={lab}", "event": ["start", "unpause"], "type": "container"}
-        with translated("follow the engine's events"):
-            for event in self._api.events(filters=filters, decode=True):
-                yield str(event["Actor"]["Attributes"].get("name", ""))
+    def starts(self, lab: str) -> EngineStarts:
+        """What starts or goes on in a lab from now on."""
+        return EngineStarts(self._access, lab)
 
     def read_file(self, container: str, path: str) -> str:
         """The text of a file in a container, running or not."""

@@ -21,6 +21,7 @@ from labctl.engine.observation import Observation
 from labctl.engine.observer import EngineInfo, Observer
 from labctl.engine.side_container import SideContainer, SideContainers
 from labctl.engine.ssh_tunnel import Tunnel
+from labctl.engine.starts import Starts
 from labctl.engine.streams import ExecStream, LogStream
 from labctl.engine.volume_lock import VolumeLocks
 from labctl.errors import HostError
@@ -115,8 +116,8 @@ class Engine:
         """What a container logs, as it comes."""
         return self.commands.follow_logs(container, tail, since, stamped=stamped)
 
-    def starts(self, lab: str) -> Iterator[str]:
-        """The name of each container of the lab that starts from now on."""
+    def starts(self, lab: str) -> Starts:
+        """What starts or goes on in a lab from now on."""
         return self.commands.starts(lab)
 
     def read_file(self, container: str, path: str) -> str:

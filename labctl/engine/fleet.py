@@ -6,10 +6,9 @@ engine, `home`: that of this machine where there is one, else the first host's.
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from labctl.engine.host import Host, parse
 from labctl.engine.member import Member, of_engine, reach_all
 from labctl.engine.observation import Container, LostHost, Network, Observation
 from labctl.engine.side_container import SideContainer
+from labctl.engine.starts import FleetStarts, Starts
 from labctl.engine.streams import ExecStream, LogStream
 from labctl.errors import HostError, LabctlError, LabError, UsageError
 from labctl.timing import Deadline, Signal
@@ -131,7 +131,9 @@ class Fleet(Engine):
 
     def send_image(self, host: str, reference: str) -> None:
         """Send an image from the engine that has it to a host, as it comes: no file lies between."""
-        self._named(host).load_image(self._home.save_image(reference))
+        engines = [self._home, *(member.engine for member in self._answering if member.engine)]
+        source = next((engine for engine in engines if engine.image_id(reference)), self._home)
+        self._named(host).load_image(source.save_image(reference))
 
     def _named(self, host: str) -> Engine:
         """The engine of a host. Raises HostError where it does not answer."""
@@ -257,10 +259,9 @@ class Fleet(Engine):
         """Start a command in a container, with its standard input and output open."""
         return self._holder(container).open_stream(container, command)
 
-    def start_beside(self, side: SideContainer) -> ExecStream:  # noqa: ARG002 - none is started
-        """Start a container beside a lab. Raises HostError where a lab over several hosts would be captured: there is
-        no bridge that all of it crosses."""
-        raise HostError("packets are captured at the bridge of one machine, and a lab over several hosts has none")
+    def start_beside(self, side: SideContainer) -> ExecStream:
+        """Start a container beside a lab: on the host of the container whose network it has."""
+        return (self._holder(side.beside) if side.beside else self._home).start_beside(side)
 
     def logs(
         self, container: str, tail: int | None = None, ago_s: float | None = None, *, stamped: bool = False
@@ -274,24 +275,17 @@ class Fleet(Engine):
         """What a container logs, as it comes."""
         return self._holder(container).follow_logs(container, tail, since, stamped=stamped)
 
-    def starts(self, lab: str) -> Iterator[str]:
-        """The name of each container of the lab that starts from now on, on any host."""
-        names: queue.SimpleQueue[str | LabctlError] = queue.SimpleQueue()
-
-        def follow(engine: Engine) -> None:
-            try:
-                for name in engine.starts(lab):
-                    names.put(name)
-            except LabctlError as error:
-                names.put(error)
-
+    def starts(self, lab: str) -> Starts:
+        """What starts or goes on in a lab from now on, on any of its hosts that answer."""
+        names = {host.name for host in self.hosts(lab)}
+        if not names:
+            return self._home.starts(lab)
+        of_each: list[Starts] = []
         for member in self._answering:
-            threading.Thread(target=follow, args=(member.engine,), name="starts", daemon=True).start()
-        while True:
-            name = names.get()
-            if isinstance(name, LabctlError):
-                raise name
-            yield name
+            if member.engine and member.host.name in names:
+                with suppress(LabctlError):
+                    of_each.append(member.engine.starts(lab))
+        return FleetStarts(of_each)
 
     def read_file(self, container: str, path: str) -> str:
         """The text of a file in a container."""

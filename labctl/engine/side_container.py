@@ -1,4 +1,5 @@
-"""A container beside a lab: on the network of the engine's machine, gone as soon as its one command has ended."""
+"""A container beside a lab: on the network of the engine's machine, or that of another container, gone as soon as its
+one command has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ from labctl.engine.streams import ExecStream
 
 @dataclass(frozen=True)
 class SideContainer:
-    """All that makes one what it is. It has no capabilities but these, and no process in it gains any."""
+    """All that makes one what it is. It has no capabilities but these, and no process in it gains any.
+
+    `beside`: the container whose network it has; "" for that of the engine's machine.
+    """
 
     name: str
     image: str
@@ -22,6 +26,7 @@ class SideContainer:
     capabilities: tuple[str, ...]
     processes: int
     memory_bytes: int
+    beside: str = ""
 
 
 class SideContainers:
@@ -38,8 +43,9 @@ class SideContainers:
         """
         with translated(f"start {side.name}"):
             host_config = self._api.create_host_config(
-                network_mode="host",
-                userns_mode="host",  # with names of users of its own it may not have the machine's network
+                network_mode=f"container:{side.beside}" if side.beside else "host",
+                # With names of users of its own it may not have the machine's network.
+                userns_mode=None if side.beside else "host",
                 auto_remove=True,
                 init=True,
                 cap_drop=["ALL"],

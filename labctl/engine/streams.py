@@ -13,12 +13,14 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import dropwhile
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import requests
 import urllib3
 from docker import errors as docker_errors
 from docker.utils import socket as docker_socket
+
+Piece = TypeVar("Piece")
 
 FRAME_HEAD = struct.Struct(">BxxxL")
 """The head of a frame, Docker Engine API, "Attach to a container", Stream format: the stream, 3 bytes, the length."""
@@ -91,14 +93,14 @@ class ExecStream:
                 end.close()
 
 
-class LogStream:
-    """What a container logs, until it ends or the stream is closed."""
+class EngineStream(Generic[Piece]):
+    """What the engine tells, until it ends that or the stream is closed."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
-    def __iter__(self) -> Iterator[bytes]:
-        """What is logged, as it comes."""
+    def __iter__(self) -> Iterator[Piece]:
+        """What is told, as it comes."""
         with suppress(
             OSError,
             ValueError,
@@ -118,6 +120,10 @@ class LogStream:
             response.raw._fp.close()  # docker-py leaves the socket's own reader open
         with suppress(OSError, ValueError, AttributeError):
             response.close()
+
+
+LogStream = EngineStream[bytes]
+"""What a container logs."""
 
 
 def _socket_of(raw: Any) -> socket.socket:

@@ -6,7 +6,6 @@ That takes few milliseconds, and needs no image.
 
 from __future__ import annotations
 
-import time
 from contextlib import closing, suppress
 
 from docker import errors as docker_errors
@@ -19,6 +18,7 @@ class VolumeLocks:
     """Locks by name. Each is held by a process, which is told by a text; who is dead is for the caller to judge."""
 
     def __init__(self, access: Access) -> None:
+        self._access = access
         self._api = access.api
 
     def take(self, name: str, process: str) -> str:
@@ -35,7 +35,7 @@ class VolumeLocks:
     def await_release(self, name: str, seconds: int) -> None:
         """Return when the lock has been released, or after so many seconds. Whoever asks takes it again to know."""
         filters = {"type": "volume", "event": "destroy", "volume": _volume(name)}
-        now_s = int(time.time())
+        now_s = int(self._access.clock_s())
         with translated(f"wait for the lock {name}"):
             events = self._api.events(since=now_s - 1, until=now_s + seconds, filters=filters, decode=True)
             with closing(events):

@@ -10,6 +10,7 @@ from pathlib import Path
 from labctl.errors import HostError
 from labctl.history import lines
 from labctl.history.events import Event
+from labctl.history.sharing import Shared
 
 
 class Journal:
@@ -21,6 +22,7 @@ class Journal:
 
     def __init__(self, path: Path | None = None) -> None:
         self.events: list[Event] = []
+        self._shared = Shared()
         self.zero_s = time.monotonic()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Event], None]] = []
@@ -51,7 +53,7 @@ class Journal:
     def write(self, event: Event) -> None:
         """Append an event."""
         with self._lock:
-            self.events.append(event)
+            self.events.append(self._shared.event(event))
             if self._file and not self._file.closed and not self.failure:
                 try:
                     self._file.write(lines.to_line(event) + "\n")

@@ -16,6 +16,7 @@ from labctl.asterisk import device_state
 from labctl.errors import InvalidFile, Problem, first_mistake
 from labctl.history.events import Began, Event, FaultBegan, Said
 from labctl.history.phone_events import Unsure
+from labctl.history.sharing import Shared
 
 KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
 """Kinds whose name in the file, which stays, is not that of the class."""
@@ -46,11 +47,12 @@ def parse(text: str, source: str) -> tuple[Event, ...]:
     Raises InvalidFile with the line of every other that is no event, or if there is no beginning.
     """
     events: list[Event] = []
+    shared = Shared()
     problems: list[Problem] = []
     lines = text.split("\n")
     for number, line in ((number, line) for number, line in enumerate(lines, 1) if line.strip()):
         try:
-            events.append(_event(dict(json.loads(line))))
+            events.append(shared.event(_event(dict(json.loads(line)))))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number < len(lines):
                 problems.append(Problem(number, f"not an event: {_why(error)}", "labctl run writes such files"))

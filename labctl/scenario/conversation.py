@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from labctl.errors import UsageError
+from labctl.errors import LabError, UsageError
 from labctl.lab import Lab
+from labctl.sip.transcript import CALLING, RINGING
 from labctl.sip.user_agent import UserAgent
+from labctl.timing import Deadline
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class CallEnd:
     def peer(self) -> str:
         """Who was at the other end at first."""
         return self.agent.peer_of(self.call)
+
+    def await_answered(self, deadline: Deadline) -> None:
+        """Return when the phone has answered it. Raises LabError where it is over before, and at the deadline."""
+        self.agent.wait_for(lambda: self.state not in (CALLING, RINGING) or bool(self.over), "its answer", deadline)
+        if not self.agent.was_answered(self.call) and not self.agent.ending:
+            raise LabError(f"{self.phone}: the call is over: {self.over}")
 
 
 @dataclass
@@ -76,19 +84,26 @@ class Conversation:
         return (self.near, *([self.far] if self.far else []))
 
     @property
+    def telling(self) -> tuple[CallEnd, ...]:
+        """The ends whose node tells that it is over: of one that was dialled, the caller's."""
+        return (self.near,) if self.near.own else self.ends
+
+    @property
     def is_over_everywhere(self) -> bool:
         """Whether each of its phones has seen its end."""
         return all(end.over for end in self.ends)
 
-    def find_far_end(self, claimed: Collection[tuple[str, str]], lab: Lab) -> bool:
+    def find_far_end(self, claimed: Collection[tuple[str, str]], lab: Lab, awaited: Collection[str] = ()) -> bool:
         """Whether it has reached the phone that is called: by a call that came in since and that no other has, of this
-        caller's if there is one."""
+        caller's if there is one. Where there is none it may be whoever's goes on, unless it is of those whose call is
+        `awaited` there; where this call is over, of this caller's alone."""
         if self.far is None and self.line is not None:
             new = [call for call in self.line.calls if call not in self.calls_before]
             free = [call for call in new if (self.line.agent.name, call) not in claimed]
-            caller = lab.phone(self.caller)
-            of_caller = [call for call in free if self.line.peer_of(call) in (caller.name, caller.extension)]
-            for call in [*of_caller, *free][:1]:
+            of_caller = [call for call in free if self.line.peer_of(call) in _names(self.caller, lab)]
+            others = {name for phone in awaited for name in _names(phone, lab)}
+            of_nobody = [call for call in free if not self.line.end_of(call) and self.line.peer_of(call) not in others]
+            for call in [*of_caller, *(of_nobody if self.over is None else ())][:1]:
                 self.far = CallEnd(self.line.agent.name, self.line, call)
         return self.far is not None
 
@@ -102,3 +117,8 @@ class Conversation:
     def other(self, phone: str) -> str:
         """Whom a phone of it is connected with."""
         return self.callee if phone == self.near.phone else self.caller
+
+
+def _names(phone: str, lab: Lab) -> tuple[str, str]:
+    """By what a phone is shown to whom it calls."""
+    return phone, lab.phone(phone).extension

@@ -336,6 +336,12 @@ class LiveLab:
         """Return when each node that crashed by itself, or was lost, is connected to again; whether any was."""
         return self._crashes is not None and self._crashes.await_restored()
 
+    def await_started(self) -> None:
+        """Return when the nodes that were started are connected to, and their packets are captured again."""
+        self.await_connections()
+        if self._recording:
+            self._recording.await_captured(self.live)
+
     def settle_until(self, deadline: Deadline) -> None:
         """Wait until the rings are what the faults in force leave of them and the lab is quiet; then look.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -10,9 +11,9 @@ from typing import IO
 from labctl.blueprint.running_lab import Running
 from labctl.capture.frames import Broken, frames
 from labctl.capture.messages import Message, MessageReader
-from labctl.cluster import packet_capture
+from labctl.cluster import dumpcap
+from labctl.cluster.lab_capture import capturing
 from labctl.cluster.packet_blocks import Block, BlockReader
-from labctl.cluster.packet_capture import PacketCapture
 from labctl.engine.client import Engine
 from labctl.errors import HostError
 from labctl.history.events import Capture
@@ -45,17 +46,20 @@ class Recording:
         self._reader = MessageReader()
         self._reading = threading.Lock()
         self.ended = ""
-        self._capture = PacketCapture(engine, running, self._take, self._broke_off)
-        self._words = packet_capture.command(running.bridges)
+        self._capture = capturing(engine, running, dumpcap.Selection(), self._take, self._broke_off)
 
     def start(self) -> None:
         """Begin to begin: returns at once."""
-        self._capture.start(self._words)
+        self._capture.start()
 
     def await_begun(self) -> None:
         """Return when every packet from now on is kept, or that cannot be."""
         begun = self._capture.await_begun()
         self._write("" if begun else f"the capture could not start: {self._capture.error}")
+
+    def await_captured(self, nodes: Collection[str]) -> None:
+        """Return when packets of these nodes are kept, of which some may have been started again."""
+        self._capture.await_captured(nodes)
 
     def end(self) -> None:
         """Keep all that has passed so far, and no more: returns at once."""
@@ -71,7 +75,7 @@ class Recording:
         """The SIP messages since then, each once, their times in seconds since the run began: the file is read as it
         grows.
 
-        A packet is there a moment after it passed: `packet_capture.HELD_S` later none is missing. `ended` says why
+        A packet is there a moment after it passed: `capturing.HELD_S` later none is missing. `ended` says why
         none will come any more. Raises HostError where the file cannot be read.
         """
         with self._reading:
@@ -92,7 +96,7 @@ class Recording:
     def _take_in(self, data: bytes) -> None:
         """Read what has come; what its packets are is said at the beginning of the file, before the first of them."""
         for frame in frames(self._head + data):
-            if frame.interface % packet_capture.KINDS == 0:  # no header alone
+            if frame.interface % dumpcap.KINDS == 0:  # no header alone
                 self._reader.take(frame)
         self._head = _before_packets(self._head + data)
 
@@ -109,7 +113,7 @@ class Recording:
     def _take(self, block: Block) -> None:
         if self._over:
             return
-        if packet_capture.is_header_alone(block) and self._bytes > self._limit // 2:
+        if dumpcap.is_header_alone(block) and self._bytes > self._limit // 2:
             if not self._without:
                 self._without = f"Totem and RTP: it has {self._bytes >> 20} MB"
                 self._write()

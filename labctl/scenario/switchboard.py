@@ -16,10 +16,13 @@ from labctl.sip.phones import Phones
 from labctl.sip.transcript import CALLING, RINGING, TALKING
 from labctl.sip.user_agent import MessageListener, UserAgent
 from labctl.sip_message import SipMessage
-from labctl.timing import Deadline
+from labctl.timing import PATIENCE, Deadline
 
 GIVE_UP_S = 3.0
 """How long a caller who gives up waits for its node to agree: two retransmissions."""
+
+FAR_END_S = 1.0
+"""How long the other phone of a call may take to know that it is over: one retransmission."""
 
 BY_PHONE, BY_NODE = "it ", "its node "
 """How `Transcript.call_end` begins where nobody refused the call."""
@@ -229,8 +232,7 @@ class Switchboard:
 
     def heard(self, end: CallEnd) -> int:
         """How many packets of audio a phone has heard from its node in a call."""
-        agent = end.agent
-        return self.agents.heard(agent, agent.media_port(end.call))[agent.agent.node_address]
+        return self.agents.heard(end.agent, end.call)[end.agent.agent.node_address]
 
     @contextmanager
     def lost_otherwise(self, call: Conversation) -> Iterator[None]:
@@ -246,7 +248,8 @@ class Switchboard:
     def finish(self, call: Conversation, deadline: Deadline) -> None:
         """Return when all its phones know that it is over, as a step wants it. Raises LabError if it went otherwise.
 
-        What a node that is gone keeps from ending in an orderly way is ended all the same.
+        What a node that is gone keeps from ending in an orderly way is ended all the same; the phone that was
+        called is not waited for beyond FAR_END_S, for what lies between the nodes may keep it from that.
         """
         self.calls.remove(call)
         try:
@@ -262,6 +265,9 @@ class Switchboard:
         self._end(call, why)
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
+        if (far := call.far) and not any(node in self._gone for node in call.nodes):
+            with suppress(LabError):  # what lies between the nodes may keep it from the other end
+                far.agent.wait_for(lambda: bool(far.over), "the end of its call", PATIENCE.deadline(FAR_END_S))
 
     # Calls that are connected anew
 
@@ -302,9 +308,12 @@ class Switchboard:
 
     def _find_far_ends(self) -> None:
         with self._lock:
-            for call in [call for call in self.calls if call.far is None]:
+            # A call that was given up may still arrive; it is not to take what comes of another since.
+            waiting = sorted((call for call in self.calls if call.far is None), key=lambda call: bool(call.over))
+            for call in waiting:
                 claimed = {(end.agent.agent.name, end.call) for other in self.calls for end in other.ends}
-                call.find_far_end(claimed, self._lab)
+                awaited = {other.caller for other in waiting if other.line is call.line and other.far is None}
+                call.find_far_end(claimed, self._lab, awaited - {call.caller})
 
     def _name(self, callee: str) -> str:
         """The name of the phone that a name or number is; else the number."""
@@ -342,12 +351,12 @@ class Switchboard:
         if message.sent or not (message.method == "BYE" or message.status >= FAILURE):
             return
         for call in list(self.calls):
-            if call.over is None and any(end.phone == phone for end in _telling(call)):
+            if call.over is None and any(end.phone == phone for end in call.telling):
                 self._note_end(call)
 
     def _note_end(self, call: Conversation) -> None:
         """Write down that the call is over, if its node refused or ended it, and no step asked for that."""
-        for end in _telling(call):
+        for end in call.telling:
             why = end.agent.end_of(end.call)
             if why and not call.ending_wanted and not why.startswith(BY_PHONE):
                 self._end(call, "" if call.node_may_hang_up and why.startswith(BY_NODE) else why)
@@ -385,8 +394,3 @@ class Switchboard:
             else:
                 call.calling.nudge_call(call=call.near.call)
             self._end(call, "it was still going on when the run ended")
-
-
-def _telling(call: Conversation) -> tuple[CallEnd, ...]:
-    """The ends whose node tells that a call is over: of one that was dialled, the caller's."""
-    return (call.near,) if call.near.own else call.ends

@@ -31,5 +31,5 @@ def upgrade_to(live: LiveLab, node: str, version: Version) -> None:
         live.running.upgraded[node] = version
     finally:
         live.faults.heal(fault)
-    live.await_connections()
+    live.await_started()
     live.wait_until(lambda: live.rings.amiss(live.live), PATIENCE.deadline(BACK_S))

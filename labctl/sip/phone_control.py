@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -54,17 +55,19 @@ def watch(phones: Phones, name: str, extension: str) -> str:
     """Have a phone watch an extension until it is off, once; what it was told of it last. Raises LabError."""
     running = [kept for kept in phones.kept() if kept.running and kept.phone == name]
     kept = next((kept for kept in running if kept.activity == f"watches {extension}"), None)
-    watcher = phones.attach(kept) if kept else phones.watch(name, extension, kept=True)
-    return (watcher.dialog_states or [""])[-1]
+    if kept is None:
+        return phones.watch(name, extension, kept=True).dialog_states[-1]
+    watcher = phones.attach(kept)  # whoever began it may wait for its first NOTIFY, too
+    watcher.wait_for(lambda: bool(watcher.dialog_states), "a first NOTIFY", PATIENCE.deadline(RINGS_S))
+    return watcher.dialog_states[-1]
 
 
 def switch_off(phones: Phones, name: str) -> bool:
     """End all that a phone does, in an orderly way where its node answers. False if it was off."""
-    agents = [phones.attach(kept) for kept in phones.kept() if kept.phone == name and kept.running]
-    for agent in agents:
-        if agent.call_state not in ("", OVER):
-            with suppress(LabError):
-                agent.hang_up(Deadline(RINGS_S))
+    agents = _agents(phones, name)
+    for agent, call in _going_on(agents):
+        with suppress(LabError):
+            agent.hang_up(Deadline(RINGS_S), call)
     phones.end(agents)
     phones.forget(name)
     return bool(agents)
@@ -93,8 +96,7 @@ def answer(phones: Phones, name: str) -> str:
     line = phones.line(name)
     if line is None:
         raise LabError(f"{name} is off", f"labctl phone on {name}")
-    line.answer(Deadline(RINGS_S))
-    return line.peer
+    return line.peer_of(line.answer(Deadline(RINGS_S)))
 
 
 def transfer(phones: Phones, name: str, number: str, attended: bool = False) -> str:
@@ -131,8 +133,7 @@ def press(phones: Phones, name: str, digits: str, by_info: bool = False) -> str:
 
 def _talking(phones: Phones, name: str) -> list[tuple[UserAgent, str]]:
     """The calls in which a phone talks, in the order in which they began. Raises LabError if there are none."""
-    agents = [phones.attach(kept) for kept in phones.kept() if kept.phone == name and kept.running]
-    calls = [(agent, call) for agent in agents for call in agent.calls if agent.state_of(call) == TALKING]
+    calls = [(agent, call) for agent, call in _going_on(_agents(phones, name)) if agent.state_of(call) == TALKING]
     if not calls:
         raise LabError(f"{name} talks with nobody", "labctl phone ls shows what the phones do")
     return sorted(calls, key=lambda pair: pair[0].began_s(pair[1]))
@@ -140,13 +141,22 @@ def _talking(phones: Phones, name: str) -> list[tuple[UserAgent, str]]:
 
 def hang_up(phones: Phones, name: str) -> list[str]:
     """Have a phone end its calls, made or come in; with whom they were. Raises LabError if it is in none."""
-    agents = [phones.attach(kept) for kept in phones.kept() if kept.phone == name and kept.running]
-    calls = [agent for agent in agents if agent.call_state not in ("", OVER)]
+    calls = _going_on(_agents(phones, name))
     if not calls:
         raise LabError(f"{name} is in no call", "labctl phone ls shows what the phones do")
-    for call in calls:
-        call.hang_up(Deadline(RINGS_S))
-    return [call.peer for call in calls]
+    for agent, call in calls:
+        agent.hang_up(Deadline(RINGS_S), call)
+    return [agent.peer_of(call) for agent, call in calls]
+
+
+def _agents(phones: Phones, name: str) -> list[UserAgent]:
+    """What a phone does that was left on."""
+    return [phones.attach(kept) for kept in phones.kept() if kept.phone == name and kept.running]
+
+
+def _going_on(agents: Sequence[UserAgent]) -> list[tuple[UserAgent, str]]:
+    """The calls of a phone's agents that are not over."""
+    return [(agent, call) for agent in agents for call in agent.calls if agent.state_of(call) != OVER]
 
 
 def views(phones: Phones, lab: Lab) -> list[PhoneView]:

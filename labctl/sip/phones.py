@@ -270,12 +270,16 @@ class Phones:
 
     # What phones heard
 
-    def heard(self, agent: UserAgent, at: int = 0) -> Counter[str]:
-        """How many RTP packets came in at the agent's media ports, or `at` one, by the address they came from."""
+    def heard(self, agent: UserAgent, call: str = "") -> Counter[str]:
+        """How many RTP packets the agent has heard, in all or at the port of one call, by the address they came from.
+
+        In a call of which it has not said yet at which port it takes its audio, that is none.
+        """
+        ports = [agent.media_port(call)] if call else agent.agent.media
         heard = Counter[str]()
         for place, count in self._rtp.counts.items():
             port, source = place
-            if port == at if at else port in agent.agent.media:
+            if port in ports:
                 heard[source] += count - agent.heard_before.get(place, 0)
         return +heard
 
@@ -284,10 +288,10 @@ class Phones:
 
         Raises LabError at the deadline, or as soon as its call is over, or nothing listens any more.
         """
-        node, port = agent.agent.node_address, agent.media_port(call) if call else 0
+        node = agent.agent.node_address
 
         def enough() -> bool:
-            return self.heard(agent, port)[node] >= packets
+            return self.heard(agent, call)[node] >= packets
 
         def end() -> str:
             return agent.end_of(call or agent.call)
@@ -300,7 +304,7 @@ class Phones:
             self._signal.wait_until(enough, Deadline(min(LATE_PACKETS_S, deadline.left_s)))
         if enough():
             return
-        heard = dict(self.heard(agent, port)) or "nothing"
+        heard = dict(self.heard(agent, call)) or "nothing"
         why = (
             f"; the call is over: {end() or agent.ending}" if end() or agent.ending else f" in {deadline.timeout_s:g} s"
         )

@@ -99,6 +99,11 @@ class Transcript:
         return [*dict.fromkeys(list(self._calls))]
 
     @property
+    def ringing(self) -> list[str]:
+        """Those that wait for an answer, in the order in which they began."""
+        return [call for call in self.calls if self.state_of(call) in (CALLING, RINGING)]
+
+    @property
     def call(self) -> str:
         """The Call-ID of its call, its own or one that came in: of several the last that goes on, else the last.
 
@@ -168,6 +173,10 @@ class Transcript:
                 return message.status_line
             answered = answered or 200 <= message.status < 300
         return ""
+
+    def was_answered(self, call: str) -> bool:
+        """Whether somebody has answered a call, also where it is over since."""
+        return any(message.about == "INVITE" and 200 <= message.status < 300 for message in self._messages_of(call))
 
     def tags_of(self, call: str) -> tuple[str, str]:
         """The tags of a call that was answered: its own, and its node's (RFC 3261, 12)."""

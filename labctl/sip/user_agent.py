@@ -195,22 +195,25 @@ class UserAgent(Transcript):
             timer.daemon = True
             timer.start()
 
-    def answer(self, deadline: Deadline, call: str = "") -> None:
-        """Have it answer the call that rings there, whoever dialled; it talks when this returns.
+    def answer(self, deadline: Deadline, call: str = "") -> str:
+        """Have it answer the call that rings there, of several the last, whoever dialled; it talks when this returns.
+        Which it is.
 
         Raises LabError if none rings by the deadline, or the call is over before it is answered.
         """
         if not call:
-            self.wait_for(lambda: self.call_state not in ("", transcript.OVER), "a call", deadline)
-        call = call or self.call
+            self.wait_for(lambda: bool(self.ringing), "a call", deadline)
+            call = (self.ringing or self.calls)[-1]
         if self.state_of(call) in (transcript.CALLING, transcript.RINGING):
             self.nudge_call(call=call)
         self.wait_for(lambda: self.talks_in(call) or bool(self.end_of(call)), "an answer", deadline)
         if not self.talks_in(call):
             raise LabError(f"{self}: the call is over: {self.end_of(call)}")
+        return call
 
     def hang_up(self, deadline: Deadline, call: str = "") -> None:
-        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return.
+        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return
+        where it made the call, and is told where that came in.
 
         Raises LabError if it is in no call, or its node does not answer by the deadline.
         """

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from labctl.cluster import lifecycle as verbs
-from labctl.cluster.packet_capture import RTP_BYTES, TOTEM_BYTES
+from labctl.cluster.dumpcap import RTP_BYTES, TOTEM_BYTES
 from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.history.events import Capture, Did, Event, Looked

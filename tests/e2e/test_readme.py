@@ -458,6 +458,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         f"{HOSTS}test_a_lab_is_proven_over_three_hosts_and_seen_from_each",
     ),
     ("is lost: `ps` names it", f"{HOSTS}test_a_lost_host_is_named_and_down_finishes_when_it_is_back"),
+    (
+        "all of it comes as one file, in the order of time",
+        f"{HOSTS}test_a_run_over_hosts_has_the_packets_of_all_also_after_a_node_was_killed",
+    ),
     ("by `tcp://` without TLS", NOT_PROVEN),
     ("lays Asterisk's source out", f"{SOURCE}test_a_change_of_the_core_is_on_every_node"),
     ("look for the first commit", f"{SOURCE}test_bisect_finds_the_commit"),

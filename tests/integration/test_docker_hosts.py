@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labctl.engine.client import Engine
+from labctl.history.events import Capture
+from labctl.scenario import run_folder
 from labctl.timing import Deadline
 from tests.integration import docker_hosts
 from tests.integration.conftest import RUN, Result, labctl
@@ -21,6 +24,29 @@ from tests.integration.docker_hosts import DockerHost
 pytestmark = pytest.mark.docker
 
 NAME = f"t{RUN}-over"
+STEPS = """
+title: Two calls, and between them the node of who is called is killed
+steps:
+- register: [alice, bob]
+- call: {caller: alice, callee: bob}
+- answer: bob
+- talk: [alice, bob]
+- hang_up: alice
+- kill: n2
+- settle
+- start: n2
+- call: {caller: alice, callee: bob}
+- answer: bob
+- hang_up: bob
+- settle
+known:
+- stack: "22"
+  check: no_ghosts
+  extension: "102"
+  finding: nothing was said of it since
+  reason: the finding hints-of-the-departed
+"""
+
 RINGS_S = 120.0
 """How long rings may take to be what a fault leaves of them, each look over three engines."""
 
@@ -67,16 +93,46 @@ def test_a_lab_is_proven_over_three_hosts_and_seen_from_each(lab: Sequence[Docke
     assert over(lab, "up", "-o", "json").data["changed"] == []
 
 
-def test_a_call_crosses_hosts_with_audio_both_ways(lab: Sequence[DockerHost]) -> None:
-    call = over(lab, "call", "alice", "bob", "-o", "json")
+def test_a_call_crosses_hosts_with_audio_both_ways(lab: Sequence[DockerHost], tmp_path: Path) -> None:
+    packets = tmp_path / "call.pcapng"
+    call = over(lab, "call", "alice", "bob", "-o", "json", "--capture", str(packets))
     assert call.code == 0, call.err
     assert min(call.data["caller_heard"], call.data["callee_heard"]) > 25
     assert {change["node"] for change in call.data["learned"]} == {"n1", "n2", "n3"}
     for host, phones in zip(lab, ("phones", "phones-2", "phones-3"), strict=True):
         state = host.api.inspect_container(f"labctl-{NAME}-{phones}")["State"]
         assert state["Running"], "a phone is on the host of its node"
-    refused = over(lab, "capture", "-o", "/dev/null")
-    assert (refused.code, "over several hosts" in refused.err) == (4, True), refused.err
+    seen = calls_in(packets)
+    assert [(of_call["state"], len(of_call["columns"])) for of_call in seen] == [("completed", 4)]
+    assert over(lab, "fault", "iface-down", "n3").code == 0
+    again = over(lab, "call", "alice", "bob", "--capture", str(packets))
+    assert (again.code, len(calls_in(packets))) == (0, 1), again.err
+
+
+def calls_in(packets: Path) -> list[dict[str, Any]]:
+    """The calls that a capture, or that of a run, shows. Each message is there once: it was seen where it was sent."""
+    ladder = labctl("ladder", str(packets), "-o", "json")
+    assert ladder.code == 0, ladder.err
+    notes = {note for call in ladder.data["calls"] for row in call["rows"] for note in row.get("notes", ())}
+    assert (ladder.data["broken"], "again" in notes) == ("", False), notes
+    assert ladder.data["packets"]["RTP"] > 50, "audio between hosts"
+    assert ladder.data["packets"]["Totem"] > 50
+    return [call for call in ladder.data["calls"] if call["kind"] == "INVITE"]
+
+
+def test_a_run_over_hosts_has_the_packets_of_all_also_after_a_node_was_killed(
+    swarm: Sequence[DockerHost], tmp_path: Path
+) -> None:
+    steps, runs = tmp_path / "steps.yaml", tmp_path / "runs"
+    steps.write_text(STEPS, "utf-8")
+    hosts = ",".join(host.url for host in swarm)
+    words = ("run", str(steps), "--name", f"{NAME}-run", "--folder", str(runs), "-q")
+    run = labctl(*words, variables={"LABCTL_HOSTS": hosts})
+    assert run.code == 0, run.err
+    events = run_folder.read_events(runs / "latest")
+    assert [event.ended for event in events if isinstance(event, Capture)] == [""]
+    assert [call["columns"] for call in calls_in(runs / "latest")] == [["alice", "n1", "n2", "bob"]] * 2
+    assert [docker_hosts.left_on(host) for host in swarm] == [[], [], []]
 
 
 def test_partition_heal_ends_as_it_does_on_one_host(swarm: Sequence[DockerHost], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.changed_files import KEPT
@@ -76,10 +77,25 @@ class LogLines:
 
 
 @dataclass
+class NoStarts:
+    """An engine on which nothing starts."""
+
+    closed: bool = False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def close(self) -> None:
+        """Remember that."""
+        self.closed = True
+
+
+@dataclass
 class FakeNode:
     """One node. `commands`: CLI command -> what Asterisk prints. `tools`: what runs in its container -> what it prints,
     by a function of the script. `mute`: AMI actions that get no answer. `hangs_up_times`: how often it hangs up on who
-    logs in. `deaf_sessions`: on how many of its sessions, the first ones, it hears nothing any more."""
+    logs in. `deaf_sessions`: on how many of its sessions, the first ones, it hears nothing any more. `keeps_back`: what
+    it tells unasked stays with it until it is spoken to, as where the signal that wakes a session is lost."""
 
     name: str
     number: int
@@ -89,6 +105,8 @@ class FakeNode:
     hangs_up: bool = False
     hangs_up_times: int = 0
     deaf_sessions: int = 0
+    keeps_back: bool = False
+    kept_back: list[Callable[[], None]] = field(default_factory=list)
     log: str = ""
     mute: set[str] = field(default_factory=set)
     commands: dict[str, str] = field(default_factory=dict)
@@ -101,6 +119,7 @@ class FakeNode:
         action, number = headers["Action"], headers["ActionID"]
         if session in self.sessions[: self.deaf_sessions]:
             return
+        self._hand_out()
         if action in self.mute or (action == "Command" and headers["Command"] in self.mute):
             return
         if action == "Login":
@@ -128,10 +147,18 @@ class FakeNode:
         else:
             raise AssertionError(f"an action that no node of labctl's is asked: {headers}")
 
+    def _hand_out(self) -> None:
+        while self.kept_back:
+            self.kept_back.pop(0)()
+
     def tell(self, extension: str, state: str, context: str = "proof") -> None:
         """Send an ExtensionStatus event to whoever is connected."""
         for session in self.sessions:
-            session.event(Event="ExtensionStatus", Exten=extension, Context=context, Status=STATUS[state])
+            tell = partial(session.event, Event="ExtensionStatus", Exten=extension, Context=context)
+            if self.keeps_back:
+                self.kept_back.append(partial(tell, Status=STATUS[state]))
+            else:
+                tell(Status=STATUS[state])
 
 
 class FakeLab:
@@ -235,5 +262,6 @@ class FakeLab:
         self._node(container).logs.append(followed)
         return followed
 
-    def starts(self, lab: str) -> Iterator[str]:
-        return iter(())
+    def starts(self, lab: str) -> NoStarts:
+        self.followed = NoStarts()
+        return self.followed

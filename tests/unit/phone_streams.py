@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import cast
 
@@ -113,8 +114,17 @@ class Sipp(Stream):
     """A SIPp or tshark that says its pieces, and ends when it is told to, as run-sipp.sh does."""
 
     def __init__(self, command: list[str], *pieces: bytes) -> None:
-        super().__init__(*pieces)
+        super().__init__()
         self.command = command
+        self.on_order: Callable[[str], tuple[bytes, ...]] = lambda _datagram: ()
+        self._say_all(pieces)
+
+    def obeys(self, *pieces: bytes) -> None:
+        """Say this when it is given an order."""
+        self.on_order = lambda _datagram: pieces
+
+    def _say_all(self, pieces: tuple[bytes, ...]) -> None:
+        self.say(*pieces)
         if any(b"=== end" in piece for piece in pieces):
             self.end()
 
@@ -123,8 +133,9 @@ class Sipp(Stream):
         super().send(data)
         for order in data.decode().splitlines():
             if order in ("kill", "drain"):
-                self.say(end(137 if order == "kill" else 0))
-                self.end()
+                self._say_all((end(137 if order == "kill" else 0),))
+        if data.startswith(b"send"):
+            self._say_all(self.on_order(base64.b64decode(data.split(b" ")[-1]).decode()))
 
 
 class PhonesContainer:
@@ -137,6 +148,7 @@ class PhonesContainer:
         self.ran: list[list[str]] = []
         self.started: list[object] = []
         self.listing = ""
+        self.on_order: Callable[[str], tuple[bytes, ...]] = lambda _datagram: ()
         self.refuses_to_keep = ""
 
     def apply(self, step: object) -> None:
@@ -167,6 +179,7 @@ class PhonesContainer:
         words = " ".join(command[3:])
         kind = next((kind for kind in self.says if kind in words), "")
         stream = Sipp(command, *self.says.get(kind, ()))
+        stream.on_order = self.on_order
         self.streams.append(stream)
         return stream
 

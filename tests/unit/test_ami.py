@@ -72,6 +72,21 @@ def test_a_message_that_has_not_ended_is_held_back() -> None:
     assert splitter.feed(b"\nEvent: B\r\n") == [{"Event": "A"}]
 
 
+@pytest.mark.parametrize("blank", ["", "\r\n", "\r\n\r\n", "\r\n\r\n\r\n"])
+@given(st.data())
+def test_whatever_blank_lines_are_between_messages_each_is_whole(blank: str, data: st.DataObject) -> None:
+    """An event that ended with a blank line too many had the next one lost: a change of which nobody was told."""
+    told = "Event: ExtensionStatus\r\nExten: 101\r\nStatus: 0\r\n\r\n"
+    follows = "Response: Follows\r\nPrivilege: Command\r\na\r\n\r\nb\r\n--END COMMAND--\r\n\r\n"
+    stream = (
+        f"Asterisk Call Manager/11.0.0\r\n{blank}Event: X\r\n\r\n{blank}{told}{blank}{follows}{blank}{told}".encode()
+    )
+    _, event, first, command, last = split(stream, data.draw(cut(stream)))
+    assert event == {"Event": "X"}
+    assert first == last == {"Event": "ExtensionStatus", "Exten": "101", "Status": "0"}
+    assert command["Output"].strip() == "a\n\nb"
+
+
 def test_an_action_is_lines_and_an_empty_one() -> None:
     assert render_action("Command", {"Command": "x: y"}) == "Action: Command\r\nCommand: x: y\r\n\r\n"
 

@@ -6,14 +6,16 @@ import pytest
 
 from labctl.errors import LabError, UsageError
 from labctl.history.events import Called
+from labctl.scenario import switchboard
 from tests.unit.live_labs import OK, RINGING, TRYING, FakeAgent, Rig
 
 REFUSED = "488 Not Acceptable Here"
 
 
 @pytest.fixture
-def rig() -> Rig:
-    """A live lab with its phones at hand."""
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """A live lab with its phones at hand; whoever is told of no end is not waited for long."""
+    monkeypatch.setattr(switchboard, "FAR_END_S", 0.01)
     opened = Rig()
     opened.live.open()
     return opened
@@ -40,7 +42,12 @@ def ring(rig: Rig) -> FakeAgent:
 def answered(rig: Rig) -> FakeAgent:
     """alice calls bob, who answers; alice's agent."""
     alice, bob = ring(rig), rig.phones.agents[0]
-    bob.on_order = lambda: alice.message(f"SIP/2.0 {OK}", "INVITE", sent=False)
+
+    def answer() -> None:
+        bob.message(f"SIP/2.0 {OK}", "INVITE", sent=True)
+        alice.message(f"SIP/2.0 {OK}", "INVITE", sent=False)
+
+    bob.on_order = answer
     rig.live.answer("bob")
     bob.on_order = lambda: None
     return alice

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labctl.faults.registry import FAULTS as KINDS
 from labctl.lab import Lab
-from labctl.scenario.random_steps import Chaos, Move
+from labctl.scenario.random_steps import MESSAGE_S, Chaos, Move
 from labctl.scenario.steps import STEPS
 from tests.faults import nodes_of
 from tests.unit.labs import lab
@@ -62,6 +62,12 @@ def test_in_time_every_kind_of_move_is_made() -> None:
     usual = {"set_state", "call", "answer", "talk", "hang_up", "leave_voicemail", "settle"}
     assert {verb for verb, _ in steps(1, 1000)} == usual | FAULTS
     assert {verb for verb, _ in steps(1, 1000, in_force=IN_FORCE)} == usual | {"heal"}
+
+
+def test_nobody_hangs_up_in_voicemails_beep() -> None:
+    """Its 0.44 s, and as much again on a busy machine: who does is in use for seconds more."""
+    assert {given["duration"] for verb, given in steps(1, 1000) if verb == "leave_voicemail"} == {MESSAGE_S}
+    assert MESSAGE_S > 2 * 0.44
 
 
 # What steps can say

@@ -199,6 +199,18 @@ def test_lines_that_are_only_noise_are_not_quoted() -> None:
     assert finding.quotes == ("n2: Nov 26 15:43:13 telling",)
 
 
+def test_lines_about_mailboxes_explain_no_state() -> None:
+    of = "cpg_confchg_cb: {} events of type {} of node 2 from stasis cache."
+    texts = [
+        of.format("Clearing 0", "mwi"),
+        "CPG mcast failed (6) for event MWI",
+        of.format("Clearing 4", "device_state"),
+    ]
+    lines = [Line(2 + number / 10, "n1", text) for number, text in enumerate(texts)]
+    (finding,) = judge([BEGAN, BUSY, *lines, differing(4.0, "n1", "n2")])["agreement"].findings
+    assert finding.quotes == (f"n1: {texts[2]}",)
+
+
 def test_lines_go_back_to_when_it_was_right() -> None:
     nodes = ("n1", "n2")
     alike = Looked(1.5, {node: {"mystate": "Busy"} for node in nodes}, dict.fromkeys(nodes, nodes))
@@ -325,3 +337,11 @@ def test_nodes_that_have_the_same_ring_are_a_group(rings: dict[str, str], expect
     members = {node: tuple(f"n{number}" for number in ring) for node, ring in rings.items()}
     looked = Looked(1.0, {node: {} for node in rings}, members)
     assert sorted(groups(looked)) == sorted(expected)
+
+
+def test_whoever_is_called_by_number_may_tell_nothing_of_the_call_either() -> None:
+    """The phone of right/236, when it is the called one, by the number that it has."""
+    (name,) = (HISTORIES / "right").glob("236-*.jsonl")
+    called = name.read_text("utf-8").replace('"caller": "bob", "callee": "alice"', '"caller": "alice", "callee": "102"')
+    assert '"callee": "102"' in called
+    assert not any(verdict.findings for verdict in judge(history.parse(called, name.name)).values())

@@ -137,10 +137,9 @@ def test_each_loss_of_a_connection_is_seen_to(lab: Watched) -> None:
 @answering("now 5000.00\nended -1 11 4000.00\nstarted 500000\n")
 def test_crash_is_no_later_than_what_the_others_tell_of_it_and_no_earlier_than_what_the_node_told(lab: Watched) -> None:
     lost = lab.cluster.connection("n2")
-    heard_s = lab.journal.at_s(lost.heard_s)
     lab.hang_up()
     gone, _ = lab.await_events(Gone, Back)
-    assert gone.at_s == heard_s
+    assert gone.at_s == lab.journal.at_s(lost.heard_s)
 
 
 @answering(SAME, ANEW)

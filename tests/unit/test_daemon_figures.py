@@ -121,3 +121,15 @@ def test_asterisks_errors_are_told_by_their_level(line: str, error: str) -> None
 )
 def test_corosyncs_errors_are_told_by_their_level(line: str, error: str) -> None:
     assert daemon.error_of(line) == error
+
+
+def test_no_thread_waits_longer_than_there_was_time() -> None:
+    """On a busy machine 117.2 s of 0.3 s were told of once, and all that came then would have been unknown."""
+    before, after = (
+        MeterAnswer([DaemonFigures("asterisk", 9, clock_s, 9685.39, 1.3, 67708, 19, 42)], waited_s)
+        for clock_s, waited_s in (
+            (9808.02, {("asterisk", "20"): 3.0}),
+            (9808.34, {("asterisk", "20"): 3.25, ("asterisk", "77"): 117.169}),
+        )
+    )
+    assert after.longest_wait(before) == ("asterisk", 0.25)

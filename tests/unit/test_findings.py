@@ -166,8 +166,8 @@ def test_by_hand_a_partition_is_made_and_undone() -> None:
 
 
 def test_steps_of_phones_have_no_script() -> None:
-    assert by_hand(find_finding("event-lost-after-reload")) is None
-    assert "1. configure" in findings_markdown.render(find_finding("event-lost-after-reload"))
+    assert by_hand(find_finding("ais-rolling-restart")) is None
+    assert "1. set_state" in findings_markdown.render(find_finding("ais-rolling-restart"))
 
 
 def test_commands_of_a_finding_s_own_may_have_phones() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -49,6 +49,21 @@ class Locks:
 
 
 @dataclass
+class Started:
+    """What has started on a host, which hangs up then."""
+
+    names: list[str]
+    closed: bool = False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def close(self) -> None:
+        """Remember that."""
+        self.closed = True
+
+
+@dataclass
 class FakeHost:
     """An engine of one host, which does what it is told and remembers it."""
 
@@ -57,6 +72,7 @@ class FakeHost:
     done: list[str] = field(default_factory=list)
     images_there: dict[str, str] = field(default_factory=dict)
     loaded: list[bytes] = field(default_factory=list)
+    beside: list[SideContainer] = field(default_factory=list)
     lost: bool = False
     locks: Locks = field(default_factory=Locks)
     lists_for: int = 0
@@ -92,13 +108,20 @@ class FakeHost:
         return self.images_there.get(reference, "")
 
     def save_image(self, reference: str) -> Iterator[bytes]:
+        assert reference in self.images_there
         yield reference.encode()
 
     def load_image(self, archive: Iterable[bytes]) -> None:
         self.loaded += archive
 
-    def starts(self, lab: str) -> Iterator[str]:
-        yield from (f"{lab} {part.name}" for part in self.containers)
+    def start_beside(self, side: SideContainer) -> None:
+        self.beside.append(side)
+
+    def starts(self, lab: str) -> Started:
+        if self.lost:
+            raise HostError("it hung up")
+        self.followed = Started([f"{lab} {part.name}" for part in self.containers])
+        return self.followed
 
 
 def part(node: str, hosts: str = LABEL) -> Container:
@@ -174,7 +197,9 @@ def test_the_network_is_taken_away_by_the_manager(both: Fleet, one: FakeHost, tw
     assert one.lists_for == -1, "it was asked until it did not list the network any more"
 
 
-def test_images_go_to_the_hosts_that_lack_them(both: Fleet, one: FakeHost, two: FakeHost) -> None:
+def test_images_go_to_the_hosts_that_lack_them_from_one_that_has_them(
+    both: Fleet, one: FakeHost, two: FakeHost
+) -> None:
     one.images_there["image:1"] = "sha256:1"
     assert both.lacking([("one", "image:1"), ("two", "image:1"), ("two", "image:1"), ("", "x")]) == [("two", "image:1")]
     both.send_image("two", "image:1")
@@ -206,14 +231,32 @@ def test_a_lab_on_one_engine_beside_one_over_hosts_stays_as_it_is(home: FakeHost
     assert (known.hosts("other"), there.lost) == ((), ())
 
 
-def test_packets_are_captured_on_no_host(both: Fleet) -> None:
-    with pytest.raises(HostError, match="a lab over several hosts has none"):
-        both.start_beside(SideContainer("labctl-lab-capture", "image", (), (), (), 1, 1))
+def test_a_container_is_beside_another_on_its_host_or_else_at_home(
+    both: Fleet, home: FakeHost, one: FakeHost, two: FakeHost
+) -> None:
+    side = SideContainer("labctl-lab-capture", "image", (), (), (), 1, 1)
+    both.start_beside(side)
+    both.start_beside(replace(side, beside="labctl-lab-n2"))
+    assert [[at.beside for at in host.beside] for host in (home, one, two)] == [[""], [], ["labctl-lab-n2"]]
 
 
-def test_starts_come_from_every_host(both: Fleet) -> None:
+def test_starts_come_from_every_host(both: Fleet, one: FakeHost, two: FakeHost) -> None:
     starts = both.starts("lab")
-    assert {next(starts), next(starts)} == {"lab labctl-lab-n1", "lab labctl-lab-n2"}
+    assert {*starts} == {"lab labctl-lab-n1", "lab labctl-lab-n2"}
+    starts.close()
+    assert (one.followed.closed, two.followed.closed) == (True, True)
+
+
+def test_a_host_that_is_lost_tells_of_no_starts_and_of_a_lab_on_one_engine_none_but_that(
+    home: FakeHost, one: FakeHost, two: FakeHost
+) -> None:
+    two.lost = True
+    over = Fleet(cast(Any, home), [of(ONE, one), of(TWO, two, manager=True)], (ONE, TWO))
+    assert [*over.starts("lab")] == ["lab labctl-lab-n1"]
+    one.containers = [Container("id", "labctl-other-n1", "other", "node", "n1", "running", "hash")]
+    one.networks_there = []
+    known = Fleet(cast(Any, one), [of(ONE, one), of(TWO, two)])
+    assert [*known.starts("other")] == ["other labctl-other-n1"]
 
 
 def test_a_lock_is_held_on_every_host_or_on_none() -> None:

@@ -91,3 +91,8 @@ def test_no_two_classes_have_one_name() -> None:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert [name for name, count in classes.items() if count > 1] == []
+
+
+def test_a_run_of_tests_shares_its_folder_with_no_other_run(tmp_path: Path) -> None:
+    """Where runs share one, each clears it of older folders, and two that end together clear the same ones."""
+    assert not [folder for folder in tmp_path.parents if folder.name.startswith("pytest-of-")]

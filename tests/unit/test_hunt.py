@@ -13,12 +13,14 @@ from typing import Any, cast
 import pytest
 
 from labctl import cli
-from labctl.checks.finding import Finding, Verdict
+from labctl.checks.finding import Finding, Limits, Verdict
 from labctl.checks.judgement import Judged, Result, Terms
+from labctl.checks.lamps import lamps
 from labctl.engine import client
 from labctl.engine.client import Engine
 from labctl.errors import HostError, UsageError
 from labctl.history.events import Did
+from labctl.history.lines import parse
 from labctl.lab import Overrides
 from labctl.progress import Progress
 from labctl.report import hunt_text
@@ -169,6 +171,22 @@ def test_a_sign_is_of_a_check_by_which_the_finding_is_shown(known: KnownFinding)
 def test_a_sign_that_wants_something_before_it_is_no_known_failure_of_a_scenario() -> None:
     assert [entry.reason for entry in LOST.known] == ["state-after-heal"]
     assert DEAF.known == ()
+
+
+HISTORY = Path(__file__).parent / "data/histories/wrong/238-a-lamp-that-stays-dark-after-what-was-refused.jsonl"
+
+
+@pytest.mark.parametrize(("refused", "known"), [("MWI", "lamp-after-heal"), ("DeviceStateChange", "")])
+def test_a_lamp_that_stays_dark_is_known_by_the_word_of_its_mailbox_that_was_refused(refused: str, known: str) -> None:
+    """What was refused of states explains no lamp: the lines of a mailbox's word are all that stand with it."""
+    text = HISTORY.read_text("utf-8").replace("for event MWI", f"for event {refused}")
+    events = parse(text, HISTORY.name)
+    (finding,) = lamps.judge(events, Limits()).findings
+    (lamp,) = caught(result_of(("lamps", finding)), events, TERMS, hunter.known_findings(), course=False)
+    assert lamp.known == known
+    assert [quote.partition("publish_event_to_corosync: ")[2] for quote in finding.quotes] == (
+        ["CPG mcast failed (6) for event MWI (2)"] if known else []
+    )
 
 
 def test_enough_findings_have_signs_for_a_hunt_to_know_them() -> None:

@@ -32,7 +32,8 @@ def test_blocks_are_whole_however_the_bytes_come(order: str, size: int) -> None:
     blocks = [block for start in range(0, len(data), size) for block in reader.feed(data[start : start + size])]
     assert [block.data for block in blocks] == parts(order)
     assert [block.interface for block in blocks] == [-1, -1, -1, 0, 1, 0]
-    assert [block.at_s for block in blocks[3:]] == pytest.approx([AT_NS / 1e9, AT_NS / 1e9, AT_NS / 1e9], abs=1e-4)
+    assert [block.at_ns for block in blocks[3:]] == [AT_NS, (AT_NS // 1000 + 1) * 1000, AT_NS + 5_000]
+    assert blocks[3].at_s == pytest.approx(AT_NS / 1e9)
 
 
 def test_a_block_that_is_not_whole_is_none() -> None:
@@ -42,7 +43,7 @@ def test_a_block_that_is_not_whole_is_none() -> None:
 
 def test_units_of_time_are_of_each_interface() -> None:
     data = section() + interface(BINARY_MILLISECONDS) + packet(2048)
-    assert [*BlockReader().feed(data)][-1] == Block(packet(2048), 0, 2.0)
+    assert [*BlockReader().feed(data)][-1] == Block(packet(2048), 0, 2_000_000_000)
 
 
 @pytest.mark.parametrize(

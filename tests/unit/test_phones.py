@@ -281,7 +281,7 @@ def test_by_hand_a_phone_watches_what_the_lab_file_says(container: PhonesContain
 
 
 def test_by_hand_what_is_watched_already_is_not_watched_again(container: PhonesContainer) -> None:
-    container.listing = left_on(("alice", "watches 102", 6010), size=1)
+    container.listing = left_on(("alice", "watches 102", 6010))
     container.says["attach"] = WATCHES
     with made(container) as phones:
         assert phone_control.watch(phones, "alice", "102") == "terminated"
@@ -301,6 +301,42 @@ def test_by_hand_a_phone_that_is_off_cannot_answer_nor_hang_up(phones: Phones) -
         phone_control.answer(phones, "bob")
     with pytest.raises(LabError, match="bob is in no call"):
         phone_control.hang_up(phones, "bob")
+
+
+def _two_calls(container: PhonesContainer) -> None:
+    """bob's line was left on: alice's call rings there, and then carol's. He takes and ends what he is told to."""
+    said = [*REGISTERED]
+    for caller in ("alice", "carol"):
+        said.append(got("INVITE sip:bob@n2 SIP/2.0", "7 INVITE", f"From: <sip:{caller}@n2>;tag=x", call=caller))
+        said.append(sent("SIP/2.0 180 Ringing", "7 INVITE", call=caller))
+    container.says["attach"] = tuple(said)
+    container.listing = left_on(("bob", "phone", 6100), size=sum(map(len, said)))
+
+    def obey(datagram: str) -> tuple[bytes, ...]:
+        call = "alice" if "Call-ID: alice" in datagram else "carol"
+        if "Subject: reject" in datagram:
+            return (sent("SIP/2.0 486 Busy Here", "7 INVITE", call=call),)
+        return (sent("SIP/2.0 200 OK", "7 INVITE", call=call), got("ACK sip:bob@n2 SIP/2.0", "7 ACK", call=call))
+
+    container.on_order = obey
+
+
+def test_by_hand_a_phone_that_talks_answers_the_call_that_rings(container: PhonesContainer) -> None:
+    """The second time the call that it had taken was told to be taken, and the other rang on."""
+    _two_calls(container)
+    with made(container) as phones:
+        assert phone_control.answer(phones, "bob") == "carol"
+        assert phone_control.answer(phones, "bob") == "alice"
+
+
+def test_by_hand_all_calls_of_a_phone_end(container: PhonesContainer) -> None:
+    """Of two calls the last ended, and the other was told to have."""
+    _two_calls(container)
+    with made(container) as phones:
+        assert phone_control.hang_up(phones, "bob") == ["alice", "carol"]
+        line = phones.line("bob")
+        assert line
+        assert all(line.end_of(call) for call in line.calls)
 
 
 def test_by_hand_what_is_on_is_shown_with_what_it_does(container: PhonesContainer) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from queue import SimpleQueue
 from typing import IO, Any, cast
 
 import pytest
 
 from labctl.blueprint.running_lab import Running
-from labctl.cluster import packet_capture
+from labctl.cluster import capturing, dumpcap
+from labctl.cluster.dumpcap import Selection
+from labctl.cluster.lab_capture import captured
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container, Network, Observation
 from labctl.engine.side_container import SideContainer
@@ -22,52 +21,12 @@ from labctl.history.journal import Journal
 from labctl.names import LABEL_LAB, LABEL_ROLE, ROLE_CAPTURE, ROLE_PHONES
 from labctl.scenario.recording import Recording
 from labctl.timing import Deadline, Signal
+from tests.unit.dumpcaps import ENGINE_CLOCK_S, Dumpcap
 from tests.unit.labs import SUBNET, lab, stack
 from tests.unit.pcapng_files import interface, packet, section
 from tests.unit.wire import ALICE, N1, endpoint, frame, sip
 
 HEAD = section() + interface(9)
-ENGINE_CLOCK_S = 1_000_000.0
-"""What the engine's clock says at the zero of this machine's: any other than its own."""
-
-
-class Dumpcap:
-    """A container that captures: it tells the time at a line, and ends at `end`, as record-packets.sh does."""
-
-    def __init__(self, *, answers: bool = True) -> None:
-        self.orders: list[str] = []
-        self.closed = False
-        self._answers = answers
-        self._pieces: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
-
-    def write(self, *pieces: bytes) -> None:
-        """Hand out packets."""
-        for piece in pieces:
-            self._pieces.put((1, piece))
-
-    def say(self, text: str) -> None:
-        """Print a line on standard error."""
-        self._pieces.put((2, f"{text}\n".encode()))
-
-    def end(self) -> None:
-        """End by itself."""
-        self._pieces.put(None)
-
-    def send(self, data: bytes) -> None:
-        order = data.decode().strip()
-        self.orders.append(order)
-        if order == "end":
-            self.end()
-        elif self._answers:
-            self.say(f"clock {ENGINE_CLOCK_S + time.monotonic():.6f}")
-
-    def outputs(self) -> Iterator[tuple[int, bytes]]:
-        while piece := self._pieces.get():
-            yield piece
-
-    def close(self) -> None:
-        self.closed = True
-        self._pieces.put(None)
 
 
 class FakeEngine:
@@ -121,7 +80,7 @@ class Rig:
 
 def now_ns(rig: Rig, later_s: float = 0.0) -> int:
     """The engine's time."""
-    return int((ENGINE_CLOCK_S + time.monotonic() + later_s) * 1e9)
+    return rig.stream.now_ns(later_s)
 
 
 def test_the_container_may_capture_and_nothing_else(tmp_path: Path) -> None:
@@ -163,7 +122,7 @@ def test_what_passed_until_the_end_is_kept_before_it_ends(tmp_path: Path) -> Non
 def test_a_network_on_which_nothing_passes_any_more_ends_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packet_capture, "HELD_S", 0.05)
+    monkeypatch.setattr(capturing, "HELD_S", 0.05)
     rig = Rig(tmp_path)
     rig.begin()
     rig.recording.end()
@@ -254,25 +213,25 @@ class Full(io.BytesIO):
         raise OSError(28, "No space left on device")
 
 
-def capturing(stream: IO[bytes], dumpcap: Dumpcap, refusal: LabctlError | None = None) -> Any:
+def by_hand(stream: IO[bytes], dumpcap: Dumpcap, refusal: LabctlError | None = None) -> Any:
     """What `labctl capture` does."""
     engine = cast(Engine, FakeEngine(dumpcap, refusal))
     dumpcap.say("File: -")
     dumpcap.write(HEAD)
-    return packet_capture.captured(engine, running(), stream, packet_capture.command(["br-lab"]))
+    return captured(engine, running(), stream, Selection())
 
 
 def test_by_hand_packets_go_to_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packet_capture, "HELD_S", 0.05)
+    monkeypatch.setattr(capturing, "HELD_S", 0.05)
     stream, dumpcap = io.BytesIO(), Dumpcap()
-    with capturing(stream, dumpcap):
+    with by_hand(stream, dumpcap):
         pass
     assert (stream.getvalue(), dumpcap.orders[-1], dumpcap.closed) == (HEAD, "end", True)
 
 
 def test_by_hand_a_stream_that_takes_no_more_ends_it() -> None:
     dumpcap = Dumpcap()
-    with pytest.raises(OSError, match="No space left"), capturing(Full(), dumpcap) as capture:
+    with pytest.raises(OSError, match="No space left"), by_hand(Full(), dumpcap) as capture:
         capture.await_over()
     assert dumpcap.closed
 
@@ -280,14 +239,14 @@ def test_by_hand_a_stream_that_takes_no_more_ends_it() -> None:
 def test_by_hand_one_that_cannot_begin_is_an_error() -> None:
     with (
         pytest.raises(HostError, match="could not start: no such image"),
-        capturing(io.BytesIO(), Dumpcap(), HostError("no such image")),
+        by_hand(io.BytesIO(), Dumpcap(), HostError("no such image")),
     ):
         pytest.fail("it has begun")
 
 
 def test_by_hand_one_that_breaks_off_is_an_error() -> None:
     def go_down(dumpcap: Dumpcap) -> None:
-        with capturing(io.BytesIO(), dumpcap) as capture:
+        with by_hand(io.BytesIO(), dumpcap) as capture:
             dumpcap.say("the device went down")
             dumpcap.end()
             capture.await_over()
@@ -297,23 +256,27 @@ def test_by_hand_one_that_breaks_off_is_an_error() -> None:
 
 
 def test_the_command_has_headers_alone_of_totem_and_rtp() -> None:
-    words = packet_capture.command(["br-a", "br-b"])
+    words = dumpcap.command(["br-a", "br-b"], Selection())
     assert words[words.index("dumpcap") :].count("-i") == 6
     snaplens = [words[place + 1] for place, word in enumerate(words) if word == "-s"]
-    assert snaplens == [str(packet_capture.TOTEM_BYTES), str(packet_capture.RTP_BYTES)] * 2
+    assert snaplens == [str(dumpcap.TOTEM_BYTES), str(dumpcap.RTP_BYTES)] * 2
     assert words[-2:] == ("-w", "-")
 
 
 def test_every_byte_wants_no_filter_and_addresses_are_one() -> None:
-    everything = packet_capture.command(["br-a"], every_byte=True)
+    everything = dumpcap.command(["br-a"], Selection(every_byte=True))
     assert "-f" not in everything
     assert "-s" not in everything
-    of_two = packet_capture.command(["br-a"], ["198.18.1.11", "198.18.1.12"], every_byte=True)
+    of_two = dumpcap.command(["br-a"], Selection(("198.18.1.11", "198.18.1.12"), True))
     assert of_two[of_two.index("-f") + 1] == "(host 198.18.1.11 or host 198.18.1.12)"
     filters = [
-        word for word in packet_capture.command(["br-a"], ["198.18.1.11"]) if word.startswith("(host 198.18.1.11) and ")
+        word
+        for word in dumpcap.command(["br-a"], Selection(("198.18.1.11",)))
+        if word.startswith("(host 198.18.1.11) and ")
     ]
     assert len(filters) == 3
+    sent = dumpcap.command(["eth0"], Selection(("198.18.1.11",), True), dumpcap.SENT)
+    assert sent[sent.index("-f") + 1] == "ether src OWN_MAC and (host 198.18.1.11)"
 
 
 def test_sip_is_read_while_the_file_grows(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -182,6 +183,20 @@ def test_how_long_ago_is_by_the_clock_of_the_engine(scripted: Callable[[Script],
     assert "since=1577836800&" in f"{asked[0]}&"
 
 
+def test_a_lock_is_waited_for_by_the_clock_of_the_engine(scripted: Callable[[Script], Engine]) -> None:
+    asked: list[str] = []
+
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/info"):
+            connection.sendall(reply(b'{"SystemTime": "2020-01-01T00:01:00.123456789Z"}'))
+        else:
+            asked.append(path)
+            connection.sendall(LOGS + b"0\r\n\r\n")
+
+    scripted(script).locks.await_release("lab", 60)
+    assert {"since=1577836859", "until=1577836920"} <= {*asked[0].partition("?")[2].split("&")}
+
+
 def test_a_command_whose_container_ended_first_has_not_succeeded(scripted: Callable[[Script], Engine]) -> None:
     def script(path: str, connection: socket.socket) -> None:
         if path.endswith("/start"):
@@ -216,9 +231,32 @@ def test_an_engine_that_goes_away_amid_its_events_ends_them(
         connection.sendall(head + chunk(b'{"Actor": {"Attributes": {"name": "n1"}}}\n') + b"5\r\nha")
         connection.shutdown(socket.SHUT_RDWR)
 
+    assert list(scripted(script).starts("lab")) == ["n1"]
+
+
+def test_whoever_waits_for_what_starts_goes_on_when_that_is_closed(scripted: Callable[[Script], Engine]) -> None:
+    over = threading.Event()
+
+    def script(path: str, connection: socket.socket) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + chunk(b'{"Actor": {"Attributes": {"name": "n1"}}}\n'))
+        over.wait(30.0)
+
     starts = scripted(script).starts("lab")
-    assert next(starts) == "n1"
-    assert list(starts) == []
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for name in starts:
+            heard.put(name)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert heard.get(timeout=30.0) == "n1"
+    starts.close()
+    reader.join(30.0)
+    ended = not reader.is_alive()
+    over.set()
+    assert ended
 
 
 def refusing(times: int, guests: bytes, done: list[str]) -> Script:

@@ -43,7 +43,9 @@ def test_states_are_told_as_they_come() -> None:
         lab.nodes["n2"].tell("101", "INUSE", context="lab")
         lab.nodes["n2"].tell("proof-n1", "INUSE")
         assert screen.news.wait_until(lambda: screen.states == [("n2", "101", "InUse")], Deadline(10))
+        assert not lab.followed.closed
     assert screen.nodes == []
+    assert lab.followed.closed
 
 
 def test_a_node_that_hangs_up_is_told_gone_and_then_back() -> None:

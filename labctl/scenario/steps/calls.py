@@ -71,8 +71,8 @@ def answer(live: LiveLab, phone: PhoneInUse, peer: Peer = None) -> None:
         return
     with live.phones.lost_otherwise(call):
         end.agent.nudge_call(call=end.call)
-        answered = "an answer"
-        live.phones.await_in_call(call, lambda: 200 in call.calling.answers("INVITE"), answered, deadline)
+        live.phones.await_in_call(call, lambda: 200 in call.calling.answers("INVITE"), "an answer", deadline)
+        end.await_answered(deadline)  # each phone is read by itself
 
 
 @step(short="phone")

@@ -44,7 +44,7 @@ def start(live: LiveLab, node: HostName, service: Literal["node", "corosync", "a
         - start: {node: n2, service: corosync}
     """
     live.faults.start(node, service)
-    live.await_connections()
+    live.await_started()
 
 
 @step(short="fault")
@@ -60,4 +60,4 @@ def heal(
         - heal: split
     """
     live.faults.heal(fault)
-    live.await_connections()
+    live.await_started()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from labctl.cluster import packet_capture
+from labctl.cluster import capturing
 from labctl.errors import LabError
 from labctl.faults.fault import NodeName
 from labctl.history.events import Expected
@@ -144,7 +144,7 @@ class _Place:
     @property
     def held_s(self) -> float:
         """How long after a moment all of it has come in."""
-        return PATIENCE.stretch(packet_capture.HELD_S if self.node else PHONES_HELD_S)
+        return PATIENCE.stretch(capturing.HELD_S if self.node else PHONES_HELD_S)
 
     def look(self) -> list[Passed]:
         """All that was there so far."""
