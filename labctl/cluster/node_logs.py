@@ -12,6 +12,7 @@ from operator import itemgetter
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.node_tools import ring_numbers_on
+from labctl.corosync.daemon import FailedStarts
 from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
 from labctl.engine.streams import LogStream, lines, split_stamp, stamped_after
@@ -65,13 +66,15 @@ def in_turn(logs: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
 
 class NodeLogs:
     """Follows logs, each from where it was read last: while nobody follows it, no line is lost. `on_membership` is
-    called with the node of each line that tells of a membership, and of a log that has ended."""
+    called with the node of each line that tells of a membership or of a start that failed, and of a log that has
+    ended."""
 
     def __init__(self, engine: Engine, running: Running, on_membership: Callable[[str], None]) -> None:
         self._engine = engine
         self._on_membership = on_membership
         self._running = running
         self._rings: dict[str, RingLog] = {}
+        self._failed: dict[str, FailedStarts] = {}
         self._streams: dict[str, LogStream] = {}
         self._read_to: dict[str, str] = {}
         """Node -> when, by its engine's clock, the line was logged that was read last."""
@@ -109,6 +112,10 @@ class NodeLogs:
     def note(self, node: str, ring: Membership) -> None:
         """Replace what the log has told so far by a membership that was learned otherwise."""
         self._ring_log(node).ring = ring
+
+    def failed_starts(self, node: str) -> FailedStarts:
+        """The starts of a node's Corosync that have failed, as it was followed."""
+        return self._failed.setdefault(node, FailedStarts())
 
     def told(self, node: str, container: str) -> Membership:
         """The membership that a node's log tells of so far; empty where it tells of none. It is followed from there on,
@@ -164,7 +171,8 @@ class NodeLogs:
         at_s = time.monotonic()
         before = self.ring(node)
         ring = self._ring_log(node).feed(line)
-        if any(word in line for word in self._running.stack_of(node).membership_lines):
+        failed = self.failed_starts(node).feed(line)
+        if failed or any(word in line for word in self._running.stack_of(node).membership_lines):
             self._on_membership(node)
         for listener in self._listeners:
             listener(node, at_s, line, ring if ring != before else None)

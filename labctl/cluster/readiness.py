@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ is to follow Corosync."""
 STUCK_S = 10.0
 """So long a module may answer with an error in a ring that is whole before its Asterisk is restarted: CPG is busy for a
 moment after a ring has formed, and a connection to it that is broken stays so."""
+
+IN_VAIN = 3
+"""A Corosync that ends by an error so often while it is waited for is waited for no longer: its supervisor starts it
+anew each second, and what it finds wrong of its configuration stays."""
 
 Restart = Callable[[str], None]
 """Restarts the Asterisk of a node, and connects to it again."""
@@ -78,18 +83,28 @@ class Readiness:
 
         restart: mends a node whose module cannot join its group any more; once a node. Where it is given, a module
         that is not loaded is loaded, too; where not, nothing is changed.
-        Raises NotReady at the deadline, or as soon as a container has ended; it says which node lacks what.
+        Raises NotReady at the deadline, or as soon as a container has ended or a Corosync has started in vain again and
+        again; it says which node lacks what.
         """
         nodes = self._links.started
+        in_vain = threading.Event()
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-            lacks = list(pool.map(lambda node: self._await_node(node, deadline, restart), nodes))
+            lacks = list(pool.map(lambda node: self._await_node(node, deadline, restart, in_vain), nodes))
         missing = {node.name: [lack.what] for node, lack in zip(nodes, lacks, strict=True) if lack}
         if missing:
-            raise self._links.not_ready(f"not ready after {deadline.timeout_s:g} s", missing)
+            waited = ", and waiting mends nothing" if in_vain.is_set() else f" after {deadline.timeout_s:g} s"
+            raise self._links.not_ready(f"not ready{waited}", missing)
 
-    def _await_node(self, node: Node, deadline: Deadline, restart: Restart | None) -> Lack | None:
-        """What the node still lacks at the deadline, or when its container has ended; None once it is ready."""
+    def _await_node(
+        self, node: Node, deadline: Deadline, restart: Restart | None, in_vain: threading.Event
+    ) -> Lack | None:
+        """What the node still lacks at the deadline, or when its container has ended; None once it is ready.
+
+        `in_vain`: set where a Corosync starts in vain, which then no node waits for.
+        """
         news = self._links.news(node.name)
+        failed = self._links.logs.failed_starts(node.name)
+        failed_before = failed.count
         remedy, patience = Remedy.NONE, Deadline(0)
         learns = True
         while True:
@@ -99,8 +114,13 @@ class Readiness:
             if learns or not self._links.logs.follows(node.name):  # a new connection follows no log yet
                 self._learn_ring(node)
             lack = self.lack(node)
-            if lack is None or deadline.passed:
+            if lack is None or deadline.passed or in_vain.is_set():
                 return lack
+            if failed.count - failed_before >= IN_VAIN:
+                in_vain.set()
+                for other in self._links.started:
+                    self._links.news(other.name).notify()
+                return Lack(f"{lack.what}, its Corosync does not start: {failed.why}")
             if lack.remedy is not remedy:
                 remedy, patience = lack.remedy, Deadline(self._patience(lack.remedy))
             if restart and remedy in _RESTARTS and patience.passed:

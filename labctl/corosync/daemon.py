@@ -24,3 +24,40 @@ def error_of(line: str) -> str:
     levels."""
     match = _ERROR.match(line)
     return match["text"] if match else ""
+
+
+class FailedStarts:
+    """How often a Corosync has ended by an error so far, and why it did last, by its node's log, line by line.
+
+    Corosync 3 prints what it cannot read of its configuration before it logs anything, and ends (exec/main.c); what it
+    finds wrong later it logs, and then that it exits with a status (1.2 to 3.1).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.why = ""
+        self._error = ""
+
+    def feed(self, line: str) -> bool:
+        """Take a line in: whether it tells of one more."""
+        if unread := _UNREAD.match(line):
+            return self._failed(unread[1])
+        if _EXITS.search(line):
+            return self._failed(self._error or error_of(line) or line)
+        if starts(line):
+            self._error = ""
+        elif in_config := _IN_CONFIG.search(line):
+            self._error = in_config[0]
+        else:
+            self._error = error_of(line) or self._error
+        return False
+
+    def _failed(self, why: str) -> bool:
+        self.count += 1
+        self.why = why
+        return True
+
+
+_UNREAD = re.compile(r"parser error: (.+)")
+_IN_CONFIG = re.compile(r"parse error in config: .+")
+_EXITS = re.compile(r"Corosync Cluster Engine exiting with status [1-9]")

@@ -111,7 +111,7 @@ def test_corosync_is_killed_alone_and_comes_back_under_its_supervisor(engine: En
 
 
 def corosync_away(engine: Engine, node: str) -> None:
-    """Stop Corosync until the cluster module has tried in vain to reach it, and return when it is in a whole ring again.
+    """Stop Corosync until the module has tried in vain to reach it, and return when it is in a whole ring again.
 
     Killed, it is back at once, and now and then before the module tries: then the module finds it.
     """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.blueprint import addresses
+from labctl.corosync.daemon import FailedStarts
 from labctl.corosync.membership import Membership, RingLog, address_id, parse_ring
 from tests.unit.test_captures import capture
 
@@ -122,3 +125,48 @@ def test_members_are_given_in_order_and_may_be_none() -> None:
 )
 def test_whatever_prints_it_the_ring_has_the_numbers_of_the_lab(text: str, ring: Membership) -> None:
     assert parse_ring(text, NUMBERS) == ring
+
+
+STARTS = "Nov 28 14:52:49.868 notice  [MAIN  ] Corosync Cluster Engine 3.1.10 starting up"
+EXITS = "Nov 28 14:52:48.820 error   [MAIN  ] Corosync Cluster Engine exiting with status 20 at service.c:356."
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        (["parser error: /etc/corosync/corosync.conf:51: Missing closing brace"] * 2, "/etc/corosync/corosync.conf:51"),
+        (
+            [
+                STARTS,
+                "Nov 28 14:52:48.820 error   [SERV  ] Service engine 'corosync_quorum' failed to load for reason 'x'",
+                EXITS,
+                STARTS,
+                EXITS,
+            ],
+            r"\[MAIN  \] Corosync Cluster Engine exiting with status 20",
+        ),
+        (
+            [
+                "Jul 26 10:00:00 corosync [MAIN  ] parse error in config: no bindnetaddr",
+                "Jul 26 10:00:00 corosync [MAIN  ] Corosync Cluster Engine exiting with status 8 at main.c:1397.",
+            ]
+            * 2,
+            "parse error in config: no bindnetaddr",
+        ),
+        (
+            [STARTS, "Nov 28 14:52:48 error   [SERV  ] Service engine failed for reason 'x'", EXITS] * 2,
+            r"\[SERV  \] Service engine failed for reason 'x'",
+        ),
+    ],
+)
+def test_starts_that_failed_are_counted_with_why(log: list[str], why: str) -> None:
+    failed = FailedStarts()
+    assert sum(failed.feed(line) for line in log) == failed.count == 2
+    assert re.search(why, failed.why)
+
+
+def test_a_corosync_that_was_ended_has_not_failed_to_start() -> None:
+    failed = FailedStarts()
+    failed.feed("Nov 28 14:52:48.820 notice  [MAIN  ] Corosync Cluster Engine exiting normally")
+    failed.feed("Sep 26 10:00:00 corosync [MAIN  ] Corosync Cluster Engine exiting with status 0 at main.c:175.")
+    assert failed.count == 0

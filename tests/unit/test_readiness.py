@@ -15,7 +15,7 @@ from labctl.engine.client import Engine
 from labctl.engine.observation import Observation
 from labctl.errors import NotReady
 from labctl.timing import Deadline
-from tests.unit.fake_nodes import FakeLab
+from tests.unit.fake_nodes import FakeLab, LogLines
 
 MISSING = "No such command 'corosync show members' (type 'core show help corosync show' for other possible commands)"
 MANY_ORDERS = [
@@ -238,6 +238,44 @@ def test_a_container_that_has_ended_is_waited_for_no_longer() -> None:
     with pytest.raises(NotReady, match="the container has ended"):
         Readiness(links).wait(Deadline(60))
     links.close()
+
+
+UNREAD = "parser error: /etc/corosync/corosync.conf:51: Missing closing brace"
+
+
+def say_in_vain(lab: FakeLab, line: str, times: int) -> None:
+    """Have n2's log say a line that many times, once it is followed, and no ring form there."""
+    lab.nodes["n2"].log = "\n".join([UNREAD] * 20)  # of before, as what was mended since
+    lab.run_in = lambda node, command: ""
+    follow = lab.follow_logs
+
+    def followed(container: str, tail: int | None = None, since: str = "", *, stamped: bool = False) -> LogLines:
+        log = follow(container, tail, since, stamped=stamped)
+        if container == "id-n2":
+            for _ in range(times):
+                log.say(line)
+        return log
+
+    lab.follow_logs = followed  # type: ignore[method-assign]
+
+
+def test_a_corosync_that_starts_in_vain_again_and_again_is_waited_for_no_longer() -> None:
+    """A missing brace in corosync.conf took all of `--timeout` to be told."""
+    lab = FakeLab()
+    say_in_vain(lab, UNREAD, 3)
+    lab.nodes["n1"].log = lab.ring_log(["n1", "n3"])
+    with pytest.raises(NotReady, match="waiting mends nothing") as raised:
+        await_ready(lab, timeout_s=60)
+    why = "/etc/corosync/corosync.conf:51: Missing closing brace"
+    assert raised.value.missing["n2"] == [f"its ring has 0 of 3 members, its Corosync does not start: {why}"]
+    assert raised.value.missing["n1"] == ["its ring has 2 of 3 members"]
+
+
+def test_a_corosync_that_did_not_start_at_first_is_waited_for() -> None:
+    lab = FakeLab()
+    say_in_vain(lab, UNREAD, 2)
+    with pytest.raises(NotReady, match=r"not ready after 0\.5 s"):
+        await_ready(lab, timeout_s=0.5)
 
 
 def test_a_container_that_never_ran_is_named() -> None:
