@@ -140,12 +140,13 @@ def call(engine: Engine, running: Running, request: CallRequest, timeout_s: floa
             _await_learned(cluster, parties.followed, "Idle", parties.home, nodes)
         told = Told(cluster, parties.followed, parties.home, nodes, _state(cluster, parties))
         try:
-            calling = _talk(phones, parties, request, called, told, deadline, progress)
+            ends = _talk(phones, parties, request, called, told, deadline, progress)
         except Refused as refusal:
             raise _with_warnings(refusal, engine, running, parties.caller.node, deadline) from None
         told.await_as_before()
-        heard = [phones.heard(agent)[agent.agent.node_address] if agent else 0 for agent in (calling, called)]
-        return Call(parties.caller.name, request.callee, parties.followed, heard[0], heard[1], learned(told.changes))
+        heard = [phones.heard(agent, call)[agent.agent.node_address] for agent, call in ends]
+        by_caller, by_callee = (*heard, 0)[:2]
+        return Call(parties.caller.name, request.callee, parties.followed, by_caller, by_callee, learned(told.changes))
 
 
 def _talk(
@@ -156,18 +157,23 @@ def _talk(
     told: Told,
     deadline: Deadline,
     progress: Progress,
-) -> UserAgent:
-    """The call itself, from the first ring to the end. It goes on when the nodes have told of where it is: what follows
-    too soon on a state they may pass over, as Asterisk does with one that is no longer so when its turn comes."""
+) -> list[tuple[UserAgent, str]]:
+    """The call itself, from the first ring to the end: the agents at its ends, and its Call-ID at each.
+
+    It goes on when the nodes have told of where it is: what follows too soon on a state they may pass over, as Asterisk
+    does with one that is no longer so when its turn comes.
+    """
     caller, number = parties.caller, parties.number
     with step(progress, f"{caller.name} calls {number} from {caller.node}"):
-        calls_before = len(called.received("INVITE")) if called else 0
+        calls_before = called.calls if called else ()
         talk_ms = TALK_MS if request.audio else round(request.talk_s * 1000)
         calling = phones.call(caller.name, number, talk_ms, request.audio)
+        ends = [(calling, calling.agent.call_id)]
         if called:
-            called.wait_for(lambda: len(called.received("INVITE")) > calls_before, "a call", deadline, calling)
+            of_caller = (caller.name, caller.extension)
+            ends.append((called, called.await_call(calls_before, deadline, calling, of_caller)))
             told.await_ringing()
-            called.answer(deadline)
+            called.answer(deadline, ends[-1][1])
         calling.wait_for(lambda: 200 in calling.answers("INVITE") or bool(calling.call_end), "an answer", deadline)
         if 200 not in calling.answers("INVITE"):
             raise Refused(f"{caller.name} calls {number}: {calling.call_end}")
@@ -177,8 +183,8 @@ def _talk(
         who = "both hear" if called else f"{caller.name} hears"
         with step(progress, f"{who} {request.talk_s:g} s of audio"):
             if called:
-                for agent in (calling, called):
-                    phones.await_heard(agent, packets, deadline)
+                for agent, call in ends:
+                    phones.await_heard(agent, packets, deadline, call)
             else:
                 with suppress(LabError):  # what answers need not speak, and may hang up
                     phones.await_heard(calling, packets, Deadline(request.talk_s + SILENCE_S))
@@ -187,7 +193,7 @@ def _talk(
         ending = calling.finish(deadline)
         if ending.code:
             raise LabError(f"{caller.name} calls {number}: {ending}")
-    return calling
+    return ends
 
 
 def _switched_on(phones: Phones, callee: Phone | None, audio: bool, progress: Progress) -> UserAgent | None:

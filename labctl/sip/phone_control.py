@@ -80,14 +80,14 @@ def dial(phones: Phones, name: str, number: str, called: str = "") -> UserAgent:
     the call.
     """
     line = phones.line(called) if called else None
-    came_in = len(line.received("INVITE")) if line else 0
+    before = line.calls if line else ()
     agent = phones.call(name, number, LONGEST_TALK_MS, kept=True)
     agent.wait_for(lambda: agent.call_state in (RINGING, TALKING, OVER), "a ring", PATIENCE.deadline(RINGS_S))
     if agent.call_end:
         raise Refused(f"{name} calls {number}: {agent.call_end}")
     if line:
         with suppress(LabError):  # a dialplan may lead the call elsewhere
-            line.wait_for(lambda: len(line.received("INVITE")) > came_in, "a call", PATIENCE.deadline(SEEN_S), agent)
+            line.await_call(before, PATIENCE.deadline(SEEN_S), agent)
     return agent
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
@@ -210,6 +210,20 @@ class UserAgent(Transcript):
         if not self.talks_in(call):
             raise LabError(f"{self}: the call is over: {self.end_of(call)}")
         return call
+
+    def await_call(
+        self, before: Collection[str], deadline: Deadline, calling: UserAgent, peers: Collection[str] = ()
+    ) -> str:
+        """The call that comes in, and is none of those of before: of several one of these peers, else the last.
+
+        Raises LabError at the deadline, or as soon as it has ended, or who is `calling`.
+        """
+
+        def new() -> list[str]:
+            return [call for call in self.calls if call not in before]
+
+        self.wait_for(lambda: bool(new()), "a call", deadline, calling)
+        return next((call for call in new() if self.peer_of(call) in peers), new()[-1])
 
     def hang_up(self, deadline: Deadline, call: str = "") -> None:
         """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return

@@ -124,6 +124,17 @@ def test_a_call_goes_to_a_phone_that_was_left_on_and_leaves_it_on() -> None:
     assert shown() == {("alice", "phone", "on"), ("bob", "phone", "on")}
 
 
+def test_a_call_goes_to_a_phone_that_talks_and_counts_what_it_hears_in_that_call() -> None:
+    """The audio of the call that bob was in counted too, so that nothing need have come through in the other."""
+    phone("on", "bob")
+    phone("dial", "carol", "bob")
+    phone("answer", "bob")
+    result = call("alice", "bob")
+    assert result.code == 0, result.err
+    assert min(result.data["caller_heard"], result.data["callee_heard"]) >= 15
+    await_shown(("bob", "phone", "talking, 103"), ("carol", "calls 102", "talking"))
+
+
 @pytest.mark.parametrize("number", ["*600", "*101"])
 def test_a_call_takes_any_number(number: str) -> None:
     result = call("alice", number)

@@ -26,10 +26,12 @@ from tests.unit.phone_streams import (
     SIGNED,
     PhonesContainer,
     Sipp,
+    Stream,
     end,
     got,
     made,
     sent,
+    started,
 )
 
 SOON_S = 60.0
@@ -327,6 +329,22 @@ def test_by_hand_a_phone_that_talks_answers_the_call_that_rings(container: Phone
     with made(container) as phones:
         assert phone_control.answer(phones, "bob") == "carol"
         assert phone_control.answer(phones, "bob") == "alice"
+
+
+def test_a_call_is_awaited_beside_the_one_that_goes_on_and_is_no_new_offer_in_that() -> None:
+    """A re-INVITE of the call that bob was in was taken for the one that alice made."""
+    from_carol, from_alice = (f"From: <sip:{name}@n2>;tag=x" for name in ("carol", "101"))
+    invite = "INVITE sip:bob@n2 SIP/2.0"
+    stream = Stream(got(invite, "7 INVITE", from_carol, call="c1"))
+    line, calling = started(stream, "phone"), started(Stream())
+    line.wait_for(lambda: bool(line.calls), "a call", Deadline(5))
+    stream.say(got(invite, "8 INVITE", from_carol, call="c1"), got(invite, "1 INVITE", from_alice, call="c2"))
+    stream.say(got(invite, "1 INVITE", from_carol, call="c3"))
+    line.wait_for(lambda: len(line.calls) == 3, "all calls", Deadline(5))
+    assert line.await_call(["c1"], Deadline(5), calling, ("alice", "101")) == "c2"
+    assert line.await_call(["c1"], Deadline(5), calling) == "c3"
+    with pytest.raises(LabError, match="a call: not within"):
+        line.await_call(["c1", "c2", "c3"], Deadline(0.1), calling)
 
 
 def test_by_hand_all_calls_of_a_phone_end(container: PhonesContainer) -> None:
