@@ -88,11 +88,6 @@ class Conversation:
         """The ends whose node tells that it is over: of one that was dialled, the caller's."""
         return (self.near,) if self.near.own else self.ends
 
-    @property
-    def is_over_everywhere(self) -> bool:
-        """Whether each of its phones has seen its end."""
-        return all(end.over for end in self.ends)
-
     def find_far_end(self, claimed: Collection[tuple[str, str]], lab: Lab, awaited: Collection[str] = ()) -> bool:
         """Whether it has reached the phone that is called: by a call that came in since and that no other has, of this
         caller's if there is one. Where there is none it may be whoever's goes on, unless it is of those whose call is

@@ -248,8 +248,8 @@ class Switchboard:
     def finish(self, call: Conversation, deadline: Deadline) -> None:
         """Return when all its phones know that it is over, as a step wants it. Raises LabError if it went otherwise.
 
-        What a node that is gone keeps from ending in an orderly way is ended all the same; the phone that was
-        called is not waited for beyond FAR_END_S, for what lies between the nodes may keep it from that.
+        What a node that is gone keeps from ending in an orderly way is ended all the same; the phone at its far end is
+        not waited for beyond FAR_END_S, for what lies between the nodes may keep it from that.
         """
         self.calls.remove(call)
         try:
@@ -325,11 +325,12 @@ class Switchboard:
         return self._name(peer) == (call.other(end.phone) if call else self._name(end.peer))
 
     def _await_end(self, call: Conversation, deadline: Deadline) -> str:
-        """When all its phones know: why it ended otherwise than they wanted, "" where it did not. Raises LabError."""
+        """When the phone at its near end knows: why it ended otherwise than that wanted, "" where it did not. Raises
+        LabError."""
         if call.near.own:
             ending = call.calling.finish(deadline)
             return "" if call.refusal_wanted or not ending.code else str(ending)
-        call.calling.wait_for(lambda: call.is_over_everywhere, "the end of its call", deadline)
+        call.calling.wait_for(lambda: bool(call.near.over), "the end of its call", deadline)
         return ""
 
     def _nodes(self, caller: str, callee: str) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ from labctl.timing import PATIENCE, Deadline, Signal, pass_time
 ANSWER_TIMEOUT_S = 5.0
 """How long registering or subscribing may take; an answer takes milliseconds, a retransmission 0.5 s."""
 
+TAKEN_S = 1.0
+"""How long a node may take to acknowledge that a call is over; it takes milliseconds, a retransmission 0.5 s."""
+
 ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 """What a phone answers at any time, and again if it comes again."""
 
@@ -226,8 +229,8 @@ class UserAgent(Transcript):
         return next((call for call in new() if self.peer_of(call) in peers), new()[-1])
 
     def hang_up(self, deadline: Deadline, call: str = "") -> None:
-        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return
-        where it made the call, and is told where that came in.
+        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return; of a
+        call that came in one that does not answer is waited for no longer than TAKEN_S.
 
         Raises LabError if it is in no call, or its node does not answer by the deadline.
         """
@@ -238,9 +241,15 @@ class UserAgent(Transcript):
         if self.received("INVITE"):
             self.nudge_call("" if state == transcript.TALKING else sipp.REJECT, call)
             self.wait_for(lambda: bool(self.end_of(call)), "the end of its call", deadline)
+            with suppress(LabError):
+                self.await_end_taken(call, PATIENCE.deadline(TAKEN_S))
         else:
             self.nudge()
             self.finish(deadline)
+
+    def await_end_taken(self, call: str, deadline: Deadline) -> None:
+        """Return when its node has acknowledged that a call is over. Raises LabError at the deadline."""
+        self.wait_for(lambda: self.end_is_taken(call), "its node to take that", deadline)
 
     def reject_call(self, call: str = "") -> None:
         """Have it refuse the call that rings: 486 Busy Here. Raises LabError if none came in."""

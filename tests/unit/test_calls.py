@@ -289,7 +289,12 @@ def test_a_phone_answers_and_ends_a_call_that_no_phone_of_the_run_made(rig: Rig)
 
     bob.on_order = pick_up
     rig.live.answer("bob")
-    bob.on_order = lambda: bob.request("BYE", sent=True)
+
+    def hang_up() -> None:
+        bob.request("BYE", sent=True)
+        bob.message("SIP/2.0 200 OK", "BYE", sent=False)
+
+    bob.on_order = hang_up
     rig.live.hang_up("bob")
     assert rig.ended == []
 

@@ -314,11 +314,14 @@ def _two_calls(container: PhonesContainer) -> None:
     container.says["attach"] = tuple(said)
     container.listing = left_on(("bob", "phone", 6100), size=sum(map(len, said)))
 
+    def ack(call: str) -> bytes:
+        return got("ACK sip:bob@n2 SIP/2.0", "7 ACK", call=call)
+
     def obey(datagram: str) -> tuple[bytes, ...]:
         call = "alice" if "Call-ID: alice" in datagram else "carol"
         if "Subject: reject" in datagram:
-            return (sent("SIP/2.0 486 Busy Here", "7 INVITE", call=call),)
-        return (sent("SIP/2.0 200 OK", "7 INVITE", call=call), got("ACK sip:bob@n2 SIP/2.0", "7 ACK", call=call))
+            return (sent("SIP/2.0 486 Busy Here", "7 INVITE", call=call), ack(call))
+        return (sent("SIP/2.0 200 OK", "7 INVITE", call=call), ack(call))
 
     container.on_order = obey
 

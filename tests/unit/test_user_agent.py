@@ -318,19 +318,58 @@ def test_a_call_that_is_over_before_it_is_answered_is_told_at_once(stream: Strea
         agent.answer(Deadline(600))
 
 
+REFUSES = (sent("SIP/2.0 486 Busy Here", "7 INVITE"), got("ACK sip:alice@192.0.2.9 SIP/2.0", "7 ACK"))
+HANGS_UP = (sent("BYE sip:102@192.0.2.1 SIP/2.0", "8 BYE"), got("SIP/2.0 200 OK", "8 BYE"))
+
+
 @pytest.mark.parametrize(
-    ("pieces", "subject", "answer"),
-    [
-        (RINGS, "reject", sent("SIP/2.0 486 Busy Here", "7 INVITE")),
-        (TALKS, "go on", sent("BYE sip:102@192.0.2.1 SIP/2.0", "8 BYE")),
-    ],
+    ("pieces", "subject", "answers"), [(RINGS, "reject", REFUSES), (TALKS, "go on", HANGS_UP)], ids=["rings", "talks"]
 )
-def test_a_phone_hangs_up_or_refuses(stream: Stream, pieces: tuple[bytes, ...], subject: str, answer: bytes) -> None:
+def test_a_phone_hangs_up_or_refuses(
+    stream: Stream, pieces: tuple[bytes, ...], subject: str, answers: tuple[bytes, bytes]
+) -> None:
     agent = read(started(stream, "phone"), stream, *pieces)
-    when_ordered(stream, answer)
+    when_ordered(stream, *answers)
     agent.hang_up(Deadline(SOON_S))
     assert f"Subject: {subject}" in order(stream)
     assert agent.call_state == OVER
+    assert agent.end_is_taken(agent.call)
+
+
+def test_a_node_that_does_not_take_the_end_of_a_call_keeps_no_phone_in_it(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.sip.user_agent.TAKEN_S", NOW_S)
+    agent = read(started(stream, "phone"), stream, *TALKS)
+    when_ordered(stream, HANGS_UP[0])
+    agent.hang_up(Deadline(SOON_S))
+    assert agent.call_state == OVER
+    with pytest.raises(LabError, match="its node to take that: not within"):
+        agent.await_end_taken(agent.call, Deadline(NOW_S))
+
+
+CANCELLED = (*CALLED, sent("CANCEL sip:102@192.0.2.1 SIP/2.0", "2 CANCEL"), got("SIP/2.0 200 OK", "2 CANCEL"))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "taken"),
+    [
+        (RINGS, False),
+        ((*RINGS, REFUSES[0]), False),
+        ((*RINGS, *REFUSES), True),
+        ((*TALKS, HANGS_UP[0]), False),
+        ((*TALKS, *HANGS_UP), True),
+        ((*TALKS, got("BYE sip:alice@192.0.2.9 SIP/2.0", "8 BYE")), True),
+        (CANCELLED, False),
+        ((*CANCELLED, got("SIP/2.0 487 Request Terminated", "2 INVITE")), True),
+        ((*CALLED, got("SIP/2.0 486 Busy Here", "2 INVITE")), True),
+    ],
+)
+def test_a_node_has_taken_the_end_of_a_call_once_it_says_so(
+    stream: Stream, pieces: tuple[bytes, ...], taken: bool
+) -> None:
+    agent = read(started(stream, "phone"), stream, *pieces)
+    assert agent.end_is_taken(agent.call) == taken
 
 
 def test_who_is_in_no_call_cannot_hang_up(stream: Stream) -> None:

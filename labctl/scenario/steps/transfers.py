@@ -66,7 +66,7 @@ def forward(live: LiveLab, phone: PhoneInUse, to: Callee, peer: Peer = None) -> 
     if call:
         live.phones.redirect(call, to)
     end.agent.forward(_uri(live, end, to), end.call)
-    end.agent.wait_for(lambda: bool(end.over), "its node to take that", deadline)
+    end.agent.await_end_taken(end.call, deadline)
     if call and call.line:
         live.phones.await_ringing(call, deadline)
 
