@@ -179,21 +179,27 @@ def _talk(
             raise Refused(f"{caller.name} calls {number}: {calling.call_end}")
         told.await_answered()
     if request.audio:
-        packets = max(1, int(request.talk_s * PACKETS_A_SECOND))
         who = "both hear" if called else f"{caller.name} hears"
         with step(progress, f"{who} {request.talk_s:g} s of audio"):
-            if called:
-                for agent, call in ends:
-                    phones.await_heard(agent, packets, deadline, call)
-            else:
-                with suppress(LabError):  # what answers need not speak, and may hang up
-                    phones.await_heard(calling, packets, Deadline(request.talk_s + SILENCE_S))
+            _listen(phones, ends, request.talk_s, deadline)
         calling.nudge()
     with step(progress, f"{caller.name} hangs up"):
         ending = calling.finish(deadline)
         if ending.code:
             raise LabError(f"{caller.name} calls {number}: {ending}")
     return ends
+
+
+def _listen(phones: Phones, ends: list[tuple[UserAgent, str]], talk_s: float, deadline: Deadline) -> None:
+    """Return when each end has heard that much. Raises LabError; not of one end alone, for what answers a number need
+    not speak, and may hang up."""
+    packets = max(1, int(talk_s * PACKETS_A_SECOND))
+    if len(ends) == 1:
+        with suppress(LabError):
+            phones.await_heard(ends[0][0], packets, Deadline(talk_s + SILENCE_S))
+        return
+    for agent, call in ends:
+        phones.await_heard(agent, packets, deadline, call)
 
 
 def _switched_on(phones: Phones, callee: Phone | None, audio: bool, progress: Progress) -> UserAgent | None:
