@@ -171,6 +171,8 @@ class NodeLogs:
         at_s = time.monotonic()
         before = self.ring(node)
         ring = self._ring_log(node).feed(line)
+        if ring != before:
+            self.failed_starts(node).forget()
         failed = self.failed_starts(node).feed(line)
         if failed or any(word in line for word in self._running.stack_of(node).membership_lines):
             self._on_membership(node)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from labctl.asterisk import output
 from labctl.cluster.node_links import NodeLinks
+from labctl.cluster.node_logs import LOG_START
 from labctl.cluster.node_tools import CPG_FAILED
 from labctl.errors import LabError
 from labctl.lab import Node
@@ -32,8 +33,8 @@ STUCK_S = 10.0
 moment after a ring has formed, and a connection to it that is broken stays so."""
 
 IN_VAIN = 3
-"""A Corosync that ends by an error so often while it is waited for is waited for no longer: its supervisor starts it
-anew each second, and what it finds wrong of its configuration stays."""
+"""A Corosync that ends by an error so often in a row while it is waited for is waited for no longer: its supervisor
+starts it anew each second, and what it finds wrong of its configuration stays."""
 
 Restart = Callable[[str], None]
 """Restarts the Asterisk of a node, and connects to it again."""
@@ -59,6 +60,15 @@ class Lack:
     remedy: Remedy = Remedy.NONE
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """One wait for all nodes. `in_vain` is set where a Corosync starts in vain: then no node is waited for."""
+
+    deadline: Deadline
+    restart: Restart | None
+    in_vain: threading.Event = field(default_factory=threading.Event)
+
+
 class Readiness:
     """Waits until the nodes of a lab are ready."""
 
@@ -82,45 +92,36 @@ class Readiness:
         Nodes that were never started are left out; where most were not, nobody need be quorate.
 
         restart: mends a node whose module cannot join its group any more; once a node. Where it is given, a module
-        that is not loaded is loaded, too; where not, nothing is changed.
-        Raises NotReady at the deadline, or as soon as a container has ended or a Corosync has started in vain again and
-        again; it says which node lacks what.
+        that is not loaded is loaded, too, and a Corosync that starts in vain again and again is waited for no longer;
+        where not, nothing is changed, and somebody else may mend that.
+        Raises NotReady at the deadline, or as soon as a container has ended or waiting is in vain; it says which node
+        lacks what.
         """
         nodes = self._links.started
-        in_vain = threading.Event()
+        waiting = _Waiting(deadline, restart)
+        for node in nodes:
+            self._links.logs.failed_starts(node.name).forget()
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-            lacks = list(pool.map(lambda node: self._await_node(node, deadline, restart, in_vain), nodes))
+            lacks = list(pool.map(lambda node: self._await_node(node, waiting), nodes))
         missing = {node.name: [lack.what] for node, lack in zip(nodes, lacks, strict=True) if lack}
         if missing:
-            waited = ", and waiting mends nothing" if in_vain.is_set() else f" after {deadline.timeout_s:g} s"
+            waited = ", and waiting mends nothing" if waiting.in_vain.is_set() else f" after {deadline.timeout_s:g} s"
             raise self._links.not_ready(f"not ready{waited}", missing)
 
-    def _await_node(
-        self, node: Node, deadline: Deadline, restart: Restart | None, in_vain: threading.Event
-    ) -> Lack | None:
-        """What the node still lacks at the deadline, or when its container has ended; None once it is ready.
-
-        `in_vain`: set where a Corosync starts in vain, which then no node waits for.
-        """
-        news = self._links.news(node.name)
-        failed = self._links.logs.failed_starts(node.name)
-        failed_before = failed.count
+    def _await_node(self, node: Node, waiting: _Waiting) -> Lack | None:
+        """What the node still lacks when nobody waits for it any longer; None once it is ready."""
+        news, restart = self._links.news(node.name), waiting.restart
         remedy, patience = Remedy.NONE, Deadline(0)
         learns = True
         while True:
             changes = news.count
-            if lack := self._await_booted(node.name, deadline):
+            if lack := self._await_booted(node.name, waiting):
                 return lack
             if learns or not self._links.logs.follows(node.name):  # a new connection follows no log yet
                 self._learn_ring(node)
             lack = self.lack(node)
-            if lack is None or deadline.passed or in_vain.is_set():
-                return lack
-            if failed.count - failed_before >= IN_VAIN:
-                in_vain.set()
-                for other in self._links.started:
-                    self._links.news(other.name).notify()
-                return Lack(f"{lack.what}, its Corosync does not start: {failed.why}")
+            if lack is None or self._is_over(node.name, waiting):
+                return lack and self._told(node.name, lack)
             if lack.remedy is not remedy:
                 remedy, patience = lack.remedy, Deadline(self._patience(lack.remedy))
             if restart and remedy in _RESTARTS and patience.passed:
@@ -131,7 +132,27 @@ class Readiness:
                 patience = Deadline(self._patience_s)
                 self._load_module(node.name)
             look_again_s = min(self._look_again_s, patience.left_s or self._look_again_s)
-            learns = not news.wait_beyond(changes, Deadline(min(look_again_s, deadline.left_s)))
+            learns = not news.wait_beyond(changes, Deadline(min(look_again_s, waiting.deadline.left_s)))
+
+    def _is_over(self, node: str, waiting: _Waiting) -> bool:
+        """Whether what a node lacks is waited for no longer: at the deadline, or where a Corosync, this node's or
+        another's, starts in vain."""
+        if (
+            waiting.restart
+            and self._links.logs.failed_starts(node).in_a_row >= IN_VAIN
+            and not waiting.in_vain.is_set()
+        ):
+            waiting.in_vain.set()
+            for other in self._links.started:
+                self._links.news(other.name).notify()
+        return waiting.deadline.passed or waiting.in_vain.is_set()
+
+    def _told(self, node: str, lack: Lack) -> Lack:
+        """What a node lacks, with why its Corosync does not start."""
+        failed = self._links.logs.failed_starts(node)
+        if failed.in_a_row < IN_VAIN:
+            return lack
+        return Lack(f"{lack.what}, its Corosync does not start: {failed.why}")
 
     def _patience(self, remedy: Remedy) -> float:
         """For how long a node may mend itself; a module that lost its ring for good finds it by no patience."""
@@ -152,8 +173,9 @@ class Readiness:
         elif (ring := self._links.ring(node.name)).members:
             self._links.logs.note(node.name, ring)
 
-    def _await_booted(self, node: str, deadline: Deadline) -> Lack | None:
-        """Wait for Asterisk; connect to it again where the connection has ended and the container has not."""
+    def _await_booted(self, node: str, waiting: _Waiting) -> Lack | None:
+        """Wait for Asterisk; connect to it again where the connection has ended and the container has not. Where that
+        takes long its log is followed: it may wait for a Corosync that does not start."""
         if node not in self._links.connected:
             return Lack("its container does not run")
         news = self._links.news(node)
@@ -164,13 +186,14 @@ class Readiness:
                 return None
             if connection.ended and self._links.has_ended(node):
                 return Lack("Asterisk is not fully booted (the container has ended)")
-            if deadline.passed:
-                return Lack("Asterisk is not fully booted (the container runs)")
-            if not connection.ended:
-                news.wait_beyond(changes, deadline)
-                continue
-            news.wait_beyond(changes, Deadline(min(self._look_again_s, deadline.left_s)))
-            self._links.connect_again(node)
+            if self._is_over(node, waiting):
+                return self._told(node, Lack("Asterisk is not fully booted (the container runs)"))
+            is_told = news.wait_beyond(changes, Deadline(min(self._look_again_s, waiting.deadline.left_s)))
+            if connection.ended:
+                self._links.connect_again(node)
+            elif not is_told and self._lab.rings and not self._links.logs.follows(node):
+                self._links.log_so_far(node, LOG_START)
+                self._links.follow_log(node)
 
     def _load_module(self, node: str) -> None:
         """Load the cluster module as the node's own script does. AMI refuses that command (manager.c's blacklist)."""

@@ -27,16 +27,20 @@ def error_of(line: str) -> str:
 
 
 class FailedStarts:
-    """How often a Corosync has ended by an error so far, and why it did last, by its node's log, line by line.
+    """How often in a row a Corosync has ended by an error, and why it did last, by its node's log, line by line.
 
     Corosync 3 prints what it cannot read of its configuration before it logs anything, and ends (exec/main.c); what it
     finds wrong later it logs, and then that it exits with a status (1.2 to 3.1).
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.in_a_row = 0
         self.why = ""
         self._error = ""
+
+    def forget(self) -> None:
+        """Count from here on: as where it is in a ring."""
+        self.in_a_row = 0
 
     def feed(self, line: str) -> bool:
         """Take a line in: whether it tells of one more."""
@@ -53,7 +57,7 @@ class FailedStarts:
         return False
 
     def _failed(self, why: str) -> bool:
-        self.count += 1
+        self.in_a_row += 1
         self.why = why
         return True
 

@@ -161,7 +161,7 @@ EXITS = "Nov 28 14:52:48.820 error   [MAIN  ] Corosync Cluster Engine exiting wi
 )
 def test_starts_that_failed_are_counted_with_why(log: list[str], why: str) -> None:
     failed = FailedStarts()
-    assert sum(failed.feed(line) for line in log) == failed.count == 2
+    assert sum(failed.feed(line) for line in log) == failed.in_a_row == 2
     assert re.search(why, failed.why)
 
 
@@ -169,4 +169,4 @@ def test_a_corosync_that_was_ended_has_not_failed_to_start() -> None:
     failed = FailedStarts()
     failed.feed("Nov 28 14:52:48.820 notice  [MAIN  ] Corosync Cluster Engine exiting normally")
     failed.feed("Sep 26 10:00:00 corosync [MAIN  ] Corosync Cluster Engine exiting with status 0 at main.c:175.")
-    assert failed.count == 0
+    assert failed.in_a_row == 0

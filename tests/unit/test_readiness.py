@@ -243,8 +243,8 @@ def test_a_container_that_has_ended_is_waited_for_no_longer() -> None:
 UNREAD = "parser error: /etc/corosync/corosync.conf:51: Missing closing brace"
 
 
-def say_in_vain(lab: FakeLab, line: str, times: int) -> None:
-    """Have n2's log say a line that many times, once it is followed, and no ring form there."""
+def say_in_vain(lab: FakeLab, *said: str) -> None:
+    """Have n2's log say these lines once it is followed; before that no ring was formed there."""
     lab.nodes["n2"].log = "\n".join([UNREAD] * 20)  # of before, as what was mended since
     lab.run_in = lambda node, command: ""
     follow = lab.follow_logs
@@ -252,7 +252,7 @@ def say_in_vain(lab: FakeLab, line: str, times: int) -> None:
     def followed(container: str, tail: int | None = None, since: str = "", *, stamped: bool = False) -> LogLines:
         log = follow(container, tail, since, stamped=stamped)
         if container == "id-n2":
-            for _ in range(times):
+            for line in said:
                 log.say(line)
         return log
 
@@ -262,7 +262,7 @@ def say_in_vain(lab: FakeLab, line: str, times: int) -> None:
 def test_a_corosync_that_starts_in_vain_again_and_again_is_waited_for_no_longer() -> None:
     """A missing brace in corosync.conf took all of `--timeout` to be told."""
     lab = FakeLab()
-    say_in_vain(lab, UNREAD, 3)
+    say_in_vain(lab, *[UNREAD] * 3)
     lab.nodes["n1"].log = lab.ring_log(["n1", "n3"])
     with pytest.raises(NotReady, match="waiting mends nothing") as raised:
         await_ready(lab, timeout_s=60)
@@ -271,11 +271,31 @@ def test_a_corosync_that_starts_in_vain_again_and_again_is_waited_for_no_longer(
     assert raised.value.missing["n1"] == ["its ring has 2 of 3 members"]
 
 
-def test_a_corosync_that_did_not_start_at_first_is_waited_for() -> None:
+@pytest.mark.parametrize("boots", [{"n1": False}, {"n2": False}, dict.fromkeys(("n1", "n2", "n3"), False)])
+def test_also_where_asterisk_waits_for_it_or_is_not_booted_elsewhere(boots: dict[str, bool]) -> None:
+    """Stacks 1.6 and 1.8 start Asterisk when Corosync answers; and no node waits for another's boot."""
     lab = FakeLab()
-    say_in_vain(lab, UNREAD, 2)
+    say_in_vain(lab, *[UNREAD] * 3)
+    for node in boots:
+        lab.nodes[node].boots = False
+    with pytest.raises(NotReady, match="waiting mends nothing") as raised:
+        await_ready(lab, timeout_s=60)
+    assert "its Corosync does not start: /etc/corosync/corosync.conf:51" in raised.value.missing["n2"][0]
+
+
+@pytest.mark.parametrize("log", [[UNREAD] * 2, [UNREAD, UNREAD, "[QUORUM] Members[2]: 1 3", UNREAD]])
+def test_a_corosync_that_did_not_start_at_first_is_waited_for(log: list[str]) -> None:
+    lab = FakeLab()
+    say_in_vain(lab, *log)
     with pytest.raises(NotReady, match=r"not ready after 0\.5 s"):
         await_ready(lab, timeout_s=0.5)
+
+
+def test_who_only_looks_waits_on_for_what_another_may_mend() -> None:
+    lab = FakeLab()
+    say_in_vain(lab, *[UNREAD] * 5)
+    with pytest.raises(NotReady, match=r"not ready after 0\.5 s"):
+        await_ready(lab, timeout_s=0.5, mends=False)
 
 
 def test_a_container_that_never_ran_is_named() -> None:
