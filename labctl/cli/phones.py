@@ -148,7 +148,7 @@ def dial(phone_name: str, number: str, which: Which) -> None:
 
     with _opened(which, phone_name) as (phones, lab):
         called = lab.phone_at(number)
-        agent = phone_control.dial(phones, phone_name, _extension(lab, number), called.name if called else "")
+        agent = phone_control.dial(phones, lab, phone_name, _extension(lab, number), called.name if called else "")
         say(f"{phone_name} calls {number}: {agent.call_state}")
 
 

@@ -22,7 +22,7 @@ GIVE_UP_S = 3.0
 """How long a caller who gives up waits for its node to agree: two retransmissions."""
 
 FAR_END_S = 1.0
-"""How long the other phone of a call may take to know that it is over: one retransmission."""
+"""So long the other phone of a call is waited for to know that it is over while a fault may keep it from that."""
 
 BY_PHONE, BY_NODE = "it ", "its node "
 """How `Transcript.call_end` begins where nobody refused the call."""
@@ -33,7 +33,7 @@ FAILURE = 300
 
 class Switchboard:
     """The phones of the lab. `connect` makes their agents, given who is to be told of each message; `recorder` is told
-    too. Only one run at a time has them. `gone` are the nodes that do not answer."""
+    too. Only one run at a time has them. `gone` are the nodes that do not answer, `in_force` tells of the faults."""
 
     agents: Phones
 
@@ -45,6 +45,7 @@ class Switchboard:
         connect: Callable[[MessageListener], Phones],
         recorder: MessageListener,
         node_of: Callable[[str], str] | None = None,
+        in_force: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.lines: dict[str, UserAgent] = {}
         self.watchers: dict[tuple[str, str], UserAgent] = {}
@@ -55,6 +56,7 @@ class Switchboard:
         self._gone = gone
         self._connect = connect
         self._recorder = recorder
+        self._in_force = in_force
         self._node_of = node_of or (lambda phone: lab.phone(phone).node)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -248,8 +250,8 @@ class Switchboard:
     def finish(self, call: Conversation, deadline: Deadline) -> None:
         """Return when all its phones know that it is over, as a step wants it. Raises LabError if it went otherwise.
 
-        What a node that is gone keeps from ending in an orderly way is ended all the same; the phone at its far end is
-        not waited for beyond FAR_END_S, for what lies between the nodes may keep it from that.
+        What a node that is gone keeps from ending in an orderly way is ended all the same. The phone at the far end is
+        not waited for beyond FAR_END_S while a fault is in force, which may keep it from that.
         """
         self.calls.remove(call)
         try:
@@ -266,8 +268,9 @@ class Switchboard:
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
         if (far := call.far) and not any(node in self._gone for node in call.nodes):
-            with suppress(LabError):  # what lies between the nodes may keep it from the other end
-                far.agent.wait_for(lambda: bool(far.over), "the end of its call", PATIENCE.deadline(FAR_END_S))
+            broken = bool(self._in_force())
+            with suppress(*[LabError] * broken):
+                far.agent.await_over(far.call, PATIENCE.deadline(FAR_END_S) if broken else deadline)
 
     # Calls that are connected anew
 
@@ -330,7 +333,7 @@ class Switchboard:
         if call.near.own:
             ending = call.calling.finish(deadline)
             return "" if call.refusal_wanted or not ending.code else str(ending)
-        call.calling.wait_for(lambda: bool(call.near.over), "the end of its call", deadline)
+        call.calling.await_over(call.near.call, deadline)
         return ""
 
     def _nodes(self, caller: str, callee: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from labctl.errors import LabError
-from labctl.lab import Lab
+from labctl.lab import Lab, Phone
 from labctl.sip.phones import Phones
 from labctl.sip.transcript import OVER, RINGING, TALKING
 from labctl.sip.user_agent import Refused, UserAgent
@@ -73,7 +73,12 @@ def switch_off(phones: Phones, name: str) -> bool:
     return bool(agents)
 
 
-def dial(phones: Phones, name: str, number: str, called: str = "") -> UserAgent:
+def shown_as(caller: Phone) -> tuple[str, str]:
+    """By what a phone is shown to whom it calls."""
+    return caller.name, caller.extension
+
+
+def dial(phones: Phones, lab: Lab, name: str, number: str, called: str = "") -> UserAgent:
     """Have a phone call a number; it rings there, or is answered, when this returns. Raises Refused, LabError.
 
     Where it is the number of `called`, a phone that is on, that phone has said so too: what it is told to do next finds
@@ -87,7 +92,7 @@ def dial(phones: Phones, name: str, number: str, called: str = "") -> UserAgent:
         raise Refused(f"{name} calls {number}: {agent.call_end}")
     if line:
         with suppress(LabError):  # a dialplan may lead the call elsewhere
-            line.await_call(before, PATIENCE.deadline(SEEN_S), agent)
+            line.await_call(before, PATIENCE.deadline(SEEN_S), agent, shown_as(lab.phone(name)))
     return agent
 
 

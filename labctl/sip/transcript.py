@@ -175,8 +175,8 @@ class Transcript:
         return ""
 
     def end_is_taken(self, call: str) -> bool:
-        """Whether a call is over and its node has acknowledged that, where the phone ended it: it has answered the BYE
-        or the CANCEL's INVITE, or acknowledged the refusal (RFC 3261, 15, 9.1 and 17.1.1.3)."""
+        """Whether a call that was answered, or came in, is over and its node has acknowledged that, where the phone
+        ended it: it has answered the BYE, or acknowledged the refusal (RFC 3261, 15 and 17.1.1.3)."""
         messages = self._messages_of(call)
         own = [message for message in messages if message.sent]
         got = [message for message in messages if not message.sent]
@@ -184,9 +184,6 @@ class Transcript:
             return False
         if any(message.method == "BYE" for message in own):
             return any(message.about == "BYE" for message in got)
-        if any(message.method == "CANCEL" for message in own):
-            finals = [message for message in got if message.about == "INVITE" and message.status >= 200]
-            return any(not self._is_challenge(message) for message in finals)
         refuses = any(message.about == "INVITE" and message.status >= 300 for message in own)
         return not refuses or any(message.method == "ACK" for message in got)
 

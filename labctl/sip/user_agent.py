@@ -25,6 +25,9 @@ ANSWER_TIMEOUT_S = 5.0
 TAKEN_S = 1.0
 """How long a node may take to acknowledge that a call is over; it takes milliseconds, a retransmission 0.5 s."""
 
+SHOWN_S = 1.0
+"""How long a call may take to come in after its caller was told that it rings: each phone is read by itself."""
+
 ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 """What a phone answers at any time, and again if it comes again."""
 
@@ -215,40 +218,56 @@ class UserAgent(Transcript):
         return call
 
     def await_call(
-        self, before: Collection[str], deadline: Deadline, calling: UserAgent, peers: Collection[str] = ()
+        self, before: Collection[str], deadline: Deadline, calling: UserAgent, callers: Collection[str]
     ) -> str:
-        """The call that comes in, and is none of those of before: of several one of these peers, else the last.
+        """The call that comes in of one of these callers, and is none of those of before. Where `calling` is told that
+        it rings and none of theirs has come within SHOWN_S, it is the last that came: a node may show another caller.
 
         Raises LabError at the deadline, or as soon as it has ended, or who is `calling`.
         """
 
-        def new() -> list[str]:
-            return [call for call in self.calls if call not in before]
+        def new(callers: Collection[str] = ()) -> list[str]:
+            calls = [call for call in self.calls if call not in before]
+            return [call for call in calls if not callers or self.peer_of(call) in callers]
 
-        self.wait_for(lambda: bool(new()), "a call", deadline, calling)
-        return next((call for call in new() if self.peer_of(call) in peers), new()[-1])
+        def rings() -> bool:
+            return bool(new()) and calling.call_state not in ("", transcript.CALLING)
+
+        self.wait_for(lambda: bool(new(callers)) or rings(), "a call", deadline, calling)
+        with suppress(LabError):
+            what = f"a call of {' or '.join(callers)}"
+            self.wait_for(lambda: bool(new(callers)), what, PATIENCE.deadline(SHOWN_S), calling)
+        return (new(callers) or new())[-1]
 
     def hang_up(self, deadline: Deadline, call: str = "") -> None:
-        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return; of a
-        call that came in one that does not answer is waited for no longer than TAKEN_S.
+        """Have it end a call: hang up, give up where it calls, refuse where it rings. Its node knows on return, as
+        `await_over` has it.
 
-        Raises LabError if it is in no call, or its node does not answer by the deadline.
+        Raises LabError if it is in no call, or is not out of it by the deadline.
         """
         call = call or self.call
         state = self.state_of(call)
         if state in ("", transcript.OVER):
             raise LabError(f"{self} is in no call")
-        if self.received("INVITE"):
+        if self.is_line:
             self.nudge_call("" if state == transcript.TALKING else sipp.REJECT, call)
-            self.wait_for(lambda: bool(self.end_of(call)), "the end of its call", deadline)
-            with suppress(LabError):
-                self.await_end_taken(call, PATIENCE.deadline(TAKEN_S))
+            self.await_over(call, deadline)
         else:
             self.nudge()
             self.finish(deadline)
 
+    def await_over(self, call: str, deadline: Deadline, what: str = "the end of its call") -> None:
+        """Return when a call is over, and its node has acknowledged that where the phone ended it: one that does not is
+        waited for no longer than TAKEN_S. The calls of an agent that has ended are over.
+
+        Raises LabError if the call goes on at the deadline.
+        """
+        self.wait_for(lambda: bool(self.end_of(call) or self.ending), what, deadline)
+        with suppress(LabError):
+            self.await_end_taken(call, Deadline(min(PATIENCE.stretch(TAKEN_S), deadline.left_s)))
+
     def await_end_taken(self, call: str, deadline: Deadline) -> None:
-        """Return when its node has acknowledged that a call is over. Raises LabError at the deadline."""
+        """Return when a call is over and its node has acknowledged that. Raises LabError at the deadline."""
         self.wait_for(lambda: self.end_is_taken(call), "its node to take that", deadline)
 
     def reject_call(self, call: str = "") -> None:
@@ -289,7 +308,7 @@ class UserAgent(Transcript):
             raise LabError(f"{self}: the transfer failed: its node tells {self.transfer_state(call)}")
         if not self.end_of(call):
             self.nudge_call(call=call)
-            self.wait_for(lambda: bool(self.end_of(call)), what, deadline)
+        self.await_over(call, deadline, what)
 
     def send_tones(self, digits: str, call: str) -> None:
         """Have it send digits in a call, as events of RTP (RFC 4733), which nobody acknowledges: when this returns the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from labctl.errors import LabError, UsageError
@@ -116,6 +118,7 @@ def test_a_refusal_that_a_phone_was_asked_for_is_as_wanted(rig: Rig) -> None:
 
     def pass_on() -> None:
         bob.message("SIP/2.0 486 Busy Here", "INVITE", sent=True)
+        bob.message("ACK sip:bob@192.0.2.9 SIP/2.0", "ACK", sent=False)
         alice.message("SIP/2.0 486 Busy Here", "INVITE", sent=False)
         alice.end(1)
 
@@ -130,11 +133,12 @@ def test_a_refusal_that_a_phone_was_asked_for_is_as_wanted(rig: Rig) -> None:
 
 
 def test_a_call_that_was_hung_up_went_as_its_phones_wanted(rig: Rig) -> None:
-    alice = answered(rig)
+    alice, bob = answered(rig), rig.phones.agents[0]
 
     def hang_up() -> None:
         alice.request("BYE", sent=True)
         alice.end()
+        bob.request("BYE", sent=False)
 
     alice.on_order = hang_up
     rig.live.hang_up("alice")
@@ -145,12 +149,37 @@ def test_who_was_called_may_hang_up_too(rig: Rig) -> None:
     alice, bob = answered(rig), rig.phones.agents[0]
 
     def hang_up() -> None:
+        bob.request("BYE", sent=True)
+        bob.message("SIP/2.0 200 OK", "BYE", sent=False)
         alice.request("BYE", sent=False)
         alice.end()
 
     bob.on_order = hang_up
     rig.live.hang_up("bob")
     assert rig.ended == [""]
+
+
+def test_who_is_not_told_that_his_call_is_over_fails_the_step(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in the way of that here; it had passed."""
+    alice = answered(rig)
+    monkeypatch.setattr("labctl.scenario.steps.calls.ANSWER_S", 0.05)
+    alice.on_order = alice.end
+    with pytest.raises(LabError, match=r"bob \(phone\): the end of its call: not within"):
+        rig.live.hang_up("alice")
+
+
+def test_a_call_is_forwarded_once_its_node_has_taken_that(rig: Rig) -> None:
+    ring(rig)
+    bob = rig.phones.agents[0]
+
+    def move() -> None:
+        bob.message("SIP/2.0 302 Moved Temporarily", "INVITE", sent=True)
+        late = threading.Timer(0.1, bob.message, ("ACK sip:bob@192.0.2.9 SIP/2.0", "ACK"), {"sent": False})
+        late.start()
+
+    bob.on_order = move
+    rig.live.forward("bob", "*600")
+    assert bob.end_is_taken(bob.agent.call_id)
 
 
 def test_a_node_that_hangs_up_on_two_phones_is_told_at_once(rig: Rig) -> None:

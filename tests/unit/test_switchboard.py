@@ -41,7 +41,10 @@ class Desk:
             return Phones(cast("Engine", container), running_lab(), on_message)
 
         self.journal = Journal()
-        self.phones = Switchboard(LAB, self.journal, (), connect, lambda _phone, _message: None)
+        self.in_force: list[str] = []
+        self.phones = Switchboard(
+            LAB, self.journal, (), connect, lambda _phone, _message: None, in_force=lambda: self.in_force
+        )
         self.phones.open()
         self.live = cast("LiveLab", SimpleNamespace(phones=self.phones, journal=self.journal))
 
@@ -245,6 +248,7 @@ def test_whom_the_end_of_a_call_does_not_reach_holds_nobody_up(
     desk: Desk, container: PhonesContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switchboard, "FAR_END_S", 0.05)
+    desk.in_force.append("cut")
     _ringing(desk, container)
     container.agents[0].obeys(*ACCEPTED)
     calls.answer(desk.live, "bob")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from labctl.errors import LabError
@@ -12,7 +14,7 @@ from labctl.sip.user_agent import Refused
 from labctl.sip_message import parse_message
 from labctl.timing import Deadline
 from tests.unit.phone_streams import CALL, Stream, got, sent, started
-from tests.unit.test_user_agent import ANSWERED, INVITE, RINGS, SOON_S, TALKS, order, read, stream, when_ordered
+from tests.unit.test_user_agent import ANSWERED, INVITE, LATE_S, RINGS, SOON_S, TALKS, order, read, stream, when_ordered
 
 __all__ = ["stream"]
 
@@ -38,7 +40,8 @@ def test_each_of_several_calls_is_told_apart(stream: Stream) -> None:
     assert agent.calls == [CALL, "c2"]
     assert [agent.state_of(call) for call in agent.calls] == [TALKING, RINGING]
     assert [agent.peer_of(call) for call in agent.calls] == ["102", "103"]
-    when_ordered(stream, sent("SIP/2.0 486 Busy Here", "3 INVITE", call="c2"))
+    taken = got("ACK sip:alice@192.0.2.9 SIP/2.0", "3 ACK", call="c2")
+    when_ordered(stream, sent("SIP/2.0 486 Busy Here", "3 INVITE", call="c2"), taken)
     agent.hang_up(Deadline(SOON_S), "c2")
     assert "Call-ID: c2" in order(stream)
     assert [agent.state_of(call) for call in agent.calls] == [TALKING, OVER]
@@ -77,10 +80,12 @@ def test_a_phone_hangs_up_once_its_node_has_done_it(stream: Stream) -> None:
             stream.say(REFER, got("SIP/2.0 202 Accepted", "8 REFER"), news("200 OK"))
         else:
             stream.say(sent("BYE sip:102@192.0.2.1 SIP/2.0", "10 BYE"))
+            threading.Timer(LATE_S, stream.say, (got("SIP/2.0 200 OK", "10 BYE"),)).start()
 
     stream.send = send  # type: ignore[method-assign]
     agent.transfer(agent.uri("103"), CALL, Deadline(SOON_S))
     assert agent.call_end == "it hung up"
+    assert agent.end_is_taken(CALL)
 
 
 def test_a_transfer_that_is_refused_leaves_the_call_as_it_was(stream: Stream) -> None:
