@@ -11,9 +11,17 @@ from docker.types import IPAMConfig, IPAMPool
 from labctl.engine.access import Access, translated
 from labctl.engine.actions import NO_ROUTER, CreateNetwork, RemoveNetwork
 from labctl.errors import HostError, LabctlError
+from labctl.timing import PATIENCE, pass_time
 
 OVERLAY = "overlay"
 """The driver of networks that go over all hosts of a Swarm."""
+
+TASKS_END_S = 20.0
+"""How long a manager of a Swarm may take to know that a container on another host is gone: some of its heartbeats, of
+which there is one in five seconds."""
+
+ASK_AGAIN_S = 0.2
+"""How soon it is asked again; nothing tells of it."""
 
 
 class SubnetTaken(LabctlError):
@@ -85,15 +93,25 @@ class Networks:
                 raise self._still_connected(step)
 
     def _removes(self, step: RemoveNetwork) -> bool:
-        """Whether the network is gone; false where something is connected to it."""
-        try:
-            with suppress(docker_errors.NotFound):
-                self._api.remove_network(step.id)
-        except docker_errors.APIError as error:
-            if "active endpoints" not in str(error.explanation):
-                raise
-            return False
-        return True
+        """Whether the network is gone; false where something is connected to it.
+
+        A Swarm has a task for each container on its network, until the container's host has told a manager that it is
+        gone: that is waited for.
+        """
+        deadline = PATIENCE.deadline(TASKS_END_S)
+        while True:
+            try:
+                with suppress(docker_errors.NotFound):
+                    self._api.remove_network(step.id)
+            except docker_errors.APIError as error:
+                why = str(error.explanation)
+                if "in use by task" in why and not deadline.passed:
+                    pass_time(ASK_AGAIN_S)
+                    continue
+                if "active endpoints" not in why:
+                    raise
+                return False
+            return True
 
     def _connected(self, step: RemoveNetwork) -> tuple[list[str], list[str]]:
         """The names of what is connected: of containers that are there, and of those that are gone."""

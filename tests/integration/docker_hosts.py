@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ from labctl.images.recipes import Recipe, System
 from labctl.images.systems import make_bare
 from labctl.progress import Silent
 from labctl.stack.loader import find_stack
+from labctl.timing import Deadline, pass_time
 from tests.integration.conftest import RUN
 
 PORT = 2375
+SWARM_S, ASK_AGAIN_S = 120.0, 0.5
+"""How long a host may take to be of a Swarm, or not; it takes a second. How soon it is asked again."""
 RESERVED = "198.19.248.0/21"
 """What the engines have for themselves, beside the labs on them: no network of this machine that they are on may
 meet it."""
@@ -201,7 +205,26 @@ def join(manager: DockerHost, workers: Sequence[DockerHost]) -> None:
     """Have hosts join the Swarm of a manager."""
     token = manager.api.inspect_swarm()["JoinTokens"]["Worker"]
     for worker in workers:
-        worker.api.join_swarm([f"{manager.address}:2377"], token, advertise_addr=worker.address)
+        ask = partial(worker.api.join_swarm, [f"{manager.address}:2377"], token, advertise_addr=worker.address)
+        _until(worker, "active", ask)
+
+
+def leave(worker: DockerHost) -> None:
+    """Have a host leave its Swarm."""
+    _until(worker, "inactive", worker.api.leave_swarm)
+
+
+def _until(worker: DockerHost, state: str, ask: Callable[[], object]) -> None:
+    """Have a host be of a Swarm, or not: its engine gives up after some seconds, which on a busy machine are too few,
+    and may go on with it all the same."""
+    deadline = Deadline(SWARM_S)
+    while worker.api.info()["Swarm"]["LocalNodeState"] != state:
+        try:
+            ask()
+        except docker_errors.APIError:
+            if deadline.passed:
+                raise
+            pass_time(ASK_AGAIN_S)
 
 
 def give_images(engine: Engine, members: Sequence[DockerHost]) -> None:

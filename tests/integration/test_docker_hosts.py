@@ -226,7 +226,7 @@ def test_up_and_down_killed_on_the_way_go_on_from_there(swarm: Sequence[DockerHo
 
 def test_a_host_outside_the_swarm_is_named_with_how_it_joins(swarm: Sequence[DockerHost]) -> None:
     third = swarm[2]
-    third.api.leave_swarm()
+    docker_hosts.leave(third)
     try:
         refused = over(swarm, "up")
         assert refused.code == 4

@@ -304,6 +304,35 @@ def test_a_network_whose_leaked_endpoints_stay_says_which_and_the_way_out(
     assert "docker network disconnect --force labctl-a guest" in refusal.value.hint
 
 
+IN_USE = b'{"message": "rpc error: code = FailedPrecondition desc = network id1 is in use by task t1"}'
+BUSY = (
+    f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(IN_USE)}\r\n\r\n".encode()
+    + IN_USE
+)
+
+
+def test_a_network_of_a_swarm_whose_tasks_are_about_to_end_is_taken_away_when_they_have(
+    scripted: Callable[[Script], Engine],
+) -> None:
+    """`down` over hosts ended with exit code 4 where a manager did not know yet that the last container was gone."""
+    asked: list[str] = []
+
+    def script(path: str, connection: socket.socket) -> None:
+        asked.append(path)
+        connection.sendall(BUSY if len(asked) < 3 else reply(b"{}"))
+
+    scripted(script).apply(RemoveNetwork("labctl-a", "id1"))
+    assert len(asked) == 3
+
+
+def test_a_task_that_does_not_end_is_told(
+    scripted: Callable[[Script], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.engine.networks.TASKS_END_S", 0.01)
+    with pytest.raises(HostError, match="is in use by task t1"):
+        scripted(lambda _path, connection: connection.sendall(BUSY)).apply(RemoveNetwork("labctl-a", "id1"))
+
+
 def test_what_is_not_the_labs_stays_connected(scripted: Callable[[Script], Engine]) -> None:
     done: list[str] = []
     with pytest.raises(HostError, match=r"containers that are not the lab's are connected to it: guest"):
