@@ -15,7 +15,8 @@ NO_ANSWER = ("MaxUDPRetrans", "TimeoutOnRecv")
 
 @check(place=70)
 def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
-    """No call is lost and both hear each other, but for those that a fault was in the way of while they lasted."""
+    """No call is lost and both hear each other, but for what a fault was in the way of: a call while it lasted, and
+    what was heard in it until then."""
     findings: list[Finding] = []
     judged, spared = 0, 0
     over = any(isinstance(event, Over) for event in events)
@@ -23,11 +24,15 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
     for call in (event for event in events if isinstance(event, Called)):
         end = ends.get(call.call)
         cut_off = end is None and not over  # such a history tells of no end
+        heard = [event for event in events if isinstance(event, Heard) and event.call == call.call]
         if cut_off or _in_the_way(events, call.nodes, call.at_s, end.at_s if end else events[-1].at_s):
             spared += 1
+            heard = [event for event in heard if not _in_the_way(events, call.nodes, call.at_s, event.at_s)]
+            judged += bool(heard)
         else:
             judged += 1
-            findings += _of_call(call, end, events)
+            findings += _of_end(call, end, events[-1].at_s)
+        findings += _of_hearing(call, heard)
     findings += _of_no_call(events)
     for load in (event for event in events if isinstance(event, Load)):
         broken = load.failed or load.done < load.asked
@@ -64,23 +69,27 @@ def _idle(load: Load) -> Finding:
     return Finding(f"+{load.at_s:.3f} s: {load.what}: it asked for nothing", load.at_s, doubt="it judges nobody")
 
 
-def _of_call(call: Called, end: Ended | None, events: Sequence[Event]) -> Iterator[Finding]:
-    through = f"{call.caller} to {call.callee} through {', '.join(call.nodes)}"
-    since_s = call.at_s
-    if end is None:
-        text = f"+{call.at_s:.3f} s: the call {through} never ended"
-        yield Finding(text, events[-1].at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
-    elif not end.ok:
-        text = f"+{call.at_s:.3f} s: the call {through} failed: {end.why}"
-        yield Finding(text, end.at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
-    for heard in (event for event in events if isinstance(event, Heard) and event.call == call.call):
-        text = (
-            f"+{heard.at_s:.3f} s: {heard.phone} heard {heard.packets} of {heard.wanted} packets in the call {through}"
-        )
-        if heard.packets < heard.wanted or heard.wanted <= 0:
-            finding = Finding(text, heard.at_s, call.nodes, extension=call.callee, since_s=since_s, by_phones=True)
-            doubt = "that is no count of packets" if heard.packets < 0 else "no audio was asked for"
-            yield finding.doubted(doubt) if heard.packets < 0 or heard.wanted <= 0 else finding
+def _through(call: Called) -> str:
+    return f"the call {call.caller} to {call.callee} through {', '.join(call.nodes)}"
+
+
+def _of_end(call: Called, end: Ended | None, last_s: float) -> Iterator[Finding]:
+    if end and end.ok:
+        return
+    how = f"failed: {end.why}" if end else "never ended"
+    text, at_s = f"+{call.at_s:.3f} s: {_through(call)} {how}", end.at_s if end else last_s
+    yield Finding(text, at_s, call.nodes, extension=call.callee, since_s=call.at_s, by_phones=True)
+
+
+def _of_hearing(call: Called, all_heard: Sequence[Heard]) -> Iterator[Finding]:
+    for heard in all_heard:
+        if heard.packets >= heard.wanted > 0:
+            continue
+        packets = f"{heard.packets} of {heard.wanted} packets"
+        text = f"+{heard.at_s:.3f} s: {heard.phone} heard {packets} in {_through(call)}"
+        finding = Finding(text, heard.at_s, call.nodes, extension=call.callee, since_s=call.at_s, by_phones=True)
+        doubt = "that is no count of packets" if heard.packets < 0 else "no audio was asked for"
+        yield finding.doubted(doubt) if heard.packets < 0 or heard.wanted <= 0 else finding
 
 
 def _of_load(load: Load) -> Finding:

@@ -239,6 +239,9 @@ def _has_left(node: str, looked: Looked, replay: Replay) -> bool:
 
 
 def silent_members(looked: Looked, group: Group, unanswered: Collection[str], gone: Collection[str]) -> tuple[str, ...]:
-    """The members of a group's ring that live but could not be asked."""
-    members = looked.rings.get(group[0], ()) if group[0] in looked.rings.get(group[0], ()) else ()
-    return tuple(node for node in members if node not in gone and (node not in looked.states or node in unanswered))
+    """Those that live, and of which nobody knows whether the group hears them: members of its ring that could not be
+    asked or have another ring of their own, and who has one of the group in its ring though that has not it."""
+    own = group[0] if group[0] in looked.rings.get(group[0], ()) else ""
+    members = {*looked.rings[own], *(node for node, ring in looked.rings.items() if own in ring)} if own else set()
+    elsewhere = {node for node in members if node not in looked.states or node in unanswered or node not in group}
+    return tuple(sorted(elsewhere - {*gone}))

@@ -101,6 +101,7 @@ def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
     comparison, replay = LookComparison(), Replay(beginning(events))
     losses = Losses(shadows(events, limits))
     lines, told = LogSince(STATES), _Told()
+    asked: dict[str, set[str]] = {}
     for event in events:
         replay.take(event)
         told.take(event)
@@ -110,6 +111,9 @@ def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
             losses.said_anew(event.device, event.at_s, event.node)
         elif isinstance(event, Looked):
             comparison.looks += 1
+            for finding in _untold(event, replay, asked):
+                for rule in RULES:
+                    comparison.findings[rule].append(finding)
             _look(event, replay, losses, lines, told, comparison)
     return comparison
 
@@ -121,9 +125,6 @@ def _look(
     for node in unanswered:
         for rule in RULES:
             comparison.findings[rule].append(_no_answer(look, node))
-    for finding in _untold(look, replay):
-        for rule in RULES:
-            comparison.findings[rule].append(finding)
     for place in _places(look, replay, unanswered):
         if not place.spoken and told.alike(place.extension, place.states):
             continue
@@ -146,13 +147,15 @@ def _no_answer(look: Looked, node: str) -> Finding:
     return finding.doubted(f"its Corosync tool printed nothing, and no sign says that {node} left its ring")
 
 
-def _untold(look: Looked, replay: Replay) -> Iterator[Finding]:
-    """What a node that lives did not tell in a look, though another of its cluster told it: no answer is none."""
+def _untold(look: Looked, replay: Replay, asked: dict[str, set[str]]) -> Iterator[Finding]:
+    """What a node that lives did not tell in a look, though it, or another of its cluster, has told it in this or in an
+    earlier one: no answer is none. `asked`: node -> what those of its cluster have told so far."""
+    known = replay.began.extensions.keys() | replay.began.hints.keys()
     for nodes in replay.began.clusters:
-        known = replay.began.extensions.keys() | replay.began.hints.keys()
         told = {extension for node in nodes for extension in look.states.get(node, {})} & known
         for node in nodes:
-            missing = sorted(told - look.states.get(node, {}).keys())
+            asked.setdefault(node, set()).update(told)
+            missing = sorted(asked[node] - look.states.get(node, {}).keys())
             if missing and not replay.silenced(node):
                 text = f"+{look.at_s:.3f} s: what {node} has of {', '.join(missing)} is not known"
                 yield Finding(text, look.at_s, (node,)).doubted("its manager interface did not tell")

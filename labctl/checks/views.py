@@ -23,13 +23,15 @@ def views(events: Sequence[Event], _limits: Limits) -> Verdict:
     compared = 0
     changes = [event for event in events if isinstance(event, Seen)]
     told_last: dict[str, dict[str, str]] = {}
+    answers = False
     for event in events:
         if isinstance(event, Seen):
             told_last.setdefault(event.node, {})[event.extension] = event.state
         elif isinstance(event, Gone) or _is_loss(event):  # what it told before stands no longer
             told_last.pop(event.node, None)
         elif isinstance(event, Looked):
-            findings += _no_answers(event)
+            answers = answers or any(event.hints.values())
+            findings += _no_answers(event) if answers else ()
             for node, hints in event.hints.items():
                 ways = (("says", event.states.get(node, {})), ("told last that", told_last.get(node, {})))
                 changing = _changing(event, node, changes)
@@ -46,9 +48,7 @@ def _is_loss(event: Event) -> TypeGuard[Disturbed]:
 
 
 def _no_answers(look: Looked) -> Iterator[Finding]:
-    """The nodes of which `asterisk -rx` printed nothing although it did on others. A look need not have asked it."""
-    if not any(look.hints.values()):
-        return
+    """The nodes of which `asterisk -rx` printed nothing although it has on some. A look need not have asked it."""
     for node in look.states:
         if look.states[node] and node in look.hints and not look.hints[node]:
             text = f"+{look.at_s:.3f} s: whether `asterisk -rx` on {node} says the same is not known"
