@@ -89,6 +89,7 @@ class Series:
         return elapsed_s > 0 and not young and not loaded and after.cpu_s - before.cpu_s >= FULL * elapsed_s
 
     def _growth(self, resource: Resource) -> Iterator[Finding]:
+        """That it grew at rest. Where it did so in every part of the time, no stumble of the machine explains it."""
         quiet = [sample for sample in self.samples if self._is_at_rest(sample)]
         if len(quiet) < 2 * PARTS or _span_s(quiet) < GROWTH_S:
             return
@@ -100,7 +101,7 @@ class Series:
         if (steadily and grown >= resource.steady) or grown >= resource.at_once:
             change = f"from {resource.of(first)} to {resource.of(last)}{resource.unit} in {_span_s(quiet):.0f} s"
             text = f"+{last.at_s:.3f} s: {self.daemon} on {self.node} grew {change}"
-            yield Finding(text, last.at_s, (self.node,), since_s=first.at_s)
+            yield Finding(text, last.at_s, (self.node,), since_s=first.at_s, certain=steadily)
 
     def _is_at_rest(self, sample: Measured) -> bool:
         loaded = any(since_s <= sample.at_s <= until_s + AFTER_LOAD_S for since_s, until_s in self.loads)

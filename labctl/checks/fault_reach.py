@@ -20,11 +20,15 @@ _CUT = re.compile(r"cut (?P<sender>\S+) -> (?P<receiver>[^\s,]+)(?:, (?P<traffic
 _INTERFACE = re.compile(r"\S+ of (?P<node>\S+) down$")
 _DOWN = re.compile(r"(?:kill|stop|pause)[ -](?P<node>\S+)$")
 _COROSYNC = re.compile(r"(?:kill|stop|restart)[ -]corosync")
+_OF_NETWORK = re.compile(r"partition |cut |host-cut |\S+ of \S+ down$|\S+: (?:loss|delay|duplicates|rate) ")
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What a fault in force touches, and what it keeps apart. `unheard` is None where that is left to chance."""
+    """What a fault in force touches, and what it keeps apart. `unheard` is None where that is left to chance.
+
+    `of_network`: it is one of those that surely end no daemon and start none, whatever becomes of packets.
+    """
 
     name: str
     nodes: frozenset[str]
@@ -34,6 +38,7 @@ class Reach:
     absent: frozenset[str]
     of_corosync: bool
     pauses: bool
+    of_network: bool
 
 
 def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
@@ -53,6 +58,7 @@ def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
         absent,
         of_corosync,
         fault.what.startswith("pause"),
+        bool(_OF_NETWORK.match(fault.what)),
     )
 
 

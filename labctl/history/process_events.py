@@ -36,7 +36,8 @@ class Measured(DaemonFigures):
 class Complained:
     """A daemon of a node logged an error that is none of those which its stack always logs.
 
-    Of one that it repeats, the first few are written: `text` is the line.
+    Of one that it repeats, the first few are written, and a few anew after what may have explained those: `text` is the
+    line.
     """
 
     at_s: float

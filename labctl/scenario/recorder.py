@@ -20,16 +20,12 @@ from labctl.history.journal import Journal
 from labctl.history.phone_events import Unsure
 from labctl.history.process_events import Complained
 from labctl.lab import Lab
+from labctl.scenario.repeated_errors import RepeatedErrors
 from labctl.scenario.sip_messages import Passed
 from labctl.sip import transcript
 from labctl.sip.phone_state import FREE, UNREGISTERED, PhoneLines
 from labctl.sip_message import SipMessage
 from labctl.stack.model import Stack
-
-REPEATED = 3
-"""So many lines of the same error are written of a node: a daemon that goes wild logs thousands."""
-
-_FIGURES = re.compile(r"0x[0-9a-f]+|\d+")
 
 MOST_MESSAGES = 20_000
 """How many messages of phones are kept at most, the last: some 1000 calls' worth. A run of hours has more."""
@@ -53,8 +49,9 @@ class Recorder:
         self._sip: deque[tuple[str, SipMessage]] = deque(maxlen=MOST_MESSAGES)
         self._lag_s = math.inf
         self._lock = threading.Lock()
-        self._errors: dict[tuple[str, str], int] = {}
+        self._errors = RepeatedErrors()
         self._had_logged: dict[str, frozenset[str]] = {}
+        journal.listen(self._errors.note)
 
     def device(self, phone: str) -> str:
         """The name of a phone's device, such as PJSIP/alice."""
@@ -93,14 +90,7 @@ class Recorder:
 
     def _note_error(self, node: str, at_s: float, line: str) -> None:
         error = log_lines.error_of(line) or daemon.error_of(line)
-        if error and not self._stack_of(node).is_usual(line):
-            self._complained(node, at_s, error)
-
-    def _complained(self, node: str, at_s: float, error: str) -> None:
-        key = (node, _FIGURES.sub("#", error))
-        with self._lock:
-            self._errors[key] = count = self._errors.get(key, 0) + 1
-        if count <= REPEATED:
+        if error and not self._stack_of(node).is_usual(line) and self._errors.is_wanted(node, at_s, error):
             self._journal.write(Complained(at_s, node, error))
 
     def phone_said(self, phone: str, message: SipMessage) -> None:

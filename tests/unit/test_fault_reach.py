@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
 import pytest
 
 from labctl.checks.fault_reach import reach
+from labctl.errors import HostError, UsageError
+from labctl.faults import registry
+from labctl.faults.model import Target
 from labctl.history.events import FaultBegan
 
 NODES = ("n1", "n2", "n3")
@@ -48,3 +56,31 @@ def test_what_the_history_holds_goes_before_the_words() -> None:
     assert known.uncalled == frozenset({("n1", "n2")})
     assert known.unheard == frozenset({("n2", "n1")})
     assert known.absent == frozenset({"n2"})
+
+
+ABLE = frozenset({"iptables", "statistic", "tbf", "netem"})
+LAB = Target({node: f"198.18.0.1{node[-1]}" for node in NODES}, ask_abilities=lambda: ABLE, hosts={"n3": "two"})
+WITHOUT_NETEM = replace(LAB, ask_abilities=lambda: ABLE - {"netem"})
+EXAMPLES: list[dict[str, Any]] = [
+    *({"node": "n3"}, {"node": "n3", "service": "corosync"}, {"node": "n3", "service": "asterisk"}, {"host": "two"}),
+    *({"groups": [["n1", "n2"], ["n3"]]}, {"groups": [["n1"], ["n2", "n3"]], "traffic": "sip"}),
+    *({"sender": "n1", "receiver": "n2"}, {"sender": "n1", "receiver": "n2", "traffic": "totem"}),
+    *({"node": "n3", "loss": 20}, {"node": "n3", "loss": 20, "traffic": "dundi"}, {"node": "n3", "rate": 64}),
+    *({"node": "n3", "delay": "20ms", "jitter": "5ms"}, {"node": "n3", "duplicate": 5, "rate": 64}),
+]
+
+
+@pytest.mark.parametrize("kind", registry.FAULTS)
+def test_a_fault_is_known_to_be_of_the_network_alone_where_it_does_nothing_to_a_daemon(kind: str) -> None:
+    prepared = []
+    for arguments, target in product(EXAMPLES, (LAB, WITHOUT_NETEM)):
+        with suppress(UsageError, HostError):
+            prepared.append(registry.FAULTS[kind].of(arguments).prepare("mine", target))
+    assert prepared
+    for one in prepared:
+        of_network = reach(FaultBegan(1.0, one.name, one.what, one.nodes), NODES).of_network
+        assert of_network is (not one.daemon and not one.action and not one.leaving), one.what
+
+
+def test_a_fault_that_nobody_knows_may_end_a_daemon() -> None:
+    assert not reach(FaultBegan(1.0, "mine", "something that nobody knows", NODES), NODES).of_network
