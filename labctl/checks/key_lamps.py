@@ -73,7 +73,7 @@ class _Keys:
             case Gone(node=node):
                 self._forget({node})
             case FaultBegan(nodes=nodes):
-                self._forget({*nodes} if self.replay.breaks_calls(nodes) else set())
+                self._forget({node for node in nodes if self.replay.breaks_calls([node])})
             case _:
                 pass
 
@@ -82,10 +82,15 @@ class _Keys:
             self.watched.pop(name, None)
             self.dialogs.pop(name, None)
             return
-        began = self.replay.began
-        home = began.homes.get(began.device(event.phone), "")
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
-        self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
+        self.watched[name] = _Key(*name, self._home(event.phone), event.at_s, dialog)
+
+    def _home(self, phone: str) -> str:
+        """The node that tells a phone: where it registered last, else its own."""
+        device = self.replay.began.device(phone)
+        words = self.replay.last_words.get(device, {}).values()
+        last = max(words, key=lambda word: word.at_s, default=None)
+        return last.node if last else self.replay.began.homes.get(device, "")
 
     def _notified(self, key: _Key, dialog: str, at_s: float) -> None:
         key.dialog, key.told_s = dialog, at_s
@@ -131,7 +136,10 @@ class _Keys:
         return Finding(where + text, at_s, (key.home,), extension=key.extension, since_s=since_s)
 
     def _forget(self, nodes: set[str]) -> None:
-        """What phones of a node watch that is gone is not judged until they watch it anew."""
+        """What phones watch of a node that is gone, or that they may not reach, is not judged until they watch it anew.
+
+        What keeps nodes from each other keeps no phone from its own.
+        """
         self.watched = {name: key for name, key in self.watched.items() if key.home not in nodes}
 
 
