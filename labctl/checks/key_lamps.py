@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from labctl.checks.disturbance import Shadows, shadows
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
 from labctl.checks.message_lamps import Lit
@@ -27,8 +28,8 @@ ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
 class _Key:
     """A key that is watched: since when, what its phone was told last, and what it is yet to be told.
 
-    `dark` once it has been found that it was never told anything. `has`: what its node told of the extension last;
-    `told_s`: when its phone was told last.
+    `dark`: what was found last because it was never told anything, with the doubt about that. `has`: what its node told
+    of the extension last; `told_s`: when its phone was told last.
     """
 
     phone: str
@@ -37,7 +38,7 @@ class _Key:
     since_s: float
     dialog: str = ""
     due: Seen | None = None
-    dark: bool = False
+    dark: Finding | None = None
     has: str = ""
     told_s: float = 0.0
 
@@ -48,6 +49,7 @@ class _Keys:
 
     replay: Replay
     limits: Limits
+    shadows: Shadows
     watched: dict[tuple[str, str], _Key] = field(default_factory=dict)
     result: Lit = field(default_factory=Lit)
     dialogs: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class _Keys:
         return last.node if last else self.replay.began.homes.get(device, "")
 
     def _notified(self, key: _Key, dialog: str, at_s: float) -> None:
-        key.dialog, key.told_s = dialog, at_s
+        key.dialog, key.told_s, key.dark = dialog, at_s, None
         if key.due and dialog in DIALOGS[key.due.state]:
             key.due = None
 
@@ -118,17 +120,26 @@ class _Keys:
         what it was told after the last look, against what its node told then."""
         state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else key.has
         bound_s = self.limits.delay_ms / 1000
-        if event.at_s <= key.since_s + bound_s or key.dark:
+        if event.at_s <= key.since_s + bound_s:
             return
-        if isinstance(event, Over) and key.dialog and not self.looked_s < key.told_s < event.at_s - bound_s:
-            return
-        self.result.compared += bool(state) or not key.dialog
         if not key.dialog:
-            key.dark = True
-            yield self._finding(key, "was never told anything", event.at_s)
-        elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
+            yield from self._dark(key, event.at_s)
+            return
+        if isinstance(event, Over) and not self.looked_s < key.told_s < event.at_s - bound_s:
+            return
+        self.result.compared += bool(state)
+        if state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
             since_s = key.told_s if isinstance(event, Over) else None
             yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s, since_s)
+
+    def _dark(self, key: _Key, at_s: float) -> Iterator[Finding]:
+        """A key whose phone was never told anything: that is said once, and once more when nothing excuses it."""
+        finding = self._finding(key, "was never told anything", at_s)
+        found = self.shadows.doubt(finding)
+        if key.dark is None or (key.dark.doubt and not found.doubt):
+            key.dark = found
+            self.result.compared += 1
+            yield finding
 
     def _finding(self, key: _Key, text: str, at_s: float, since_s: float | None = None) -> Finding:
         where = f"+{at_s:.3f} s: {key.phone}, which watches {key.extension}, "
@@ -145,7 +156,7 @@ class _Keys:
 
 def key_lamps(events: Sequence[Event], limits: Limits) -> Lit:
     """Hold what phones were told of the extensions they watch against what their nodes had of those."""
-    keys = _Keys(Replay(beginning(events)), limits)
+    keys = _Keys(Replay(beginning(events)), limits, shadows(events, limits))
     for event in events:
         keys.take(event)
     return keys.result
