@@ -110,7 +110,7 @@ class Shadows:
         if finding.certain:
             return finding
         if finding.since_s is None:
-            return finding.doubted(self.over(finding.at_s, finding.at_s, finding.nodes, quiet=True))
+            return finding.doubted(self.over(finding.at_s, finding.at_s, finding.nodes, quiet=True, late=finding.late))
         kind = {"by_phones": finding.by_phones, "late": finding.late}
         return finding.doubted(self.over(finding.since_s, finding.at_s, finding.nodes, **kind))
 

@@ -5,53 +5,61 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from labctl.checks.disturbance import Shadows, shadows
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
+from labctl.checks.key_states import Due, Had, LateWords, fits
 from labctl.checks.message_lamps import Lit
-from labctl.history.events import Event, FaultBegan, Gone, Looked, Notified, Over, Seen, Watching, beginning
-
-DIALOGS = {
-    "Idle": {"terminated"},
-    "Unavailable": {"terminated"},
-    "Ringing": {"early"},
-    "InUse": {"confirmed"},
-    "Busy": {"confirmed"},
-    "Hold": {"confirmed"},
-    "InUse&Ringing": {"early", "confirmed"},
-}
-"""What each state of a hint is in a NOTIFY (state_notify_build_xml, channels/chan_sip.c of 1.8; and
-ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
+from labctl.history.events import (
+    AMI,
+    Disturbed,
+    Event,
+    FaultBegan,
+    Gone,
+    Looked,
+    Notified,
+    Over,
+    Seen,
+    Watching,
+    beginning,
+)
 
 
 @dataclass
 class _Key:
-    """A key that is watched: since when, what its phone was told last, and what it is yet to be told.
+    """A key that is watched: since when, what its phone was told last, and since when that is not what its node has.
 
-    `dark` once it has been found that it was never told anything. `has`: what its node told of the extension last;
-    `told_s`: when its phone was told last.
+    `dark`: what was found last because it was never told anything, with the doubt about that. `answered`: whether it
+    was told anything since it is watched. `late`: what is wrong and may yet turn out to be no more than late.
     """
 
     phone: str
     extension: str
     home: str
     since_s: float
+    late: LateWords
     dialog: str = ""
-    due: Seen | None = None
-    dark: bool = False
-    has: str = ""
-    told_s: float = 0.0
+    due: Due | None = None
+    dark: Finding | None = None
+    answered: bool = False
 
 
 @dataclass
 class _Keys:
-    """Every key, and what came of it so far."""
+    """Every key, and what came of it so far. `had`: what each node told of each extension."""
 
     replay: Replay
     limits: Limits
+    shadows: Shadows
     watched: dict[tuple[str, str], _Key] = field(default_factory=dict)
     result: Lit = field(default_factory=Lit)
     dialogs: dict[tuple[str, str], str] = field(default_factory=dict)
-    looked_s: float = float("-inf")
+    had: dict[tuple[str, str], Had] = field(default_factory=dict)
+
+    @property
+    def bound_s(self) -> float:
+        """In which a phone is to be told."""
+        return self.limits.delay_ms / 1000
 
     def take(self, event: Event) -> None:
         """Go one event further."""
@@ -68,12 +76,15 @@ class _Keys:
                 self._seen(event)
             case Looked() | Over():
                 for key in self.watched.values():
-                    self.result.findings += self._judge(key, event)
-                self.looked_s = event.at_s
+                    self._judge(key, event)
+                self._looked(event)
+            case Disturbed(node=node, source=source) if source == AMI:
+                self._unheard(node, event.at_s)
             case Gone(node=node):
+                self._unheard(node, event.at_s)
                 self._forget({node})
             case FaultBegan(nodes=nodes):
-                self._forget({*nodes} if self.replay.breaks_calls(nodes) else set())
+                self._forget({node for node in nodes if self.replay.breaks_calls([node])})
             case _:
                 pass
 
@@ -82,62 +93,122 @@ class _Keys:
             self.watched.pop(name, None)
             self.dialogs.pop(name, None)
             return
-        began = self.replay.began
-        home = began.homes.get(began.device(event.phone), "")
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
-        self.watched[name] = _Key(event.phone, event.extension, home, event.at_s, dialog)
+        late = LateWords(self.result.findings, self.bound_s)
+        self.watched[name] = _Key(*name, self._home(event.phone), event.at_s, late, dialog)
+
+    def _home(self, phone: str) -> str:
+        """The node that tells a phone: where it registered last, else its own."""
+        device = self.replay.began.device(phone)
+        words = self.replay.last_words.get(device, {}).values()
+        last = max(words, key=lambda word: word.at_s, default=None)
+        return last.node if last else self.replay.began.homes.get(device, "")
 
     def _notified(self, key: _Key, dialog: str, at_s: float) -> None:
-        key.dialog, key.told_s = dialog, at_s
-        if key.due and dialog in DIALOGS[key.due.state]:
+        """A phone is told. What it is told that its node does not have is wrong, unless that has it a moment later.
+
+        What is told first is what its node had just then, and that need not be what it told last itself.
+        """
+        key.late.told(dialog, at_s)
+        repeated, first = dialog == key.dialog, not key.answered
+        key.dialog, key.answered, key.dark = dialog, True, None
+        if key.due and fits(dialog, key.due.state):
             key.due = None
+        had = self._had(key.home, key.extension)
+        if key.due or fits(dialog, had.state):
+            return
+        if first:
+            had.becomes("", at_s)
+        elif not repeated:
+            key.due = Due(at_s, had.state, wrongly=dialog, outdated=had.lately(dialog, at_s, 10 * self.bound_s))
 
     def _seen(self, event: Seen) -> None:
         """What a node has of an extension it is to tell to its own phones that watch it."""
-        for key in self.watched.values():
-            if (key.home, key.extension) == (event.node, event.extension) and event.state in DIALOGS:
-                self.result.compared += 1
-                key.has = event.state
-                key.due = None if key.dialog in DIALOGS[event.state] else event
+        had = self._had(event.node, event.extension)
+        anew = bool(had.state) and not had.is_like(event.state)
+        had.becomes(event.state, event.at_s)
+        for key in self._keys(event.node, event.extension):
+            if not had.state:
+                key.due = None
+                continue
+            self.result.compared += 1
+            key.late.seen(event, anew=anew)
+            key.due = None if fits(key.dialog, event.state) else Due(event.at_s, event.state)
 
-    def _overdue(self, now_s: float) -> None:
-        """A phone that was to be told, and was not in time."""
+    def _looked(self, event: Looked | Over) -> None:
+        """A look tells what a node has, where that has not told it itself; where it told otherwise nobody knows."""
+        for node, states in event.states.items() if isinstance(event, Looked) else ():
+            for extension, state in states.items():
+                had = self._had(node, extension)
+                had.becomes(state if not had.state or had.is_like(state) else "", event.at_s)
+                for key in self._keys(node, extension):
+                    if key.due and key.due.wrongly and fits(key.dialog, state):
+                        key.due = None
+
+    def _unheard(self, node: str, at_s: float) -> None:
+        """What a node has is not known until it is heard again."""
+        for (name, _), had in self.had.items():
+            if name == node:
+                had.becomes("", at_s)
         for key in self.watched.values():
-            if key.due and now_s > key.due.at_s + self.limits.delay_ms / 1000:
-                text = f"{key.phone} was told {key.dialog or 'nothing'}, but {key.home} had {key.due.state}"
-                self.result.findings.append(self._finding(key, text, key.due.at_s, since_s=key.due.at_s))
+            if key.home == node and key.due and key.due.wrongly:
                 key.due = None
 
-    def _judge(self, key: _Key, event: Looked | Over) -> Iterator[Finding]:
-        """Hold a key against a look. At the end of a run: whether it was ever lit, if there was time for that, and
-        what it was told after the last look, against what its node told then."""
-        state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else key.has
-        bound_s = self.limits.delay_ms / 1000
-        if event.at_s <= key.since_s + bound_s or key.dark:
-            return
-        if isinstance(event, Over) and key.dialog and not self.looked_s < key.told_s < event.at_s - bound_s:
-            return
-        self.result.compared += bool(state) or not key.dialog
-        if not key.dialog:
-            key.dark = True
-            yield self._finding(key, "was never told anything", event.at_s)
-        elif state in DIALOGS and key.dialog not in DIALOGS[state] and not key.due:
-            since_s = key.told_s if isinstance(event, Over) else None
-            yield self._finding(key, f"was last told {key.dialog}, but {key.home} has {state}", event.at_s, since_s)
+    def _overdue(self, now_s: float) -> None:
+        """A phone that was to be told, and was not in time; or was told what its node did not have in time."""
+        for key in self.watched.values():
+            if key.due and now_s > key.due.since_s + self.bound_s:
+                text = f"was told {key.due.wrongly or key.dialog or 'nothing'}, but {key.home} had {key.due.state}"
+                key.late.add(self._finding(key, text, key.due.since_s, self.bound_s), key.due)
+                self.result.compared += bool(key.due.wrongly)
+                key.due = None
 
-    def _finding(self, key: _Key, text: str, at_s: float, since_s: float | None = None) -> Finding:
-        where = f"+{at_s:.3f} s: {key.phone}, which watches {key.extension}, "
-        text = text.removeprefix(f"{key.phone} ")
-        return Finding(where + text, at_s, (key.home,), extension=key.extension, since_s=since_s)
+    def _judge(self, key: _Key, event: Looked | Over) -> None:
+        """Hold a key against a look; and at the end of a run, too, whether it was ever lit, if there was time."""
+        state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else ""
+        if event.at_s <= key.since_s + self.bound_s:
+            return
+        if not key.dialog:
+            self._dark(key, event.at_s)
+            return
+        self.result.compared += bool(state)
+        if not fits(key.dialog, state) and not key.due:
+            text = f"was last told {key.dialog}, but {key.home} has {state}"
+            key.late.add(self._finding(key, text, event.at_s), Due(event.at_s, state))
+
+    def _dark(self, key: _Key, at_s: float) -> None:
+        """A key whose phone was never told anything: that is said once, and once more when nothing excuses it."""
+        finding = self._finding(key, "was never told anything", at_s)
+        found = self.shadows.doubt(finding)
+        if key.dark is None or (key.dark.doubt and not found.doubt):
+            key.dark = found
+            self.result.compared += 1
+            self.result.findings.append(finding)
+
+    def _finding(self, key: _Key, text: str, at_s: float, lasted_s: float | None = None) -> Finding:
+        """What is wrong with a key at a time, as a look shows; or from then on for so long."""
+        text = f"+{at_s:.3f} s: {key.phone}, which watches {key.extension}, {text}"
+        since_s = None if lasted_s is None else at_s
+        return Finding(text, at_s + (lasted_s or 0), (key.home,), extension=key.extension, since_s=since_s)
+
+    def _had(self, node: str, extension: str) -> Had:
+        return self.had.setdefault((node, extension), Had())
+
+    def _keys(self, node: str, extension: str) -> Iterator[_Key]:
+        """The keys of a node's phones that watch an extension."""
+        return (key for key in self.watched.values() if (key.home, key.extension) == (node, extension))
 
     def _forget(self, nodes: set[str]) -> None:
-        """What phones of a node watch that is gone is not judged until they watch it anew."""
+        """What phones watch of a node that is gone, or that they may not reach, is not judged until they watch it anew.
+
+        What keeps nodes from each other keeps no phone from its own.
+        """
         self.watched = {name: key for name, key in self.watched.items() if key.home not in nodes}
 
 
 def key_lamps(events: Sequence[Event], limits: Limits) -> Lit:
     """Hold what phones were told of the extensions they watch against what their nodes had of those."""
-    keys = _Keys(Replay(beginning(events)), limits)
+    keys = _Keys(Replay(beginning(events)), limits, shadows(events, limits))
     for event in events:
         keys.take(event)
     return keys.result

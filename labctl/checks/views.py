@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
@@ -14,10 +15,11 @@ HEARD_S = 0.5
 
 
 @check(place=100)
-def views(events: Sequence[Event], _limits: Limits) -> Verdict:
+def views(events: Sequence[Event], limits: Limits) -> Verdict:
     """What a node tells by the manager interface, asked or unasked, is what `asterisk -rx` there says.
 
-    It is asked one way after the other: a state that changes meanwhile is not compared.
+    It is asked one way after the other: a state that changes meanwhile is not compared. What it tells unasked soon
+    after that is late.
     """
     findings: list[Finding] = []
     compared = 0
@@ -33,12 +35,15 @@ def views(events: Sequence[Event], _limits: Limits) -> Verdict:
             answers = answers or any(event.hints.values())
             findings += _no_answers(event) if answers else ()
             for node, hints in event.hints.items():
+                soon = _told_soon(event, node, changes, 10 * limits.delay_ms / 1000)
                 ways = (("says", event.states.get(node, {})), ("told last that", told_last.get(node, {})))
                 changing = _changing(event, node, changes)
                 still = {extension: state for extension, state in hints.items() if extension not in changing}
                 for way, states in ways:
                     compared += len(states.keys() & still.keys())
-                    findings += _contradictions(event.at_s, node, way, states, still)
+                    for finding in _contradictions(event.at_s, node, way, states, still):
+                        late = way != "says" and soon.get(finding.extension) == still[finding.extension]
+                        findings.append(replace(finding, late=late))
     return verdict("views", findings, compared, {"compared": compared})
 
 
@@ -61,6 +66,13 @@ def _changing(look: Looked, node: str, changes: Sequence[Seen]) -> set[str]:
         return set()
     until_s = look.at_s + HEARD_S
     return {event.extension for event in changes if event.node == node and look.began_s <= event.at_s <= until_s}
+
+
+def _told_soon(look: Looked, node: str, changes: Sequence[Seen], within_s: float) -> dict[str, str]:
+    """What a node told next of each extension, within so long of a look."""
+    until_s = look.at_s + within_s
+    soon = [event for event in changes if event.node == node and look.at_s < event.at_s <= until_s]
+    return {event.extension: event.state for event in reversed(soon)}
 
 
 def _contradictions(
