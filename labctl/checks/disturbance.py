@@ -117,30 +117,45 @@ class Shadows:
 
 @dataclass
 class Losses:
-    """What may have been lost for good since a ring broke by itself: wrong until it is said anew, or once was right."""
+    """What may have been lost for good since a ring broke by itself: it may be wrong on each node until that was right
+    of it, or until all who had said it have said it anew."""
 
     shadows: Shadows
-    _cleared_s: dict[tuple[str, frozenset[str]], float] = field(default_factory=dict)
+    _said_s: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    """Thing -> who said it -> when first, and when last."""
+    _right_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Thing and node -> when that was right of it last."""
 
-    def said_anew(self, what: str, at_s: float, node: str) -> None:
-        """A node said it anew; once the ring has settled that is heard."""
-        for shadow in self.shadows.all:
-            if node in shadow.nodes and at_s >= shadow.until_s:
-                self._cleared_s[what, shadow.nodes] = at_s
+    def said(self, what: str, at_s: float, node: str) -> None:
+        """A node said it, no earlier than then."""
+        words = self._said_s.setdefault(what, {})
+        first_s, _ = words.get(node, (at_s, at_s))
+        words[node] = (first_s, at_s)
+
+    def left(self, node: str) -> None:
+        """A node is gone: what it said counts no more, lost or not."""
+        for words in self._said_s.values():
+            words.pop(node, None)
 
     def was_right(self, what: str, at_s: float, nodes: Iterable[str]) -> None:
         """It was right then on these nodes; while the ring is broken that means nothing."""
-        for shadow in self.shadows.all:
-            if shadow.nodes & {*nodes} and at_s >= shadow.whole_s:
-                self._cleared_s[what, shadow.nodes] = at_s
+        self._right_s |= dict.fromkeys(((what, node) for node in nodes), at_s)
 
     def reason(self, what: str, at_s: float, nodes: Collection[str]) -> str:
         """Why the thing may be wrong then on these nodes through no fault of theirs; "" where nothing excuses it."""
         for shadow in self.shadows.all:
-            lost = shadow.loses and shadow.since_s <= at_s and shadow.nodes & {*nodes}
-            if lost and self._cleared_s.get((what, shadow.nodes), float("-inf")) < shadow.since_s:
+            concerned = shadow.nodes & {*nodes} if shadow.loses and shadow.since_s <= at_s else ()
+            never_right = any(self._right_s.get((what, node), float("-inf")) < shadow.whole_s for node in concerned)
+            if never_right and not self._said_anew(what, shadow):
                 return shadow.reason
         return self.shadows.over(at_s, at_s, nodes, quiet=True)
+
+    def _said_anew(self, what: str, shadow: Shadow) -> bool:
+        """Whether all whose words may be lost said it anew once the ring had settled: that is heard. Somebody must have
+        said it at all."""
+        words = [times_s for node, times_s in self._said_s.get(what, {}).items() if node in shadow.nodes]
+        lost = [last_s for first_s, last_s in words if first_s < shadow.until_s]
+        return any(last_s >= shadow.until_s for _, last_s in words) and all(last_s >= shadow.until_s for last_s in lost)
 
 
 def disturbed(events: Sequence[Event], limits: Limits) -> str:

@@ -108,7 +108,9 @@ def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
         if isinstance(event, Line):
             lines.take(event)
         elif isinstance(event, Said):
-            losses.said_anew(event.device, event.at_s, event.node)
+            losses.said(event.device, event.at_s, event.node)
+        elif isinstance(event, Gone):
+            losses.left(event.node)
         elif isinstance(event, Looked):
             comparison.looks += 1
             for finding in _untold(event, replay, asked):
@@ -132,12 +134,12 @@ def _look(
         known = place.spoken and not replay.is_unsure(place.device)
         comparison.compared["truth"] += len(place.states) * known
         comparison.compared["no_ghosts"] += len(place.states) * known
-        doubt = losses.reason(place.device, look.at_s, place.group)
         if place.wrong or place.differs:
+            doubt = losses.reason(place.device, look.at_s, (*place.wrong,) or place.group)
             for rule, finding in _wrongs(place, lines.quotes(place.key, place.group)):
                 comparison.findings[rule].append(finding.doubted(doubt))
         else:
-            losses.was_right(place.device, look.at_s, place.group)
+            losses.was_right(place.device, look.at_s, place.states)
             lines.was_right(place.key)
 
 

@@ -27,6 +27,7 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
     notified: dict[str, Count] = {}
     held: dict[str, Count] = {}
     untold: set[str] = set()
+    looked_s = float("-inf")  # what a mailbox holds otherwise than in the look before may be so since then
     for event in events:
         replay.take(event)
         if isinstance(event, Line):
@@ -39,8 +40,9 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
         elif isinstance(event, Looked):
             for mailbox, kept in event.kept.items():
                 if held.get(mailbox) != kept:
-                    losses.said_anew(mailbox, event.at_s, replay.began.mailboxes.get(mailbox, ""))
+                    losses.said(mailbox, looked_s, replay.began.mailboxes.get(mailbox, ""))
             held |= event.kept
+            looked_s = event.at_s
             for phone, counts in _shown(event, replay, notified):
                 if phone in untold:
                     continue

@@ -24,7 +24,7 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
             extension=flap.extension,
             since_s=flap.at_s,
         )
-        for change in all_changes.judged
+        for change in (*all_changes.judged, *all_changes.again)
         for flap in change.flaps
         if not _ends_a_hold(change, flap, limits)
     ]
@@ -32,7 +32,13 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
     figures: dict[str, float] = {"changes": judged}
     if all_changes.left_out:
         figures["not judged"] = all_changes.left_out
-    return verdict("no_flapping", findings, judged, figures, all_changes.remark(limits))
+    remarks = [all_changes.remark(limits), _unspoken(all_changes.unspoken)]
+    return verdict("no_flapping", findings, judged, figures, "; ".join(filter(None, remarks)))
+
+
+def _unspoken(times: int) -> str:
+    """That nodes told what nobody had said, in words."""
+    return f"{times} not judged: told before anybody had said anything of its extension" if times else ""
 
 
 def _ends_a_hold(change: Change, flap: Seen, limits: Limits) -> bool:

@@ -67,7 +67,8 @@ class Change:
     """By a node's word the right state of an extension changed; when each node told of the new one.
 
     `judged`: whether nothing was broken; `plain`: whether it is another state by any reading. It holds until `until_s`,
-    and the next word comes at `next_s`.
+    and the next word comes at `next_s`. `again_s`: where it is no change, but what a word that came before left to hold
+    when all was whole again after a fault; since when that was so.
     """
 
     word: Said
@@ -80,14 +81,27 @@ class Change:
     next_s: float = float("inf")
     told_s: dict[str, float] = field(default_factory=dict)
     flaps: list[Seen] = field(default_factory=list)
+    again_s: float | None = None
+
+    @property
+    def since_s(self) -> float:
+        """Since when it holds."""
+        return self.word.at_s if self.again_s is None else self.again_s
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Every change while nothing was broken, in order; and how many others there were, which are not judged."""
+    """Every change while nothing was broken, in order; and how many others there were, which are not judged.
+
+    `again`: what was said before that, and held again once all was whole: when it was told is not judged, but who told
+    it is to stay with it. `unspoken`: how often a node told what comes of no word, before anybody had said anything of
+    the extension: that is not judged either, since what there was before the history began nobody knows.
+    """
 
     judged: tuple[Change, ...]
     left_out: int
+    again: tuple[Change, ...] = ()
+    unspoken: int = 0
 
     def remark(self, limits: Limits) -> str:
         """What was left out, in words."""
@@ -99,19 +113,25 @@ class Changes:
 def changes(events: Sequence[Event], limits: Limits) -> Changes:
     """Every change in every cluster: what one says another is not told."""
     clusters = beginning(events).clusters
-    plain = [change for nodes in clusters for change in _Changes(events, limits, nodes).all if change.plain]
+    made = [_Changes(events, limits, nodes) for nodes in clusters]
+    every = [change for of_cluster in made for change in of_cluster.all if change.plain]
+    plain = [change for change in every if change.again_s is None]
     judged = sorted((change for change in plain if change.judged), key=lambda change: change.word.at_s)
-    return Changes(tuple(judged), len(plain) - len(judged))
+    again = sorted((change for change in every if change.again_s is not None), key=lambda change: change.since_s)
+    unspoken = sum(of_cluster.unspoken for of_cluster in made)
+    return Changes(tuple(judged), len(plain) - len(judged), tuple(again), unspoken)
 
 
 class _Changes:
-    """Every change of a cluster while nothing was broken, with what its nodes told until the next, or until a fault."""
+    """Every change of a cluster, with what its nodes told until the next, or until a fault; and what was said before,
+    as it holds again when that is over."""
 
     def __init__(self, events: Sequence[Event], limits: Limits, nodes: tuple[str, ...]) -> None:
         self._began = beginning(events)
         self._nodes = nodes
         self._extensions = {device: extension for extension, device in self._began.extensions.items()}
         self._replay = Replay(self._began)
+        self._broken = False
         self._loads = [event for event in events if isinstance(event, Load)]
         self._all: dict[str, list[Change]] = {extension: [] for extension in self._began.extensions}
         by_place: dict[tuple[str, str], list[Seen]] = {}
@@ -121,6 +141,7 @@ class _Changes:
             extension: _Excuses(untold.get(device, ())) for extension, device in self._began.extensions.items()
         }
         for event in events:
+            self._hold_again(event.at_s, limits.settle_s)
             if isinstance(event, Said | Seen | Unsure) and event.node not in nodes:
                 continue
             if isinstance(event, Said):
@@ -129,16 +150,19 @@ class _Changes:
                 by_place.setdefault((event.extension, event.node), []).append(event)
             else:
                 self._replay.take(event)
+                self._broken = self._broken or not self._replay.whole(event.at_s, limits.settle_s)
                 if isinstance(event, Unsure) and event.device in self._extensions:
                     self._close([self._extensions[event.device]], event.at_s)
                 if isinstance(event, FaultBegan | Gone | Over):
                     self._close(self._all, event.at_s)
         self._close(self._all, events[-1].at_s)
+        self.unspoken = 0
         for extension, changes in self._all.items():
             at_first = Replay(self._began).right(self._began.extensions[extension], ())
             for node in nodes:
                 tellings = by_place.get((extension, node), [])
                 _follow(changes, node, tellings, at_first, limits.delay_ms / 1000, self._excuses[extension])
+                self.unspoken += self._unspoken(extension, tellings, at_first)
         self.all = [change for changes in self._all.values() for change in changes]
 
     def _say(self, word: Said, limits: Limits) -> None:
@@ -164,6 +188,24 @@ class _Changes:
             nodes = tuple(node for node in self._nodes if node not in self._replay.waiting)
             self._all[extension].append(Change(word, extension, min(after), judged, plain, nodes))
 
+    def _hold_again(self, at_s: float, settle_s: float) -> None:
+        """Once all has been whole for a while after a fault, what was said last holds again, where nobody doubts what
+        that is."""
+        if not self._broken or not self._replay.whole(at_s, settle_s):
+            return
+        self._broken = False
+        again_s = self._replay.broken_until_s + settle_s
+        for extension, changes in self._all.items():
+            device = self._began.extensions[extension]
+            for last in changes[-1:]:
+                holds = last.judged and last.until_s > again_s
+                loads = (load for load in self._loads_of(extension) if load.at_s >= last.word.at_s)
+                loaded = any(load.began_s <= again_s for load in loads)
+                known = not self._replay.unsure.get(device) and self._replay.right(device, self._nodes) == {last.new}
+                if known and not holds and not loaded:
+                    self._close([extension], again_s)
+                    changes.append(Change(last.word, extension, last.new, False, True, last.nodes, again_s=again_s))
+
     def _unheard(self, extension: str, since_s: float) -> frozenset[str]:
         """What a node may tell that has not heard some of the words since then which come to no other state together:
         two that cross each other, as when one node takes a state on while another lets it go."""
@@ -178,6 +220,12 @@ class _Changes:
         heard = [said - {""} for said in together]
         return frozenset().union(*({hint(aggregate(said))} if said else EITHER for said in heard))
 
+    def _unspoken(self, extension: str, tellings: Iterable[Seen], at_first: frozenset[str]) -> int:
+        """How many of these came before anybody had said anything of it, and are not what it is then."""
+        words_s = [words[0].at_s for node in self._nodes if (words := self._words.get((extension, node)))]
+        spoken_s = min(words_s, default=float("inf")) - EARLY_OF_PHONES_S
+        return sum(event.at_s < spoken_s and event.state not in at_first for event in tellings)
+
     def _loads_of(self, extension: str) -> list[Load]:
         """What changed the state of an extension too often to follow."""
         return [load for load in self._loads if extension in load.extensions]
@@ -186,7 +234,7 @@ class _Changes:
         """What was said last of each extension holds no longer; nor has it since a load began."""
         for extension in extensions:
             for change in self._all[extension][-1:]:
-                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.word.at_s]
+                loads_s = [load.began_s for load in self._loads_of(extension) if load.began_s >= change.since_s]
                 change.until_s = min(change.until_s, at_s, *loads_s)
 
 
@@ -233,7 +281,7 @@ def _follow(
     sources = _sources(changes, tellings, bound_s)
     for number, change in enumerate(changes):
         since: _Since | None = None
-        first = max(0, bisect_left(tellings, change.word.at_s, key=lambda event: event.at_s) - 1)
+        first = max(0, bisect_left(tellings, change.since_s, key=lambda event: event.at_s) - 1)
         for event, source in islice(zip(tellings, sources, strict=True), first, None):
             if event.at_s > change.until_s or source > number:
                 break
@@ -246,14 +294,14 @@ def _follow(
             elif not _in_passing(change, event) and not _is_back(change, tellings, event, excuses):
                 change.flaps.append(event)
         if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
-            since = _Since(change.word.at_s, of_earlier=False)
+            since = _Since(change.since_s, of_earlier=False)
         if since is not None:
             change.told_s[node] = since.at_s
 
 
 def _is_back(change: Change, tellings: Sequence[Seen], event: Seen, excuses: _Excuses) -> bool:
     """Whether a node tells in passing what is excused: it tells of the new state again in time."""
-    until_s = excuses.until_s(event, change.word.at_s)
+    until_s = excuses.until_s(event, change.since_s)
     return any(later.state == change.new and event.at_s <= later.at_s <= until_s for later in tellings)
 
 
@@ -267,8 +315,8 @@ def _on_the_way(change: Change, since: _Since, event: Seen, bound_s: float) -> b
     """Whether a node, which had told the new state of a phone before it changed and not of what was between, tells in
     passing what came before the new one: it tells of the new one yet."""
     early_s = 0.0 if since.of_earlier else EARLY_OF_PHONES_S
-    of_before = since.at_s < change.word.at_s - early_s
-    return of_before and not _by_step(change) and event.at_s - change.word.at_s <= bound_s
+    of_before = since.at_s < change.since_s - early_s
+    return of_before and not _by_step(change) and event.at_s - change.since_s <= bound_s
 
 
 def _by_step(change: Change) -> bool:
@@ -284,7 +332,7 @@ def _sources(changes: Sequence[Change], tellings: Sequence[Seen], bound_s: float
     early_s = EARLY_S if any(map(_by_step, changes[:1])) else EARLY_OF_PHONES_S
     for event in tellings:
         first = max(first, bisect_left(changes, event.at_s - bound_s, key=lambda change: change.until_s))
-        end = bisect_right(changes, event.at_s + early_s, key=lambda change: change.word.at_s)
+        end = bisect_right(changes, event.at_s + early_s, key=lambda change: change.since_s)
         numbers.append(next((number for number in range(first, end) if changes[number].new == event.state), -1))
         first = max(first, numbers[-1])
     return numbers

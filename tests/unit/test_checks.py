@@ -243,6 +243,15 @@ def test_after_a_fault_nothing_is_asked_for_a_while(settle_s: float, outcome: st
     assert verdicts["no_flapping"].outcome == ("passed" if settle_s < 3 else "nothing")
 
 
+def test_what_is_told_before_anybody_spoke_is_said_not_to_be_judged() -> None:
+    events: list[Event] = [BEGAN, seen(2.0, "n2", "InUse"), seen(7.0, "n2", "Idle"), replace(BUSY, at_s=12.0)]
+    told = [seen(12.01, node, "Busy") for node in ("n1", "n2")]
+    verdict = judge([*events, *told, Over(20.0)])["no_flapping"]
+    remark = "1 not judged: told before anybody had said anything of its extension"
+    assert (verdict.outcome, verdict.remark) == ("passed", remark)
+    assert judge([BEGAN, events[-1], *told, Over(20.0)])["no_flapping"].remark == ""
+
+
 def test_delays_are_told_by_node() -> None:
     events: list[Event] = [BEGAN, BUSY, seen(1.01, "n1", "Busy"), seen(1.03, "n2", "Busy"), Over(5.0)]
     figures = judge(events)["bounded_delay"].figures
