@@ -89,11 +89,14 @@ class LateWords:
                 del self._open[place]
 
     def seen(self, event: Seen, *, anew: bool) -> None:
-        """The node tells what it has: what the phone was told before that is right. Of what it comes to have `anew` the
-        phone is told anew: that is no late word of what it had before."""
+        """The node tells what it has: what the phone was told before that is right, and whether it was late that its
+        node told it is not a matter of lamps. Of what it comes to have `anew` the phone is told anew: that is no late
+        word of what it had before."""
         for place, due in [*self._open.items()]:
             if due.wrongly and fits(due.wrongly, event.state):
                 self._is_late(place, f"{event.node} told {event.state}", event.at_s)
+                if event.at_s <= due.since_s + 10 * self.bound_s:
+                    self.findings[place] = self.findings[place].doubted("its node told that later than its phone")
             elif anew and DIALOGS[due.state] & DIALOGS[event.state]:
                 del self._open[place]
 
