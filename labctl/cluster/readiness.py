@@ -36,6 +36,9 @@ IN_VAIN = 3
 """A Corosync that ends by an error so often in a row while it is waited for is waited for no longer: its supervisor
 starts it anew each second, and what it finds wrong of its configuration stays."""
 
+NEVER_READY = "not ready, and waiting mends nothing"
+"""How the error begins of a lab that will not be ready however long it is waited for."""
+
 Restart = Callable[[str], None]
 """Restarts the Asterisk of a node, and connects to it again."""
 
@@ -105,8 +108,8 @@ class Readiness:
             lacks = list(pool.map(lambda node: self._await_node(node, waiting), nodes))
         missing = {node.name: [lack.what] for node, lack in zip(nodes, lacks, strict=True) if lack}
         if missing:
-            waited = ", and waiting mends nothing" if waiting.in_vain.is_set() else f" after {deadline.timeout_s:g} s"
-            raise self._links.not_ready(f"not ready{waited}", missing)
+            late = f"not ready after {deadline.timeout_s:g} s"
+            raise self._links.not_ready(NEVER_READY if waiting.in_vain.is_set() else late, missing)
 
     def _await_node(self, node: Node, waiting: _Waiting) -> Lack | None:
         """What the node still lacks when nobody waits for it any longer; None once it is ready."""

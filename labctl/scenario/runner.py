@@ -17,6 +17,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.checks.course import UNKNOWN
 from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
+from labctl.cluster.readiness import NEVER_READY
 from labctl.engine.client import Engine
 from labctl.errors import HostError, LabctlError, LabError
 from labctl.history.events import Event, Over
@@ -35,6 +36,7 @@ from labctl.timing import PATIENCE
 
 WORTH_A_RETRY = ("unknown", "error")
 LACKING = "this kernel has no"
+ALWAYS_SO = (f"{UNKNOWN}{LACKING}", NEVER_READY)
 """How the error of a run begins that comes to the same each time."""
 
 
@@ -124,7 +126,7 @@ def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progre
     worth_it = WORTH_A_RETRY if patched else (*WORTH_A_RETRY, "fixed")
     result = run(engine, scenario, how, progress)
     for _ in range(how.retries):
-        hopeless = result.standing not in worth_it or result.error.startswith(f"{UNKNOWN}{LACKING}")
+        hopeless = result.standing not in worth_it or (result.lab_error or result.error).startswith(ALWAYS_SO)
         if hopeless or how.stop.is_set():
             break
         earlier = (*result.earlier, attempt(result))

@@ -77,8 +77,9 @@ def test_partition_heal_names_device_nodes_and_both_values_and_quotes_the_log(tm
 
 
 def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(tmp_path: Path) -> None:
-    """A node whose Corosync cannot read its configuration is never ready."""
-    broken = "title: Never ready\nlab: {config: {n1: {corosync/corosync.conf: 'totem {'}}}\nsteps:\n- settle\n"
+    """A node whose Corosync cannot read its configuration is never ready, which is said before the time is over."""
+    lab = "{follows_corosync: yes, config: {n1: {corosync/corosync.conf: 'totem {'}}}"
+    broken = f"title: Never ready\nlab: {lab}\nsteps:\n- settle\n"
     (tmp_path / "broken.yaml").write_text(broken, "utf-8")
     names = (str(tmp_path / "broken.yaml"), "distributed-device-state")
     report = tmp_path / "report.xml"
@@ -86,6 +87,7 @@ def test_a_lab_that_does_not_come_up_is_an_error_and_the_others_run_on(tmp_path:
     done = labctl("run", *names, "--folder", str(tmp_path), *how)
     assert [result["standing"] for result in done.data] == ["error", "passed"], done.err
     assert done.code == 1
+    assert "its Corosync does not start: /etc/corosync/corosync.conf" in done.data[0]["lab_error"]
     assert (Path(done.data[0]["folder"]) / "n1.log").read_text("utf-8")
     suites = ET.parse(report).getroot()  # noqa: S314 - our own
     assert [(suite.get("errors"), suite.get("failures")) for suite in suites] == [("1", "0"), ("0", "0")]
@@ -127,4 +129,4 @@ def test_run_that_needs_what_this_kernel_lacks_is_unknown_or_passes(tmp_path: Pa
     done = run(str(tmp_path / "delay.yaml"), tmp_path)
     assert done.code in (0, 5), done.err
     if done.code == 5:
-        assert "no netem" in done.data[0]["error"]
+        assert "no netem" in done.data[0]["lab_error"]

@@ -16,6 +16,7 @@ from labctl.blueprint.running_lab import Running
 from labctl.checks.finding import Limits
 from labctl.checks.judgement import Result
 from labctl.checks.known import Known
+from labctl.cluster.readiness import NEVER_READY
 from labctl.engine.client import Engine, EngineInfo
 from labctl.engine.observation import Container, Observation
 from labctl.errors import BuildError, HostError, LabctlError, NotReady, PatchRefused, UsageError
@@ -274,6 +275,12 @@ def test_what_this_kernel_cannot_do_is_not_tried_again(run_all: Callable[..., li
     FakeStage.failing = (HostError("this kernel has no netem"),)
     results = run_all(Labs(), retries=2)
     assert (standings(results)[0], results[0].earlier) == ("unknown", ())
+
+
+def test_a_lab_that_waiting_does_not_mend_is_not_tried_again(run_all: Callable[..., list[Result]]) -> None:
+    in_vain = NotReady(f"{NEVER_READY}\n  n1: its Corosync does not start: Missing closing brace", {})
+    results = run_all(Labs(up={SCENARIOS[0].lab.name: in_vain}), retries=2)
+    assert (standings(results)[0], results[0].earlier) == ("error", ())
 
 
 def test_an_interrupt_ends_all_branches_before_their_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
