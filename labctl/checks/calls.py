@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
-from labctl.history.events import Called, Ended, Event, Heard, Load, Over, beginning
+from labctl.history.events import (
+    Back,
+    Began,
+    Called,
+    Ended,
+    Event,
+    FaultBegan,
+    Gone,
+    Healed,
+    Heard,
+    Load,
+    Over,
+    beginning,
+)
 
 NO_ANSWER = ("MaxUDPRetrans", "TimeoutOnRecv")
 """SIPp's words for what has failed since no answer came in time (its statistics, src/stat.cpp)."""
@@ -19,15 +32,16 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
     what was heard in it until then."""
     findings: list[Finding] = []
     judged, spared = 0, 0
+    breaks, heard_in = _breaks(events), _heard_in(events)
     over = any(isinstance(event, Over) for event in events)
     ends = _ends(events)
     for call in (event for event in events if isinstance(event, Called)):
         end = ends.get(call.call)
         cut_off = end is None and not over  # such a history tells of no end
-        heard = [event for event in events if isinstance(event, Heard) and event.call == call.call]
-        if cut_off or _in_the_way(events, call.nodes, call.at_s, end.at_s if end else events[-1].at_s):
+        heard = heard_in.get(call.call, [])
+        if cut_off or _in_the_way(breaks, call.nodes, call.at_s, end.at_s if end else events[-1].at_s):
             spared += 1
-            heard = [event for event in heard if not _in_the_way(events, call.nodes, call.at_s, event.at_s)]
+            heard = [event for event in heard if not _in_the_way(breaks, call.nodes, call.at_s, event.at_s)]
             judged += bool(heard)
         else:
             judged += 1
@@ -38,7 +52,7 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
         broken = load.failed or load.done < load.asked
         if load.saturated or not load.asked:
             findings.append(_saturation(load) if load.saturated else _idle(load))
-        elif broken and _in_the_way(events, load.nodes, load.began_s, load.at_s):
+        elif broken and _in_the_way(breaks, load.nodes, load.began_s, load.at_s):
             spared += 1
         else:
             judged += 1
@@ -54,6 +68,15 @@ def _ends(events: Sequence[Event]) -> dict[str, Ended]:
         if isinstance(event, Ended) and (event.call not in ends or (ends[event.call].ok and not event.ok)):
             ends[event.call] = event
     return ends
+
+
+def _heard_in(events: Sequence[Event]) -> dict[str, list[Heard]]:
+    """Call -> what was heard in it."""
+    heard: dict[str, list[Heard]] = {}
+    for event in events:
+        if isinstance(event, Heard):
+            heard.setdefault(event.call, []).append(event)
+    return heard
 
 
 def _of_no_call(events: Sequence[Event]) -> Iterator[Finding]:
@@ -106,15 +129,25 @@ def _saturation(load: Load) -> Finding:
     return Finding(text, load.at_s, doubt="it judges nobody")
 
 
-def _in_the_way(events: Sequence[Event], nodes: Sequence[str], since_s: float, until_s: float) -> bool:
+def was_in_the_way(events: Sequence[Event], call: str, nodes: Collection[str]) -> bool:
+    """Whether a fault could have broken a call through these nodes at any time since it began; of one that is not known
+    since the run began."""
+    began_s = (event.at_s for event in events if isinstance(event, Called) and event.call == call)
+    return _in_the_way(_breaks(events), nodes, next(began_s, 0.0), float("inf"))
+
+
+def _breaks(events: Sequence[Event]) -> list[Event]:
+    """What tells of faults, in order."""
+    return [event for event in events if isinstance(event, Began | FaultBegan | Healed | Gone | Back)]
+
+
+def _in_the_way(breaks: Sequence[Event], nodes: Collection[str], since_s: float, until_s: float) -> bool:
     """Whether a fault could have broken a call through the nodes at any time from then until then."""
-    replay = Replay(beginning(events))
-    broken = False
-    for event in events:
-        if event.at_s > since_s and broken:
+    replay = Replay(beginning(breaks))
+    for event in breaks:
+        if event.at_s > since_s and replay.breaks_calls(nodes):
             return True
         if event.at_s > until_s:
             return False
         replay.take(event)
-        broken = replay.breaks_calls(nodes)
-    return False
+    return replay.breaks_calls(nodes)

@@ -19,18 +19,28 @@ FIRST_ANSWER_S = 5.0
 AFTERWARDS_S = 1.0
 """So long after such a step what a node logs may come of it."""
 
+_FIGURES = re.compile(r"0x[0-9a-f]+|\d+")
+
 
 @dataclass(frozen=True)
 class Handlings:
     """Moments in which something began or was over that may end daemons, and on which nodes; what is `left` of it at
-    the end of the run."""
+    the end of the run; and the `steps` that have a node do what the scenario says."""
 
     moments: tuple[tuple[float, frozenset[str]], ...]
     left: frozenset[str]
+    steps: tuple[Did, ...] = ()
 
     def near(self, node: str, since_s: float, until_s: float) -> bool:
-        """Whether there was such a moment for a node in that time."""
-        return any(node in nodes and since_s <= at_s <= until_s for at_s, nodes in self.moments)
+        """Whether there was such a moment for a node in that time, or a step at it."""
+        return self.asked(since_s, until_s, node) or any(
+            node in nodes and since_s <= at_s <= until_s for at_s, nodes in self.moments
+        )
+
+    def asked(self, since_s: float, until_s: float, node: str = "") -> bool:
+        """Whether there was a step at a node in that time; without `node`, at any."""
+        steps = (step for step in self.steps if step.began_s <= until_s and since_s <= step.at_s)
+        return any(not node or asks(step, node) for step in steps)
 
     def last_s(self, node: str) -> float:
         """The last such moment for a node: minus infinity where there is none, infinity where something is left."""
@@ -48,13 +58,19 @@ def handlings(events: Sequence[Event], crashes: Sequence[Finding]) -> Handlings:
             before = _away(replay)
             replay.take(event)
             moments.append((event.at_s, before | _away(replay)))
-    return Handlings(tuple(moments), _away(replay))
+    steps = (event for event in events if isinstance(event, Did) and event.what.startswith(ASKING))
+    return Handlings(tuple(moments), _away(replay), tuple(steps))
 
 
 def _away(replay: Replay) -> frozenset[str]:
     """The nodes that are gone, or that a fault touches which may end daemons."""
     faults = (fault for fault in replay.faults.values() if not fault.of_network)
     return frozenset(replay.gone.union(*(fault.nodes for fault in faults)))
+
+
+def without_figures(error: str) -> str:
+    """The text of an error without what differs from one time to the next: those that are alike are one error."""
+    return _FIGURES.sub("#", error)
 
 
 def asks(step: Did, node: str) -> bool:

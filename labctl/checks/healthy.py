@@ -6,7 +6,6 @@ process that does nothing else than before, and an error that a fault or the mac
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
@@ -15,7 +14,7 @@ from labctl.checks.daemon_series import Series, all_series
 from labctl.checks.disturbance import shadows
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.checks.handling import AFTERWARDS_S, Handlings, answered_s, asks, handlings
+from labctl.checks.handling import AFTERWARDS_S, Handlings, answered_s, asks, handlings, without_figures
 from labctl.checks.measuring import missing
 from labctl.checks.rule import check
 from labctl.history.events import BY_ITSELF, Did, Event, Gone, beginning
@@ -79,7 +78,7 @@ def _errors(events: Sequence[Event], limits: Limits) -> list[Finding]:
         replay.take(event)
         if not isinstance(event, Complained) or not replay.whole(event.at_s, limits.settle_s):
             continue
-        key = (event.node, re.sub(r"0x[0-9a-f]+|\d+", "#", event.text))
+        key = (event.node, without_figures(event.text))
         about_to_crash = any(event.at_s <= moment <= event.at_s + limits.settle_s for moment in crashed_s)
         if about_to_crash or _is_answer(event, steps):
             continue

@@ -19,6 +19,9 @@ DIALOGS = {
 """What each state of a hint is in a NOTIFY (state_notify_build_xml, channels/chan_sip.c of 1.8; and
 ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
 
+LATE_BOUNDS, NEAR_BOUNDS = 10, 3
+"""In so many bounds a word may yet come that makes of another one that is late; in so many it surely is that."""
+
 
 def fits(dialog: str, state: str) -> bool:
     """Whether a phone may be told so of a state; of one that nobody knows it may be told anything."""
@@ -85,23 +88,23 @@ class LateWords:
         for place, due in [*self._open.items()]:
             if due.may_be_told_late and fits(dialog, due.state):
                 self._is_late(place, f"it was told {dialog}", at_s)
-            elif due.wrongly and not due.outdated and dialog != due.wrongly:
-                del self._open[place]
 
     def seen(self, event: Seen, *, anew: bool) -> None:
         """The node tells what it has: what the phone was told before that is right, and whether it was late that its
         node told it is not a matter of lamps. Of what it comes to have `anew` the phone is told anew: that is no late
         word of what it had before."""
         for place, due in [*self._open.items()]:
-            if due.wrongly and fits(due.wrongly, event.state):
+            if due.wrongly and event.at_s > due.since_s + LATE_BOUNDS * self.bound_s:
+                del self._open[place]
+            elif due.wrongly and fits(due.wrongly, event.state):
                 self._is_late(place, f"{event.node} told {event.state}", event.at_s)
-                if event.at_s <= due.since_s + 10 * self.bound_s:
+                if event.at_s <= due.since_s + NEAR_BOUNDS * self.bound_s:
                     self.findings[place] = self.findings[place].doubted("its node told that later than its phone")
             elif anew and DIALOGS[due.state] & DIALOGS[event.state]:
                 del self._open[place]
 
     def _is_late(self, place: int, text: str, at_s: float) -> None:
         finding, due = self.findings[place], self._open.pop(place)
-        until_s = finding.at_s if finding.since_s is None else min(at_s, due.since_s + 10 * self.bound_s)
+        until_s = finding.at_s if finding.since_s is None else min(at_s, due.since_s + LATE_BOUNDS * self.bound_s)
         text = f"{finding.text}; {text} at +{at_s:.3f} s"
         self.findings[place] = replace(finding, text=text, at_s=max(finding.at_s, until_s), late=True)

@@ -10,8 +10,9 @@ from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.evidence import STATES, LogSince
 from labctl.checks.expected import EITHER, Group, Replay, groups, silent_members, unanswered_rings
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
+from labctl.checks.handling import asks
 from labctl.checks.reading import once
-from labctl.history.events import Back, Event, Gone, Line, Looked, Said, Seen, beginning
+from labctl.history.events import Back, Did, Event, Gone, Line, Looked, Said, Seen, beginning
 
 Rule = Literal["agreement", "truth", "no_ghosts"]
 RULES: tuple[Rule, ...] = ("agreement", "truth", "no_ghosts")
@@ -109,8 +110,12 @@ def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
             lines.take(event)
         elif isinstance(event, Said):
             losses.said(event.device, event.at_s, event.node)
+        elif isinstance(event, Did):
+            for node in [node for node in asked if asks(event, node)]:
+                del asked[node]  # what it has may be other things now
         elif isinstance(event, Gone):
             losses.left(event.node)
+            asked.pop(event.node, None)
         elif isinstance(event, Looked):
             comparison.looks += 1
             for finding in _untold(event, replay, asked):
@@ -151,7 +156,8 @@ def _no_answer(look: Looked, node: str) -> Finding:
 
 def _untold(look: Looked, replay: Replay, asked: dict[str, set[str]]) -> Iterator[Finding]:
     """What a node that lives did not tell in a look, though it, or another of its cluster, has told it in this or in an
-    earlier one: no answer is none. `asked`: node -> what those of its cluster have told so far."""
+    earlier one: no answer is none. `asked`: node -> what those of its cluster have told so far, since the node was
+    there and the scenario had it do anything."""
     known = replay.began.extensions.keys() | replay.began.hints.keys()
     for nodes in replay.began.clusters:
         told = {extension for node in nodes for extension in look.states.get(node, {})} & known

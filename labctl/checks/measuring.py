@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from labctl.checks.finding import Finding, Limits
-from labctl.checks.handling import Handlings, asks
-from labctl.history.events import Did, Event, FaultBegan, Gone, beginning
+from labctl.checks.handling import Handlings
+from labctl.history.events import Event, FaultBegan, Gone, beginning
 from labctl.history.process_events import Measured
 
 AWAY_S = 15.0
@@ -29,7 +29,7 @@ def missing(events: Sequence[Event], done: Handlings, limits: Limits) -> Iterato
     """Each daemon that stays away from where it was, and each node of which nobody knows how it fared."""
     samples = [event for event in events if isinstance(event, Measured)]
     times = {node: _times(samples, node) for node in dict.fromkeys(sample.node for sample in samples)}
-    yield from _daemons_away(events, samples, times, done, limits)
+    yield from _daemons_away(samples, times, done, limits)
     yield from _never_measured(events, times)
     yield from _measured_no_more(times, done, limits)
 
@@ -38,20 +38,18 @@ def _times(samples: Sequence[Measured], node: str) -> tuple[float, ...]:
     return tuple(sorted({sample.at_s for sample in samples if sample.node == node}))
 
 
-def _daemons_away(
-    events: Sequence[Event], samples: Sequence[Measured], times: Times, done: Handlings, limits: Limits
-) -> Iterator[Finding]:
+def _daemons_away(samples: Sequence[Measured], times: Times, done: Handlings, limits: Limits) -> Iterator[Finding]:
     """Those of which the answers of their node tell nothing any more, since nothing was done to it."""
-    steps = [event for event in events if isinstance(event, Did)]
     last_s = {(sample.node, sample.daemon): sample.at_s for sample in samples}
     for (node, daemon), at_s in sorted(last_s.items()):
         later = _since(max(at_s, done.last_s(node) + limits.settle_s), times[node])
         around = (at_s - limits.settle_s, at_s + limits.settle_s)
-        asked = any(asks(step, node) and step.began_s <= around[1] and around[0] <= step.at_s for step in steps)
-        if len(later) > SAMPLES and later[-1] - later[0] >= AWAY_S and not asked:
-            what = f"{daemon} on {node} was measured for the last time, and {node} {len(later) - 1} times after that"
-            text = f"+{at_s:.3f} s: {what}: it ended by itself, and stays away"
-            yield Finding(text, at_s, (node,), certain=True)
+        if len(later) <= SAMPLES or later[-1] - later[0] < AWAY_S or done.asked(*around, node):
+            continue
+        what = f"{daemon} on {node} was measured for the last time, and {node} {len(later) - 1} times after that"
+        text = f"+{at_s:.3f} s: {what}: it ended by itself, and stays away"
+        finding = Finding(text, at_s, (node,), certain=True)
+        yield finding.doubted("a step at another node may have ended it") if done.asked(*around) else finding
 
 
 def _since(since_s: float, times: Sequence[float]) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import time
 from collections.abc import Mapping
@@ -42,7 +43,9 @@ ATTACH_TIMES = 3
 """How often a container is started that its overlay network does not let in: the engine waits 20 s for the Swarm's
 manager to say yes, which is too short where that one's machine is busy (seen at a load of 32)."""
 
-_NOT_LET_IN = "attaching to network failed"
+_NOT_LET_IN = re.compile(r"attaching to network failed|network \S+ not found")
+"""What the engine says then: that it had no answer, or that it does not know the network, of which it has yet to be
+told (seen at a load of 45)."""
 
 SERVICES = "/etc/service"
 """The folder that runit watches. Where that has changed within the second in which runsvdir starts, it waits one more
@@ -102,7 +105,7 @@ class Containers:
             try:
                 self._api.start(container)
             except docker_errors.APIError as error:
-                if turn == ATTACH_TIMES or _NOT_LET_IN not in str(error.explanation):
+                if turn == ATTACH_TIMES or not _NOT_LET_IN.search(str(error.explanation)):
                     raise
             else:
                 return

@@ -41,6 +41,13 @@ class CallEnd:
         """Who was at the other end at first."""
         return self.agent.peer_of(self.call)
 
+    def nudge(self) -> None:
+        """Have the phone hang up, or give up."""
+        if self.own:
+            self.agent.nudge()
+        else:
+            self.agent.nudge_call(call=self.call)
+
     def await_answered(self, deadline: Deadline) -> None:
         """Return when the phone has answered it. Raises LabError where it is over before, and at the deadline."""
         self.agent.wait_for(lambda: self.state not in (CALLING, RINGING) or bool(self.over), "its answer", deadline)

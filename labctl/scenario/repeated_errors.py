@@ -6,18 +6,15 @@ keep out of the history that it goes on when nothing explains it any more.
 
 from __future__ import annotations
 
-import re
 import threading
 from bisect import bisect_right, insort
 
 from labctl.checks.finding import Limits
-from labctl.checks.handling import AFTERWARDS_S, ASKING, answered_s
+from labctl.checks.handling import AFTERWARDS_S, ASKING, answered_s, without_figures
 from labctl.history.events import SCHEDULER, Back, Did, Disturbed, Event, Healed, Ring
 
 REPEATED = 3
 """So many lines of the same error are written of a node at a stretch: a daemon that goes wild logs thousands."""
-
-_FIGURES = re.compile(r"0x[0-9a-f]+|\d+")
 
 
 class RepeatedErrors:
@@ -51,7 +48,7 @@ class RepeatedErrors:
 
     def is_wanted(self, node: str, at_s: float, error: str) -> bool:
         """Whether the line is to be written that a node logged then; it counts."""
-        key = (node, _FIGURES.sub("#", error))
+        key = (node, without_figures(error))
         with self._lock:
             before, count = self._counts.get(key, (0, 0))
             stretch = max(before, bisect_right(self._anew_s, at_s))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
+from labctl.checks.calls import was_in_the_way
 from labctl.errors import LabError, UsageError
 from labctl.history.events import Called, Ended
 from labctl.history.journal import Journal
@@ -22,7 +23,7 @@ GIVE_UP_S = 3.0
 """How long a caller who gives up waits for its node to agree: two retransmissions."""
 
 FAR_END_S = 1.0
-"""So long the other phone of a call is waited for to know that it is over while a fault may keep it from that."""
+"""So long the other phone of a call is waited for to know that it is over where a fault may have kept it from that."""
 
 BY_PHONE, BY_NODE = "it ", "its node "
 """How `Transcript.call_end` begins where nobody refused the call."""
@@ -33,7 +34,7 @@ FAILURE = 300
 
 class Switchboard:
     """The phones of the lab. `connect` makes their agents, given who is to be told of each message; `recorder` is told
-    too. Only one run at a time has them. `gone` are the nodes that do not answer, `in_force` tells of the faults."""
+    too. Only one run at a time has them. `gone` are the nodes that do not answer."""
 
     agents: Phones
 
@@ -45,7 +46,6 @@ class Switchboard:
         connect: Callable[[MessageListener], Phones],
         recorder: MessageListener,
         node_of: Callable[[str], str] | None = None,
-        in_force: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.lines: dict[str, UserAgent] = {}
         self.watchers: dict[tuple[str, str], UserAgent] = {}
@@ -56,7 +56,6 @@ class Switchboard:
         self._gone = gone
         self._connect = connect
         self._recorder = recorder
-        self._in_force = in_force
         self._node_of = node_of or (lambda phone: lab.phone(phone).node)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -251,7 +250,7 @@ class Switchboard:
         """Return when all its phones know that it is over, as a step wants it. Raises LabError if it went otherwise.
 
         What a node that is gone keeps from ending in an orderly way is ended all the same. The phone at the far end is
-        not waited for beyond FAR_END_S while a fault is in force, which may keep it from that.
+        not waited for beyond FAR_END_S where a fault was in the way of the call: its node may know it no more.
         """
         self.calls.remove(call)
         try:
@@ -268,9 +267,11 @@ class Switchboard:
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
         if (far := call.far) and not any(node in self._gone for node in call.nodes):
-            broken = bool(self._in_force())
-            with suppress(*[LabError] * broken):
-                far.agent.await_over(far.call, PATIENCE.deadline(FAR_END_S) if broken else deadline)
+            with suppress(LabError):
+                far.agent.await_over(far.call, PATIENCE.deadline(FAR_END_S))
+            nodes = {*call.nodes, *(self._node_of(end.phone) for end in call.ends)}
+            if not far.over and not was_in_the_way(self._journal.events, call.name, nodes):
+                far.agent.await_over(far.call, deadline)
 
     # Calls that are connected anew
 
@@ -393,8 +394,5 @@ class Switchboard:
             if ending:
                 self._end(call, str(ending) if ending.code else "")
                 continue
-            if call.near.own:
-                call.calling.nudge()
-            else:
-                call.calling.nudge_call(call=call.near.call)
+            call.near.nudge()
             self._end(call, "it was still going on when the run ended")

@@ -46,16 +46,24 @@ class Heard:
         return [replace(event, at_s=0.0) for event in self.journal.events]
 
 
-def message(start: str, cseq: str, *, sent: bool, call: str = "c1", headers: str = "", body: str = "") -> SipMessage:
+def message(
+    start: str, cseq: str, *, sent: bool, call: str = "c1", headers: str = "", body: str = "", number: int = 1
+) -> SipMessage:
     """A message as it goes over the wire."""
-    lines = [start, "Via: SIP/2.0/UDP 192.0.2.9:6000", f"Call-ID: {call}", f"CSeq: 1 {cseq}", *headers.splitlines()]
+    first = [start, "Via: SIP/2.0/UDP 192.0.2.9:6000", f"Call-ID: {call}", f"CSeq: {number} {cseq}"]
+    lines = [*first, *headers.splitlines()]
     return parse_message("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]), 0.0, sent)
 
 
 def notify(
-    event: str, body: str, sent: bool = False, start: str = "NOTIFY sip:carol@192.0.2.9:6200 SIP/2.0"
+    event: str,
+    body: str,
+    sent: bool = False,
+    start: str = "NOTIFY sip:carol@192.0.2.9:6200 SIP/2.0",
+    number: int = 1,
 ) -> SipMessage:
-    return message(start, "NOTIFY", sent=sent, headers=f"From: <sip:102@192.0.2.1>;tag=a\nEvent: {event}", body=body)
+    headers = f"From: <sip:102@192.0.2.1>;tag=a\nEvent: {event}"
+    return message(start, "NOTIFY", sent=sent, headers=headers, body=body, number=number)
 
 
 def dialogs(state: str) -> str:
@@ -263,9 +271,17 @@ def test_a_phone_that_was_never_on_says_nothing_when_its_node_is_lost() -> None:
 @pytest.mark.parametrize("state", ["terminated", "early", "confirmed"])
 def test_a_phone_is_told_of_the_dialogs_of_what_it_watches(state: str) -> None:
     heard = Heard()
-    heard.phone("carol", notify("dialog", dialogs(state)), notify("dialog;id=1", dialogs(state)))
+    heard.phone("carol", notify("dialog", dialogs(state)), notify("dialog;id=1", dialogs(state), number=2))
     told = [event for event in heard.told() if not isinstance(event, Said)]
     assert told == [Notified(0.0, "carol", "102", state)] * 2
+
+
+def test_what_a_newer_notify_has_overtaken_is_no_news() -> None:
+    heard = Heard()
+    for number, state in ((1, "terminated"), (3, "confirmed"), (2, "early")):
+        heard.phone("carol", notify("dialog", dialogs(state), number=number))
+    told = [event.state for event in heard.told() if isinstance(event, Notified)]
+    assert told == ["terminated", "confirmed"]
 
 
 def test_a_phone_is_told_what_its_mailbox_holds() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from labctl.engine.client import Engine
 from labctl.errors import LabError
-from labctl.history.events import Ended
+from labctl.history.events import Began, Ended, FaultBegan, Healed
 from labctl.history.journal import Journal
 from labctl.scenario import switchboard
 from labctl.scenario.conversation import CallEnd
@@ -41,10 +41,8 @@ class Desk:
             return Phones(cast("Engine", container), running_lab(), on_message)
 
         self.journal = Journal()
-        self.in_force: list[str] = []
-        self.phones = Switchboard(
-            LAB, self.journal, (), connect, lambda _phone, _message: None, in_force=lambda: self.in_force
-        )
+        self.journal.write(Began(0.0, "desk", "lab", "22", ("n1", "n2", "n3"), {}))
+        self.phones = Switchboard(LAB, self.journal, (), connect, lambda _phone, _message: None)
         self.phones.open()
         self.live = cast("LiveLab", SimpleNamespace(phones=self.phones, journal=self.journal))
 
@@ -248,10 +246,11 @@ def test_whom_the_end_of_a_call_does_not_reach_holds_nobody_up(
     desk: Desk, container: PhonesContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switchboard, "FAR_END_S", 0.05)
-    desk.in_force.append("cut")
     _ringing(desk, container)
     container.agents[0].obeys(*ACCEPTED)
     calls.answer(desk.live, "bob")
+    desk.journal.write(FaultBegan(desk.journal.now_s(), "killed", "kill asterisk", ("n2",)))
+    desk.journal.write(Healed(desk.journal.now_s(), "killed"))
     container.agents[1].obeys(end(0))
     calls.hang_up(desk.live, "alice")
     assert len(desk.phones.ends("bob")) == 1

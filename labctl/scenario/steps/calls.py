@@ -116,10 +116,7 @@ def hang_up(live: LiveLab, phone: PhoneInUse, peer: Peer = None) -> None:
         end.agent.hang_up(deadline, end.call)
         return
     call.ending_wanted = True
-    if end.own:
-        end.agent.nudge()
-    else:
-        end.agent.nudge_call(call=end.call)
+    end.nudge()
     live.phones.finish(call, deadline)
 
 
