@@ -27,7 +27,7 @@ MANY_ORDERS = [
 ]
 
 
-def await_ready(lab: FakeLab, timeout_s: float = 3, mends: bool = True, patience_s: float = 0.1) -> list[str]:
+def await_ready(lab: FakeLab, timeout_s: float = 60, mends: bool = True, patience_s: float = 0.1) -> list[str]:
     """Wait until the lab is ready; the nodes whose Asterisk was restarted meanwhile."""
     links = NodeLinks(cast(Engine, lab), lab.running)
     restarted: list[str] = []
