@@ -129,4 +129,4 @@ def test_run_that_needs_what_this_kernel_lacks_is_unknown_or_passes(tmp_path: Pa
     done = run(str(tmp_path / "delay.yaml"), tmp_path)
     assert done.code in (0, 5), done.err
     if done.code == 5:
-        assert "no netem" in done.data[0]["lab_error"]
+        assert "no netem" in done.data[0]["error"]
