@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,11 +110,35 @@ for _command in (
     command_line.add_command(_command)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code. A signal that asks to end is an interrupt, as Ctrl-C is."""
+INTERRUPTED_AGAIN_S = 0.01
+"""So soon an interrupt comes again that Python passed over: by then it is done with what it was at."""
+
+
+def _heed_interrupts() -> None:
+    """A signal that asks to end is an interrupt, as Ctrl-C is; and none is lost that comes as Python lets an object go,
+    where it tells of the exception and goes on (sys.unraisablehook)."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup(1) has a hang-up ignored
             signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _passed_over
+
+
+def _passed_over(told: sys.UnraisableHookArgs) -> None:
+    """Python passes over an exception: an interrupt comes again, any other is told as ever."""
+    if not issubclass(told.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(told)
+        return
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in ending if signal.getsignal(number) is signal.default_int_handler]
+    for number in heeded[:1]:
+        again = threading.Timer(INTERRUPTED_AGAIN_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    _heed_interrupts()
     try:
         # Of a command that raises click's Exit this is its code.
         code = command_line.main(arguments, prog_name="labctl", standalone_mode=False) or 0

@@ -14,6 +14,7 @@ from labctl.checks import disturbance
 from labctl.cluster.connections import LAB_CONTEXT
 from labctl.corosync import daemon
 from labctl.corosync.membership import Membership
+from labctl.errors import HostError
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
@@ -27,8 +28,8 @@ from labctl.sip.phone_state import FREE, UNREGISTERED, PhoneLines
 from labctl.sip_message import SipMessage
 from labctl.stack.model import Stack
 
-MOST_MESSAGES = 20_000
-"""How many messages of phones are kept at most, the last: some 1000 calls' worth. A run of hours has more."""
+MOST_MESSAGES = 5_000
+"""How many messages of phones are kept at most, the last: some 250 calls' worth, 10 MB. A run of hours has more."""
 
 
 class Recorder:
@@ -106,10 +107,14 @@ class Recorder:
             self._notified(phone, message, at_s)
 
     def messages(self, phone: str, since_s: float) -> list[Passed]:
-        """What a phone sent and received since then, its times in seconds since the run began."""
+        """What a phone sent and received since then, its times in seconds since the run began. Raises HostError where
+        so much was sent since that not all of it is kept."""
         with self._lock:
             lag_s = self._lag_s
-            kept = [message for name, message in self._sip if name == phone]
+            all_kept = list(self._sip)
+        kept = [message for name, message in all_kept if name == phone]
+        if len(all_kept) == MOST_MESSAGES and all_kept[0][1].at_s + lag_s > since_s:
+            raise HostError(f"of what phones sent and received the last {MOST_MESSAGES} messages alone are kept")
         passed = (Passed(round(message.at_s + lag_s, 6), message.sent, message) for message in kept)
         return [message for message in passed if message.at_s >= since_s]
 

@@ -30,6 +30,9 @@ _TAG = re.compile(r";tag=([^;>\s]+)")
 _AUDIO = re.compile(r"^m=audio (\d+)", re.MULTILINE)
 _FRAGMENT = re.compile(r"SIP/2\.0 (\d{3})")
 
+KEPT_CALLS = 50
+"""So many of the calls of a phone that are over are kept at least."""
+
 _CHALLENGES = (401, 407)
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 
@@ -59,7 +62,20 @@ class Transcript:
         self._dialogs.setdefault(call_id, []).append(message)
         if message.method == "INVITE" and self._calls[-1:] != [call_id]:
             self._calls.append(call_id)
+            self._forget_calls()
         return True
+
+    def _forget_calls(self) -> None:
+        """Of the calls that are over keep the last KEPT_CALLS, where there are twice as many: a phone that is on for
+        hours has thousands, and each look at its calls goes through all of them."""
+        over = [call for call in self.calls if self.end_of(call)]
+        if len(over) < 2 * KEPT_CALLS:
+            return
+        gone = {*over[:-KEPT_CALLS]}
+        for call in gone:
+            del self._dialogs[call]
+        self._calls = [call for call in self._calls if call not in gone]
+        self.messages = [message for message in self.messages if message.header("Call-ID") not in gone]
 
     def received(self, method: str) -> list[SipMessage]:
         """The requests of that method that came in so far, in order."""

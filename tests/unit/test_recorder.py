@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from labctl.corosync.membership import Membership
+from labctl.errors import HostError
 from labctl.history.events import Event, Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
@@ -359,3 +360,15 @@ def test_that_a_call_was_over_before_its_phone_was_told_who_calls_is_no_error() 
     for text in (GIVEN_UP, LOST):
         heard.recorder.node_logged("n2", AT_S, f"[2026-11-28 10:00:00.000] ERROR[9][C-00000001]: {text}", None)
     assert heard.told() == [Complained(0.0, "n2", LOST)]
+
+
+def test_of_what_phones_said_the_last_is_kept_and_that_there_was_more_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A soak of two hours held 20,000 messages in the end, some 30 MB."""
+    monkeypatch.setattr("labctl.scenario.recorder.MOST_MESSAGES", 3)
+    heard = Heard()
+    for number in range(4):
+        heard.phone("carol", notify("dialog", dialogs("early"), number=number))
+    with pytest.raises(HostError, match="the last 3 messages alone are kept"):
+        heard.recorder.messages("carol", float("-inf"))
+    since_s = heard.recorder._sip[0][1].at_s + heard.recorder._lag_s
+    assert len(heard.recorder.messages("carol", since_s)) == 3

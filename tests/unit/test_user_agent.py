@@ -420,3 +420,17 @@ def test_what_was_acknowledged_lately_is_let_go_before_it_drains(stream: Stream)
     assert [text for text in stream.orders if text == "drain"] == ["drain"]
     assert "Call-ID: new" in order(stream, 0)
     assert len(stream.orders) == 2
+
+
+def test_of_thousands_of_calls_that_are_over_the_last_are_kept(stream: Stream) -> None:
+    agent = started(stream, "phone")
+    said = [got(REGISTER, "1 REGISTER", call="r")]
+    for number in range(500):
+        call = f"c{number}"
+        said += [got("INVITE sip:alice@192.0.2.9 SIP/2.0", "7 INVITE", call=call)]
+        said += [sent("SIP/2.0 486 Busy Here", "7 INVITE", call=call)] if number else []
+    stream.say(*said)
+    agent.wait_for(lambda: agent.calls[-1:] == ["c499"] and bool(agent.end_of("c499")), "the last", Deadline(SOON_S))
+    assert 50 <= len(agent.calls) - 1 <= 101
+    assert agent.calls[0] == "c0"  # which goes on
+    assert len(agent.messages) == 2 * len(agent.calls)

@@ -158,3 +158,27 @@ def test_a_scenario_that_runs_commands_wants_trust(
     assert run(verb, *(["-f"] if verb == "soak" else []), str(file)) == 2
     assert f"{file}:5: all: asterisk/cli.conf: System" in (message := capsys.readouterr().err)
     assert "--trust" in message
+
+
+def test_an_interrupt_that_python_passes_over_comes_again() -> None:
+    """As an object goes Python tells of an exception, and goes on: `up` went on after Ctrl-C, and ended with 0."""
+    script = """\
+import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from labctl import cli
+from labctl.cluster import lifecycle, status
+from labctl.engine import client
+client.connect = lambda **_: None
+lifecycle.load = lambda *_: None
+class Going:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        list(range(1000))
+def wait(*_):
+    Going()
+    threading.Event().wait(60)
+status.wait = wait
+cli.main(["wait", "-n", "office"])
+"""
+    ended = subprocess.run([sys.executable, "-c", script], input="", capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.strip()) == (130, "labctl: interrupted")
