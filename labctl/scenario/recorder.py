@@ -47,6 +47,7 @@ class Recorder:
         self._said: dict[str, str] = {}
         self._unsure: set[str] = set()
         self._lost: set[str] = set()
+        self._cut_off: set[str] = set()
         self._sip: deque[tuple[str, SipMessage]] = deque(maxlen=MOST_MESSAGES)
         self._notifies: dict[str, int] = {}
         """Call-ID of a subscription -> the CSeq of its last NOTIFY."""
@@ -131,7 +132,7 @@ class Recorder:
         """From here on a phone's own messages tell again what its node has of it, unless that has calls of it that
         nobody ended."""
         with self._lock:
-            if phone not in self._lost:
+            if phone not in self._lost | self._cut_off:
                 self._unsure.discard(phone)
 
     def node_of(self, phone: str) -> str:
@@ -153,13 +154,22 @@ class Recorder:
             self._lost |= {phone} if in_call else set()
         self.unsure(phone, "the phone went without a word", () if in_call else (FREE, UNREGISTERED))
 
+    def cut_off(self, phone: str) -> None:
+        """A call of a phone's has ended without a word to its node, which may have it for as long as it will."""
+        with self._lock:
+            self._cut_off.add(phone)
+        self.unsure(phone, "a call of it ended without a word to its node")
+
     def node_lost_calls(self, node: str) -> None:
         """The node's Asterisk has gone, and with it the calls of its phones."""
         with self._lock:
             names = [name for name, home in self._lines.nodes.items() if home == node]
             self._lines.drop_calls(names)
+            sure = {*names} & self._cut_off - self._lost
+            self._unsure -= sure
+            self._cut_off -= {*names}
             for name in names:
-                if name in self._said:
+                if name in self._said or name in sure:
                     self._tell(name, self._lines.state(name), self._journal.now_s())
 
     def _when(self, message: SipMessage) -> float:

@@ -33,8 +33,8 @@ FAILURE = 300
 
 
 class Switchboard:
-    """The phones of the lab. `connect` makes their agents, given who is to be told of each message; `recorder` is told
-    too. Only one run at a time has them. `gone` are the nodes that do not answer."""
+    """The phones of the lab, of one run at a time. `connect` makes their agents, given who is told of each message, as
+    `recorder` is. `gone` do not answer. `on_cut_off` hears of a phone one of whose calls ends without a word."""
 
     agents: Phones
 
@@ -46,6 +46,7 @@ class Switchboard:
         connect: Callable[[MessageListener], Phones],
         recorder: MessageListener,
         node_of: Callable[[str], str] | None = None,
+        on_cut_off: Callable[[str], None] = lambda _phone: None,
     ) -> None:
         self.lines: dict[str, UserAgent] = {}
         self.watchers: dict[tuple[str, str], UserAgent] = {}
@@ -56,6 +57,7 @@ class Switchboard:
         self._gone = gone
         self._connect = connect
         self._recorder = recorder
+        self._on_cut_off = on_cut_off
         self._node_of = node_of or (lambda phone: lab.phone(phone).node)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -256,8 +258,7 @@ class Switchboard:
         try:
             why = self._await_end(call, deadline)
         except LabError as error:
-            if call.near.own:
-                call.calling.kill()
+            self._give_up(call)
             self._end(call, error.message)
             if not any(node in self._gone for node in call.nodes):
                 raise
@@ -321,8 +322,7 @@ class Switchboard:
 
     def _name(self, callee: str) -> str:
         """The name of the phone that a name or number is; else the number."""
-        target = self._lab.phone_at(callee)
-        return target.name if target else callee
+        return target.name if (target := self._lab.phone_at(callee)) else callee
 
     def _is_with(self, end: CallEnd, peer: str) -> bool:
         call = self.conversation_of(end)
@@ -384,6 +384,8 @@ class Switchboard:
         call.calling.nudge()
         with suppress(LabError):
             call.calling.finish(Deadline(GIVE_UP_S))
+        if not call.near.over:
+            self._on_cut_off(call.near.phone)
         call.calling.kill()
 
     def _lose_calls(self) -> None:

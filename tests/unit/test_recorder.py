@@ -11,6 +11,7 @@ from labctl.errors import HostError
 from labctl.history.events import Event, Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
+from labctl.history.phone_events import Unsure
 from labctl.history.process_events import Complained
 from labctl.scenario.recorder import Recorder
 from labctl.sip_message import SipMessage, parse_message
@@ -264,6 +265,20 @@ def test_a_phone_that_was_never_on_says_nothing_when_its_node_is_lost() -> None:
     heard = Heard()
     heard.recorder.node_lost_calls("n1")
     assert heard.told() == []
+
+
+def test_what_a_node_has_of_a_phone_whose_call_was_cut_off_is_known_when_it_has_lost_its_calls() -> None:
+    """In a soak a call that never came through was killed; its node let it go in the end, and was held to have it."""
+    heard = Heard()
+    heard.phone("alice", *REGISTRATION)
+    heard.recorder.cut_off("alice")
+    heard.phone("alice", message("INVITE sip:102@192.0.2.1 SIP/2.0", "INVITE", sent=True))
+    heard.phone("alice", message(OK, "INVITE", sent=False))
+    heard.recorder.sure("alice")
+    told = [event for event in heard.told() if isinstance(event, Said | Unsure)]
+    assert isinstance(told[-1], Unsure)
+    heard.recorder.node_lost_calls("n1")
+    assert heard.told()[-1] == Said(0.0, "n1", "PJSIP/alice", "NOT_INUSE")
 
 
 # What phones are told

@@ -42,7 +42,10 @@ class Desk:
 
         self.journal = Journal()
         self.journal.write(Began(0.0, "desk", "lab", "22", ("n1", "n2", "n3"), {}))
-        self.phones = Switchboard(LAB, self.journal, (), connect, lambda _phone, _message: None)
+        self.cut_off: list[str] = []
+        self.phones = Switchboard(
+            LAB, self.journal, (), connect, lambda _phone, _message: None, on_cut_off=self.cut_off.append
+        )
         self.phones.open()
         self.live = cast("LiveLab", SimpleNamespace(phones=self.phones, journal=self.journal))
 
@@ -255,3 +258,12 @@ def test_whom_the_end_of_a_call_does_not_reach_holds_nobody_up(
     calls.hang_up(desk.live, "alice")
     assert len(desk.phones.ends("bob")) == 1
     assert desk.endings == [(True, "")]
+
+
+def test_whose_call_is_cut_off_without_a_word_is_told(desk: Desk, container: PhonesContainer) -> None:
+    """Its node may have the call for as long as it will."""
+    container.says["call"] = CALLS
+    desk.phones.place("alice", "999", 600_000)
+    with pytest.raises(LabError, match="goes on after"):
+        desk.phones.finish(desk.phones.calls[0], Deadline(0.05))
+    assert desk.cut_off == ["alice"]
