@@ -258,19 +258,20 @@ class Switchboard:
         try:
             why = self._await_end(call, deadline)
         except LabError as error:
-            self._give_up(call)
+            broken = any(node in self._gone for node in call.nodes)
+            self._give_up(call, waits=not broken)
             self._end(call, error.message)
-            if not any(node in self._gone for node in call.nodes):
+            if not broken:
                 raise
             return
         self._note_end(call)
         self._end(call, why)
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
-        if (far := call.far) and not any(node in self._gone for node in call.nodes):
+        nodes = {*call.nodes, *(self._node_of(end.phone) for end in call.ends)}
+        if (far := call.far) and not nodes & {*self._gone}:
             with suppress(LabError):
                 far.agent.await_over(far.call, PATIENCE.deadline(FAR_END_S))
-            nodes = {*call.nodes, *(self._node_of(end.phone) for end in call.ends)}
             if not far.over and not was_in_the_way(self._journal.events, call.name, nodes):
                 far.agent.await_over(far.call, deadline)
 
@@ -373,9 +374,8 @@ class Switchboard:
             call.over = why
         self._journal.write(Ended(self._journal.now_s(), call.name, not why, why))
 
-    def _give_up(self, call: Conversation) -> None:
-        """Have the caller cancel or hang up as a person would: a node that is not told goes on with the call. One that
-        does not answer is gone, and with it the call."""
+    def _give_up(self, call: Conversation, *, waits: bool = True) -> None:
+        """Have the caller cancel or hang up as a person would: a node that is not told goes on with the call."""
         call.ending_wanted = True
         if not call.near.own:
             for end in call.ends:
@@ -383,8 +383,8 @@ class Switchboard:
             return
         call.calling.nudge()
         with suppress(LabError):
-            call.calling.finish(Deadline(GIVE_UP_S))
-        if not call.near.over:
+            call.calling.finish(Deadline(GIVE_UP_S if waits else 0))
+        if not call.near.over and self._node_of(call.near.phone) not in self._gone:
             self._on_cut_off(call.near.phone)
         call.calling.kill()
 
