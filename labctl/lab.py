@@ -85,6 +85,11 @@ class Phone:
         """The nodes that know it, its own first."""
         return (self.node, *self.also)
 
+    @property
+    def shown_as(self) -> tuple[str, str]:
+        """By what it may be shown to whom it calls."""
+        return self.name, self.extension
+
 
 @dataclass(frozen=True)
 class OwnHint:

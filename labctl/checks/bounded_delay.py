@@ -52,6 +52,6 @@ def _late(change: Change, node: str, delay_ms: float | None, limits: Limits) -> 
         f"as {change.word.node} said; {limits.delay_ms:g} ms is the bound"
     )
     waited_ms = lasted_ms if delay_ms is None else delay_ms
-    until_s = change.word.at_s + min(waited_ms, 10 * limits.delay_ms) / 1000
+    until_s = change.word.at_s + min(waited_ms / 1000, limits.late_s)
     told = delay_ms is not None
     yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.word.at_s, late=told)

@@ -17,6 +17,11 @@ class Limits:
     delay_ms: float = 1000.0
     settle_s: float = 10.0
 
+    @property
+    def late_s(self) -> float:
+        """Within so long of its time what comes after that is late; later it is another matter, or never came."""
+        return 10 * self.delay_ms / 1000
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from labctl.checks.disturbance import Shadows, shadows
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
-from labctl.checks.key_states import LATE_BOUNDS, Due, Had, LateWords, fits
+from labctl.checks.key_states import Due, Had, LateWords, fits
 from labctl.checks.message_lamps import Lit
 from labctl.history.events import (
     AMI,
@@ -97,7 +97,7 @@ class _Keys:
         if self.replay.breaks_calls([home]):
             return  # what lies between it and its phone
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
-        late = LateWords(self.result.findings, self.bound_s)
+        late = LateWords(self.result.findings, self.limits)
         self.watched[name] = _Key(*name, home, event.at_s, late, dialog)
 
     def _home(self, phone: str) -> str:
@@ -123,9 +123,7 @@ class _Keys:
         if first:
             had.becomes("", at_s)
         elif not repeated:
-            key.due = Due(
-                at_s, had.state, wrongly=dialog, outdated=had.lately(dialog, at_s, LATE_BOUNDS * self.bound_s)
-            )
+            key.due = Due(at_s, had.state, wrongly=dialog, outdated=had.lately(dialog, at_s, self.limits.late_s))
 
     def _seen(self, event: Seen) -> None:
         """What a node has of an extension it is to tell to its own phones that watch it."""

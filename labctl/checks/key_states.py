@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from labctl.checks.finding import Finding
+from labctl.checks.finding import Finding, Limits
 from labctl.history.events import Seen
 
 DIALOGS = {
@@ -19,8 +19,8 @@ DIALOGS = {
 """What each state of a hint is in a NOTIFY (state_notify_build_xml, channels/chan_sip.c of 1.8; and
 ast_sip_presence_exten_state_to_str, res/res_pjsip/presence_xml.c of 22)."""
 
-LATE_BOUNDS, NEAR_BOUNDS = 10, 3
-"""In so many bounds a word may yet come that makes of another one that is late; in so many it surely is that."""
+NEAR_BOUNDS = 3
+"""A node that tells within so many bounds what its phone was told before surely told it late."""
 
 
 def fits(dialog: str, state: str) -> bool:
@@ -69,13 +69,10 @@ class Due:
 
 @dataclass
 class LateWords:
-    """What is wrong with a key, by its place among `findings`, as long as it may turn out to be no more than late.
-
-    `bound_s`: in which a phone is to be told.
-    """
+    """What is wrong with a key, by its place among `findings`, as long as it may turn out to be no more than late."""
 
     findings: list[Finding]
-    bound_s: float
+    limits: Limits
     _open: dict[int, Due] = field(default_factory=dict)
 
     def add(self, finding: Finding, due: Due) -> None:
@@ -94,17 +91,17 @@ class LateWords:
         node told it is not a matter of lamps. Of what it comes to have `anew` the phone is told anew: that is no late
         word of what it had before."""
         for place, due in [*self._open.items()]:
-            if due.wrongly and event.at_s > due.since_s + LATE_BOUNDS * self.bound_s:
+            if due.wrongly and event.at_s > due.since_s + self.limits.late_s:
                 del self._open[place]
             elif due.wrongly and fits(due.wrongly, event.state):
                 self._is_late(place, f"{event.node} told {event.state}", event.at_s)
-                if event.at_s <= due.since_s + NEAR_BOUNDS * self.bound_s:
+                if event.at_s <= due.since_s + NEAR_BOUNDS * self.limits.delay_ms / 1000:
                     self.findings[place] = self.findings[place].doubted("its node told that later than its phone")
             elif anew and DIALOGS[due.state] & DIALOGS[event.state]:
                 del self._open[place]
 
     def _is_late(self, place: int, text: str, at_s: float) -> None:
         finding, due = self.findings[place], self._open.pop(place)
-        until_s = finding.at_s if finding.since_s is None else min(at_s, due.since_s + LATE_BOUNDS * self.bound_s)
+        until_s = finding.at_s if finding.since_s is None else min(at_s, due.since_s + self.limits.late_s)
         text = f"{finding.text}; {text} at +{at_s:.3f} s"
         self.findings[place] = replace(finding, text=text, at_s=max(finding.at_s, until_s), late=True)

@@ -35,7 +35,7 @@ def views(events: Sequence[Event], limits: Limits) -> Verdict:
             answers = answers or any(event.hints.values())
             findings += _no_answers(event) if answers else ()
             for node, hints in event.hints.items():
-                soon = _told_soon(event, node, changes, 10 * limits.delay_ms / 1000)
+                soon = _told_soon(event, node, changes, limits.late_s)
                 ways = (("says", event.states.get(node, {})), ("told last that", told_last.get(node, {})))
                 changing = _changing(event, node, changes)
                 still = {extension: state for extension, state in hints.items() if extension not in changing}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from labctl.errors import LabError, UsageError
 from labctl.lab import Lab
-from labctl.sip.phone_control import shown_as
 from labctl.sip.transcript import CALLING, RINGING
 from labctl.sip.user_agent import UserAgent
 from labctl.timing import Deadline
@@ -103,8 +102,8 @@ class Conversation:
         if self.far is None and self.line is not None:
             new = [call for call in self.line.calls if call not in self.calls_before]
             free = [call for call in new if (self.line.agent.name, call) not in claimed]
-            of_caller = [call for call in free if self.line.peer_of(call) in shown_as(lab.phone(self.caller))]
-            others = {name for phone in awaited for name in shown_as(lab.phone(phone))}
+            of_caller = [call for call in free if self.line.peer_of(call) in lab.phone(self.caller).shown_as]
+            others = {name for phone in awaited for name in lab.phone(phone).shown_as}
             of_nobody = [call for call in free if not self.line.end_of(call) and self.line.peer_of(call) not in others]
             for call in [*of_caller, *(of_nobody if self.over is None else ())][:1]:
                 self.far = CallEnd(self.line.agent.name, self.line, call)

@@ -49,8 +49,6 @@ class Recorder:
         self._lost: set[str] = set()
         self._cut_off: set[str] = set()
         self._sip: deque[tuple[str, SipMessage]] = deque(maxlen=MOST_MESSAGES)
-        self._notifies: dict[str, int] = {}
-        """Call-ID of a subscription -> the CSeq of its last NOTIFY."""
         self._lag_s = math.inf
         self._lock = threading.Lock()
         self._errors = RepeatedErrors()
@@ -188,12 +186,6 @@ class Recorder:
             self._journal.write(Said(at_s, self._lines.nodes[phone], self.device(phone), state))
 
     def _notified(self, phone: str, message: SipMessage, at_s: float) -> None:
-        """A NOTIFY; one that a newer of its subscription has overtaken is no news (RFC 3261, 12.2.2)."""
-        number, dialog = int(message.header("CSeq").split()[0]), message.header("Call-ID")
-        with self._lock:
-            if number <= self._notifies.get(dialog, -1):
-                return
-            self._notifies[dialog] = number
         event = message.header("Event").partition(";")[0]
         if event == "message-summary" and message.body:
             summary = transcript.message_summary(message.body)

@@ -15,7 +15,7 @@ from labctl.errors import LabError, NotReady, UsageError
 from labctl.lab import Lab, Phone
 from labctl.progress import Progress, step
 from labctl.scenario.starvation import look_at_machine
-from labctl.sip.phone_control import UNTIL_ANSWERED_MS, shown_as
+from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.phones import TALK_MS, Phones
 from labctl.sip.rtp_listener import PACKETS_A_SECOND
 from labctl.sip.user_agent import Refused, UserAgent
@@ -170,7 +170,7 @@ def _talk(
         calling = phones.call(caller.name, number, talk_ms, request.audio)
         ends = [(calling, calling.agent.call_id)]
         if called:
-            ends.append((called, called.await_call(calls_before, deadline, calling, shown_as(caller))))
+            ends.append((called, called.await_call(calls_before, deadline, calling, caller.shown_as)))
             told.await_ringing()
             called.answer(deadline, ends[-1][1])
         calling.wait_for(lambda: 200 in calling.answers("INVITE") or bool(calling.call_end), "an answer", deadline)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from labctl.errors import LabError
-from labctl.lab import Lab, Phone
+from labctl.lab import Lab
 from labctl.sip.phones import Phones
 from labctl.sip.transcript import OVER, RINGING, TALKING
 from labctl.sip.user_agent import Refused, UserAgent
@@ -73,11 +73,6 @@ def switch_off(phones: Phones, name: str) -> bool:
     return bool(agents)
 
 
-def shown_as(caller: Phone) -> tuple[str, str]:
-    """By what a phone is shown to whom it calls."""
-    return caller.name, caller.extension
-
-
 def dial(phones: Phones, lab: Lab, name: str, number: str, called: str = "") -> UserAgent:
     """Have a phone call a number; it rings there, or is answered, when this returns. Raises Refused, LabError.
 
@@ -92,7 +87,7 @@ def dial(phones: Phones, lab: Lab, name: str, number: str, called: str = "") -> 
         raise Refused(f"{name} calls {number}: {agent.call_end}")
     if line:
         with suppress(LabError):  # a dialplan may lead the call elsewhere
-            line.await_call(before, PATIENCE.deadline(SEEN_S), agent, shown_as(lab.phone(name)))
+            line.await_call(before, PATIENCE.deadline(SEEN_S), agent, lab.phone(name).shown_as)
     return agent
 
 

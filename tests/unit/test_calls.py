@@ -205,6 +205,7 @@ def test_a_call_that_goes_on_when_its_agent_should_have_ended_is_lost(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labctl.scenario.steps.calls.ANSWER_S", 0.01)
+    monkeypatch.setattr(switchboard, "GIVE_UP_S", 0.01)
     answered(rig)
     with pytest.raises(LabError, match="goes on after"):
         rig.live.hang_up("alice")

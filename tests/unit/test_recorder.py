@@ -292,14 +292,6 @@ def test_a_phone_is_told_of_the_dialogs_of_what_it_watches(state: str) -> None:
     assert told == [Notified(0.0, "carol", "102", state)] * 2
 
 
-def test_what_a_newer_notify_has_overtaken_is_no_news() -> None:
-    heard = Heard()
-    for number, state in ((1, "terminated"), (3, "confirmed"), (2, "early")):
-        heard.phone("carol", notify("dialog", dialogs(state), number=number))
-    told = [event.state for event in heard.told() if isinstance(event, Notified)]
-    assert told == ["terminated", "confirmed"]
-
-
 def test_a_phone_is_told_what_its_mailbox_holds() -> None:
     heard = Heard()
     heard.phone("carol", notify("message-summary", SUMMARY))
