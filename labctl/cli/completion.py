@@ -21,7 +21,7 @@ def complete_lab(_context: click.Context, _parameter: click.Parameter, word: str
     from labctl.engine import client
 
     try:
-        return [name for name in lifecycle.names(client.connect(timeout_s=2)) if name.startswith(word)]
+        return [name for name in lifecycle.names(client.connect(timeouts=client.AT_ONCE)) if name.startswith(word)]
     except LabctlError:
         return []
 
@@ -31,7 +31,7 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
     from labctl.engine import client
 
     try:
-        observation = client.connect(timeout_s=2).observe(context.params.get("name"))
+        observation = client.connect(timeouts=client.AT_ONCE).observe(context.params.get("name"))
         nodes = {container.node for container in observation.containers if container.role in ("node", "service")}
         return sorted(node for node in nodes if node.startswith(word))
     except LabctlError:
@@ -62,7 +62,7 @@ def _lab(context: click.Context) -> Lab | None:
     from labctl.engine import client
 
     try:
-        return lifecycle.load(client.connect(timeout_s=2), context.params.get("name")).lab
+        return lifecycle.load(client.connect(timeouts=client.AT_ONCE), context.params.get("name")).lab
     except LabctlError:
         return None
 
@@ -165,7 +165,7 @@ def complete_fault(context: click.Context, _parameter: click.Parameter, word: st
     from labctl.faults import injector
 
     try:
-        connected = client.connect(timeout_s=2)
+        connected = client.connect(timeouts=client.AT_ONCE)
         labs = [context.params["name"]] if context.params.get("name") else lifecycle.names(connected)
         faults = [fault.name for name in labs for fault in injector.in_force(connected, name)]
         return [name for name in faults if name.startswith(word)]

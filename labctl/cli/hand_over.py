@@ -55,7 +55,7 @@ def bundle(run: str, file: str | None, with_images: bool, with_phone_image: bool
 
     folder = run_record.find(run)
     roles = [role for role, wanted in (("node", with_images), ("phones", with_phone_image)) if wanted]
-    engine = terminal.connect(IMAGE_S) if roles else None
+    engine = terminal.connect(answer_s=IMAGE_S) if roles else None
     packed = packing.pack(folder, Path(file or f"{folder.resolve().name}{SUFFIX}"), engine, roles)
     manifest = packed.manifest
     terminal.say(f"{manifest.run.sentence} {len(manifest.files)} files, {packed.size / 1e6:.1f} MB")
@@ -182,7 +182,7 @@ def _on_images(
     roles = images.wanted(engine, sent.manifest.images, sent.images, here)
     for role in sent.images:
         terminal.say(f"the image of the {role} is {'that of the bundle' if role in roles else 'the one that is here'}")
-    stack = images.with_bundled(terminal.connect(IMAGE_S), wish.path, stack, roles)
+    stack = images.with_bundled(terminal.connect(answer_s=IMAGE_S), wish.path, stack, roles)
     patches = () if ROLE_NODE in roles else options.images.patches
     return stack, replace(options, images=replace(options.images, patches=patches))
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -47,17 +48,17 @@ class Lines:
         say(f"{'fail' if failed else 'ok':4} {what} {seconds:.2f} s")
 
 
-def connect(timeout_s: int | None = None, hosts: Sequence[str] = ()) -> Engine:
+def connect(hosts: Sequence[str] = (), answer_s: int = 0) -> Engine:
     """The engine, or the hosts that --hosts, LABCTL_HOSTS, `hosts` or what is up names, as one.
 
-    Each answer may take `timeout_s`, where that is to be longer than usual.
+    Each answer may take `answer_s`, where that is to be longer than usual.
     """
     from labctl.engine import client
 
     named = click.get_current_context().meta.get(HOSTS) or _hosts_of_environment() or hosts
-    options: dict[str, Any] = {"timeout_s": timeout_s, "hosts": named}
-    options = {name: value for name, value in options.items() if value}
-    return client.connect(**options)
+    timeouts = replace(client.TIMEOUTS, answer_s=answer_s) if answer_s else None
+    options: dict[str, Any] = {"timeouts": timeouts, "hosts": named}
+    return client.connect(**{name: value for name, value in options.items() if value})
 
 
 def _hosts_of_environment() -> list[str]:

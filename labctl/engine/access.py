@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,4 +51,12 @@ def translated(action: str) -> Iterator[None]:
         urllib3.exceptions.HTTPError,
         ConnectionError,
     ) as error:
-        raise HostError(f"{action}: {error}", ENGINE_HINT) from None
+        raise HostError(f"{action}: {connection_error(error)}", ENGINE_HINT) from None
+
+
+def connection_error(error: Exception) -> str:
+    """What is wrong with the connection to an engine, without the objects in which docker-py's wraps it."""
+    text = str(error)
+    if late := re.search(r"timeout=([\d.]+)", text):
+        return f"no answer within {late[1]} s"
+    return text

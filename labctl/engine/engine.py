@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import docker
 import requests
 from docker import errors as docker_errors
 
-from labctl.engine.access import Access
+from labctl.engine.access import Access, connection_error
 from labctl.engine.actions import AwaitReady, File, Step
+from labctl.engine.api_client import ApiClient, EngineTimeouts
 from labctl.engine.commands import Commands, Output
 from labctl.engine.containers import Containers
 from labctl.engine.endpoint import EngineAddress
@@ -26,7 +26,7 @@ from labctl.engine.streams import ExecStream, LogStream
 from labctl.engine.volume_lock import VolumeLocks
 from labctl.errors import HostError
 
-API_TIMEOUT_S = 60
+TIMEOUTS = EngineTimeouts()
 
 
 class Engine:
@@ -202,29 +202,16 @@ class Engine:
         self.image_store.remove_idle(container)
 
 
-class ApiClient(docker.APIClient):
-    """docker-py's, for which the CA of a context counts though requests has another one (REQUESTS_CA_BUNDLE)."""
-
-    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """As requests does; but the client's own CA goes before that of the environment, as Docker's client has it."""
-        own = self.verify if verify is None else verify
-        return super().merge_environment_settings(url, proxies, stream, own, cert)
-
-
-def open_endpoint(where: EngineAddress, timeout_s: int = API_TIMEOUT_S, first_s: int | None = None) -> Engine:
-    """The engine at an endpoint. Each answer may take `timeout_s` seconds, the first one `first_s` where that is given.
-
-    Raises HostError.
-    """
-    first_s = first_s or timeout_s
+def open_endpoint(where: EngineAddress, timeouts: EngineTimeouts = TIMEOUTS) -> Engine:
+    """The engine at an endpoint. Raises HostError where none answers in time."""
     arguments, tunnel = where.arguments, None
     if where.url.startswith("ssh://"):
-        tunnel = Tunnel(where.url, first_s)
+        tunnel = Tunnel(where.url, timeouts.reach_s)
         arguments = {"base_url": f"unix://{tunnel.socket}"}
     try:
-        api = ApiClient(version="auto", timeout=first_s, **arguments)
+        api = ApiClient(timeouts, version="auto", **arguments)
     except (docker_errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+        # ValueError is urllib's, of DOCKER_HOST
         hint = "start it (on Debian: apt-get install docker.io), or set DOCKER_HOST or DOCKER_CONTEXT"
-        raise HostError(f"no Docker Engine answers: {error}", hint) from None  # ValueError: urllib's, of DOCKER_HOST
-    api.timeout = timeout_s
+        raise HostError(f"no Docker Engine answers: {connection_error(error)}", hint) from None
     return Engine(api, tunnel)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from labctl.engine import swarm
 from labctl.engine.actions import CreateContainer, CreateNetwork, File, RemoveNetwork, RenameContainer, Step
+from labctl.engine.api_client import EngineTimeouts
 from labctl.engine.commands import Output
 from labctl.engine.engine import Engine
 from labctl.engine.fleet_locks import FleetLocks
@@ -34,28 +35,28 @@ GONE_S = 10.0
 ASK_AGAIN_S = 0.05
 
 
-def over(names: Sequence[str], home: Engine | None, timeout_s: int) -> Engine:
+def over(names: Sequence[str], home: Engine | None, timeouts: EngineTimeouts) -> Engine:
     """The hosts of these names as one engine. Images are made on `home`, or on the first that answers without it.
 
     Raises UsageError for a name that is none, HostError where no host answers.
     """
-    members = reach_all([Host(name) for name in names], timeout_s)
+    members = reach_all([Host(name) for name in names], timeouts)
     _refuse_doubles(members)
     maker = home or next((member.engine for member in members if member.engine), None)
     if maker is None:
         lines = [f"the host {member.host.name} does not answer: {member.why}" for member in members]
         raise HostError("\n".join(lines))
-    return Fleet(maker, (*members, *_others(members, timeout_s)), tuple(member.host for member in members))
+    return Fleet(maker, (*members, *_others(members, timeouts)), tuple(member.host for member in members))
 
 
-def with_known_hosts(engine: Engine, timeout_s: int) -> Engine:
+def with_known_hosts(engine: Engine, timeouts: EngineTimeouts) -> Engine:
     """An engine with the other hosts of the labs that it has a part of; itself where there are none."""
     known = _parsed(engine.observer.hosts_of_labs())
     if not known:
         return engine
     own = of_engine(Host(""), engine)
     own = replace(own, host=next((host for host in known if host.id == own.host.id), own.host))
-    return Fleet(engine, (own, *reach_all([host for host in known if host.id != own.host.id], timeout_s)))
+    return Fleet(engine, (own, *reach_all([host for host in known if host.id != own.host.id], timeouts)))
 
 
 def _parsed(texts: Iterable[str]) -> list[Host]:
@@ -63,13 +64,13 @@ def _parsed(texts: Iterable[str]) -> list[Host]:
     return [*{host.id: host for text in texts for host in parse(text)}.values()]
 
 
-def _others(members: Sequence[Member], timeout_s: int) -> list[Member]:
+def _others(members: Sequence[Member], timeouts: EngineTimeouts) -> list[Member]:
     """The hosts that the labs on these are on besides."""
     with ThreadPoolExecutor(max_workers=len(members)) as pool:
         texts = pool.map(lambda member: member.engine.observer.hosts_of_labs() if member.engine else set(), members)
     named = _parsed(text for several in texts for text in several)
     ids, names = {member.host.id for member in members}, {member.host.name for member in members}
-    return reach_all([host for host in named if host.id not in ids and host.name not in names], timeout_s)
+    return reach_all([host for host in named if host.id not in ids and host.name not in names], timeouts)
 
 
 def _refuse_doubles(members: Sequence[Member]) -> None:

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from labctl.engine import endpoint
 from labctl.engine.access import translated
+from labctl.engine.api_client import EngineTimeouts
 from labctl.engine.endpoint import EngineAddress
 from labctl.engine.engine import Engine, open_endpoint
 from labctl.engine.host import Host
 from labctl.engine.swarm import SwarmState
 from labctl.errors import HostError, UsageError
 
-REACH_S = 2
-"""How long a host may take to answer at first. One that is gone is told of within that time, and is not waited for."""
+REACH_S, FIRST_S = 2, 15
+"""How long a host may take until it can be connected to: one that is gone is told of within that time, and is not
+waited for. How long one that is there may take to answer at first: it may be busy."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,19 @@ class Member:
         return self.swarm.manager
 
 
-def reach_all(hosts: Sequence[Host], timeout_s: int) -> list[Member]:
+def reach_all(hosts: Sequence[Host], timeouts: EngineTimeouts) -> list[Member]:
     """All of these hosts, which are asked side by side. Raises UsageError for a name that is none."""
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-        return list(pool.map(lambda host: reach(host, timeout_s), hosts))
+        return list(pool.map(lambda host: reach(host, timeouts), hosts))
 
 
-def reach(host: Host, timeout_s: int) -> Member:
+def reach(host: Host, timeouts: EngineTimeouts) -> Member:
     """A host; where its id is known, no other one that answers in its place. Raises UsageError for a name that is
     none."""
     where = _endpoint(host)
     host = replace(host, url=where.url or host.url)
     try:
-        member = of_engine(host, open_endpoint(where, timeout_s, REACH_S))
+        member = of_engine(host, open_endpoint(where, _of_many(timeouts)))
     except HostError as error:
         return Member(host, why=_shortly(error.message))
     if host.id and member.host.id != host.id:
@@ -54,12 +56,16 @@ def reach(host: Host, timeout_s: int) -> Member:
     return member
 
 
+def _of_many(timeouts: EngineTimeouts) -> EngineTimeouts:
+    """What is left of it for one host of several."""
+    reach_s, first_s = min(timeouts.reach_s, REACH_S), min(timeouts.first_s, FIRST_S)
+    return replace(timeouts, reach_s=reach_s, first_s=first_s)
+
+
 def _shortly(message: str) -> str:
     """What an error of the connection comes to, without the objects in which docker-py's wraps it."""
     if reason := re.search(r"\[Errno \d+\] ([\w .-]+)", message):
         return reason[1]
-    if "timed out" in message:
-        return f"no answer within {REACH_S} s"
     return message.removeprefix("no Docker Engine answers: ")
 
 

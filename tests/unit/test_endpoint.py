@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+import urllib3
 
 from labctl.engine import endpoint
-from labctl.engine.engine import ApiClient
-from labctl.errors import UsageError
+from labctl.engine.access import translated
+from labctl.engine.api_client import ApiClient, EngineTimeouts
+from labctl.errors import HostError, UsageError
 
 SSH = "ssh://user@one.example"
 
@@ -106,6 +111,36 @@ def test_the_ca_of_a_context_goes_before_that_of_requests(tmp_path: Path, monkey
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
     context(tmp_path, "one", "tcp://one.example:2376", files=("ca.pem",))
     where = endpoint.of_host("one", {"DOCKER_CONFIG": str(tmp_path)})
-    api = ApiClient(version="1.41", **where.arguments)
+    api = ApiClient(EngineTimeouts(), version="1.41", **where.arguments)
     settings = api.merge_environment_settings("https://one.example:2376/version", {}, None, None, None)
     assert Path(settings["verify"]).name == "ca.pem"
+
+
+def test_an_answer_may_take_longer_than_the_way_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def answer(_: object, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        taken.append(how["timeout"])
+        response = requests.Response()
+        response.status_code, response.raw = 200, io.BytesIO(b'{"ApiVersion": "1.41"}')
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", answer)
+    api = ApiClient(
+        EngineTimeouts(reach_s=2, first_s=15, answer_s=300), version="auto", base_url="tcp://one.example:2375"
+    )
+    api.start("n1")
+    api.stop("n1", timeout=5)
+    assert taken == [(2, 15), (2, 300), (2, 305)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.exceptions.ReadTimeout("HTTPConnectionPool(host='n', port=2375): Read timed out. (read timeout=300)"),
+        urllib3.exceptions.ConnectTimeoutError("Connection to n timed out. (connect timeout=300)"),
+    ],
+)
+def test_an_engine_that_does_not_answer_is_told_in_plain_words(error: Exception) -> None:
+    with pytest.raises(HostError, match=r"^start n1: no answer within 300 s$"), translated("start n1"):
+        raise error

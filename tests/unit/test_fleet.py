@@ -19,6 +19,7 @@ from labctl.engine.actions import (
     StartContainer,
     Step,
 )
+from labctl.engine.api_client import EngineTimeouts
 from labctl.engine.commands import Output
 from labctl.engine.engine import Engine
 from labctl.engine.fleet import Fleet
@@ -276,15 +277,13 @@ def test_the_label_is_read_back_and_any_other_text_is_none() -> None:
 def test_two_names_of_one_engine_are_refused(monkeypatch: pytest.MonkeyPatch, home: FakeHost) -> None:
     monkeypatch.setattr(fleet, "reach_all", lambda hosts, _: [of(Host(host.name, "", "id"), home) for host in hosts])
     with pytest.raises(UsageError, match="--hosts: b is a once more"):
-        fleet.over(["a", "b"], cast(Any, home), 60)
+        fleet.over(["a", "b"], cast(Any, home), EngineTimeouts())
 
 
 class FakeApi:
     """docker-py's client, which only says who it is."""
 
-    timeout = 2
-
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, _: EngineTimeouts, **arguments: Any) -> None:
         if "gone" in str(arguments.get("base_url")):
             raise OSError(113, "No route to host")
 
@@ -294,14 +293,14 @@ class FakeApi:
 
 def test_a_host_is_reached_by_its_context_or_by_the_address_on_the_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_engine, "ApiClient", FakeApi)
-    there = member.reach(Host("tcp://there:2375"), 60)
+    there = member.reach(Host("tcp://there:2375"), EngineTimeouts())
     assert (there.host.id, bool(there.engine)) == ("id-9", True)
-    gone = member.reach(Host("tcp://gone:2375"), 60)
+    gone = member.reach(Host("tcp://gone:2375"), EngineTimeouts())
     assert (gone.engine, gone.why) == (None, "No route to host")
-    other = member.reach(Host("here-no-such-context", "tcp://there:2375", "id-1"), 60)
+    other = member.reach(Host("here-no-such-context", "tcp://there:2375", "id-1"), EngineTimeouts())
     assert (other.engine, other.why) == (None, "another engine answers in its place")
     with pytest.raises(UsageError, match="no Docker context `here-no-such-context`"):
-        member.reach(Host("here-no-such-context"), 60)
+        member.reach(Host("here-no-such-context"), EngineTimeouts())
 
 
 def test_without_labs_over_hosts_the_engine_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
