@@ -18,7 +18,7 @@ from labctl.stack.model import Stack, parse_stack
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 # The same each time, so that a change is never failed by what it has not done; "long" hunts by chance.
 settings.register_profile("quick", max_examples=10, derandomize=True, deadline=None, suppress_health_check=SLOW_IS_FINE)
-settings.register_profile("long", max_examples=2500, deadline=None, suppress_health_check=SLOW_IS_FINE)
+settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=SLOW_IS_FINE)
 settings.load_profile("quick")
 
 
