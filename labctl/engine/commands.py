@@ -6,6 +6,7 @@ import datetime
 import io
 import math
 import tarfile
+from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,7 +19,7 @@ from labctl.timing import Deadline
 
 NO_EXIT_CODE = -1
 AT_ONCE_S = 20.0
-"""A command that prints nothing for longer meets the time-out of the engine's API."""
+"""So long a service is asked for by one command; then by another, so that none outlives by much whoever waits."""
 
 LOG_TAIL = 12
 """So many lines of what never got ready are shown."""
@@ -53,9 +54,10 @@ class Commands:
         """Run a command in a container, to its end."""
         with translated(f"run `{command[0]}` in {container}"):
             identity = self._api.exec_create(container, command)["Id"]
-            text = self._api.exec_start(identity).decode("utf-8", "replace")
+            with closing(ExecStream(self._api.exec_start(identity, socket=True))) as stream:
+                printed = b"".join(data for _, data in stream.frames())
             code = self._api.exec_inspect(identity)["ExitCode"]
-            return Output(NO_EXIT_CODE if code is None else int(code), text)
+            return Output(NO_EXIT_CODE if code is None else int(code), printed.decode("utf-8", "replace"))
 
     def await_ready(self, step: AwaitReady) -> None:
         """Return when the line of shell ends with 0.

@@ -26,6 +26,8 @@ FRAME_HEAD = struct.Struct(">BxxxL")
 """The head of a frame, Docker Engine API, "Attach to a container", Stream format: the stream, 3 bytes, the length."""
 
 
+BROKEN_OFF = "the engine broke off amid what a command printed"
+
 PIECE_BYTES = 16384
 """How much of a line Docker keeps at once (moby, daemon/logger/copier.go)."""
 
@@ -74,15 +76,20 @@ class ExecStream:
     def outputs(self) -> Iterator[tuple[int, bytes]]:
         """The same, and what it prints on standard error, each with the stream that it was printed on: 1 or 2."""
         with suppress(OSError, ValueError):
-            yield from self._frames()
+            yield from self.frames()
 
-    def _frames(self) -> Iterator[tuple[int, bytes]]:
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """The same, to its very end. Raises OSError where the engine breaks off, ValueError where it is closed."""
         if not self._reader:
             yield from docker_socket.frames_iter(self._raw, tty=False)  # type: ignore[no-untyped-call]
             return
-        while len(head := self._reader.read(FRAME_HEAD.size)) == FRAME_HEAD.size:
+        while head := self._reader.read(FRAME_HEAD.size):
+            if len(head) < FRAME_HEAD.size:
+                raise ConnectionResetError(BROKEN_OFF)
             stream, size = FRAME_HEAD.unpack(head)
-            yield stream, self._reader.read(size)
+            yield stream, (data := self._reader.read(size))
+            if len(data) < size:
+                raise ConnectionResetError(BROKEN_OFF)
 
     def close(self) -> None:
         """Hang up. A reader in another thread ends; the command sees the end of its input."""

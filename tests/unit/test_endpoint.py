@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,17 @@ def test_an_answer_may_take_longer_than_the_way_to_the_engine(monkeypatch: pytes
     )
     api.start("n1")
     api.stop("n1", timeout=5)
-    assert taken == [(2, 15), (2, 300), (2, 305)]
+    api.wait("n1")
+    assert taken == [(2, 15), (2, 300), (2, 305), (2, None)]
+
+
+@pytest.mark.parametrize("url", ["tcp://192.0.2.1:2375", "https://192.0.2.1:2376"])
+def test_a_machine_that_goes_without_a_word_is_noticed_by_the_kernel(url: str) -> None:
+    """A command's output has no time-out: it was waited for for good."""
+    api = ApiClient(EngineTimeouts(), version="1.41", base_url=url)
+    adapter: Any = api.get_adapter(api.base_url)
+    options = adapter.poolmanager.connection_from_url(api.base_url).conn_kw["socket_options"]
+    assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in options
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,35 @@ def test_output_that_comes_together_with_the_head_of_the_reply_is_not_lost(
         assert list(output) == [b"typed"]
 
 
+def test_what_a_command_prints_is_whole_also_what_comes_together_with_the_head(
+    scripted: Callable[[Script], Engine],
+) -> None:
+    """The first of it was lost, with code 0: a busy machine reads the head late, and more with it."""
+    said = b"first\n" * 4000
+
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/start"):
+            connection.sendall(UPGRADED + frame(STDOUT, b"before\n") + frame(STDERR, said))
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.sendall(reply(b'{"Id": "one", "ExitCode": 0}'))
+
+    assert scripted(script).run("n1", ["cat"]) == Output(0, "before\n" + said.decode())
+
+
+@pytest.mark.parametrize("kept", [3, 12])
+def test_a_command_whose_output_breaks_off_has_no_answer(scripted: Callable[[Script], Engine], kept: int) -> None:
+    def script(path: str, connection: socket.socket) -> None:
+        if path.endswith("/start"):
+            connection.sendall(UPGRADED + frame(STDOUT, b"whole\n") + frame(STDOUT, b"cut off\n")[:kept])
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.sendall(reply(b'{"Id": "one", "ExitCode": 0}'))
+
+    with pytest.raises(HostError, match="broke off"):
+        scripted(script).run("n1", ["cat"])
+
+
 def test_a_command_that_is_hung_up_on_ends_its_reader_and_sees_the_end_of_its_input(
     scripted: Callable[[Script], Engine],
 ) -> None:
