@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from labctl.sip_message import SipMessage, parse_message
@@ -285,7 +285,7 @@ class LogSplitter:
         while (head := _HEAD.search(self._rest)) and len(self._rest) >= head.end() + int(head[3]):
             stop = head.end() + int(head[3])
             text = self._rest[head.end() : stop].decode("utf-8", "replace")
-            at_s = datetime.fromisoformat(head[1].decode()).timestamp()
+            at_s = datetime.fromisoformat(head[1].decode()).replace(tzinfo=UTC).timestamp()  # a container's time
             messages.append(parse_message(text, at_s, head[2] == b"sent"))
             self._rest = self._rest[stop:]
         return messages

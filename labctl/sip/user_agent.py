@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -87,6 +88,7 @@ class UserAgent(Transcript):
         # SIPp takes an order of the number of one before for a retransmission, also of one by another labctl.
         self._order_numbers = itertools.count(time.time_ns() // 1_000_000 % _CSEQ_LIMIT)
         self._given: dict[str, _Order] = {}
+        self._lag_s = math.inf  # of the phone's clock, which may be another machine's, behind ours
         self._sending = threading.Lock()
         self._signal = signal
         self._on_message = on_message
@@ -118,6 +120,7 @@ class UserAgent(Transcript):
         try:
             for data in self._stream or ():
                 for message in splitter.feed(data):
+                    self._lag_s = min(self._lag_s, time.time() - message.at_s)
                     if self.add(message):
                         self._on_message(self.agent.name, message)
                     self._give_again(message)
@@ -344,7 +347,7 @@ class UserAgent(Transcript):
 
     def drain(self) -> None:
         """Have it end as soon as its calls are over, whether or not what it has acknowledged may come again."""
-        since_s = time.time() - sipp.AGAIN_MS / 1000
+        since_s = time.time() - self._lag_s - sipp.AGAIN_MS / 1000
         requests = [message for method in ACKNOWLEDGED for message in self.received(method)]
         for call_id in {message.header("Call-ID") for message in requests if message.at_s > since_s}:
             self._order(sipp.nudge(self.agent, call_id, next(self._order_numbers)))

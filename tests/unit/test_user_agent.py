@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from labctl.errors import LabError
-from labctl.sip.transcript import CALLING, OVER, RINGING, TALKING, Ending
+from labctl.sip.transcript import CALLING, OVER, RINGING, TALKING, Ending, LogSplitter
 from labctl.sip.user_agent import Refused, UserAgent
 from labctl.sip_message import SipMessage
 from labctl.timing import Deadline, Signal
@@ -420,6 +421,27 @@ def test_what_was_acknowledged_lately_is_let_go_before_it_drains(stream: Stream)
     assert [text for text in stream.orders if text == "drain"] == ["drain"]
     assert "Call-ID: new" in order(stream, 0)
     assert len(stream.orders) == 2
+
+
+def test_what_is_lately_is_by_the_clock_of_the_phone(stream: Stream) -> None:
+    """It was held against labctl's own: on an engine half a minute behind, nothing was let go."""
+    agent = read(started(stream, "phone"), stream, got("NOTIFY sip:alice@192.0.2.9 SIP/2.0", "1 NOTIFY", call="now"))
+    agent.drain()
+    assert "Call-ID: now" in order(stream, 0)
+
+
+def test_a_phone_tells_the_time_of_its_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = got("NOTIFY sip:alice@192.0.2.9 SIP/2.0", "1 NOTIFY")
+    moments = set()
+    try:
+        for zone in ("UTC", "XYZ-5"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            moments |= {message.at_s for message in LogSplitter().feed(said)}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert len(moments) == 1
 
 
 def test_of_thousands_of_calls_that_are_over_the_last_are_kept(stream: Stream) -> None:
