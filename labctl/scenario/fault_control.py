@@ -80,7 +80,7 @@ class FaultControl:
         self._on_asterisk_gone = on_asterisk_gone
         self._faults: dict[str, PreparedFault] = {}
         self._returning: dict[str, Future[None]] = {}
-        self._pool = ThreadPoolExecutor(max_workers=len(self._lab.nodes))
+        self._pool = ThreadPoolExecutor(max_workers=len(self._lab.nodes) + len(self._lab.services))
         self._lock = threading.RLock()
         """Held by whoever changes which faults are in force, or waits for what comes of that: steps go side by side."""
 
@@ -265,7 +265,7 @@ class FaultControl:
         left = {record.name for record in healing.left}
         for name, fault in tuple(self._faults.items()):
             if left.isdisjoint(injector.names_on_nodes(fault)):  # the sweep has undone it
-                errors += self._over(name)
+                self._over(name)
         errors += self._return_errors()
         try:
             healing.check()
@@ -285,7 +285,7 @@ class FaultControl:
                 continue
             for node in fault.nodes if fault.action in ("kill", "stop") else ():
                 errors += self._renew_on(node, [other for other in self._faults if other not in names])
-            errors += self._over(name)
+            self._over(name)
         return errors
 
     def _renew_on(self, node: str, names: Sequence[str]) -> list[LabctlError]:
@@ -314,23 +314,19 @@ class FaultControl:
                 errors.append(error)
         return errors
 
-    def _over(self, name: str) -> list[LabctlError]:
-        """A fault was undone: its nodes come back, unless another keeps them away. Which of its services do not."""
+    def _over(self, name: str) -> None:
+        """A fault was undone: its nodes and services come back, unless another keeps them away."""
         fault = self._faults[name]
         self._note_over(name)
         kept_away = {node for other in self._faults.values() if not other.passes for node in other.leaving}
         for node in fault.nodes:
             if node in self.gone and node not in self._returning and node not in kept_away:
                 self._await_back_meanwhile(node)
-        errors: list[LabctlError] = []
         for service in filter(None, map(self._lab.service, fault.nodes)):
             if service.ready:
                 name = container_name(self._lab.name, service.name)
-                try:
-                    self._engine.apply(AwaitReady(name, service.ready, PATIENCE.stretch(service.ready_s)))
-                except LabctlError as error:
-                    errors.append(error)
-        return errors
+                step = AwaitReady(name, service.ready, PATIENCE.stretch(service.ready_s))
+                self._returning[service.name] = self._pool.submit(self._engine.apply, step)
 
     def _note_over(self, name: str) -> None:
         del self._faults[name]

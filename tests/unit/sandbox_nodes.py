@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from labctl.blueprint.running_lab import Running
-from labctl.engine.actions import KillContainer, PauseContainer, StartContainer, Step, StopContainer, UnpauseContainer
+from labctl.engine.actions import (
+    AwaitReady,
+    KillContainer,
+    PauseContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+    UnpauseContainer,
+)
 from labctl.engine.commands import Output
 from labctl.engine.observation import Container, Network, Observation
-from labctl.errors import LabError
+from labctl.errors import LabError, NotReady
 from labctl.faults.records import RECORDS
 from tests.unit.labs import SUBNET, lab, stack
 
@@ -95,6 +103,10 @@ class SandboxNodes:
                 (folder / node.name / "service" / service).mkdir(parents=True)
             self._boot(node.name)
 
+        for service in self.lab.services:
+            name = f"labctl-lab-{service.name}"
+            self._containers[name] = Container(name, name, "lab", "service", service.name, "running", "", image="image")
+
     @property
     def running(self) -> Running:
         """The lab as the engine holds it."""
@@ -156,7 +168,9 @@ class SandboxNodes:
         return Output(done.returncode, done.stdout)
 
     def apply(self, step: Step) -> None:
-        """End, freeze or start a node's container."""
+        """End, freeze or start a node's container; a service is never ready."""
+        if isinstance(step, AwaitReady):
+            raise NotReady(f"{step.name} is not ready", {})
         ways: dict[type, tuple[tuple[str, ...], str]] = {
             KillContainer: (("running",), "exited"),
             StopContainer: (("running",), "exited"),
@@ -168,7 +182,7 @@ class SandboxNodes:
         assert not isinstance(step, str)
         container = self._containers[step.name]  # type: ignore[union-attr]
         assert container.state in states
-        if isinstance(step, StartContainer):
+        if isinstance(step, StartContainer) and container.role == "node":
             self._boot(container.node)
         self._containers[container.name] = replace(container, state=state)
 

@@ -250,6 +250,22 @@ def test_one_fault_that_could_not_be_undone_stays_in_force(control: Control) -> 
     assert control.events(Healed) == []
 
 
+DATABASE = "name: lab\nservices: {db: {image: x, ready: pg_isready}}\n"
+
+
+def test_a_service_that_does_not_come_back_keeps_nothing_else_from_being_undone(tmp_path: Path) -> None:
+    control = Control(tmp_path, DATABASE)
+    split = control.inflict("partition", groups=[["n1"], ["n2", "n3"]])
+    killed = control.inflict("kill", node="db")
+    gone = control.inflict("kill", node="n3")
+    with pytest.raises(LabError, match="labctl-lab-db is not ready"):
+        control.faults.heal()
+    assert {name for _, name in control.events(Healed)} == {split, killed, gone}
+    assert control.events(Back) == [("Back", "n3")]
+    assert control.faults.in_force == ()
+    assert [control.nodes.state(node) for node in ("n1", "n2")] == [UNTOUCHED] * 2
+
+
 def test_what_its_own_script_cannot_undo_is_in_force_though_it_was_swept(control: Control) -> None:
     name = control.inflict("impair", node="n1", loss=5)
     (control.nodes.records("n1") / name / "undo").write_text("exit 1\n")
