@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from labctl.errors import LabError, UsageError
@@ -119,3 +119,17 @@ class Conversation:
     def other(self, phone: str) -> str:
         """Whom a phone of it is connected with."""
         return self.callee if phone == self.near.phone else self.caller
+
+
+def nodes_of(lab: Lab, node_of: Callable[[str], str], caller: str, callee: str) -> tuple[str, ...]:
+    """The nodes that a call goes through, as far as what is dialled tells. `node_of`: where a phone registers."""
+    target = lab.phone_at(callee)
+    keepers = [
+        keeper
+        for number in lab.mailbox_numbers
+        for keeper in lab.keepers(number)
+        if callee == f"*{number}*{lab.node(keeper).nodeid}"
+        or (callee == f"*{number}" and keeper == lab.mailbox(number).node)
+    ]
+    called = [node_of(target.name)] if target else keepers
+    return tuple(dict.fromkeys([node_of(caller), *called]))

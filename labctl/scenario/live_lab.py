@@ -320,7 +320,7 @@ class LiveLab:
         """
         for last in (False, True):
             try:
-                look = self._inspector.look(self.live, self.phones.lamps())
+                look = self._inspector.look(self.live, self.phones.watchers.lamps())
             except LabError:
                 if last or not self.await_connections():
                     raise

@@ -256,7 +256,8 @@ def _do_side_by_side(
     stage: LiveLab, branches: Sequence[Sequence[Step]], stop: threading.Event, keep_going: bool
 ) -> None:
     """Each branch in its own order, beside the others; an error ends its branch, and is raised when all have ended."""
-    with ThreadPoolExecutor(max_workers=len(branches), thread_name_prefix="branch") as pool, ExitStack() as broken_off:
+    pool = ThreadPoolExecutor(max_workers=len(branches), thread_name_prefix="branch")
+    with stage.phones.side_by_side(), pool, ExitStack() as broken_off:
         broken_off.callback(stop.set)  # an interrupt ends each before its next step
         under_way = [pool.submit(_do_in_order, stage, branch, stop, keep_going) for branch in branches]
         wait(under_way)

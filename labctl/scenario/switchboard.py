@@ -12,12 +12,13 @@ from labctl.errors import LabError, UsageError
 from labctl.history.events import Called, Ended
 from labctl.history.journal import Journal
 from labctl.lab import Lab
-from labctl.scenario.conversation import CallEnd, Conversation
+from labctl.scenario.conversation import CallEnd, Conversation, nodes_of
+from labctl.scenario.watchers import Watchers, line_of
 from labctl.sip.phones import Phones
 from labctl.sip.transcript import CALLING, RINGING, TALKING
 from labctl.sip.user_agent import MessageListener, UserAgent
 from labctl.sip_message import SipMessage
-from labctl.timing import PATIENCE, Deadline
+from labctl.timing import PATIENCE, Deadline, Signal
 
 GIVE_UP_S = 3.0
 """How long a caller who gives up waits for its node to agree: two retransmissions."""
@@ -49,9 +50,9 @@ class Switchboard:
         on_cut_off: Callable[[str], None] = lambda _phone: None,
     ) -> None:
         self.lines: dict[str, UserAgent] = {}
-        self.watchers: dict[tuple[str, str], UserAgent] = {}
-        self.mailbox_watchers: dict[str, UserAgent] = {}
+        self.watchers = Watchers(journal, self.lines)
         self.calls: list[Conversation] = []
+        self._beside: list[Conversation] | None = None
         self._lab = lab
         self._journal = journal
         self._gone = gone
@@ -61,6 +62,7 @@ class Switchboard:
         self._node_of = node_of or (lambda phone: lab.phone(phone).node)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self._ended = Signal()
 
     def open(self) -> None:
         """Have the phones ready to be switched on. Raises LabError if another labctl has them."""
@@ -78,27 +80,7 @@ class Switchboard:
 
     def line(self, phone: str) -> UserAgent:
         """The agent of a phone that is on. Raises UsageError."""
-        if phone not in self.lines:
-            raise UsageError(f"{phone} is not registered", "register it first")
-        return self.lines[phone]
-
-    def lamps(self) -> dict[str, tuple[int, int]]:
-        """What each phone that is on, or has subscribed to it, was told last of its mailbox: new and old messages."""
-        told = {**self.lines, **self.mailbox_watchers}
-        summaries = {name: agent.mailbox for name, agent in told.items() if agent.ending is None}
-        return {name: (summary.new, summary.old) for name, summary in summaries.items() if summary}
-
-    def dialog_missing(self, phone: str, dialog: str) -> str:
-        """ "" once a phone was told last of such a dialog; else what it was told."""
-        last_told = [agent.dialog_states[-1:] for (name, _), agent in tuple(self.watchers.items()) if name == phone]
-        return "" if [dialog] in last_told else f"{phone} was last told {last_told}, not {dialog}"
-
-    def lamp_missing(self, phone: str, lamp: int) -> str:
-        """ "" once a phone was told last of that many new messages; else what it was told. Raises UsageError."""
-        summary = (self.mailbox_watchers.get(phone) or self.line(phone)).mailbox
-        if summary and summary.new == lamp:
-            return ""
-        return f"{phone} was told of {summary.new if summary else 'no'} messages, not {lamp}"
+        return line_of(phone, self.lines)
 
     def vanish(self, phone: str) -> bool:
         """End all that a phone does at once, without a word to anybody; whether it was in a call.
@@ -109,9 +91,8 @@ class Switchboard:
         calls = [call for call in map(self.conversation_of, ends) if call]
         for call in calls:
             call.ending_wanted = True
-        watchers = [self.watchers.pop(key) for key in list(self.watchers) if key[0] == phone]
-        agents = {id(agent): agent for agent in [self.line(phone), *watchers, *(end.agent for end in ends)]}
-        for agent in agents.values():
+        lost = [self.line(phone), *self.watchers.lose(phone), *(end.agent for end in ends)]
+        for agent in dict.fromkeys(lost):
             agent.kill()
             agent.finish(Deadline(GIVE_UP_S))
         del self.lines[phone]
@@ -122,12 +103,21 @@ class Switchboard:
 
     # Calls
 
+    @contextmanager
+    def side_by_side(self) -> Iterator[None]:
+        """Steps go side by side within: whoever ends a call that another step ends has ended it, too."""
+        self._beside = []
+        try:
+            yield
+        finally:
+            self._beside = None
+
     def place(self, caller: str, callee: str, talk_ms: int) -> Conversation:
         """Have a phone call another, or a number; its node has begun to work on it when this returns.
 
         `talk_ms` is how long the caller talks before it hangs up by itself. Raises LabError.
         """
-        nodes, target = self._nodes(caller, callee), self._lab.phone_at(callee)
+        nodes, target = nodes_of(self._lab, self._node_of, caller, callee), self._lab.phone_at(callee)
         line, before = self._aim(callee)
         name = self._began(caller, callee, nodes)
         try:
@@ -146,11 +136,7 @@ class Switchboard:
         """The calls of a phone that go on, made or come in, in the order in which they began."""
         agents = [end.agent for call in self.calls for end in call.ends if end.phone == phone]
         agents += [self.lines[phone]] if phone in self.lines else []
-        ends = (
-            CallEnd(phone, agent, call)
-            for agent in {id(agent): agent for agent in agents}.values()
-            for call in agent.calls
-        )
+        ends = (CallEnd(phone, agent, call) for agent in dict.fromkeys(agents) for call in agent.calls)
         return sorted((end for end in ends if not end.over), key=lambda end: end.agent.began_s(end.call))
 
     def end_at(self, phone: str, peer: str | None = None) -> CallEnd:
@@ -169,8 +155,7 @@ class Switchboard:
         """The call in which a phone talks, as soon as it is answered; of several the last. Raises UsageError, LabError
         if there is none, it is over before, or at the deadline."""
         ends = [end for end in self.ends(phone) if peer is None or self._is_with(end, peer)]
-        talking = [end for end in ends if end.state == TALKING]
-        if talking:
+        if talking := [end for end in ends if end.state == TALKING]:
             return talking[-1]
         end = self.end_at(phone, peer)
         end.agent.wait_for(lambda: end.state == TALKING or bool(end.over), "an answer", deadline)
@@ -195,7 +180,7 @@ class Switchboard:
     def conversation_of(self, end: CallEnd) -> Conversation | None:
         """The call of this run that a phone's end belongs to; None where a node made it, as a queue does."""
         self._find_far_ends()
-        return next((call for call in self.calls[::-1] if end in call.ends), None)
+        return next((call for call in self._all_calls[::-1] if end in call.ends), None)
 
     def end_beyond(self, end: CallEnd) -> CallEnd | None:
         """The other end of a phone's call; None where that is no phone of this run, or not known."""
@@ -204,13 +189,21 @@ class Switchboard:
 
     def call_of(self, phone: str, peer: str | None = None) -> Conversation:
         """The call that a phone is in; of several the last. Raises UsageError, LabError if it ended otherwise."""
-        calls = [call for call in self.calls if phone in (call.caller, call.callee)]
+        calls = [call for call in self._all_calls if phone in (call.caller, call.callee)]
         calls = [call for call in calls if peer is None or self._name(peer) == call.other(phone)]
         if not calls:
             raise UsageError(f"{phone} is in no call{f' with {peer}' if peer else ''}", "call comes first")
         if calls[-1].over:
             raise LabError(f"{calls[-1]}: {calls[-1].over}")
         return calls[-1]
+
+    def is_over(self, phone: str, peer: str | None, deadline: Deadline) -> bool:
+        """Whether the call that a phone was in last went as its phones wanted; one that a step ends beside is waited
+        for. Raises UsageError, LabError if it ended otherwise."""
+        call = self.call_of(phone, peer)
+        if self._beside is not None and call.ending_wanted:
+            self._ended.wait_until(lambda: call.over is not None, deadline)
+        return call.over is not None
 
     def await_ringing(self, call: Conversation, deadline: Deadline) -> None:
         """Return when the call has reached the phone that is called. Raises LabError, also if it is over by then."""
@@ -254,7 +247,9 @@ class Switchboard:
         What a node that is gone keeps from ending in an orderly way is ended all the same. The phone at the far end is
         not waited for beyond FAR_END_S where a fault was in the way of the call: its node may know it no more.
         """
-        self.calls.remove(call)
+        if not self._take_out(call):
+            self._ended.wait_until(lambda: call.over is not None, deadline)
+            return
         try:
             why = self._await_end(call, deadline)
         except LabError as error:
@@ -286,7 +281,7 @@ class Switchboard:
     def transferred(self, near: CallEnd, by: Conversation, callee: str, far: CallEnd | None) -> Conversation:
         """A call as it goes on without the phone that has transferred it: from its other end to another phone or a
         number. `far` is the end there, where that is connected already."""
-        nodes = tuple(dict.fromkeys([*by.nodes, *self._nodes(near.phone, callee)]))
+        nodes = tuple(dict.fromkeys([*by.nodes, *nodes_of(self._lab, self._node_of, near.phone, callee)]))
         name = self._began(near.phone, callee, nodes)
         line, before = self._aim(callee)
         call = Conversation(name, near.phone, self._name(callee), near, line, nodes, before, far)
@@ -296,10 +291,26 @@ class Switchboard:
 
     def left(self, call: Conversation) -> None:
         """A phone has left a call by transferring it."""
-        self.calls.remove(call)
-        self._end(call, "")
+        if self._take_out(call):
+            self._end(call, "")
 
     # How
+
+    @property
+    def _all_calls(self) -> list[Conversation]:
+        """With those that steps which go side by side have ended, first."""
+        with self._lock:
+            return [*(self._beside or ()), *self.calls]
+
+    def _take_out(self, call: Conversation) -> bool:
+        """Whether it is for the caller to end that call: it is for whoever comes first."""
+        with self._lock:
+            if call not in self.calls:
+                return False
+            self.calls.remove(call)
+            if self._beside is not None:
+                self._beside.append(call)
+            return True
 
     def _began(self, caller: str, callee: str, nodes: tuple[str, ...]) -> str:
         """Write down that a call begins; its name."""
@@ -338,19 +349,6 @@ class Switchboard:
         call.calling.await_over(call.near.call, deadline)
         return ""
 
-    def _nodes(self, caller: str, callee: str) -> tuple[str, ...]:
-        """The nodes that a call goes through, as far as what is dialled tells."""
-        target = self._lab.phone_at(callee)
-        keepers = [
-            keeper
-            for number in self._lab.mailbox_numbers
-            for keeper in self._lab.keepers(number)
-            if callee == f"*{number}*{self._lab.node(keeper).nodeid}"
-            or (callee == f"*{number}" and keeper == self._lab.mailbox(number).node)
-        ]
-        called = [self._node_of(target.name)] if target else keepers
-        return tuple(dict.fromkeys([self._node_of(caller), *called]))
-
     def _phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received; what ends a call is written down as it comes."""
         self._recorder(phone, message)
@@ -373,6 +371,7 @@ class Switchboard:
                 return
             call.over = why
         self._journal.write(Ended(self._journal.now_s(), call.name, not why, why))
+        self._ended.notify()
 
     def _give_up(self, call: Conversation, *, waits: bool = True) -> None:
         """Have the caller cancel or hang up as a person would: a node that is not told goes on with the call."""

@@ -253,7 +253,7 @@ class FakePhones:
         self.calls.append(f"off {agent.agent.name}")
         return Ending(0, "")
 
-    def watch(self, name: str, extension: str) -> UserAgent:
+    def watch(self, name: str, extension: str = "") -> UserAgent:
         self.calls.append(f"watch {name} {extension}")
         return self.agent(name, f"watches {extension}")
 

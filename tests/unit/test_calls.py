@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from labctl.errors import LabError, UsageError
-from labctl.history.events import Called
+from labctl.history.events import Called, Watching
 from labctl.scenario import switchboard
 from tests.unit.live_labs import OK, RINGING, TRYING, FakeAgent, Rig
 
@@ -342,3 +343,55 @@ def test_what_a_phone_watches_ends(rig: Rig) -> None:
     rig.live.unwatch("carol")
     with pytest.raises(UsageError, match="carol watches nothing"):
         rig.live.unwatch("carol")
+
+
+# Where steps go side by side
+
+
+def test_two_who_hang_up_one_call_side_by_side_have_both_ended_it(rig: Rig) -> None:
+    """One of them fell over a call that was not in the list any more, and the run with it."""
+    alice, bob = answered(rig), rig.phones.agents[0]
+    both = threading.Barrier(3)
+
+    def meet() -> None:
+        both.wait(60)
+
+    alice.on_order = bob.on_order = meet
+    with rig.switchboard.side_by_side(), ThreadPoolExecutor() as pool:
+        steps = [pool.submit(rig.live.hang_up, phone) for phone in ("alice", "bob")]
+        both.wait(60)
+        bob.request("BYE", sent=False)
+        bob.message("SIP/2.0 200 OK", "BYE", sent=True)
+        alice.end()
+        for step in steps:
+            step.result()
+    assert rig.ended == [""]
+
+
+def test_who_hangs_up_a_call_that_a_step_beside_has_just_ended_has_ended_it_too(rig: Rig) -> None:
+    alice, bob = answered(rig), rig.phones.agents[0]
+
+    def end() -> None:
+        bob.request("BYE", sent=False)
+        alice.end()
+
+    alice.on_order = end
+    with rig.switchboard.side_by_side():
+        rig.live.hang_up("alice")
+        rig.live.hang_up("bob")
+    assert rig.ended == [""]
+    with pytest.raises(UsageError, match="bob is in no call"):
+        rig.live.hang_up("bob")
+
+
+def test_what_a_phone_that_vanished_has_watched_it_watches_no_more(rig: Rig) -> None:
+    rig.live.register("bob")
+    rig.live.watch("bob", "101")
+    rig.live.watch_mailbox("bob")
+    for agent in rig.phones.agents:
+        agent.on_order = agent.end
+    rig.live.vanish("bob")
+    told = [event for event in rig.journal.events if isinstance(event, Watching)]
+    ended = [(event.phone, event.extension) for event in told if event.ended]
+    assert ended == [("bob", "101"), ("bob", "*102")]
+    assert all(agent.ending for agent in rig.phones.agents)

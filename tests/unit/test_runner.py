@@ -34,6 +34,7 @@ from labctl.scenario.loader import find_scenario
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
 from labctl.scenario.step_registry import Step
+from tests.unit.live_labs import Rig
 
 
 class FakeEngine:
@@ -287,6 +288,8 @@ def test_an_interrupt_ends_all_branches_before_their_next_step(monkeypatch: pyte
     stop, reached = threading.Event(), threading.Event()
 
     class Stage:
+        phones = Rig().switchboard
+
         def wait(self, duration: float) -> None:
             reached.set()
             stop.wait(10)  # until whoever waits for the branches is interrupted

@@ -108,8 +108,8 @@ def hang_up(live: LiveLab, phone: PhoneInUse, peer: Peer = None) -> None:
         - hang_up: alice
     """
     deadline = PATIENCE.deadline(ANSWER_S)
-    if not live.phones.ends(phone) and live.phones.call_of(phone, peer).over is not None:
-        return  # its node hung up before, as a dialplan may
+    if not live.phones.ends(phone) and live.phones.is_over(phone, peer, deadline):
+        return  # its node hung up before, as a dialplan may, or a step beside this one did
     end = live.phones.end_at(phone, peer)
     call = live.phones.conversation_of(end)
     if call is None:

@@ -11,21 +11,15 @@ from pydantic import Field
 
 from labctl.errors import LabError, UsageError
 from labctl.faults.fault import NodeName
-from labctl.history.events import Watching
 from labctl.scenario.argument_types import Extension, PhoneName, PhoneNames, PhonesInUse
 from labctl.scenario.step_registry import step
 from labctl.sip.manner import EXPIRES_S, Manner
 from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.user_agent import Refused, UserAgent
-from labctl.timing import PATIENCE
 from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
     from labctl.scenario.live_lab import LiveLab
-
-UNSUBSCRIBE_S = 10.0
-"""How long a phone may take to end a subscription; it takes milliseconds."""
-
 
 _Expires = Annotated[
     Duration | None, Field(description="How long a registration lasts, renewed at half of it; an hour by default")
@@ -126,13 +120,7 @@ def watch(live: LiveLab, phone: PhoneName, extension: Extension) -> None:
         - register: bob
         - watch: {phone: alice, extension: "102"}
     """
-    journal = live.journal
-    journal.write(Watching(journal.now_s(), phone, extension))
-    try:
-        live.phones.watchers[phone, extension] = live.phones.agents.watch(phone, extension)
-    except LabError:
-        journal.write(Watching(journal.now_s(), phone, extension, ended=True))
-        raise
+    live.phones.watchers.watch(live.phones.agents, phone, extension)
 
 
 @step(short="phone")
@@ -149,8 +137,7 @@ def watch_mailbox(live: LiveLab, phone: PhoneName) -> None:
     mailbox = live.lab.phone(phone).mailbox
     if not mailbox:
         raise UsageError(f"{phone} has no mailbox", "`mailbox:` of the phone in the lab file")
-    live.phones.mailbox_watchers[phone] = live.phones.agents.watch(phone)
-    live.journal.write(Watching(live.journal.now_s(), phone, f"*{mailbox}"))
+    live.phones.watchers.watch_mailbox(live.phones.agents, phone, mailbox)
 
 
 @step(short="phone")
@@ -162,17 +149,4 @@ def unwatch(live: LiveLab, phone: PhoneName) -> None:
         - watch: {phone: alice, extension: "102"}
         - unwatch: alice
     """
-    subscriptions = [key for key in list(live.phones.watchers) if key[0] == phone]
-    of_mailbox = live.phones.mailbox_watchers.pop(phone, None)
-    if of_mailbox:
-        of_mailbox.nudge()
-        of_mailbox.finish(PATIENCE.deadline(UNSUBSCRIBE_S))
-        mailbox = live.lab.phone(phone).mailbox
-        live.journal.write(Watching(live.journal.now_s(), phone, f"*{mailbox}", ended=True))
-    elif not subscriptions:
-        raise UsageError(f"{phone} watches nothing", "watch comes first")
-    for key in subscriptions:
-        watcher = live.phones.watchers.pop(key)
-        live.journal.write(Watching(live.journal.now_s(), *key, ended=True))
-        watcher.nudge()
-        watcher.finish(PATIENCE.deadline(UNSUBSCRIBE_S))
+    live.phones.watchers.unwatch(phone)

@@ -70,9 +70,9 @@ def wait_for(
     elif nodes and members is not None:
         live.wait_until(lambda: live.rings.short_of(nodes, members), deadline)
     elif phone and dialog:
-        live.wait_until(lambda: live.phones.dialog_missing(phone, dialog), deadline)
+        live.wait_until(lambda: live.phones.watchers.dialog_missing(phone, dialog), deadline)
     elif phone and lamp is not None:
-        live.wait_until(lambda: live.phones.lamp_missing(phone, lamp), deadline)
+        live.wait_until(lambda: live.phones.watchers.lamp_missing(phone, lamp), deadline)
 
 
 @step(short="timeout")
