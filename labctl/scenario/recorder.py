@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 from labctl.asterisk import log_lines, output
@@ -31,6 +31,9 @@ from labctl.stack.model import Stack
 MOST_MESSAGES = 5_000
 """How many messages of phones are kept at most, the last: some 250 calls' worth, 10 MB. A run of hours has more."""
 
+VANISHED, CUT_OFF = "the phone went without a word", "a call of it ended without a word to its node"
+"""Why what a node has of a phone is not known: until that registers again; until the node loses its calls."""
+
 
 class Recorder:
     """Listens everywhere, and writes to the journal. Called from many threads."""
@@ -45,9 +48,7 @@ class Recorder:
         self._names = {node.nodeid: node.name for node in lab.nodes}
         self._lines = PhoneLines(lab, stack.sip_channel, self._channels)
         self._said: dict[str, str] = {}
-        self._unsure: set[str] = set()
-        self._lost: set[str] = set()
-        self._cut_off: set[str] = set()
+        self._unsure: defaultdict[str, set[str]] = defaultdict(set)
         self._sip: deque[tuple[str, SipMessage]] = deque(maxlen=MOST_MESSAGES)
         self._lag_s = math.inf
         self._lock = threading.Lock()
@@ -121,7 +122,7 @@ class Recorder:
         """What a phone's node has of it is not known from here on, whatever the phone says: `sure` ends that. `may`:
         the states that it may have, any where there are none."""
         with self._lock:
-            self._unsure.add(phone)
+            self._unsure[phone].add(why)
             self._said.pop(phone, None)
         node = self._lines.nodes[phone]
         self._journal.write(Unsure(self._journal.now_s(), node, self.device(phone), why, may))
@@ -130,8 +131,7 @@ class Recorder:
         """From here on a phone's own messages tell again what its node has of it, unless that has calls of it that
         nobody ended."""
         with self._lock:
-            if phone not in self._lost | self._cut_off:
-                self._unsure.discard(phone)
+            self._unsure[phone] &= {CUT_OFF}
 
     def node_of(self, phone: str) -> str:
         """Where a phone registers."""
@@ -149,24 +149,21 @@ class Recorder:
         message tells, and after that as unavailable; one that was in a call as anything."""
         with self._lock:
             self._lines.move(phone, self._lines.nodes[phone])
-            self._lost |= {phone} if in_call else set()
-        self.unsure(phone, "the phone went without a word", () if in_call else (FREE, UNREGISTERED))
+            self._unsure[phone] |= {CUT_OFF} if in_call else set()
+        self.unsure(phone, VANISHED, () if in_call else (FREE, UNREGISTERED))
 
     def cut_off(self, phone: str) -> None:
         """A call of a phone's has ended without a word to its node, which may have it for as long as it will."""
-        with self._lock:
-            self._cut_off.add(phone)
-        self.unsure(phone, "a call of it ended without a word to its node")
+        self.unsure(phone, CUT_OFF)
 
     def node_lost_calls(self, node: str) -> None:
         """The node's Asterisk has gone, and with it the calls of its phones."""
         with self._lock:
             names = [name for name, home in self._lines.nodes.items() if home == node]
             self._lines.drop_calls(names)
-            sure = {*names} & self._cut_off - self._lost
-            self._unsure -= sure
-            self._cut_off -= {*names}
+            sure = {name for name in names if self._unsure[name] == {CUT_OFF}}
             for name in names:
+                self._unsure[name].discard(CUT_OFF)
                 if name in self._said or name in sure:
                     self._tell(name, self._lines.state(name), self._journal.now_s())
 
@@ -181,7 +178,7 @@ class Recorder:
         return round(message.at_s + self._lag_s, 6)
 
     def _tell(self, phone: str, state: str, at_s: float) -> None:
-        if self._said.get(phone) != state and phone not in self._unsure:
+        if self._said.get(phone) != state and not self._unsure[phone]:
             self._said[phone] = state
             self._journal.write(Said(at_s, self._lines.nodes[phone], self.device(phone), state))
 

@@ -11,7 +11,7 @@ from labctl.lab import Lab
 from labctl.sip.phones import Phones
 from labctl.sip.transcript import OVER, RINGING, TALKING
 from labctl.sip.user_agent import Refused, UserAgent
-from labctl.timing import PATIENCE, Deadline
+from labctl.timing import PATIENCE
 
 RINGS_S = 10.0
 """How long a call may take to ring, and a phone to see what another did; it takes milliseconds."""
@@ -67,7 +67,7 @@ def switch_off(phones: Phones, name: str) -> bool:
     agents = _agents(phones, name)
     for agent, call in _going_on(agents):
         with suppress(LabError):
-            agent.hang_up(Deadline(RINGS_S), call)
+            agent.hang_up(PATIENCE.deadline(RINGS_S), call)
     phones.end(agents)
     phones.forget(name)
     return bool(agents)
@@ -96,7 +96,7 @@ def answer(phones: Phones, name: str) -> str:
     line = phones.line(name)
     if line is None:
         raise LabError(f"{name} is off", f"labctl phone on {name}")
-    return line.peer_of(line.answer(Deadline(RINGS_S)))
+    return line.peer_of(line.answer(PATIENCE.deadline(RINGS_S)))
 
 
 def transfer(phones: Phones, name: str, number: str, attended: bool = False) -> str:
@@ -105,7 +105,7 @@ def transfer(phones: Phones, name: str, number: str, attended: bool = False) -> 
     `attended`: it talks with that number already, and connects its other call with it. Of several calls it is the last.
     Raises Refused, LabError.
     """
-    deadline = Deadline(RINGS_S)
+    deadline = PATIENCE.deadline(RINGS_S)
     talking = _talking(phones, name)
     agent, call = talking.pop()
     uri = agent.uri(number)
@@ -145,7 +145,7 @@ def hang_up(phones: Phones, name: str) -> list[str]:
     if not calls:
         raise LabError(f"{name} is in no call", "labctl phone ls shows what the phones do")
     for agent, call in calls:
-        agent.hang_up(Deadline(RINGS_S), call)
+        agent.hang_up(PATIENCE.deadline(RINGS_S), call)
     return [agent.peer_of(call) for agent, call in calls]
 
 

@@ -127,8 +127,8 @@ class PhoneLines:
 
     def __init__(self, lab: Lab, channel: str, channels: Mapping[str, str] | None = None) -> None:
         self._lab = lab
-        self._channel = channel
-        self._lines = {phone.name: PhoneLine((channels or {}).get(phone.name, channel)) for phone in lab.phones}
+        self._channels = {phone.name: (channels or {}).get(phone.name, channel) for phone in lab.phones}
+        self._lines = {name: PhoneLine(of_node) for name, of_node in self._channels.items()}
         self.nodes = {phone.name: phone.node for phone in lab.phones}
         """Where each phone registers."""
 
@@ -139,7 +139,7 @@ class PhoneLines:
     def feed(self, phone: str, message: SipMessage) -> dict[str, str]:
         """The states, by phone, of those that a message of a phone can have changed: its own first."""
         states = {phone: self._lines[phone].feed(message)}
-        if self._channel != CHAN_SIP and message.about == "INVITE" and 200 <= message.status < 300:
+        if self._channels[phone] != CHAN_SIP and message.about == "INVITE" and 200 <= message.status < 300:
             peer, holds = self._lines[phone].holds(message)
             for other in self._others_on_its_node(phone, peer):
                 self._lines[other].hold(self._lab.phone(phone).extension, holds)
@@ -148,7 +148,7 @@ class PhoneLines:
 
     def move(self, phone: str, node: str) -> None:
         """A phone begins anew, and registers at a node."""
-        self._lines[phone] = PhoneLine(self._channel)
+        self._lines[phone] = PhoneLine(self._channels[phone])
         self.nodes[phone] = node
 
     def drop_calls(self, phones: Iterable[str]) -> None:

@@ -168,7 +168,7 @@ class Phones:
         """Take the registration back and end the phone, once its calls are over. Raises LabError."""
         phone.drain()
         phone.nudge()
-        return phone.finish(Deadline(timeout_s))
+        return phone.finish(PATIENCE.deadline(timeout_s))
 
     def call(
         self, name: str, extension: str, talk_ms: int = TALK_MS, audio: bool = True, kept: bool = False

@@ -41,12 +41,19 @@ class Locks:
     """Locks of one host: who holds each."""
 
     held: dict[str, str] = field(default_factory=dict)
+    failing: bool = False
 
     def take(self, name: str, process: str) -> str:
+        self._check()
         return self.held.setdefault(name, process)
 
     def release(self, name: str) -> None:
+        self._check()
         self.held.pop(name, None)
+
+    def _check(self) -> None:
+        if self.failing:
+            raise HostError("it is gone")
 
 
 @dataclass
@@ -267,6 +274,19 @@ def test_a_lock_is_held_on_every_host_or_on_none() -> None:
     locks.release("lab")
     assert locks.take("lab", "this") == "this"
     assert (first.held, second.held) == ({"lab": "this"}, {"lab": "this"})
+
+
+def test_a_host_that_fails_keeps_the_locks_of_no_other() -> None:
+    first, second, third = Locks(), Locks(), Locks()
+    locks = FleetLocks([cast(VolumeLocks, one) for one in (first, second, third)])
+    assert locks.take("lab", "this") == "this"
+    second.failing = True
+    with pytest.raises(HostError):
+        locks.release("lab")
+    assert (first.held, third.held) == ({}, {})
+    with pytest.raises(HostError):
+        locks.take("lab", "this")
+    assert first.held == {}
 
 
 def test_the_label_is_read_back_and_any_other_text_is_none() -> None:

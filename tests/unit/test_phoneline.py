@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labctl.sip.phone_state import PhoneLine, PhoneLines
+from labctl.sip.phone_state import CHAN_SIP, PhoneLine, PhoneLines
 from labctl.sip_message import SipMessage
 from tests.unit.labs import lab
 
@@ -190,3 +190,14 @@ def test_call_of_a_name_that_was_on_hold_once_is_not_on_hold() -> None:
             line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True, body=body))
         assert line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False)) == state
         line.feed(message("BYE sip:102 SIP/2.0", "BYE", sent=True))
+
+
+def test_a_phone_that_begins_anew_has_the_channel_driver_of_its_node() -> None:
+    """By that of the lab, one that holds was in use, where chan_sip has it on hold."""
+    of = lab(PHONES)
+    phone = of.phones[0].name
+    lines = PhoneLines(of, "PJSIP", {phone: CHAN_SIP})
+    lines.move(phone, of.phones[0].node)
+    lines.feed(phone, message("INVITE sip:102@n1 SIP/2.0", "INVITE", sent=True))
+    lines.feed(phone, message("SIP/2.0 200 OK", "INVITE", sent=False))
+    assert lines.state(phone) == "UNAVAILABLE"  # by chan_sip a phone without an address is that, in a call or not

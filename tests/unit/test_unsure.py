@@ -117,6 +117,30 @@ def test_one_that_vanished_in_a_call_is_not(recorder: Recorder) -> None:
     assert written(recorder) == ["n1 ?"]
 
 
+def test_what_was_in_a_call_is_known_again_when_that_is_over_and_it_registers(recorder: Recorder) -> None:
+    recorder.vanished("alice", in_call=True)
+    recorder.node_lost_calls("n1")
+    assert written(recorder) == ["n1 ?"]
+    recorder.sure("alice")
+    register(recorder)
+    assert written(recorder)[-1] == "n1 NOT_INUSE"
+
+
+@pytest.mark.parametrize("order", [("cut_off", "vanished"), ("vanished", "cut_off")])
+def test_that_a_node_has_lost_its_calls_makes_nobody_sure_who_is_not_for_another_reason(
+    recorder: Recorder, order: tuple[str, ...]
+) -> None:
+    """It made sure whoever had a call cut off: a phone that had vanished was held for unavailable."""
+    register(recorder)
+    for happened in order:
+        if happened == "cut_off":
+            recorder.cut_off("alice")
+        else:
+            recorder.vanished("alice", in_call=False)
+    recorder.node_lost_calls("n1")
+    assert written(recorder)[-1] == "n1 ?"
+
+
 def test_one_that_moves_speaks_for_itself_at_its_new_node(recorder: Recorder) -> None:
     register(recorder)
     recorder.registers_at("alice", "n2")
