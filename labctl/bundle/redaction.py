@@ -20,8 +20,8 @@ SECRETS = (
     "the lab's secrets, all made for this lab alone: SIP and AMI passwords, PINs, Corosync's key, RSA keys, the seed "
     "they come from, and the answers to SIP's digest challenges in texts"
 )
-CAPTURE = "not taken out: in the capture the answers to SIP's digest challenges, made with those passwords"
-OF_LAB_FILE = "not taken out: what the lab file itself says, such as a password in `config:` or of a service"
+CAPTURE = "but not: in the capture the answers to SIP's digest challenges, made with those passwords"
+OF_LAB_FILE = "but not: what the lab file itself says, such as a password in `config:` or of a service"
 MACHINE = "the names of the host and of the user, and the paths of their folders"
 
 _DIGEST = re.compile(r'(\bresponse\s*=\s*\\?")[0-9a-fA-F]{32,64}(?=\\?")')

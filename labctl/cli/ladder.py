@@ -79,7 +79,7 @@ def _chosen(ladders: Ladders, number: int | None, message: int | None, everythin
     if not ladders.ladders:
         raise UsageError(
             f"{ladders.source}: no SIP among its packets ({_counts(ladders) or 'there are none'})",
-            "was it captured where SIP passes?",
+            "a run without calls has none; another file was perhaps captured where no SIP passes",
         )
     if number is None:
         if message is not None:

@@ -80,7 +80,7 @@ def up(
     if output == "json":
         click.echo(formats.as_json(_as_data(report)))
         return
-    if report.done:
+    if report.changed:
         show(tables().ps(report.nodes, lab))
     else:
         say(f"{lab.name}: nothing to change")
@@ -91,7 +91,7 @@ def up(
 
 def _as_data(report: UpReport) -> dict[str, Any]:
     data = {key: getattr(report, key) for key in ("nodes", "crossings", "routes", "config_problems")}
-    return {"lab": report.lab.name, "changed": [str(action) for action in report.done], **data}
+    return {"lab": report.lab.name, "changed": [*report.changed], **data}
 
 
 @click.command()

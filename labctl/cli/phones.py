@@ -67,7 +67,8 @@ def call(
     show(tables().call(placed, [node.name for node in running.lab.nodes]))
     if talk:
         other = f", {callee} heard {placed.callee_heard}" if running.lab.phone_at(callee) else ""
-        say(f"{caller} heard {placed.caller_heard} packets{other}")
+        silent = "" if placed.caller_heard else ": what answers a number need not say anything"
+        say(f"{caller} heard {placed.caller_heard} packets{other}{silent}")
 
 
 @click.group(cls=WholeHelpGroup)

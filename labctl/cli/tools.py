@@ -83,10 +83,13 @@ def schema(what: str) -> None:
 @lab_options
 @image_option
 def export(file: str | None, flags: Overrides, image: str | None) -> None:
-    """Print the lab as one Docker Compose file that needs no labctl."""
+    """Print the lab as one Docker Compose file that needs no labctl.
+
+    With --name alone, the lab of that name that is up. Docker Compose 2.23.1 or newer reads it.
+    """
     from labctl.cluster import lifecycle
 
-    wanted, of_stack = find_lab(file, flags, image)
+    wanted, of_stack = (None if file or image else _lab_that_is_up(flags)) or find_lab(file, flags, image)
     click.echo(lifecycle.export(wanted, of_stack), nl=False)
 
 

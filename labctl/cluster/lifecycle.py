@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -31,7 +31,7 @@ from labctl.cluster.inventory import (
 from labctl.cluster.lab_lock import lab_lock
 from labctl.cluster.proof import Proof
 from labctl.cluster.views import Crossing, NodeView, Route
-from labctl.engine.actions import Plan, StartContainer, Step, flatten
+from labctl.engine.actions import Plan, Step, flatten
 from labctl.engine.client import Engine
 from labctl.engine.networks import SubnetTaken
 from labctl.engine.observation import Container, LostHost, Observation
@@ -40,7 +40,7 @@ from labctl.faults import injector
 from labctl.images import builder, lab_images
 from labctl.images.recipes import Images, Recipe
 from labctl.lab import Lab
-from labctl.names import ROLE_NODE, check_lab_name, container_name
+from labctl.names import ROLE_NODE, check_lab_name
 from labctl.progress import Progress, Silent, step
 from labctl.stack.model import Stack
 from labctl.timing import Deadline
@@ -93,6 +93,12 @@ class UpReport:
     crossings: tuple[Crossing, ...]
     routes: tuple[Route, ...] = ()
     config_problems: tuple[ConfigProblem, ...] = ()
+    restarted: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What was done, in words: the steps, and of which nodes Asterisk was restarted then."""
+        return (*map(str, self.done), *(f"restart Asterisk on {node}" for node in self.restarted))
 
 
 @dataclass(frozen=True)
@@ -181,8 +187,10 @@ def _settle(
 ) -> UpReport:
     """Wait until the lab is ready, mend what can be mended, and prove it. Raises NotReady."""
     lab, stack = order.lab, order.stack
+    restarted: list[str] = []
 
     def mend(node: str) -> None:
+        restarted.append(node)
         with step(progress, f"restart Asterisk on {node}, whose {stack.cluster_module} has lost Corosync for good"):
             injector.restart(engine, lab.name, node, "asterisk")
             cluster.reconnect(node, deadline)
@@ -190,14 +198,9 @@ def _settle(
     with step(progress, "wait for Asterisk, the ring and the cluster module"):
         cluster.await_ready(deadline, mend)
     crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
-    problems = tuple(problem for node in _begun(cluster, steps) for problem in cluster.config_problems(node))
-    return UpReport(lab, tuple(steps), tuple(cluster.views()), tuple(crossings), tuple(routes), problems)
-
-
-def _begun(cluster: Cluster, steps: Iterable[Step]) -> list[str]:
-    """The nodes that were started by these steps: what others have logged was told before."""
-    started = {step.name for step in steps if isinstance(step, StartContainer)}
-    return [node.name for node in cluster.lab.nodes if container_name(cluster.lab.name, node.name) in started]
+    problems = tuple(problem for node in cluster.connected for problem in cluster.config_problems(node))
+    views = tuple(cluster.views())
+    return UpReport(lab, tuple(steps), views, tuple(crossings), tuple(routes), problems, tuple(restarted))
 
 
 def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[list[Crossing], list[Route]]:

@@ -178,7 +178,7 @@ def _talk(
             raise Refused(f"{caller.name} calls {number}: {calling.call_end}")
         told.await_answered()
     if request.audio:
-        who = "both hear" if called else f"{caller.name} hears"
+        who = "both hear" if called else f"{caller.name} listens for"
         with step(progress, f"{who} {request.talk_s:g} s of audio"):
             _listen(phones, ends, request.talk_s, deadline)
         calling.nudge()

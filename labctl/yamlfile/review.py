@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
@@ -142,7 +143,7 @@ class Review:
             if details["type"] == "missing" and path not in meant:
                 self.say(path[:-1], f"`{_dotted(path)}` is missing")
             elif details["type"] not in ("missing", "extra_forbidden"):
-                fix = details.get("ctx", {}).get("fix", "")
+                fix = details.get("ctx", {}).get("fix", "") or _meant(details)
                 if details["type"] in ("model_type", "model_attributes_type"):
                     fix = f"of {', '.join(_keys_at(model, path[len(at) :]))}"
                 self.say(path, f"`{_dotted(path)}`{_message(details)}", fix)
@@ -169,6 +170,14 @@ def _message(details: Any) -> str:
     if not isinstance(value, str | int | float):
         return f": {what}"
     return f": {what}" + (": " if details["type"] == "form" else ", not ") + f"'{shown(str(value))}'"
+
+
+def _meant(details: Any) -> str:
+    """Which of the words that are taken is near the one that is not; "" where none is, or it is another matter."""
+    if details["type"] != "literal_error":
+        return ""
+    near = nearest(str(details["input"]), re.findall(r"'([^']+)'", details["ctx"]["expected"]))
+    return f"did you mean `{near[0]}`?" if near else ""
 
 
 def _children(around: Any, part: str) -> list[tuple[str | int, Any]]:

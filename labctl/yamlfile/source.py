@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labctl.errors import UsageError
-from labctl.yamlfile.document import MAX_SIZE, shown
+from labctl.yamlfile.document import MAX_SIZE, nearest, shown
 
 
 def shipped_names(folder: Path) -> list[str]:
@@ -37,8 +37,10 @@ def find_path(kind: str, name: str, folder: Path, shipped: Path) -> Path:
     if name in shipped_names(shipped) and not path.is_file():
         return shipped_path(shipped, name)
     if re.fullmatch(r"[\w-]{1,100}", name) and not path.exists():
-        known = ", ".join(shipped_names(shipped))
-        raise UsageError(f"no {kind} file `{name}`", f"a path, or one that is shipped: {known}")
+        known = shipped_names(shipped)
+        near = nearest(name, [*known])
+        fix = f"did you mean `{near[0]}`?" if near else f"a path, or one that is shipped: {', '.join(known)}"
+        raise UsageError(f"no {kind} file `{name}`", fix)
     return path
 
 

@@ -115,7 +115,7 @@ def test_the_capture_goes_along_as_it_is_and_the_manifest_says_so(here: Path) ->
     packing.pack(folder, here / "bug.labz")
     manifest, files = contents((here / "bug.labz").read_bytes())
     assert files["capture.pcapng"] == bytes(range(256))
-    assert any(line.startswith("not taken out: in the capture") for line in manifest["taken_out"])
+    assert any(line.startswith("but not: in the capture") for line in manifest["taken_out"])
     assert "a capture" not in manifest["lacking"]
 
 
