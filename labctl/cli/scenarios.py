@@ -188,14 +188,30 @@ def run_all(
             terminal.say(f"{scenario.name} ({next(numbers)} of {len(scenarios)}): {scenario.title}")
         return progress if jobs == 1 else Named(scenario.name, progress)
 
+    by_name = {scenario.name: scenario for scenario in scenarios}
     for result in runner.run_many(terminal.connect(), scenarios, options, jobs, begin):
         results.append(acceptance.applied(result))
         if jobs > 1 and how.output != "json":
             click.echo(f"{result.scenario}:")
         tell(results, how, acceptance)
+        _say_what_it_looks_like(result, by_name[result.scenario])
         if pages:
             pages.add_result(results[-1])
     return results
+
+
+def _say_what_it_looks_like(result: Result, scenario: Scenario) -> None:
+    """Where a run failed by what labctl found wrong before: by which of its findings."""
+    from labctl.scenario import run_folder
+    from labctl.scenario.conclusion import terms_of
+    from labctl.scenario.hunt.hunter import known_findings
+    from labctl.scenario.hunt.recognition import names_of
+
+    if result.standing != "failed" or not result.folder:
+        return
+    events = run_folder.read_events(Path(result.folder))
+    for name in names_of(result, events, terms_of(scenario), known_findings()):
+        terminal.say(f"{result.scenario}: it looks like the finding {name}: labctl findings show {name}")
 
 
 def tell(results: list[Result], how: Conduct, acceptance: Acceptance) -> None:

@@ -30,7 +30,7 @@ from labctl.scenario.findings.entries import Sign
 from labctl.scenario.hunt import cases, drafts, hunter
 from labctl.scenario.hunt.cases import NOTHING, all_pairs, draw
 from labctl.scenario.hunt.ledger import Ledger, Pursued, Tried, Wrong
-from labctl.scenario.hunt.recognition import KnownFinding, caught
+from labctl.scenario.hunt.recognition import KnownFinding, caught, names_of
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
 from labctl.scenario.writer import to_yaml
@@ -97,6 +97,15 @@ def test_a_failure_is_known_by_its_text_by_the_log_and_by_what_was_done_before()
     assert known(plain, killed) == "deaf"
     assert known(plain, too_late) == ""
     assert known(quoted, terms=replace(TERMS, via="pjsip-publish")) == ""
+
+
+def test_a_run_that_failed_by_a_finding_has_its_name_once_and_what_was_known_to_fail_has_none() -> None:
+    quoted = Finding("mystate is Idle on n2", 9.0, ("n1", "n2"), quotes=("n1: CPG mcast failed (6) for event X",))
+    news = Finding("other is Hold on n3", 9.0, ("n1", "n3"))
+    result = result_of(("agreement", quoted), ("truth", quoted), ("agreement", news))
+    assert names_of(result, (), TERMS, (LOST, DEAF)) == ("state-after-heal",)
+    expected = replace(result, judged=tuple(replace(judged, standing="known") for judged in result.judged))
+    assert names_of(expected, (), TERMS, (LOST, DEAF)) == ()
 
 
 def test_what_is_new_counts_once_whoever_is_wrong_and_doubts_and_steps_count_for_nothing() -> None:

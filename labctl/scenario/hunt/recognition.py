@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.checks.finding import Finding
 from labctl.checks.judgement import Result, Terms
@@ -77,6 +77,14 @@ def caught(
     ]
     wrong.sort(key=lambda pair: pair[1].at_s)
     return tuple(Caught(check, finding, _known_as(check, finding, events, terms, known)) for check, finding in wrong)
+
+
+def names_of(
+    result: Result, events: Sequence[Event], terms: Terms, findings: Iterable[KnownFinding]
+) -> tuple[str, ...]:
+    """The shipped findings by which a run failed, as far as they are known by signs of theirs, each once."""
+    failed = replace(result, judged=tuple(judged for judged in result.judged if judged.standing == "failed"))
+    return tuple(dict.fromkeys(one.known for one in caught(failed, events, terms, findings, course=True) if one.known))
 
 
 def _known_as(
