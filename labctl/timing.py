@@ -7,6 +7,8 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
 
 
 class Deadline:
@@ -25,6 +27,18 @@ class Deadline:
     def passed(self) -> bool:
         """Whether none are left."""
         return self.left_s == 0.0
+
+
+class LookPool(ThreadPoolExecutor):
+    """Threads that only look: whoever is interrupted meanwhile waits for none of them, which may wait for what does not
+    answer. What changes something is waited for as ever."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait for all, unless whoever began them was interrupted."""
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        self.shutdown(wait=not interrupted, cancel_futures=interrupted)
 
 
 class Patience:

@@ -6,6 +6,7 @@ so that `labctl --help` and the shell's completion answer at once. Each module l
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -39,10 +40,14 @@ from labctl.cli import (
 )
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
-from labctl.errors import HostError, LabctlError
+from labctl.errors import HostError, LabctlError, UsageError
+from labctl.shortening import shortened
 
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
+
+LONGEST_NAME = 60
+"""How much of a name that no file can have is shown."""
 
 
 @contextmanager
@@ -152,13 +157,20 @@ def main(arguments: list[str] | None = None) -> None:
         hint = "labctl up goes on from here, labctl down takes it all away" if changing else ""
         code = _fail("interrupted", hint, EXIT_INTERRUPTED)
     except OSError as error:  # a full disk, most of all: of output, or of a temporary folder
-        code = _fail(f"this machine: {error}", "is there room?", HostError.exit_code)
+        code = _fail_of_machine(error)
     except Exception as error:
         if os.environ.get("LABCTL_DEBUG"):
             traceback.print_exc()
         hint = "please report it with what LABCTL_DEBUG=1 shows"
         code = _fail(f"a bug in labctl: {type(error).__name__}: {error}", hint, EXIT_BUG)
     sys.exit(code)
+
+
+def _fail_of_machine(error: OSError) -> int:
+    if error.errno == errno.ENAMETOOLONG:
+        name = shortened(str(error.filename), LONGEST_NAME)
+        return _fail(f"{name}: no file has so long a name", "the path of one that is there", UsageError.exit_code)
+    return _fail(f"this machine: {error}", "is there room?", HostError.exit_code)
 
 
 def _fail(message: str, hint: str, code: int) -> int:

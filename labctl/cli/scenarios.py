@@ -111,6 +111,7 @@ def run(
     chosen = _find(scenarios or shipped_scenarios(), flags, making.image, every=every, trust=trust) * often.repeat
     if often.shuffle:
         _shuffle(chosen, how.seed)
+    terminal.require_place("--junit", how.junit)
     if dry_run:
         _show_plan(chosen, making, how.output)
         return

@@ -79,6 +79,7 @@ def shrink(
     from labctl.scenario.runner import RunOptions
     from labctl.scenario.shrink import search
 
+    terminal.require_place("--output", file)
     first, last = _demands(runs, needed)
     how = RunOptions(folder, timeout, images=making.options())
     options = search.SearchOptions(how, first, last, jobs, minutes, name, file)

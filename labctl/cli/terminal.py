@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
 
 if TYPE_CHECKING:
@@ -64,6 +66,18 @@ def connect(hosts: Sequence[str] = (), answer_s: int = 0) -> Engine:
 def _hosts_of_environment() -> list[str]:
     """The hosts of LABCTL_HOSTS, for verbs that have no --hosts."""
     return [name.strip() for name in os.environ.get("LABCTL_HOSTS", "").split(",") if name.strip()]
+
+
+def require_place(option: str, path: Path | None) -> None:
+    """Raise UsageError where no file can be written there: it is told before what takes its time is begun."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{option} {path}: it is a folder", "the path of a file in it")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no such folder", "make it, or write elsewhere")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{option} {path}: nothing can be written there", "another folder")
 
 
 def find_lab(file: str | None, overrides: Overrides, image: str | None = None) -> tuple[Lab, Stack]:

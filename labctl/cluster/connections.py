@@ -6,7 +6,6 @@ It hands on to the parts that do that: node_links.py, readiness.py, states.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from labctl.asterisk import ami, dundi, output
@@ -23,7 +22,7 @@ from labctl.corosync.membership import Membership
 from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady
 from labctl.lab import Node
-from labctl.timing import PATIENCE, Deadline, pass_time
+from labctl.timing import PATIENCE, Deadline, LookPool, pass_time
 
 __all__ = ["LAB_CONTEXT", "Cluster", "learned"]
 
@@ -181,7 +180,7 @@ class Cluster:
 
     def views(self) -> list[NodeView]:
         """One row of `labctl ps` for each node, asked over the open connections, which is quicker."""
-        with ThreadPoolExecutor(max_workers=len(self.lab.nodes)) as pool:
+        with LookPool(max_workers=len(self.lab.nodes)) as pool:
             return list(pool.map(self._view, self.lab.nodes))
 
     def _view(self, node: Node) -> NodeView:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ from labctl.errors import LabError, NotReady
 from labctl.faults.injector import NEVER_STARTED
 from labctl.lab import Node
 from labctl.names import ROLE_NODE
-from labctl.timing import Deadline, Signal
+from labctl.timing import Deadline, LookPool, Signal
 
 STIR_S = 0.5
 """No sooner are nodes asked again for what they may have kept back of what another says: of many nodes less often, so
@@ -87,7 +86,7 @@ class NodeLinks:
     def open(self) -> None:
         """Connect to every node that runs; Asterisk need not listen yet."""
         nodes = [node for node, container in self._containers.items() if container.state == "running"]
-        with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        with LookPool(max_workers=max(1, len(nodes))) as pool:
             list(pool.map(self._connect, nodes))
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from operator import itemgetter
 
@@ -16,6 +15,7 @@ from labctl.corosync.daemon import FailedStarts
 from labctl.corosync.membership import Membership, RingLog
 from labctl.engine.client import Engine
 from labctl.engine.streams import LogStream, lines, split_stamp, stamped_after
+from labctl.timing import LookPool
 
 LOG_START = 400
 """How many lines of a log are read back; a node says about 100 until it is ready."""
@@ -39,7 +39,7 @@ def stamped_log(engine: Engine, container: str, tail: int | None = None) -> list
 
 def stamped_logs(engine: Engine, containers: Mapping[str, str], tail: int | None = None) -> dict[str, list[str]]:
     """The same of several containers, side by side; by what they are called here."""
-    with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
+    with LookPool(max_workers=max(1, len(containers))) as pool:
         read = pool.map(lambda container: stamped_log(engine, container, tail), containers.values())
         return dict(zip(containers, read, strict=True))
 

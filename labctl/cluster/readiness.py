@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -15,7 +14,7 @@ from labctl.cluster.node_tools import CPG_FAILED
 from labctl.errors import LabError
 from labctl.lab import Node
 from labctl.stack.model import Stack
-from labctl.timing import PATIENCE, Deadline
+from labctl.timing import PATIENCE, Deadline, LookPool
 
 LOOK_AGAIN_S = 2.0
 """What a node lacks is looked for again after so long without news: a line of its log may have been missed."""
@@ -104,7 +103,7 @@ class Readiness:
         waiting = _Waiting(deadline, restart)
         for node in nodes:
             self._links.logs.failed_starts(node.name).forget()
-        with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+        with LookPool(max_workers=len(nodes)) as pool:
             lacks = list(pool.map(lambda node: self._await_node(node, waiting), nodes))
         missing = {node.name: [lack.what] for node, lack in zip(nodes, lacks, strict=True) if lack}
         if missing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -22,7 +21,7 @@ from labctl.errors import UsageError
 from labctl.faults import injector
 from labctl.lab import Service
 from labctl.names import ROLE_NODE, ROLE_SERVICE
-from labctl.timing import Deadline
+from labctl.timing import Deadline, LookPool
 
 LOOK_TIMEOUT_S = 5.0
 """How long a command that only looks waits for an Asterisk that does not answer."""
@@ -42,7 +41,7 @@ def ps(engine: Engine, running: Running) -> list[NodeView]:
         return replace(row, remarks=(*row.remarks, remark)) if changed else row
 
     hosts = running.lab.hosts
-    with ThreadPoolExecutor(max_workers=len(hosts) + 1) as pool:
+    with LookPool(max_workers=len(hosts) + 1) as pool:
         records = pool.submit(injector.in_force, engine, running.lab.name)
         views = list(pool.map(look, [node.name for node in running.lab.nodes]))
         views += pool.map(lambda service: _service_view(engine, running, service), running.lab.services)

@@ -18,12 +18,14 @@ class EngineTimeouts:
 
     `reach_s`: until it can be connected to, which takes the kernel of its machine alone, however busy that is.
     `first_s`: until it answers for the first time. `answer_s`: until any other answer begins: where much is being
-    written to its disk, to make or to start a container was seen to take more than a minute.
+    written to its disk, to make or to start a container was seen to take more than a minute. `command_s`: until a
+    command in a container has begun.
     """
 
     reach_s: int = 60
     first_s: int = 60
     answer_s: int = 300
+    command_s: int = 60
 
 
 _KEPT_HOW = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -41,7 +43,7 @@ class ApiClient(docker.APIClient):
     has another one (REQUESTS_CA_BUNDLE)."""
 
     def __init__(self, timeouts: EngineTimeouts, **arguments: Any) -> None:
-        self._reach_s = timeouts.reach_s
+        self._reach_s, self._command_s = timeouts.reach_s, timeouts.command_s
         super().__init__(timeout=timeouts.first_s, **arguments)
         self.timeout = timeouts.answer_s
 
@@ -54,6 +56,8 @@ class ApiClient(docker.APIClient):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As requests does; docker-py has one time-out for both, the connection and the answer."""
         answer_s = kwargs.get("timeout")
+        if answer_s == self.timeout and "/exec/" in (request.url or ""):
+            answer_s = min(answer_s, self._command_s)
         if answer_s is None or isinstance(answer_s, int | float):
             kwargs["timeout"] = (min(self._reach_s, answer_s or self._reach_s), answer_s)
         response: requests.Response = super().send(request, **kwargs)

@@ -14,12 +14,16 @@ from labctl.engine.access import Access, translated
 from labctl.engine.actions import AwaitReady
 from labctl.engine.starts import EngineStarts
 from labctl.engine.streams import ExecStream, LogStream
-from labctl.errors import NotReady
+from labctl.errors import NotReady, UsageError
 from labctl.timing import Deadline
 
 NO_EXIT_CODE = -1
 AT_ONCE_S = 20.0
 """So long a service is asked for by one command; then by another, so that none outlives by much whoever waits."""
+
+LONGEST = 48 << 10
+"""How long a command may be: an engine hands it to runc by a pipe that holds 64 KiB, and where that is full both wait
+for good, with every later command in that container (seen with Docker 20.10.24 and runc 1.1.5)."""
 
 LOG_TAIL = 12
 """So many lines of what never got ready are shown."""
@@ -53,11 +57,20 @@ class Commands:
     def run(self, container: str, command: list[str]) -> Output:
         """Run a command in a container, to its end."""
         with translated(f"run `{command[0]}` in {container}"):
-            identity = self._api.exec_create(container, command)["Id"]
+            identity = self._made(container, command)
             with closing(ExecStream(self._api.exec_start(identity, socket=True))) as stream:
                 printed = b"".join(data for _, data in stream.frames())
             code = self._api.exec_inspect(identity)["ExitCode"]
             return Output(NO_EXIT_CODE if code is None else int(code), printed.decode("utf-8", "replace"))
+
+    def _made(self, container: str, command: list[str], *, stdin: bool = False) -> str:
+        """A command that can be started. Raises UsageError for one that is too long."""
+        size = sum(len(word.encode("utf-8", "replace")) + 1 for word in command)
+        if size > LONGEST:
+            raise UsageError(
+                f"a command of {size} bytes is longer than {LONGEST}, which every engine takes", "put it into a file"
+            )
+        return str(self._api.exec_create(container, command, stdin=stdin)["Id"])
 
     def await_ready(self, step: AwaitReady) -> None:
         """Return when the line of shell ends with 0.
@@ -79,7 +92,7 @@ class Commands:
     def open_stream(self, container: str, command: list[str]) -> ExecStream:
         """Start a command in a container, with its standard input and output open."""
         with translated(f"run `{command[0]}` in {container}"):
-            identity = self._api.exec_create(container, command, stdin=True)["Id"]
+            identity = self._made(container, command, stdin=True)
             return ExecStream(self._api.exec_start(identity, socket=True))
 
     def logs(

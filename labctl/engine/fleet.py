@@ -7,7 +7,6 @@ engine, `home`: that of this machine where there is one, else the first host's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -25,7 +24,7 @@ from labctl.engine.side_container import SideContainer
 from labctl.engine.starts import FleetStarts, Starts
 from labctl.engine.streams import ExecStream, LogStream
 from labctl.errors import HostError, LabctlError, LabError, UsageError
-from labctl.timing import Deadline, Signal
+from labctl.timing import Deadline, LookPool, Signal
 
 Answer = TypeVar("Answer")
 
@@ -66,7 +65,7 @@ def _parsed(texts: Iterable[str]) -> list[Host]:
 
 def _others(members: Sequence[Member], timeouts: EngineTimeouts) -> list[Member]:
     """The hosts that the labs on these are on besides."""
-    with ThreadPoolExecutor(max_workers=len(members)) as pool:
+    with LookPool(max_workers=len(members)) as pool:
         texts = pool.map(lambda member: member.engine.observer.hosts_of_labs() if member.engine else set(), members)
     named = _parsed(text for several in texts for text in several)
     ids, names = {member.host.id for member in members}, {member.host.name for member in members}
@@ -127,7 +126,7 @@ class Fleet(Engine):
         def lacks(pair: tuple[str, str]) -> bool:
             return not self._named(pair[0]).image_id(pair[1])
 
-        with ThreadPoolExecutor(max_workers=max(1, len(pairs))) as pool:
+        with LookPool(max_workers=max(1, len(pairs))) as pool:
             return [pair for pair, is_lacking in zip(pairs, pool.map(lacks, pairs), strict=True) if is_lacking]
 
     def send_image(self, host: str, reference: str) -> None:
@@ -185,7 +184,7 @@ class Fleet(Engine):
             except LabctlError as error:
                 return error
 
-        with ThreadPoolExecutor(max_workers=max(1, len(self._answering))) as pool:
+        with LookPool(max_workers=max(1, len(self._answering))) as pool:
             return list(zip(self._answering, pool.map(one, self._answering), strict=True))
 
     def subnets(self) -> list[str]:

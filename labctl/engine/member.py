@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from labctl.engine import endpoint
@@ -15,6 +14,7 @@ from labctl.engine.engine import Engine, open_endpoint
 from labctl.engine.host import Host
 from labctl.engine.swarm import SwarmState
 from labctl.errors import HostError, UsageError
+from labctl.timing import LookPool
 
 REACH_S, FIRST_S = 2, 15
 """How long a host may take until it can be connected to: one that is gone is told of within that time, and is not
@@ -38,7 +38,7 @@ class Member:
 
 def reach_all(hosts: Sequence[Host], timeouts: EngineTimeouts) -> list[Member]:
     """All of these hosts, which are asked side by side. Raises UsageError for a name that is none."""
-    with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
+    with LookPool(max_workers=max(1, len(hosts))) as pool:
         return list(pool.map(lambda host: reach(host, timeouts), hosts))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from labctl.engine.client import Engine
@@ -11,6 +10,7 @@ from labctl.errors import HostError
 from labctl.images import builder, mmdebstrap, recipes
 from labctl.stack.loader import find_stack, shipped_stacks
 from labctl.stack.model import Stack
+from labctl.timing import LookPool
 
 HERE, CAN, CANNOT, UNASKED = "here", "can be built", "cannot be built here", "not known yet"
 
@@ -32,7 +32,7 @@ class Standing:
 def standings(engine: Engine | None) -> list[Standing]:
     """Every shipped stack, looked at side by side within seconds. Without an engine nothing is here."""
     names = shipped_stacks()
-    with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
+    with LookPool(max_workers=len(names) or 1) as pool:
         return list(pool.map(lambda name: _standing(engine, find_stack(name)), names))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from labctl.blueprint.running_lab import Running
 from labctl.cluster.connections import LAB_CONTEXT, Cluster
@@ -16,6 +15,7 @@ from labctl.history.events import Looked, Seen
 from labctl.history.journal import Journal
 from labctl.lab import Mailbox
 from labctl.scenario.rings import Rings
+from labctl.timing import LookPool
 
 TRIES = 3
 """How often all is looked at while rings change, or nodes tell of new states."""
@@ -50,7 +50,7 @@ class Inspector:
 
     def _look(self, nodes: Sequence[str], lamps: dict[str, tuple[int, int]]) -> Looked:
         began_s = self._journal.now_s()
-        with ThreadPoolExecutor(max_workers=len(nodes) or 1) as pool:
+        with LookPool(max_workers=len(nodes) or 1) as pool:
             answers = dict(zip(nodes, pool.map(self._ask, nodes), strict=True))
             rows = self._cluster.states(nodes)
         states = {

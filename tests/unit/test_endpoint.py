@@ -134,6 +134,8 @@ def test_an_answer_may_take_longer_than_the_way_to_the_engine(monkeypatch: pytes
     api.stop("n1", timeout=5)
     api.wait("n1")
     assert taken == [(2, 15), (2, 300), (2, 305), (2, None)]
+    api.exec_start("one", detach=True)
+    assert taken[-1] == (2, 60), "a command that does not begin is told of sooner"
 
 
 @pytest.mark.parametrize("url", ["tcp://192.0.2.1:2375", "https://192.0.2.1:2376"])

@@ -16,7 +16,7 @@ from labctl.engine.actions import RemoveNetwork
 from labctl.engine.client import Engine
 from labctl.engine.commands import NO_EXIT_CODE, Output
 from labctl.engine.streams import FRAME_HEAD, PIECE_BYTES, lines, split_stamp
-from labctl.errors import HostError
+from labctl.errors import HostError, UsageError
 
 UPGRADED = (
     b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
@@ -115,6 +115,14 @@ def test_what_a_command_prints_is_whole_also_what_comes_together_with_the_head(
             connection.sendall(reply(b'{"Id": "one", "ExitCode": 0}'))
 
     assert scripted(script).run("n1", ["cat"]) == Output(0, "before\n" + said.decode())
+
+
+def test_a_command_that_an_engine_could_not_hand_on_is_refused(scripted: Callable[[Script], Engine]) -> None:
+    """Of 100 kB it and runc waited for each other for good, and whatever was to run in that container later."""
+    engine = scripted(lambda _path, _connection: pytest.fail("it was asked"))
+    for start in (engine.run, engine.open_stream):
+        with pytest.raises(UsageError, match="longer than 49152"):
+            start("n1", ["true", "x" * 50_000])
 
 
 @pytest.mark.parametrize("kept", [3, 12])

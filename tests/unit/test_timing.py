@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 
-from labctl.timing import Deadline, Signal, utc
+from labctl.timing import Deadline, LookPool, Signal, utc
 
 
 def test_quiet_that_there_is_no_time_for_is_none() -> None:
@@ -52,3 +53,21 @@ def test_a_time_of_the_monotonic_clock_is_utc() -> None:
     assert later.utcoffset() == datetime.timedelta(0)
     assert earlier < before - datetime.timedelta(minutes=59) < later
     assert utc(0.0).endswith("+00:00")
+
+
+def test_who_is_interrupted_waits_for_no_look_that_has_no_answer() -> None:
+    """`labctl ps` of a node that answered nothing went on for minutes after Ctrl-C."""
+    answered = threading.Event()
+
+    def look() -> None:
+        with LookPool(max_workers=1) as pool:
+            looks.extend(pool.submit(answered.wait, 60) for _ in range(2))
+            raise KeyboardInterrupt
+
+    looks: list[Future[bool]] = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            look()
+        assert (looks[0].done(), looks[1].cancelled()) == (False, True)
+    finally:
+        answered.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from labctl.errors import HostError
 from labctl.history.events import Over
 from labctl.history.journal import Journal
 from labctl.scenario import run_folder, runner, soak
+from tests.unit.bundles import keep_run
 from tests.unit.commands import run
 
 FULL = Path("/dev/full")
@@ -52,6 +55,10 @@ def _no_engine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ("run", "pause", "--junit", "/nonexistent/report.xml"),
         ("soak", "--junit", "/nonexistent/report.xml"),
         ("compare", "--junit", "/nonexistent/report.xml", "pause"),
+        ("run", "pause", "--dry-run", "--junit", "/nonexistent/report.xml"),
+        ("shrink", "pause", "-o", "/nonexistent/smallest.yaml"),
+        ("ladder", "x" * 300),
+        ("shrink", "x" * 300),
     ],
 )
 def test_what_is_empty_or_leads_nowhere_is_refused(arguments: tuple[str, ...]) -> None:
@@ -182,3 +189,31 @@ cli.main(["wait", "-n", "office"])
 """
     ended = subprocess.run([sys.executable, "-c", script], input="", capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr.strip()) == (130, "labctl: interrupted")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize(("words", "code"), [("version", 0), ("show no-such-run", 2)])
+def test_the_code_is_right_also_where_a_stream_is_closed(words: str, code: int, closed: str) -> None:
+    """Without standard output each verb ended with two tracebacks and 1, without standard error with 1."""
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m labctl {words} {closed}"], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, "Traceback" in done.stderr + done.stdout) == (code, False)
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "\\ud800"), ("latin-1", "\\ud800")])
+def test_what_an_encoding_lacks_is_shown_as_an_escape(tmp_path: Path, encoding: str, shown: str) -> None:
+    """A history that a stranger sent was told as a bug in labctl."""
+    folder = keep_run(tmp_path / "run")
+    history = folder / run_folder.HISTORY
+    lines = history.read_text("utf-8").splitlines()
+    lines[-1] = json.dumps({**json.loads(lines[-1]), "error": "it is \ud800 and …"})
+    history.write_text("\n".join([*lines, ""]), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "labctl", "show", str(folder)],
+        check=False,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert shown in done.stdout.decode(encoding)
