@@ -87,10 +87,13 @@ def up(
     for problem in report.config_problems:
         say(str(problem))
     say(f"{lab.name}: {formats.proof(report.crossings, report.routes)}")
+    if report.differing:
+        say(f"{lab.name}: nodes differ about {', '.join(report.differing)}: what was lost is not said again")
+        say("  labctl state shows it; it goes when that changes next, or where the lab is made anew")
 
 
 def _as_data(report: UpReport) -> dict[str, Any]:
-    data = {key: getattr(report, key) for key in ("nodes", "crossings", "routes", "config_problems")}
+    data = {key: getattr(report, key) for key in ("nodes", "crossings", "routes", "config_problems", "differing")}
     return {"lab": report.lab.name, "changed": [*report.changed], **data}
 
 

@@ -31,7 +31,7 @@ from labctl.cluster.inventory import (
 from labctl.cluster.lab_lock import lab_lock
 from labctl.cluster.proof import Proof
 from labctl.cluster.views import Crossing, NodeView, Route
-from labctl.engine.actions import Plan, Step, flatten
+from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
 from labctl.engine.networks import SubnetTaken
 from labctl.engine.observation import Container, LostHost, Observation
@@ -94,6 +94,8 @@ class UpReport:
     routes: tuple[Route, ...] = ()
     config_problems: tuple[ConfigProblem, ...] = ()
     restarted: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    """Extensions of which nodes that were there before say different things, though what is new crosses."""
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -200,7 +202,10 @@ def _settle(
     crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
     problems = tuple(problem for node in cluster.connected for problem in cluster.config_problems(node))
     views = tuple(cluster.views())
-    return UpReport(lab, tuple(steps), views, tuple(crossings), tuple(routes), problems, tuple(restarted))
+    begun = sum(isinstance(one, StartContainer) for one in steps)
+    differing = [row.extension for row in cluster.states() if not row.agreed] if begun < len(lab.nodes) else []
+    routed = (tuple(crossings), tuple(routes))
+    return UpReport(lab, tuple(steps), views, *routed, problems, tuple(restarted), tuple(differing))
 
 
 def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[list[Crossing], list[Route]]:
