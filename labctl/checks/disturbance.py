@@ -15,6 +15,7 @@ from labctl.checks.finding import Finding, Limits
 from labctl.checks.reading import once
 from labctl.history.events import (
     AMI,
+    BY_ITSELF,
     SCHEDULER,
     Back,
     Did,
@@ -242,12 +243,20 @@ def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturb
             if missing and (stalled or not excused):
                 shadows.append(_shadow_of(ring, before, events[number:], replay, limits, witnesses))
             last_told[ring.node] = frozenset(ring.members)
-        if isinstance(event, Healed) and event.fault in replay.faults:
-            ended_s |= dict.fromkeys(replay.faults[event.fault].nodes, event.at_s)
-        elif isinstance(event, Back | Gone):
-            ended_s[event.node] = event.at_s
+        ended_s |= dict.fromkeys(_back_in_rings(event, replay), event.at_s)
         replay.take(event)
     return shadows
+
+
+def _back_in_rings(event: Event, before: Replay) -> Collection[str]:
+    """The nodes whose Corosync something was in the way of until now. An Asterisk that ends by itself may have gone
+    after its Corosync; one that was ended has left that alone."""
+    if isinstance(event, Healed) and event.fault in before.faults:
+        fault = before.faults[event.fault]
+        return fault.nodes if fault.of_rings else ()
+    if isinstance(event, Back):
+        return {event.node} & before.ringless
+    return (event.node,) if isinstance(event, Gone) and event.what == BY_ITSELF else ()
 
 
 def _rings_told(event: Event, begins_s: float) -> list[Ring]:
@@ -271,7 +280,7 @@ def _excused(ring: Ring, missing: frozenset[str], replay: Replay, ended_s: dict[
 
 def _kept_apart(node: str, others: Iterable[str], replay: Replay) -> bool:
     """Whether faults in force keep a node from each of the others."""
-    absent = {name for fault in replay.faults.values() for name in fault.absent} | replay.gone
+    absent = {name for fault in replay.faults.values() for name in fault.absent} | replay.ringless
     blocked = {pair for fault in replay.faults.values() for pair in fault.unheard or ()}
     return node in absent or all(other in absent or {(node, other), (other, node)} & blocked for other in others)
 
@@ -287,8 +296,7 @@ def _torn(node: str, other: str, replay: Replay) -> bool:
 
 def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
     """Whether a fault touches them of which no rule says what Corosync makes of it."""
-    unclear = {name for fault in replay.faults.values() if fault.unheard is None for name in fault.nodes}
-    return bool(unclear & {node, *others})
+    return any(fault.leaves_to_chance({node, *others}) for fault in replay.faults.values())
 
 
 def _stalled(ring: Ring, witnesses: Sequence[Disturbed]) -> bool:

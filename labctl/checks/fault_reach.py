@@ -40,6 +40,15 @@ class Reach:
     pauses: bool
     of_network: bool
 
+    @property
+    def of_rings(self) -> bool:
+        """Whether it has to do with Corosync at all: with one, or with what one hears."""
+        return bool(self.absent or self.of_corosync or self.unheard is None or self.unheard)
+
+    def leaves_to_chance(self, nodes: Iterable[str]) -> bool:
+        """Whether it touches one of these nodes, and no rule says what Corosync makes of it."""
+        return self.unheard is None and not (self.nodes and self.nodes.isdisjoint(nodes))
+
 
 def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
     """What a fault of a lab with these nodes keeps apart."""
