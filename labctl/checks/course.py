@@ -92,7 +92,7 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
     replay = Replay(beginning(events))
     shadow = shadows(events, limits)
     watch = _RingWatch({*replay.began.nodes})
-    for event in events:
+    for event in events if replay.has_rings else ():
         watch.change(_touched(event, replay), event.at_s)
         replay.take(event)
         if isinstance(event, Ring) and not {*event.members} <= {*replay.cluster(event.node)}:

@@ -137,6 +137,11 @@ class Replay:
             for fault in self.faults.values()
         )
 
+    @property
+    def has_rings(self) -> bool:
+        """Whether state goes by Corosync. Else nodes are in no ring, and a look tells who hears whom by the faults."""
+        return self.began.via == "corosync"
+
     def breaks_calls(self, nodes: Iterable[str]) -> bool:
         """Whether a call through these nodes may be lost now: one of them is gone or at fault, or two are cut apart."""
         through = set(nodes)
