@@ -10,8 +10,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from labctl.checks.endings import End, Endings, endings
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
+from labctl.checks.handling import COROSYNC
 from labctl.checks.reading import once
 from labctl.history.events import (
     AMI,
@@ -229,12 +231,14 @@ def _from_line(line: Line, late_s: float) -> Disturbed:
 
 @dataclass
 class _Broken:
-    """A ring that lost members of those `before`, and when it was whole again; `witness`: what may have broken it."""
+    """A ring that lost members of those `before`, and when it was whole again; `witness`: what may have broken it, or
+    `step`, in words: a step of the scenario itself."""
 
     ring: Ring
     before: frozenset[str]
     cluster: frozenset[str]
     witness: Disturbed | None
+    step: str = ""
     whole_s: float = float("inf")
 
     def look_again(self, at_s: float, members: Collection[str], replay: Replay) -> None:
@@ -246,7 +250,8 @@ class _Broken:
     def shadow(self, limits: Limits) -> Shadow:
         """From before it broke until it was whole again, and had settled."""
         why = self.witness.what if self.witness else "no other sign of what did it was recorded"
-        reason = f"the ring of {self.ring.node} broke by itself at +{self.ring.at_s:.1f} s: {why}"
+        how, why = ("", self.step) if self.step else (" by itself", why)
+        reason = f"the ring of {self.ring.node} broke{how} at +{self.ring.at_s:.1f} s: {why}"
         since_s = min(self.ring.at_s - BEFORE_S, self.witness.at_s if self.witness else self.ring.at_s)
         until_s = self.whole_s + limits.settle_s
         return Shadow(since_s, until_s, self.cluster, reason, loses=True, whole_s=self.whole_s)
@@ -259,6 +264,7 @@ def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturb
     ended_s: dict[str, float] = {}
     last_told: dict[str, frozenset[str]] = {}
     broken: list[_Broken] = []
+    steps = endings(events, limits.settle_s)
     for event in events if replay.has_rings else ():
         for ring in _rings_told(event, begins_s):
             cluster = frozenset(replay.cluster(ring.node))
@@ -267,7 +273,7 @@ def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturb
             excused = _excused(ring, missing, replay, ended_s, limits)
             stalled = not _kept_apart(ring.node, missing, replay) and _stalled(ring, witnesses)
             if missing and (stalled or not excused):
-                broken.append(_Broken(ring, before, cluster, _near(ring, witnesses)))
+                broken.append(_Broken(ring, before, cluster, _near(ring, witnesses), _by_step(ring, missing, steps)))
             last_told[ring.node] = frozenset(ring.members)
         ended_s |= dict.fromkeys(_back_in_rings(event, replay), event.at_s)
         replay.take(event)
@@ -325,6 +331,13 @@ def _torn(node: str, other: str, replay: Replay) -> bool:
 def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
     """Whether a fault touches them of which no rule says what Corosync makes of it."""
     return any(fault.leaves_to_chance({node, *others}) for fault in replay.faults.values())
+
+
+def _by_step(ring: Ring, missing: Iterable[str], steps: Endings) -> str:
+    """That a step may have ended one of the Corosyncs that are apart now; "" where none has."""
+    ends = (End(node, COROSYNC, ring.at_s - BEFORE_S, ring.at_s) for node in (*sorted(missing), ring.node))
+    ended = (end.node for end in ends if steps.asked_for(end) or steps.doubt(end))
+    return next((f"a step may have ended the Corosync of {node}" for node in ended), "")
 
 
 def _stalled(ring: Ring, witnesses: Sequence[Disturbed]) -> bool:
