@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from labctl.asterisk import ami
@@ -74,24 +74,28 @@ def _end(events: Sequence[Event], over: Over | None, steps: Sequence[Did]) -> It
 
 @dataclass
 class _RingWatch:
-    """Since when the faults in force are what they are, and whose ring has been as they leave it since then."""
+    """Whose ring has been as it is to be, and since when what is in force in a node's cluster is what it is."""
 
-    changed_s: float = float("-inf")
-    kept: set[str] = field(default_factory=set)
+    kept: set[str]
+    changed_s: dict[str, float] = field(default_factory=dict)
     told: dict[str, Ring] = field(default_factory=dict)
     """What Corosync itself told last on each node, since the last look."""
+
+    def change(self, nodes: Collection[str], at_s: float) -> None:
+        """From now on the rings of these nodes are to be others, maybe."""
+        self.kept -= {*nodes}
+        self.changed_s |= dict.fromkeys(nodes, at_s)
 
 
 def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
     """Who has another ring in a look than the faults in force leave it, long enough after the last change to those."""
     replay = Replay(beginning(events))
     shadow = shadows(events, limits)
-    watch = _RingWatch(kept={*replay.began.nodes})
-    for event in events:
+    watch = _RingWatch({*replay.began.nodes})
+    for event in events if replay.has_rings else ():
+        watch.change(_touched(event, replay), event.at_s)
         replay.take(event)
-        if isinstance(event, FaultBegan | Healed | Gone | Back):
-            watch = _RingWatch(changed_s=event.at_s, told=watch.told)
-        elif isinstance(event, Ring) and not {*event.members} <= {*replay.cluster(event.node)}:
+        if isinstance(event, Ring) and not {*event.members} <= {*replay.cluster(event.node)}:
             yield _foreign(event.at_s, event.node, event.members, replay)
         elif isinstance(event, Ring):
             watch.told[event.node] = event
@@ -100,6 +104,20 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
         for look in _looks(event, watch):
             for finding in _amiss(look, replay, watch, limits):
                 yield finding.doubted(shadow.over(look.at_s, look.at_s, finding.nodes))
+
+
+def _touched(event: Event, before: Replay) -> Collection[str]:
+    """The nodes whose ring may be another by an event: all of the clusters that it touches."""
+    match event:
+        case Gone(node=node) | Back(node=node):
+            nodes: Collection[str] = (node,)
+        case FaultBegan(nodes=nodes):
+            pass
+        case Healed(fault=name):
+            nodes = before.faults[name].nodes if name in before.faults else ()
+        case _:
+            return ()
+    return [other for node in nodes or before.began.nodes for other in before.cluster(node)]
 
 
 def _looks(event: Event, watch: _RingWatch) -> Iterator[Looked]:
@@ -122,7 +140,7 @@ def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> I
             continue
         if frozenset(members) == expected:
             watch.kept.add(node)
-        elif look.at_s >= watch.changed_s + limits.settle_s:
+        elif look.at_s >= watch.changed_s.get(node, float("-inf")) + limits.settle_s:
             wanted = ",".join(sorted(expected)) or "nobody"
             text = f"+{look.at_s:.3f} s: the ring of {node} is {','.join(members)}, not {wanted}"
             finding = Finding(text, look.at_s, (node,))
@@ -143,10 +161,11 @@ def _foreign(at_s: float, node: str, members: Sequence[str], replay: Replay) -> 
 def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
     """Who is to be in a node's ring under the faults in force; None where no rule tells."""
     faults = list(replay.faults.values())
-    if any(fault.unheard is None for fault in faults):
+    cluster = replay.cluster(node)
+    if any(fault.leaves_to_chance(cluster) for fault in faults):
         return None
     absent = replay.ended | {name for fault in faults for name in fault.absent}
-    living = [name for name in replay.cluster(node) if name not in absent]
+    living = [name for name in cluster if name not in absent]
     hears = {name: {other for other in living if other == name or _both_ways(name, other, faults)} for name in living}
     blocked = {pair for fault in faults for pair in fault.unheard or () if {*pair} <= {*living}}
     one_way = any((receiver, sender) not in blocked for sender, receiver in blocked)

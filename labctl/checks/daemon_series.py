@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from labctl.checks.finding import Finding
-from labctl.history.events import Event, Load
+from labctl.history.events import Called, Ended, Event, Load
 from labctl.history.process_events import Measured
 
 FULL = 0.9
@@ -31,31 +32,48 @@ PARTS = 4
 
 @dataclass(frozen=True)
 class Resource:
-    """What may grow. `steady`: what counts where it never stops to grow, in `unit`s; `at_once`: what does anyway."""
+    """What may grow. `steady`: what counts where it never stops to grow, in `unit`s; `at_once`: what does anyway;
+    `of_call`: more than a call takes while it is open, also one that has ten phones ring."""
 
     name: str
     unit: str
     steady: int
     at_once: int
+    of_call: int
     of: Callable[[Measured], int]
 
 
 RESOURCES = (
-    Resource("memory", " MB", 64, 512, lambda sample: sample.memory_kb // 1024),
-    Resource("descriptors", " descriptors", 100, 400, lambda sample: sample.descriptors),
-    Resource("threads", " threads", 100, 400, lambda sample: sample.threads),
+    Resource("memory", " MB", 64, 512, 16, lambda sample: sample.memory_kb // 1024),
+    Resource("descriptors", " descriptors", 100, 400, 100, lambda sample: sample.descriptors),
+    Resource("threads", " threads", 100, 400, 20, lambda sample: sample.threads),
 )
 """Idle, Asterisk 22 has 57 MB, 19 descriptors and 42 threads; pools of threads grow to 50 each, and shrink again."""
 
 
 @dataclass(frozen=True)
+class OpenCalls:
+    """When calls began, and when they ended, in order. They are those of the whole lab: a call goes through more nodes
+    than its history names, where a queue or a transfer has it go on."""
+
+    begins_s: tuple[float, ...] = ()
+    ends_s: tuple[float, ...] = ()
+
+    def at(self, at_s: float) -> int:
+        """How many are open."""
+        return bisect_right(self.begins_s, at_s) - bisect_right(self.ends_s, at_s)
+
+
+@dataclass(frozen=True)
 class Series:
-    """The samples of one process, in order. `loads`: the times when a generator of load was at work."""
+    """The samples of one process, in order. `loads`: the times when a generator of load was at work; `calls`: those of
+    the phones."""
 
     node: str
     daemon: str
     samples: tuple[Measured, ...]
     loads: tuple[tuple[float, float], ...] = ()
+    calls: OpenCalls = OpenCalls()
 
     def findings(self) -> Iterator[Finding]:
         """All that is wrong with it."""
@@ -89,19 +107,25 @@ class Series:
         return elapsed_s > 0 and not young and not loaded and after.cpu_s - before.cpu_s >= FULL * elapsed_s
 
     def _growth(self, resource: Resource) -> Iterator[Finding]:
-        """That it grew at rest. Where it did so in every part of the time, no stumble of the machine explains it."""
+        """That it grew at rest, by more than the calls may take that are open since. Where it did so in every part of
+        the time, no stumble of the machine explains it."""
         quiet = [sample for sample in self.samples if self._is_at_rest(sample)]
         if len(quiet) < 2 * PARTS or _span_s(quiet) < GROWTH_S:
             return
         first, last = quiet[0], quiet[-1]
         parts = [quiet[len(quiet) * part // PARTS : len(quiet) * (part + 1) // PARTS] for part in range(PARTS)]
-        least = [min(resource.of(sample) for sample in part) for part in parts]
-        steadily = all(before < after for before, after in pairwise(least))
-        grown = least[-1] - least[0]
+        least = [min(part, key=resource.of) for part in parts]
+        steadily = all(self._growth_of(resource, before, after) > 0 for before, after in pairwise(least))
+        grown = self._growth_of(resource, least[0], least[-1])
         if (steadily and grown >= resource.steady) or grown >= resource.at_once:
             change = f"from {resource.of(first)} to {resource.of(last)}{resource.unit} in {_span_s(quiet):.0f} s"
             text = f"+{last.at_s:.3f} s: {self.daemon} on {self.node} grew {change}"
             yield Finding(text, last.at_s, (self.node,), since_s=first.at_s, certain=steadily)
+
+    def _growth_of(self, resource: Resource, before: Measured, after: Measured) -> int:
+        """By how much it grew between two samples, but for what the calls may take that are open since."""
+        more_calls = max(0, self.calls.at(after.at_s) - self.calls.at(before.at_s))
+        return resource.of(after) - resource.of(before) - more_calls * resource.of_call
 
     def _is_at_rest(self, sample: Measured) -> bool:
         loaded = any(since_s <= sample.at_s <= until_s + AFTER_LOAD_S for since_s, until_s in self.loads)
@@ -115,6 +139,7 @@ def _span_s(samples: Sequence[Measured]) -> float:
 def all_series(events: Sequence[Event]) -> list[Series]:
     """Each process that was measured, by node, daemon and time."""
     loads = [event for event in events if isinstance(event, Load)]
+    calls = _open_calls(events)
     by_process: dict[tuple[str, str, float, int], list[Measured]] = {}
     for event in events:
         if isinstance(event, Measured):
@@ -126,6 +151,14 @@ def all_series(events: Sequence[Event]) -> list[Series]:
             daemon,
             tuple(samples),
             tuple((load.began_s, load.at_s) for load in loads if not load.nodes or node in load.nodes),
+            calls,
         )
         for (node, daemon, _, _), samples in sorted(by_process.items())
     ]
+
+
+def _open_calls(events: Sequence[Event]) -> OpenCalls:
+    began_s = {event.call: event.at_s for event in events if isinstance(event, Called)}
+    ended_s = {event.call: event.at_s for event in reversed(events) if isinstance(event, Ended)}  # the first of several
+    ends_s = (at_s for call, at_s in ended_s.items() if call in began_s)
+    return OpenCalls(tuple(sorted(began_s.values())), tuple(sorted(ends_s)))

@@ -10,11 +10,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from labctl.checks.endings import End, Endings, endings
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits
+from labctl.checks.handling import COROSYNC
 from labctl.checks.reading import once
 from labctl.history.events import (
     AMI,
+    BY_ITSELF,
     SCHEDULER,
     Back,
     Did,
@@ -226,28 +229,68 @@ def _from_line(line: Line, late_s: float) -> Disturbed:
 # Rings that break by themselves
 
 
+@dataclass
+class _Broken:
+    """A ring that lost members of those `before`, and when it was whole again; `witness`: what may have broken it, or
+    `step`, in words: a step of the scenario itself."""
+
+    ring: Ring
+    before: frozenset[str]
+    cluster: frozenset[str]
+    witness: Disturbed | None
+    step: str = ""
+    whole_s: float = float("inf")
+
+    def look_again(self, at_s: float, members: Collection[str], replay: Replay) -> None:
+        """It is whole where it has all of its members that nothing keeps away: for those nobody has to wait."""
+        awaited = {other for other in self.before if not _kept_apart(self.ring.node, {other}, replay)}
+        if awaited <= {*members}:
+            self.whole_s = min(self.whole_s, at_s)
+
+    def shadow(self, limits: Limits) -> Shadow:
+        """From before it broke until it was whole again, and had settled."""
+        why = self.witness.what if self.witness else "no other sign of what did it was recorded"
+        how, why = ("", self.step) if self.step else (" by itself", why)
+        reason = f"the ring of {self.ring.node} broke{how} at +{self.ring.at_s:.1f} s: {why}"
+        since_s = min(self.ring.at_s - BEFORE_S, self.witness.at_s if self.witness else self.ring.at_s)
+        until_s = self.whole_s + limits.settle_s
+        return Shadow(since_s, until_s, self.cluster, reason, loses=True, whole_s=self.whole_s)
+
+
 def _breaks(events: Sequence[Event], limits: Limits, witnesses: Sequence[Disturbed]) -> list[Shadow]:
     """The shadow of every ring that lost a member by itself."""
     replay = Replay(beginning(events))
     begins_s = min((event.began_s for event in events if isinstance(event, Did)), default=0.0)
     ended_s: dict[str, float] = {}
     last_told: dict[str, frozenset[str]] = {}
-    shadows: list[Shadow] = []
-    for number, event in enumerate(events):
+    broken: list[_Broken] = []
+    steps = endings(events, limits.settle_s)
+    for event in events if replay.has_rings else ():
         for ring in _rings_told(event, begins_s):
-            before = last_told.get(ring.node, frozenset(replay.cluster(ring.node)))
+            cluster = frozenset(replay.cluster(ring.node))
+            before = last_told.get(ring.node, cluster)
             missing = before - {*ring.members}
             excused = _excused(ring, missing, replay, ended_s, limits)
             stalled = not _kept_apart(ring.node, missing, replay) and _stalled(ring, witnesses)
             if missing and (stalled or not excused):
-                shadows.append(_shadow_of(ring, before, events[number:], replay, limits, witnesses))
+                broken.append(_Broken(ring, before, cluster, _near(ring, witnesses), _by_step(ring, missing, steps)))
             last_told[ring.node] = frozenset(ring.members)
-        if isinstance(event, Healed) and event.fault in replay.faults:
-            ended_s |= dict.fromkeys(replay.faults[event.fault].nodes, event.at_s)
-        elif isinstance(event, Back | Gone):
-            ended_s[event.node] = event.at_s
+        ended_s |= dict.fromkeys(_back_in_rings(event, replay), event.at_s)
         replay.take(event)
-    return shadows
+        for one in broken:
+            one.look_again(event.at_s, last_told[one.ring.node], replay)
+    return [one.shadow(limits) for one in broken]
+
+
+def _back_in_rings(event: Event, before: Replay) -> Collection[str]:
+    """The nodes whose Corosync something was in the way of until now. An Asterisk that ends by itself may have gone
+    after its Corosync; one that was ended has left that alone."""
+    if isinstance(event, Healed) and event.fault in before.faults:
+        fault = before.faults[event.fault]
+        return fault.nodes if fault.of_rings else ()
+    if isinstance(event, Back):
+        return {event.node} & before.ringless
+    return (event.node,) if isinstance(event, Gone) and event.what == BY_ITSELF else ()
 
 
 def _rings_told(event: Event, begins_s: float) -> list[Ring]:
@@ -271,7 +314,7 @@ def _excused(ring: Ring, missing: frozenset[str], replay: Replay, ended_s: dict[
 
 def _kept_apart(node: str, others: Iterable[str], replay: Replay) -> bool:
     """Whether faults in force keep a node from each of the others."""
-    absent = {name for fault in replay.faults.values() for name in fault.absent} | replay.gone
+    absent = {name for fault in replay.faults.values() for name in fault.absent} | replay.ringless
     blocked = {pair for fault in replay.faults.values() for pair in fault.unheard or ()}
     return node in absent or all(other in absent or {(node, other), (other, node)} & blocked for other in others)
 
@@ -287,8 +330,14 @@ def _torn(node: str, other: str, replay: Replay) -> bool:
 
 def _left_to_chance(node: str, others: Iterable[str], replay: Replay) -> bool:
     """Whether a fault touches them of which no rule says what Corosync makes of it."""
-    unclear = {name for fault in replay.faults.values() if fault.unheard is None for name in fault.nodes}
-    return bool(unclear & {node, *others})
+    return any(fault.leaves_to_chance({node, *others}) for fault in replay.faults.values())
+
+
+def _by_step(ring: Ring, missing: Iterable[str], steps: Endings) -> str:
+    """That a step may have ended one of the Corosyncs that are apart now; "" where none has."""
+    ends = (End(node, COROSYNC, ring.at_s - BEFORE_S, ring.at_s) for node in (*sorted(missing), ring.node))
+    ended = (end.node for end in ends if steps.asked_for(end) or steps.doubt(end))
+    return next((f"a step may have ended the Corosync of {node}" for node in ended), "")
 
 
 def _stalled(ring: Ring, witnesses: Sequence[Disturbed]) -> bool:
@@ -304,28 +353,3 @@ def _near(ring: Ring, witnesses: Sequence[Disturbed]) -> Disturbed | None:
     """The worst witness of what may have broken a ring."""
     near = [witness for witness in witnesses if witness.at_s - NEAR_S <= ring.at_s <= witness.until_s + NEAR_S]
     return max(near, key=lambda witness: (witness.node == ring.node, witness.lasted_s), default=None)
-
-
-def _shadow_of(
-    ring: Ring,
-    before: frozenset[str],
-    later: Sequence[Event],
-    replay: Replay,
-    limits: Limits,
-    witnesses: Sequence[Disturbed],
-) -> Shadow:
-    """The shadow of a ring that broke: from before that until it has its members again, and has settled."""
-    again = (event.at_s for event in later if _tells_whole(event, ring.node, before))
-    whole_s = next(again, float("inf"))
-    witness = _near(ring, witnesses)
-    why = witness.what if witness else "no other sign of what did it was recorded"
-    reason = f"the ring of {ring.node} broke by itself at +{ring.at_s:.1f} s: {why}"
-    since_s = min(ring.at_s - BEFORE_S, witness.at_s if witness else ring.at_s)
-    nodes = frozenset(replay.cluster(ring.node))
-    return Shadow(since_s, whole_s + limits.settle_s, nodes, reason, loses=True, whole_s=whole_s)
-
-
-def _tells_whole(event: Event, node: str, members: frozenset[str]) -> bool:
-    if isinstance(event, Ring):
-        return event.node == node and members <= {*event.members}
-    return isinstance(event, Looked) and members <= {*event.rings.get(node, ())}

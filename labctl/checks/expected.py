@@ -33,6 +33,7 @@ class Replay:
     """What is the case after the events so far.
 
     `ended`: the nodes that are gone as a whole, by themselves. `waiting`: those of `gone` that were never there.
+    `ringless`: those of `gone` whose Corosync went too, until Asterisk is back.
     `last_words`: device -> node -> the last it said. `unsure`: device -> the nodes of which nobody knows what they have
     of it since then, and what that may be. `rings`: node -> its members, as Corosync told them since anything was
     mended last.
@@ -44,6 +45,7 @@ class Replay:
     gone: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
+    ringless: set[str] = field(default_factory=set)
     faults: dict[str, Reach] = field(default_factory=dict)
     rings: dict[str, frozenset[str]] = field(default_factory=dict)
     broken_until_s: float = float("-inf")
@@ -65,14 +67,17 @@ class Replay:
                 self.gone.add(node)
                 self.waiting |= {node} if what == NOT_STARTED else set()
                 self.ended |= {node} if whole else set()
+                self.ringless |= {node} if whole or self._is_absent(node) else set()
                 self._left_s[node] = at_s
             case Back(node=node, at_s=at_s):
                 self.gone.discard(node)
                 self.waiting.discard(node)
                 self.ended.discard(node)
+                self.ringless.discard(node)
                 self._mended(at_s)
             case FaultBegan(fault=name, nodes=nodes, at_s=at_s, surely_s=surely_s):
                 self.faults[name] = reach(event, self.began.nodes)
+                self.ringless |= self.faults[name].absent & self.gone
                 self._surely_s[name] = at_s if surely_s is None else surely_s
                 self._left_s |= dict.fromkeys(nodes, at_s)
             case Healed(fault=name, at_s=at_s):
@@ -84,6 +89,10 @@ class Replay:
                 self.rings |= {node: frozenset(members) for node, members in rings.items() if members}
             case _:
                 pass
+
+    def _is_absent(self, node: str) -> bool:
+        """Whether the node's Corosync does not run under a fault in force."""
+        return any(node in fault.absent for fault in self.faults.values())
 
     def _mended(self, at_s: float) -> None:
         """Something is whole again: rings merge, and until they are told anew nobody knows them."""
@@ -127,6 +136,11 @@ class Replay:
             node in fault.nodes and (node in fault.absent or fault.of_corosync or fault.pauses or fault.unheard is None)
             for fault in self.faults.values()
         )
+
+    @property
+    def has_rings(self) -> bool:
+        """Whether state goes by Corosync. Else nodes are in no ring, and a look tells who hears whom by the faults."""
+        return self.began.via == "corosync"
 
     def breaks_calls(self, nodes: Iterable[str]) -> bool:
         """Whether a call through these nodes may be lost now: one of them is gone or at fault, or two are cut apart."""

@@ -20,6 +20,7 @@ _CUT = re.compile(r"cut (?P<sender>\S+) -> (?P<receiver>[^\s,]+)(?:, (?P<traffic
 _INTERFACE = re.compile(r"\S+ of (?P<node>\S+) down$")
 _DOWN = re.compile(r"(?:kill|stop|pause)[ -](?P<node>\S+)$")
 _COROSYNC = re.compile(r"(?:kill|stop|restart)[ -]corosync")
+_ASTERISK = re.compile(r"(?:kill|stop|restart)[ -]asterisk")
 _OF_NETWORK = re.compile(r"partition |cut |host-cut |\S+ of \S+ down$|\S+: (?:loss|delay|duplicates|rate) ")
 
 
@@ -27,7 +28,8 @@ _OF_NETWORK = re.compile(r"partition |cut |host-cut |\S+ of \S+ down$|\S+: (?:lo
 class Reach:
     """What a fault in force touches, and what it keeps apart. `unheard` is None where that is left to chance.
 
-    `of_network`: it is one of those that surely end no daemon and start none, whatever becomes of packets.
+    `of_corosync`, `of_asterisk`: it is of that daemon alone. `of_network`: it is one of those that surely end no daemon
+    and start none, whatever becomes of packets.
     """
 
     name: str
@@ -37,8 +39,18 @@ class Reach:
     unheard: Pairs | None
     absent: frozenset[str]
     of_corosync: bool
+    of_asterisk: bool
     pauses: bool
     of_network: bool
+
+    @property
+    def of_rings(self) -> bool:
+        """Whether it has to do with Corosync at all: with one, or with what one hears."""
+        return bool(self.absent or self.of_corosync or self.unheard is None or self.unheard)
+
+    def leaves_to_chance(self, nodes: Iterable[str]) -> bool:
+        """Whether it touches one of these nodes, and no rule says what Corosync makes of it."""
+        return self.unheard is None and not (self.nodes and self.nodes.isdisjoint(nodes))
 
 
 def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
@@ -57,6 +69,7 @@ def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
         None if unheard is None else frozenset(unheard),
         absent,
         of_corosync,
+        bool(_ASTERISK.match(fault.what) or _ASTERISK.match(fault.fault)),
         fault.what.startswith("pause"),
         bool(_OF_NETWORK.match(fault.what)),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding
 from labctl.history.events import Back, Did, Event, FaultBegan, Gone, Healed, beginning
+
+ASTERISK, COROSYNC = DAEMONS = ("asterisk", "corosync")
 
 ASKING = ("cli ", "ami ", "exec ", "configure ", "upgrade ")
 """How steps begin in which the scenario has a node do what it says: what comes of it is its answer."""
@@ -22,50 +25,53 @@ AFTERWARDS_S = 1.0
 _FIGURES = re.compile(r"0x[0-9a-f]+|\d+")
 
 
+Daemons = frozenset[tuple[str, str]]
+"""Nodes, each with a daemon of its."""
+
+
 @dataclass(frozen=True)
 class Handlings:
-    """Moments in which something began or was over that may end daemons, and on which nodes; what is `left` of it at
-    the end of the run; and the `steps` that have a node do what the scenario says."""
+    """Moments in which something began or was over that may end daemons, and which; and what is `left` of it at the
+    end of the run. A fault of the network alone ends none."""
 
-    moments: tuple[tuple[float, frozenset[str]], ...]
-    left: frozenset[str]
-    steps: tuple[Did, ...] = ()
+    moments: tuple[tuple[float, Daemons], ...]
+    left: Daemons
 
-    def near(self, node: str, since_s: float, until_s: float) -> bool:
-        """Whether there was such a moment for a node in that time, or a step at it."""
-        return self.asked(since_s, until_s, node) or any(
-            node in nodes and since_s <= at_s <= until_s for at_s, nodes in self.moments
-        )
+    def near(self, node: str, daemon: str, since_s: float, until_s: float) -> bool:
+        """Whether there was such a moment for a daemon of a node in that time."""
+        return any((node, daemon) in daemons and since_s <= at_s <= until_s for at_s, daemons in self.moments)
 
-    def asked(self, since_s: float, until_s: float, node: str = "") -> bool:
-        """Whether there was a step at a node in that time; without `node`, at any."""
-        steps = (step for step in self.steps if step.began_s <= until_s and since_s <= step.at_s)
-        return any(not node or asks(step, node) for step in steps)
-
-    def last_s(self, node: str) -> float:
-        """The last such moment for a node: minus infinity where there is none, infinity where something is left."""
-        moments = (at_s for at_s, nodes in self.moments if node in nodes)
-        return float("inf") if node in self.left else max(moments, default=float("-inf"))
+    def last_s(self, node: str, daemon: str = "") -> float:
+        """The last such moment for a daemon of a node, or for any: minus infinity where there is none, infinity where
+        something is left."""
+        names = (daemon,) if daemon else DAEMONS
+        concerned = {(node, name) for name in names}
+        moments = (at_s for at_s, daemons in self.moments if daemons & concerned)
+        return float("inf") if self.left & concerned else max(moments, default=float("-inf"))
 
 
-def handlings(events: Sequence[Event], crashes: Sequence[Finding]) -> Handlings:
-    """What was done to the nodes, and what ended by itself and is told already. A fault of the network alone ends no
-    daemon."""
-    moments = [(crash.at_s, frozenset(crash.nodes)) for crash in crashes]
+def handlings(events: Sequence[Event], corosync_crashes: Sequence[Finding]) -> Handlings:
+    """What was done to the nodes, and what ended by itself and is told already: where a Corosync did, its Asterisk may
+    have followed it."""
+    moments = [(crash.at_s, _daemons(crash.nodes)) for crash in corosync_crashes]
     replay = Replay(beginning(events))
     for event in events:
         if isinstance(event, FaultBegan | Healed | Gone | Back):
             before = _away(replay)
             replay.take(event)
             moments.append((event.at_s, before | _away(replay)))
-    steps = (event for event in events if isinstance(event, Did) and event.what.startswith(ASKING))
-    return Handlings(tuple(moments), _away(replay), tuple(steps))
+    return Handlings(tuple(moments), _away(replay))
 
 
-def _away(replay: Replay) -> frozenset[str]:
-    """The nodes that are gone, or that a fault touches which may end daemons."""
-    faults = (fault for fault in replay.faults.values() if not fault.of_network)
-    return frozenset(replay.gone.union(*(fault.nodes for fault in faults)))
+def _daemons(nodes: Iterable[str], daemons: Iterable[str] = DAEMONS) -> Daemons:
+    return frozenset(product(nodes, daemons))
+
+
+def _away(replay: Replay) -> Daemons:
+    """The daemons that are gone, or that a fault touches which may end them."""
+    faults = [fault for fault in replay.faults.values() if not fault.of_network]
+    touched = (_daemons(fault.nodes, (ASTERISK,) if fault.of_asterisk else DAEMONS) for fault in faults)
+    return _daemons(replay.gone, (ASTERISK,)).union(_daemons(replay.ringless), *touched)
 
 
 def without_figures(error: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
-from labctl.checks.crashes import find_crashes, measured
+from labctl.checks.crashes import corosync_crashes, find_crashes, measured
 from labctl.checks.daemon_series import Series, all_series
 from labctl.checks.disturbance import shadows
+from labctl.checks.endings import End, Endings, endings
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.checks.handling import AFTERWARDS_S, Handlings, answered_s, asks, handlings, without_figures
+from labctl.checks.handling import AFTERWARDS_S, DAEMONS, Handlings, answered_s, asks, handlings, without_figures
 from labctl.checks.measuring import missing
 from labctl.checks.rule import check
 from labctl.history.events import BY_ITSELF, Did, Event, Gone, beginning
@@ -28,13 +29,14 @@ def healthy(events: Sequence[Event], limits: Limits) -> Verdict:
         return verdict("healthy", [], 0, remark="nothing was measured")
     series = all_series(events)
     crashes = find_crashes(events, limits)
-    done = handlings(events, crashes)
+    done = handlings(events, corosync_crashes(events, limits))
+    ended = endings(events, limits.settle_s)
     findings = [
         *crashes,
-        *_restarts(series, done, limits),
+        *_restarts(series, done, ended, limits),
         *(finding for one in series for finding in one.findings()),
         *_errors(events, limits),
-        *missing(events, done, limits),
+        *missing(events, done, ended, limits),
     ]
     samples = sum(len(one.samples) for one in series)
     figures = {"samples": float(samples), **_figures(series)}
@@ -49,18 +51,18 @@ def _figures(series: Sequence[Series]) -> dict[str, float]:
     return {f"MB {name}": float(kb // 1024) for name, kb in most.items() if kb}
 
 
-DAEMONS = ("asterisk", "corosync")
-
-
-def _restarts(series: Sequence[Series], done: Handlings, limits: Limits) -> Iterator[Finding]:
+def _restarts(series: Sequence[Series], done: Handlings, ended: Endings, limits: Limits) -> Iterator[Finding]:
     """A process that is another than before, though neither what was done nor a crash that is told explains it."""
     for (node, daemon), group in groupby(series, key=lambda one: (one.node, one.daemon)):
         processes = list(group)
         for before, after in pairwise(processes):
             since_s, at_s = before.samples[-1].at_s, after.samples[0].at_s
-            if not done.near(node, since_s - limits.settle_s, at_s + limits.settle_s):
+            end = End(node, daemon, since_s, at_s)
+            near = done.near(node, daemon, since_s - limits.settle_s, at_s + limits.settle_s)
+            if not near and not ended.asked_for(end):
                 what = f"{daemon} on {node} is another process than before: it was restarted by itself"
-                yield Finding(f"+{at_s:.3f} s: {what}", at_s, (node,), since_s=since_s, certain=True)
+                finding = Finding(f"+{at_s:.3f} s: {what}", at_s, (node,), since_s=since_s, certain=True)
+                yield finding.doubted(ended.doubt(end))
 
 
 # Errors

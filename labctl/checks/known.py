@@ -17,9 +17,9 @@ source code, so that nobody has seen it yet."""
 class Known:
     """A check that is known to fail with a stack: always, or sometimes. What was only `read` is not proven.
 
-    What fails is named by the rest: findings of this `extension`, of no other `nodes` than these, of this `step` (its
-    number, from 1), whose text or one of whose log lines matches the regular expression `finding`. What is left out
-    matches any, as all of it did in labctl 0.1.
+    What fails is named by the rest: findings of this `extension`, wrong on no other `nodes` than these, of this `step`
+    (its number, from 1), whose text or one of whose log lines matches the regular expression `finding`. What is left
+    out matches any, as all of it did in labctl 0.1.
     """
 
     stack: str
@@ -45,9 +45,10 @@ class Known:
     def matches(self, finding: Finding) -> bool:
         """Whether a finding of the check is what is known."""
         texts = (finding.text, *finding.quotes)
+        concerned = {*(finding.wrong or finding.nodes)}
         return (
             self.extension in ("", finding.extension)
-            and (not self.nodes or (bool(finding.nodes) and {*finding.nodes} <= {*self.nodes}))
+            and (not self.nodes or (bool(concerned) and concerned <= {*self.nodes}))
             and self.step in (0, finding.step)
             and (not self.finding or any(re.search(self.finding, text) for text in texts))
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from labctl.checks.endings import End, Endings
 from labctl.checks.finding import Finding, Limits
 from labctl.checks.handling import Handlings
 from labctl.history.events import Event, FaultBegan, Gone, beginning
@@ -25,11 +26,11 @@ Times = Mapping[str, tuple[float, ...]]
 """Node -> when it was measured."""
 
 
-def missing(events: Sequence[Event], done: Handlings, limits: Limits) -> Iterator[Finding]:
+def missing(events: Sequence[Event], done: Handlings, ended: Endings, limits: Limits) -> Iterator[Finding]:
     """Each daemon that stays away from where it was, and each node of which nobody knows how it fared."""
     samples = [event for event in events if isinstance(event, Measured)]
     times = {node: _times(samples, node) for node in dict.fromkeys(sample.node for sample in samples)}
-    yield from _daemons_away(samples, times, done, limits)
+    yield from _daemons_away(samples, times, done, ended, limits)
     yield from _never_measured(events, times)
     yield from _measured_no_more(times, done, limits)
 
@@ -38,18 +39,19 @@ def _times(samples: Sequence[Measured], node: str) -> tuple[float, ...]:
     return tuple(sorted({sample.at_s for sample in samples if sample.node == node}))
 
 
-def _daemons_away(samples: Sequence[Measured], times: Times, done: Handlings, limits: Limits) -> Iterator[Finding]:
+def _daemons_away(
+    samples: Sequence[Measured], times: Times, done: Handlings, ended: Endings, limits: Limits
+) -> Iterator[Finding]:
     """Those of which the answers of their node tell nothing any more, since nothing was done to it."""
     last_s = {(sample.node, sample.daemon): sample.at_s for sample in samples}
     for (node, daemon), at_s in sorted(last_s.items()):
-        later = _since(max(at_s, done.last_s(node) + limits.settle_s), times[node])
-        around = (at_s - limits.settle_s, at_s + limits.settle_s)
-        if len(later) <= SAMPLES or later[-1] - later[0] < AWAY_S or done.asked(*around, node):
+        later = _since(max(at_s, done.last_s(node, daemon) + limits.settle_s), times[node])
+        end = End(node, daemon, at_s, next((later_s for later_s in times[node] if later_s > at_s), at_s))
+        if len(later) <= SAMPLES or later[-1] - later[0] < AWAY_S or ended.asked_for(end):
             continue
         what = f"{daemon} on {node} was measured for the last time, and {node} {len(later) - 1} times after that"
         text = f"+{at_s:.3f} s: {what}: it ended by itself, and stays away"
-        finding = Finding(text, at_s, (node,), certain=True)
-        yield finding.doubted("a step at another node may have ended it") if done.asked(*around) else finding
+        yield Finding(text, at_s, (node,), certain=True).doubted(ended.doubt(end))
 
 
 def _since(since_s: float, times: Sequence[float]) -> list[float]:

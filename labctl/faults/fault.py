@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from labctl.errors import UsageError
 from labctl.faults import records
-from labctl.faults.model import EVERY, SIP, TOTEM, Pair, Pairs, PreparedFault, Record, Target
+from labctl.faults.model import EVERY, SIP, Pair, Pairs, PreparedFault, Record, Target
 from labctl.yamlfile.document import Document, Form, Strict, Text
 from labctl.yamlfile.review import Review
 
@@ -203,11 +203,12 @@ class Fault(Strict):
         return self._kept_apart(SIP, target)
 
     def unheard(self, target: Target) -> tuple[Pair, ...] | None:
-        """The pairs between which nothing of Corosync's crosses: by default those between which Totem does not.
+        """The pairs between which nothing crosses of what carries state: by default those between which its traffic
+        does not.
 
         None where it is left to chance.
         """
-        return self._kept_apart(TOTEM, target)
+        return self._kept_apart(target.carrier, target)
 
     def _kept_apart(self, traffic: str, target: Target) -> tuple[Pair, ...]:
         blocked = self.blocked(target)

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from labctl.errors import HostError
 from labctl.faults import packet_filter
 from labctl.faults.fault import Choices, Fault, FaultName, NodeName, RandomStep, Traffic, fault
-from labctl.faults.model import EVERY, INTERFACE, SIP, TOTEM, Pair, Pairs, Target
+from labctl.faults.model import EVERY, INTERFACE, SIP, Pair, Pairs, Target
 from labctl.faults.records import QDISC_GONE
 from labctl.yamlfile.document import wrong
 from labctl.yamlfile.duration import Duration
@@ -145,7 +145,7 @@ class Impair(Fault):
 
     def unheard(self, target: Target) -> tuple[Pair, ...] | None:
         """What may be lost, late or double."""
-        return super().unheard(target) if self.loss == 100 or self.traffic not in (EVERY, TOTEM) else None
+        return super().unheard(target) if self.loss == 100 or self.traffic not in (EVERY, target.carrier) else None
 
     def holds(self, target: Target) -> tuple[str, ...]:
         """An interface has one queueing discipline, so a second fault would take the first one's place."""

@@ -47,6 +47,11 @@ class Target:
         return tuple(self.addresses)
 
     @property
+    def carrier(self) -> str:
+        """The traffic that takes state from node to node."""
+        return TOTEM if self.rings else SIP
+
+    @property
     def abilities(self) -> frozenset[str]:
         """What this kernel can do for faults."""
         return self.ask_abilities()
@@ -108,8 +113,8 @@ class PreparedFault:
     `blocked`: kind of traffic -> the pairs between which it does not cross. `absent` are nodes whose Corosync leaves
     its ring, `leaving` those whose Asterisk goes. `passes`: a supervisor undoes it at once. `daemon` is what of a node
     it ends: NODE, a daemon, or "". `uncalled`: the pairs between which a call may be lost, or None where that is any
-    call through one of `nodes`. `unheard`: the pairs between which nothing of Corosync's crosses, or None where that
-    is left to chance.
+    call through one of `nodes`. `unheard`: the pairs between which nothing crosses of what carries state, or None where
+    that is left to chance.
     """
 
     record: Record

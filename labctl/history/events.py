@@ -148,7 +148,7 @@ class FaultBegan:
 
     Pairs of nodes name first who sends. `unasked`: between which no question of DUNDi's crosses. `uncalled`: between
     which no call does; None where the nodes themselves are at fault, and with them every call that goes through one.
-    `unheard`: between which nothing of Corosync's crosses; None where the fault leaves that to chance, or where the
+    `unheard`: between which nothing crosses of what carries state; None where the fault leaves that to chance, or the
     history does not tell. `absent`: the nodes whose Corosync does not run under it. `surely_s`: from when on it surely
     was in force, for putting it there takes a while; None where no step tells, so from `at_s` on.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.checks import registry
+from labctl.checks.disturbance import shadows
 from labctl.checks.finding import Limits, Verdict
 from labctl.history import story
 from labctl.history.events import (
@@ -99,6 +100,19 @@ def test_fault_of_another_node_excuses_no_corosync() -> None:
     assert found(fault, Line(30.0, "n2", STARTS)) == [
         "+30.000 s: Corosync on n2 ended by itself, and was started again"
     ]
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        ("exec node=n2 command=sv restart /etc/service/corosync", "broke at +30.5 s: a step may have ended"),
+        ("exec node=n2 command=uptime", "broke at +30.5 s: a step may have ended the Corosync of n2"),
+        ("cli node=n2 command=core show uptime", "broke by itself at +30.5 s: no other sign"),
+    ],
+)
+def test_ring_that_a_step_may_have_broken_has_not_broken_by_itself(what: str, how: str) -> None:
+    (shadow,) = shadows([BEGAN, Did(29.0, 1, what, 28.0), Ring(30.5, "n1", ("n1",), True)], Limits()).all
+    assert how in shadow.reason
 
 
 # Losses of labctl's own connection

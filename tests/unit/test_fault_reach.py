@@ -82,5 +82,23 @@ def test_a_fault_is_known_to_be_of_the_network_alone_where_it_does_nothing_to_a_
         assert of_network is (not one.daemon and not one.action and not one.leaving), one.what
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments", "unheard"),
+    [
+        ("partition", {"groups": [["n1", "n2"], ["n3"]], "traffic": "sip"}, APART),
+        ("partition", {"groups": [["n1", "n2"], ["n3"]]}, APART),
+        ("partition", {"groups": [["n1", "n2"], ["n3"]], "traffic": "dundi"}, set()),
+        ("impair", {"node": "n1", "loss": 5, "traffic": "sip"}, None),
+        ("impair", {"node": "n1", "loss": 5, "traffic": "dundi"}, set()),
+    ],
+    ids=str,
+)
+def test_where_state_goes_by_sip_those_are_unheard_whose_sip_does_not_cross(
+    kind: str, arguments: dict[str, Any], unheard: set[tuple[str, str]] | None
+) -> None:
+    prepared = registry.FAULTS[kind].of(arguments).prepare("mine", replace(LAB, rings=False))
+    assert prepared.unheard == (None if unheard is None else tuple(sorted(unheard)))
+
+
 def test_a_fault_that_nobody_knows_may_end_a_daemon() -> None:
     assert not reach(FaultBegan(1.0, "mine", "something that nobody knows", NODES), NODES).of_network

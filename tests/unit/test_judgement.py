@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from labctl.checks import judgement
-from labctl.checks.finding import Finding, Outcome, Verdict
+from labctl.checks import judgement, registry
+from labctl.checks.finding import Finding, Limits, Outcome, Verdict
 from labctl.checks.judgement import WORST_FIRST, Judged, Result, Standing, Terms, parse_terms
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile
@@ -172,6 +172,58 @@ def test_what_is_known_names_what_fails(named: dict[str, Any], matches: bool) ->
     assert (known.matches(HAUNTED), known.names_what_fails) == (matches, bool(named))
     (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED,))], terms(known))
     assert made.standing == ("known" if matches else "failed")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nodes", "matches"),
+    [
+        (("n3",), ("n3",), True),
+        (("n2", "n3"), ("n3",), False),
+        (("n2", "n3"), ("n2", "n3"), True),
+        ((), ("n3",), False),
+        ((), ("n1", "n2", "n3"), True),
+    ],
+)
+def test_what_is_known_names_the_nodes_that_are_wrong(
+    wrong: tuple[str, ...], nodes: tuple[str, ...], matches: bool
+) -> None:
+    differ = Finding("mystate differs; right is Busy", 7.0, ("n1", "n2", "n3"), wrong=wrong)
+    assert Known("22", "agreement", "why", always=True, nodes=nodes).matches(differ) is matches
+
+
+@pytest.mark.parametrize(
+    ("scenario", "extension", "told", "standing"),
+    [
+        ("partition-heal", "mystate", {"n1": "Busy", "n2": "Busy", "n3": "Idle"}, "known"),
+        ("partition-heal", "other", {"n1": "Busy", "n2": "Busy", "n3": "Idle"}, "known"),
+        ("partition-heal", "mystate", {"n1": "Busy", "n2": "Idle", "n3": "Idle"}, "failed"),
+        ("pause", "mystate", {"n1": "Busy", "n2": "Busy", "n3": "Idle"}, "known"),
+        ("pause", "mystate", {"n1": "Busy", "n2": "Idle", "n3": "Idle"}, "failed"),
+        ("link-missing", "mystate", {"n1": "Idle", "n2": "Busy", "n3": "Busy"}, "known"),
+        ("link-missing", "mystate", {"n1": "Hold", "n2": "Busy", "n3": "Busy"}, "failed"),
+        ("link-missing", "mystate", {"n1": "Busy", "n2": "Busy", "n3": "Idle"}, "failed"),
+        ("link-missing", "other", {"n1": "Ringing", "n2": "Idle", "n3": "Unavailable"}, "known"),
+        ("corosync-crash", "mystate", {"n1": "Busy", "n2": "InUse", "n3": "Busy"}, "known"),
+        ("corosync-crash", "mystate", {"n1": "InUse", "n2": "InUse", "n3": "Busy"}, "failed"),
+        ("publish-interface-down", "mystate", {"n1": "Busy", "n2": "Unavailable"}, "known"),
+        ("publish-interface-down", "mystate", {"n1": "Busy", "n2": "Hold"}, "failed"),
+    ],
+)
+def test_what_a_shipped_scenario_knows_is_of_certain_nodes_and_states(
+    scenario: str, extension: str, told: dict[str, str], standing: str
+) -> None:
+    read = find_scenario(scenario, Overrides(stack="22"))
+    state = "RINGING" if extension == "other" and scenario == "link-missing" else "BUSY"
+    device, nodes = f"Custom:{extension}", tuple(told)
+    events = (
+        Began(0.0, scenario, "lab", "22", nodes, {extension: device}, via=read.lab.via),
+        Said(1.0, "n1", device, state),
+        Looked(20.0, {node: {extension: said} for node, said in told.items()}, dict.fromkeys(nodes, nodes)),
+    )
+    of_scenario = replace(terms(*read.known), via=read.lab.via)
+    verdicts = [verdict for verdict in registry.judge(events, Limits()) if verdict.check == "agreement"]
+    (made,) = judgement.judge(verdicts, of_scenario)
+    assert made.standing == standing
 
 
 def test_one_finding_that_is_not_known_fails_the_run_and_comes_first() -> None:

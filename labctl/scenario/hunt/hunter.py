@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labctl.checks.healthy import DAEMONS
+from labctl.checks.handling import DAEMONS
 from labctl.checks.judgement import Result
 from labctl.engine.client import Engine
 from labctl.errors import HostError, UsageError
