@@ -79,7 +79,7 @@ class _RingWatch:
     changed_s: float = float("-inf")
     kept: set[str] = field(default_factory=set)
     told: dict[str, Ring] = field(default_factory=dict)
-    """What Corosync itself told last on each node, since the last look."""
+    """What Corosync itself told last on each node, since the last look and since it runs."""
 
 
 def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
@@ -90,10 +90,12 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
     for event in events:
         replay.take(event)
         if isinstance(event, FaultBegan | Healed | Gone | Back):
-            watch = _RingWatch(changed_s=event.at_s, told=watch.told)
+            absent = _absent(replay)
+            told = {node: ring for node, ring in watch.told.items() if node not in absent}
+            watch = _RingWatch(changed_s=event.at_s, told=told)
         elif isinstance(event, Ring) and not {*event.members} <= {*replay.cluster(event.node)}:
             yield _foreign(event.at_s, event.node, event.members, replay)
-        elif isinstance(event, Ring):
+        elif isinstance(event, Ring) and event.node not in _absent(replay):
             watch.told[event.node] = event
             if frozenset(event.members) == _expected_ring(event.node, replay):
                 watch.kept.add(event.node)
@@ -140,12 +142,17 @@ def _foreign(at_s: float, node: str, members: Sequence[str], replay: Replay) -> 
     )
 
 
+def _absent(replay: Replay) -> set[str]:
+    """The nodes whose Corosync does not run: what it told before is over, and what is read of that only now."""
+    return replay.ended | {node for fault in replay.faults.values() for node in fault.absent}
+
+
 def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
     """Who is to be in a node's ring under the faults in force; None where no rule tells."""
     faults = list(replay.faults.values())
     if any(fault.unheard is None for fault in faults):
         return None
-    absent = replay.ended | {name for fault in faults for name in fault.absent}
+    absent = _absent(replay)
     living = [name for name in replay.cluster(node) if name not in absent]
     hears = {name: {other for other in living if other == name or _both_ways(name, other, faults)} for name in living}
     blocked = {pair for fault in faults for pair in fault.unheard or () if {*pair} <= {*living}}

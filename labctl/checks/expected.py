@@ -9,7 +9,7 @@ from itertools import combinations, product
 from labctl.asterisk.device_state import HINTS, aggregate, hint
 from labctl.checks.fault_reach import Reach, reach
 from labctl.history.events import NOT_STARTED, Back, Began, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
-from labctl.history.phone_events import Unsure
+from labctl.history.phone_events import WITHOUT_A_WORD, Unsure
 
 EITHER = frozenset({"Idle", "Unavailable"})
 """What a node says by itself of a Custom device that nobody speaks for."""
@@ -34,13 +34,16 @@ class Replay:
 
     `ended`: the nodes that are gone as a whole, by themselves. `waiting`: those of `gone` that were never there.
     `last_words`: device -> node -> the last it said. `unsure`: device -> the nodes of which nobody knows what they have
-    of it since then, and what that may be. `rings`: node -> its members, as Corosync told them since anything was
-    mended last.
+    of it since then, and what that may be. `unsure_why`: device -> why nobody knows, until it is known to be there
+    again. `registrars`: a phone's device -> where it registered last. `rings`: node -> its members, as Corosync told
+    them since anything was mended last.
     """
 
     began: Began
     last_words: dict[str, dict[str, Said]] = field(default_factory=dict)
     unsure: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    unsure_why: dict[str, str] = field(default_factory=dict)
+    registrars: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
@@ -59,8 +62,10 @@ class Replay:
         match event:
             case Said():
                 self._say(event)
-            case Unsure(node=node, device=device, may=may):
+            case Unsure(node=node, device=device, why=why, may=may):
                 self.unsure.setdefault(device, {})[node] = may
+                self.unsure_why[device] = why
+                self.registrars[device] = node
             case Gone(node=node, at_s=at_s, whole=whole, what=what):
                 self.gone.add(node)
                 self.waiting |= {node} if what == NOT_STARTED else set()
@@ -94,6 +99,9 @@ class Replay:
     def _say(self, word: Said) -> None:
         self.last_words.setdefault(word.device, {})[word.node] = word
         self.unsure.get(word.device, {}).pop(word.node, None)
+        if word.state != "UNAVAILABLE":
+            self.unsure_why.pop(word.device, None)
+        self.registrars[word.device] = word.node
         speakers = self._audible.setdefault(word.device, {})
         if not self.hurts(word.node):
             speakers[word.node] = [_Word(word.state, frozenset())]  # as _forget leaves it
@@ -142,6 +150,14 @@ class Replay:
     def whole(self, at_s: float, settle_s: float) -> bool:
         """Whether nothing is broken, and has not been for `settle_s`. A node that was never there breaks nothing."""
         return not self.faults and self.gone <= self.waiting and at_s >= self.broken_until_s + settle_s
+
+    def home(self, device: str) -> str:
+        """The node of a phone: where it registered last, else its own."""
+        return self.registrars.get(device) or self.began.homes.get(device, "")
+
+    def vanished(self, device: str) -> bool:
+        """Whether a phone went without a word, and did not register anew since then."""
+        return self.unsure_why.get(device) == WITHOUT_A_WORD
 
     def cluster(self, node: str) -> tuple[str, ...]:
         """The nodes of a node's own cluster: of its site, where there are sites."""

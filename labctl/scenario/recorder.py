@@ -18,7 +18,7 @@ from labctl.errors import HostError
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
-from labctl.history.phone_events import Unsure
+from labctl.history.phone_events import WITHOUT_A_WORD, Unsure
 from labctl.history.process_events import Complained
 from labctl.lab import Lab
 from labctl.scenario.repeated_errors import RepeatedErrors
@@ -150,7 +150,7 @@ class Recorder:
         with self._lock:
             self._lines.move(phone, self._lines.nodes[phone])
             self._lost |= {phone} if in_call else set()
-        self.unsure(phone, "the phone went without a word", () if in_call else (FREE, UNREGISTERED))
+        self.unsure(phone, WITHOUT_A_WORD, () if in_call else (FREE, UNREGISTERED))
 
     def cut_off(self, phone: str) -> None:
         """A call of a phone's has ended without a word to its node, which may have it for as long as it will."""
