@@ -96,7 +96,7 @@ class _Keys:
         if event.ended or event.extension.startswith("*"):
             return
         home = self.replay.home(device)
-        if self.replay.breaks_calls([home]) or self.replay.vanished(device):
+        if self.replay.breaks_calls([home]) or self.replay.vanished(device) or device in self.replay.astray:
             return  # what lies between it and its phone; or nobody tells where the phone is
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
         late = LateWords(self.result.findings, self.limits)

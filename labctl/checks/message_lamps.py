@@ -77,17 +77,17 @@ class _Told:
     def _registered(self, device: str) -> bool:
         home = self.replay.home(device)
         word = self.replay.last_words.get(device, {}).get(home)
-        there = word is not None and word.state != "UNAVAILABLE" and not self.replay.vanished(device)
-        return there and not self.replay.hurts(home)
+        there = word is not None and word.state != "UNAVAILABLE" and not self.replay.hurts(home)
+        return there and not self.replay.vanished(device) and device not in self.replay.astray
 
     def doubt(self, phone: str) -> str:
         """Why its node may tell a phone nothing unasked, or which node that is nobody knows; "" where neither is so."""
         device = self.replay.began.device(phone)
         if phone in self.subscribed:
             return ""
-        if self.replay.vanished(device):
-            return f"where {phone} is since it went without a word is not told"
-        unreachable = self.replay.unsure_why.get(device) == NO_OPTIONS
+        if self.replay.vanished(device) or device in self.replay.astray:
+            return f"where {phone} is registered last is not told"
+        unreachable = device in self.replay.doubts and self.replay.doubts[device].why == NO_OPTIONS
         return f"{phone} answers no OPTIONS, so that its node may hold it for unreachable" if unreachable else ""
 
 

@@ -18,7 +18,7 @@ from labctl.errors import HostError
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
-from labctl.history.phone_events import WITHOUT_A_WORD, Unsure
+from labctl.history.phone_events import CALLS_ELSEWHERE, WITHOUT_A_WORD, Unsure
 from labctl.history.process_events import Complained
 from labctl.lab import Lab
 from labctl.scenario.repeated_errors import RepeatedErrors
@@ -138,11 +138,17 @@ class Recorder:
         return self._lines.nodes[phone]
 
     def registers_at(self, phone: str, node: str) -> None:
-        """A phone that is off is about to register at a node. What another has of it is as it was."""
+        """A phone that is off is about to register at a node. What another has of it is as it was.
+
+        Of one that has left calls behind, whose end no message tells, its new node is written down at least.
+        """
         with self._lock:
             if node != self._lines.nodes[phone]:
                 self._lines.move(phone, node)
                 self._said.pop(phone, None)
+            lost = phone in self._lost | self._cut_off
+        if lost:
+            self.unsure(phone, CALLS_ELSEWHERE)
 
     def vanished(self, phone: str, in_call: bool) -> None:
         """A phone is gone without a word: its node has it as free until its registration is over, at a time that no
