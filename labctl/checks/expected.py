@@ -184,6 +184,16 @@ class Replay:
         """The nodes of a node's own cluster: of its site, where there are sites."""
         return next((nodes for nodes in self.began.clusters if node in nodes), (node,))
 
+    def sides(self, node: str) -> set[Group]:
+        """The groups that a node may be in: as its Corosync told last, and as the faults in force leave it; all of its
+        cluster where neither tells otherwise."""
+        cluster = self.cluster(node)
+        absent = {name for fault in self.faults.values() for name in fault.absent}
+        cut = {frozenset(pair) for fault in self.faults.values() for pair in fault.unheard or ()}
+        left = {other for other in cluster if not {node, other} & absent and {node, other} not in cut}
+        told = self.rings.get(node, {*cluster})
+        return {tuple(name for name in cluster if name in {node, *group}) for group in (told, left)}
+
     def right(self, device: str, group: Iterable[str], silent: Collection[str] = ()) -> frozenset[str]:
         """What each node of a group may say of a device: the aggregate of what those of it that live said last.
 
