@@ -45,8 +45,9 @@ class _Asking:
     def _step(self) -> Did | None:
         """The step that asked."""
         at_s = self.question.at_s
+        words = {"ask_state", f"node={self.question.node}", f"extension={self.question.number}"}
         steps = (event for event in self.events if isinstance(event, Did) and event.began_s <= at_s <= event.at_s)
-        return next((step for step in steps if step.what.startswith("ask_state ")), None)
+        return next((step for step in steps if words <= {*step.what.split()}), None)
 
     @property
     def fresh(self) -> bool | None:
@@ -70,11 +71,12 @@ class _Asking:
         began_s = self._step.began_s if self._step else self.question.at_s
         return began_s - self.slack_s - (beginning(self.events).cache_s if kept else 0)
 
-    def finding(self, text: str, *answerers: str) -> Finding:
+    def finding(self, text: str, *answerers: str, late: bool = False) -> Finding:
         """Something that is wrong with it."""
         at_s, node, number = self.question.at_s, self.question.node, self.question.number
         text = f"+{at_s:.3f} s: {node} asked for the state of {number}, and {text}"
-        return Finding(text, at_s, (node, *answerers), extension=number, since_s=at_s)
+        since_s = self.since_s(kept=False) if late else at_s
+        return Finding(text, at_s, (node, *answerers), extension=number, since_s=since_s, late=late)
 
     def anybody(self, *, kept: bool) -> bool:
         """Whether anybody could answer, now or, where an answer that was kept will do, within the cache time."""
@@ -101,19 +103,21 @@ def _wrongs(asking: _Asking, replay: Replay) -> Iterator[Finding]:
 
 def _wrong(asking: _Asking, node: str, state: str) -> Iterator[Finding]:
     """What is wrong with the answer of a node."""
-    right, ghosts = _could_say(asking, node, kept=asking.fresh is False)
+    since_s = asking.since_s(kept=asking.fresh is False)
+    right, ghosts = _could_say(asking, node, since_s)
     if state in right:
         return
+    late = state in _could_say(asking, node, since_s - asking.limits.late_s)[0]  # it was so a moment ago
     should = " or ".join(sorted(right)) or "anything, for no node of the lab is of that name"
     doubt = _unsettled(asking, node)
-    if not doubt and asking.fresh is None and state in _could_say(asking, node, kept=True)[0]:
+    if not doubt and asking.fresh is None and state in _could_say(asking, node, asking.since_s(kept=True))[0]:
         doubt = NOT_TOLD
     if not doubt and state in ghosts:
         doubt = f"another, from whom {node} is cut off, has said that, and whether {node} keeps it is another matter"
-    yield asking.finding(f"{node} said {state}, not {should}", node).doubted(doubt)
+    yield asking.finding(f"{node} said {state}, not {should}", node, late=late).doubted(doubt)
 
 
-def _could_say(asking: _Asking, node: str, *, kept: bool) -> tuple[set[str], set[str]]:
+def _could_say(asking: _Asking, node: str, since_s: float) -> tuple[set[str], set[str]]:
     """What a node could rightly say of the state: what held from then on, up to what labctl was told of so shortly
     after the question that the node may have known it before. And what it could have kept from those that live, and
     that it is cut off from."""
@@ -121,7 +125,7 @@ def _could_say(asking: _Asking, node: str, *, kept: bool) -> tuple[set[str], set
     device = began.extensions.get(asking.question.number, "")
     right: set[str] = set()
     ghosts: set[str] = set()
-    for replay in moments(asking.events, asking.since_s(kept=kept), asking.until_s) if node in began.nodes else ():
+    for replay in moments(asking.events, since_s, asking.until_s) if node in began.nodes else ():
         for group in replay.sides(node):
             right |= replay.right(device, group)
             if {*replay.cluster(node)} - {*group} - replay.gone:
