@@ -28,6 +28,7 @@ class Reach:
     """What a fault in force touches, and what it keeps apart. `unheard` is None where that is left to chance.
 
     `of_network`: it is one of those that surely end no daemon and start none, whatever becomes of packets.
+    `of_interface`: it lies between its nodes and their phones, too.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Reach:
     of_corosync: bool
     pauses: bool
     of_network: bool
+    of_interface: bool
 
 
 def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
@@ -59,6 +61,7 @@ def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
         of_corosync,
         fault.what.startswith("pause"),
         bool(_OF_NETWORK.match(fault.what)),
+        bool(_INTERFACE.match(fault.what)),
     )
 
 

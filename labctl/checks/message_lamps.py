@@ -9,7 +9,7 @@ from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.evidence import MAILBOXES, LogSince
 from labctl.checks.expected import Replay, groups, unanswered_rings
 from labctl.checks.finding import Finding, Limits
-from labctl.history.events import Count, Event, Gone, Lamp, Line, Looked, Watching, beginning
+from labctl.history.events import Count, Event, FaultBegan, Gone, Lamp, Line, Looked, Watching, beginning
 from labctl.history.phone_events import NO_OPTIONS
 
 
@@ -47,6 +47,9 @@ class _Told:
                     self.subscribed[phone] = self.replay.home(self.replay.began.device(phone))
             case Gone(node=gone):
                 self._end([phone for phone, node in self.subscribed.items() if node == gone])
+            case FaultBegan(fault=fault) if self.replay.faults[fault].of_interface:
+                nodes = self.replay.faults[fault].nodes
+                self.untold |= {phone for phone in self.replay.began.lamps if self.nodes(phone) & nodes}
             case _:
                 pass
 

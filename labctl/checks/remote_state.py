@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from labctl.asterisk.dundi import STATES
+from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.questions import answer, anybody_answers, moments, questions
 from labctl.checks.rule import check
-from labctl.history.events import Back, Did, Event, FaultBegan, Gone, Healed, beginning
+from labctl.history.events import Back, Did, Event, FaultBegan, Gone, Healed, Said, beginning
 from labctl.history.site_events import Asked
 
 NOT_TOLD = "whether an answer that was kept from before would do is not told"
@@ -109,7 +110,7 @@ def _wrong(asking: _Asking, node: str, state: str) -> Iterator[Finding]:
         return
     late = state in _could_say(asking, node, since_s - asking.limits.late_s)[0]  # it was so a moment ago
     should = " or ".join(sorted(right)) or "anything, for no node of the lab is of that name"
-    doubt = _unsettled(asking, node)
+    doubt = _unsettled(asking, node) or _lost(asking, node)
     if not doubt and asking.fresh is None and state in _could_say(asking, node, asking.since_s(kept=True))[0]:
         doubt = NOT_TOLD
     if not doubt and state in ghosts:
@@ -145,6 +146,18 @@ def _unsettled(asking: _Asking, node: str) -> str:
         if before is not None and event.at_s >= since_s and _broken(replay, node) != before:
             return f"something at its site broke or was mended within {asking.limits.settle_s:g} s"
     return ""
+
+
+def _lost(asking: _Asking, node: str) -> str:
+    """Why a node may not have heard what it is asked for, through no fault of its own; "" where it did."""
+    losses = Losses(shadows(asking.events, asking.limits))
+    device = beginning(asking.events).extensions.get(asking.question.number, "")
+    for event in asking.events:
+        if isinstance(event, Said) and event.at_s <= asking.until_s:
+            losses.said(event.device, event.at_s, event.node)
+        elif isinstance(event, Gone) and event.at_s <= asking.until_s:
+            losses.left(event.node)
+    return losses.reason(device, asking.question.at_s, (node,))
 
 
 def _broken(replay: Replay, node: str) -> set[str]:
