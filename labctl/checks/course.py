@@ -79,12 +79,16 @@ class _RingWatch:
     kept: set[str]
     changed_s: dict[str, float] = field(default_factory=dict)
     told: dict[str, Ring] = field(default_factory=dict)
-    """What Corosync itself told last on each node, since the last look."""
+    """What Corosync itself told last on each node, since the last look and since it runs."""
 
     def change(self, nodes: Collection[str], at_s: float) -> None:
         """From now on the rings of these nodes are to be others, maybe."""
         self.kept -= {*nodes}
         self.changed_s |= dict.fromkeys(nodes, at_s)
+
+    def drop(self, absent: Collection[str]) -> None:
+        """What these told is over: their Corosync does not run."""
+        self.told = {node: ring for node, ring in self.told.items() if node not in absent}
 
 
 def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
@@ -95,9 +99,10 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
     for event in events if replay.has_rings else ():
         watch.change(_touched(event, replay), event.at_s)
         replay.take(event)
+        watch.drop(_absent(replay))
         if isinstance(event, Ring) and not {*event.members} <= {*replay.cluster(event.node)}:
             yield _foreign(event.at_s, event.node, event.members, replay)
-        elif isinstance(event, Ring):
+        elif isinstance(event, Ring) and event.node not in _absent(replay):
             watch.told[event.node] = event
             if frozenset(event.members) == _expected_ring(event.node, replay):
                 watch.kept.add(event.node)
@@ -158,13 +163,18 @@ def _foreign(at_s: float, node: str, members: Sequence[str], replay: Replay) -> 
     )
 
 
+def _absent(replay: Replay) -> set[str]:
+    """The nodes whose Corosync does not run: what it told before is over, and what is read of that only now."""
+    return replay.ended | {node for fault in replay.faults.values() for node in fault.absent}
+
+
 def _expected_ring(node: str, replay: Replay) -> frozenset[str] | None:
     """Who is to be in a node's ring under the faults in force; None where no rule tells."""
     faults = list(replay.faults.values())
     cluster = replay.cluster(node)
     if any(fault.leaves_to_chance(cluster) for fault in faults):
         return None
-    absent = replay.ended | {name for fault in faults for name in fault.absent}
+    absent = _absent(replay)
     living = [name for name in cluster if name not in absent]
     hears = {name: {other for other in living if other == name or _both_ways(name, other, faults)} for name in living}
     blocked = {pair for fault in faults for pair in fault.unheard or () if {*pair} <= {*living}}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 from labctl.asterisk.device_state import HINTS, aggregate, hint
 from labctl.checks.fault_reach import Reach, reach
-from labctl.history.events import NOT_STARTED, Back, Began, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
-from labctl.history.phone_events import Unsure
+from labctl.history.events import NOT_STARTED, Back, Began, Did, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
+from labctl.history.phone_events import WITHOUT_A_WORD, Unsure
 
 EITHER = frozenset({"Idle", "Unavailable"})
 """What a node says by itself of a Custom device that nobody speaks for."""
@@ -22,9 +23,10 @@ Group = tuple[str, ...]
 
 @dataclass(frozen=True)
 class _Word:
-    """What a node said of a device, and which others surely did not hear it."""
+    """What a node said of a device, and which others surely did not hear it. `states`: several where nobody knows which
+    of them it was; none where it may be any."""
 
-    state: str
+    states: tuple[str, ...]
     deaf: frozenset[str]
 
 
@@ -35,13 +37,18 @@ class Replay:
     `ended`: the nodes that are gone as a whole, by themselves. `waiting`: those of `gone` that were never there.
     `ringless`: those of `gone` whose Corosync went too, until Asterisk is back.
     `last_words`: device -> node -> the last it said. `unsure`: device -> the nodes of which nobody knows what they have
-    of it since then, and what that may be. `rings`: node -> its members, as Corosync told them since anything was
+    of it since then, and what that may be. `doubts`: device -> the last word of that nobody knows, until it is known to
+    be there again. `astray`: the devices of phones that registered since then, and nothing tells where. `registrars`: a
+    phone's device -> where it registered last. `rings`: node -> its members, as Corosync told them since anything was
     mended last.
     """
 
     began: Began
     last_words: dict[str, dict[str, Said]] = field(default_factory=dict)
     unsure: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    doubts: dict[str, Unsure] = field(default_factory=dict)
+    astray: set[str] = field(default_factory=set)
+    registrars: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
@@ -61,8 +68,10 @@ class Replay:
         match event:
             case Said():
                 self._say(event)
-            case Unsure(node=node, device=device, may=may):
-                self.unsure.setdefault(device, {})[node] = may
+            case Unsure():
+                self._doubt(event)
+            case Did(what=what) if what.startswith("register "):
+                self._registered(event)
             case Gone(node=node, at_s=at_s, whole=whole, what=what):
                 self.gone.add(node)
                 self.waiting |= {node} if what == NOT_STARTED else set()
@@ -100,30 +109,50 @@ class Replay:
         self.rings.clear()
         self._forget()
 
+    def _doubt(self, doubt: Unsure) -> None:
+        self.unsure.setdefault(doubt.device, {})[doubt.node] = doubt.may
+        self.doubts[doubt.device] = doubt
+        self.astray.discard(doubt.device)
+        self.registrars[doubt.device] = doubt.node
+        self._spoke(doubt.node, doubt.device, doubt.may, doubt.at_s)
+
+    def _registered(self, step: Did) -> None:
+        """A phone that nobody knew of has registered. Where it did an older history does not hold if it had calls."""
+        phones = {*re.split(r"[\s,=]+", step.what)}
+        doubts = ((device, doubt) for device, doubt in self.doubts.items() if doubt.at_s < step.began_s)
+        self.astray |= {device for device, _ in doubts if device.partition("/")[2] in phones}
+
     def _say(self, word: Said) -> None:
         self.last_words.setdefault(word.device, {})[word.node] = word
         self.unsure.get(word.device, {}).pop(word.node, None)
-        speakers = self._audible.setdefault(word.device, {})
-        if not self.hurts(word.node):
-            speakers[word.node] = [_Word(word.state, frozenset())]  # as _forget leaves it
-            return
-        others = (node for node in self.began.nodes if node != word.node)
-        deaf = frozenset(node for node in others if not self._hears(node, word))
-        anew = _Word(word.state, deaf)
-        speakers[word.node] = [*(older for older in speakers.get(word.node, ()) if older != anew), anew]
+        if word.state != "UNAVAILABLE":
+            self.doubts.pop(word.device, None)
+            self.astray.discard(word.device)
+        self.registrars[word.device] = word.node
+        self._spoke(word.node, word.device, (word.state,), word.at_s)
 
-    def _hears(self, listener: str, word: Said) -> bool:
-        """Whether what a node says may reach another's Corosync."""
-        sure = (fault for name, fault in self.faults.items() if word.at_s > self._surely_s[name])
-        blocked = any((word.node, listener) in (fault.unheard or ()) for fault in sure)
-        return not blocked and word.node in self.rings.get(listener, {word.node})
+    def _spoke(self, speaker: str, device: str, states: tuple[str, ...], at_s: float) -> None:
+        speakers = self._audible.setdefault(device, {})
+        if not self.hurts(speaker):
+            speakers[speaker] = [_Word(states, frozenset())]  # as _forget leaves it
+            return
+        others = (node for node in self.began.nodes if node != speaker)
+        deaf = frozenset(node for node in others if not self._hears(node, speaker, at_s))
+        anew = _Word(states, deaf)
+        speakers[speaker] = [*(older for older in speakers.get(speaker, ()) if older != anew), anew]
+
+    def _hears(self, listener: str, speaker: str, at_s: float) -> bool:
+        """Whether what a node says then may reach another's Corosync."""
+        sure = (fault for name, fault in self.faults.items() if at_s > self._surely_s[name])
+        blocked = any((speaker, listener) in (fault.unheard or ()) for fault in sure)
+        return not blocked and speaker in self.rings.get(listener, {speaker})
 
     def _forget(self) -> None:
         """While nothing is wrong with a node its last word takes the place of those before it, and all may hear it."""
         for speakers in self._audible.values():
             for node, words in speakers.items():
                 if not self.hurts(node):
-                    words[:] = [_Word(word.state, frozenset()) for word in words[-1:]]
+                    words[:] = [_Word(word.states, frozenset()) for word in words[-1:]]
 
     def hurts(self, node: str) -> bool:
         """Whether the node is gone, or a fault that is in force touches it."""
@@ -157,9 +186,27 @@ class Replay:
         """Whether nothing is broken, and has not been for `settle_s`. A node that was never there breaks nothing."""
         return not self.faults and self.gone <= self.waiting and at_s >= self.broken_until_s + settle_s
 
+    def home(self, device: str) -> str:
+        """The node of a phone: where it registered last, else its own."""
+        return self.registrars.get(device) or self.began.homes.get(device, "")
+
+    def vanished(self, device: str) -> bool:
+        """Whether a phone went without a word, and nothing tells that it is there again."""
+        return device in self.doubts and self.doubts[device].why == WITHOUT_A_WORD
+
     def cluster(self, node: str) -> tuple[str, ...]:
         """The nodes of a node's own cluster: of its site, where there are sites."""
         return next((nodes for nodes in self.began.clusters if node in nodes), (node,))
+
+    def sides(self, node: str) -> set[Group]:
+        """The groups that a node may be in: as its Corosync told last, and as the faults in force leave it; all of its
+        cluster where neither tells otherwise."""
+        cluster = self.cluster(node)
+        absent = {name for fault in self.faults.values() for name in fault.absent}
+        cut = {frozenset(pair) for fault in self.faults.values() for pair in fault.unheard or ()}
+        left = {other for other in cluster if not {node, other} & absent and {node, other} not in cut}
+        told = self.rings.get(node, {*cluster})
+        return {tuple(name for name in cluster if name in {node, *group}) for group in (told, left)}
 
     def right(self, device: str, group: Iterable[str], silent: Collection[str] = ()) -> frozenset[str]:
         """What each node of a group may say of a device: the aggregate of what those of it that live said last.
@@ -169,42 +216,51 @@ class Replay:
         living = [node for node in group if node not in self.gone]
         return self._right(device, living) | (self._right(device, [*living, *silent]) if silent else frozenset())
 
-    def is_unsure(self, device: str) -> bool:
-        """Whether a node has something of a device that nobody knows at all."""
-        return any(not may for may in self.unsure.get(device, {}).values())
+    def is_unsure(self, device: str, group: Iterable[str]) -> bool:
+        """Whether one of a group that lives has something of a device that nobody knows at all."""
+        unsure = self.unsure.get(device, {})
+        return device in self.astray or any(not unsure.get(node, ("",)) for node in group if node not in self.gone)
 
-    def _right(self, device: str, living: Iterable[str]) -> frozenset[str]:
-        if self.is_unsure(device):
-            return ANY
+    def _ways(self, device: str, living: Iterable[str]) -> list[tuple[str, ...]]:
+        """What each that has said anything of a device may have of it, none where that may be anything."""
         by_node = self.last_words.get(device, {})
         unsure = self.unsure.get(device, {})
-        ways = [unsure.get(node) or (by_node[node].state,) for node in living if node in by_node or node in unsure]
+        has = {node: (word.state,) for node, word in by_node.items()} | unsure
+        return [has[node] for node in living if node in has]
+
+    def _right(self, device: str, living: Sequence[str]) -> frozenset[str]:
+        if self.is_unsure(device, living):
+            return ANY
+        ways = self._ways(device, living)
         if ways:
             return frozenset(hint(aggregate(states)) for states in product(*ways))
         return frozenset({hint("INVALID")}) if device in self.began.homes else EITHER
 
     def departed(self, device: str, group: Group, silent: Collection[str] = ()) -> dict[str, list[str]]:
-        """Of the group's cluster, who spoke of a device and left: the words of each that the group may have heard."""
+        """Of the group's cluster, who spoke of a device and left: the words of each that the group may have heard; ""
+        is what may be any."""
         present = {*silent, *(node for node in group if node not in self.gone)}
         around = {other for node in group for other in self.cluster(node)} - present
-        audible = {
-            node: [*dict.fromkeys(word.state for word in words if not word.deaf >= {*group} - {node})]
-            for node, words in self._audible.get(device, {}).items()
-            if node in around
-        }
-        return {node: states for node, states in audible.items() if states}
+        departed: dict[str, list[str]] = {}
+        for node, words in self._audible.get(device, {}).items():
+            heard = [word.states or ("",) for word in words if not word.deaf >= {*group} - {node}]
+            if node in around and heard:
+                departed[node] = [*dict.fromkeys(chain(*heard))]
+        return departed
 
     def ghosts(self, device: str, group: Group, silent: Collection[str] = ()) -> frozenset[str]:
         """What a node of the group might say that has not forgotten some of those who departed.
 
         No more than two of their words ever matter: the most, or the two that come to RINGINUSE.
         """
-        by_node = self.last_words.get(device, {})
-        present = [by_node[node].state for node in group if node in by_node and node not in self.gone]
         departed = list(self.departed(device, group, silent).values())
+        living = [node for node in group if node not in self.gone]
+        if self.is_unsure(device, living) or any("" in states for states in departed):
+            return ANY
         alone = [(state,) for states in departed for state in states]
         pairs = [pair for one, other in combinations(departed, 2) for pair in product(one, other)]
-        return frozenset(hint(aggregate([*present, *left])) for left in [*alone, *pairs])
+        present = product(*self._ways(device, living))
+        return frozenset(hint(aggregate([*own, *left])) for own, left in product(present, [*alone, *pairs]))
 
     def spoke_since(self, device: str, group: Iterable[str], departed: Iterable[str]) -> Said | None:
         """The last word that one of a group said of a device after all of these had left; None where nobody did."""

@@ -29,7 +29,8 @@ class Reach:
     """What a fault in force touches, and what it keeps apart. `unheard` is None where that is left to chance.
 
     `of_corosync`, `of_asterisk`: it is of that daemon alone. `of_network`: it is one of those that surely end no daemon
-    and start none, whatever becomes of packets.
+    and start none, whatever becomes of packets. `of_interface`: it lies between its nodes and their
+    phones, too.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Reach:
     of_asterisk: bool
     pauses: bool
     of_network: bool
+    of_interface: bool
 
     @property
     def of_rings(self) -> bool:
@@ -72,6 +74,7 @@ def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
         bool(_ASTERISK.match(fault.what) or _ASTERISK.match(fault.fault)),
         fault.what.startswith("pause"),
         bool(_OF_NETWORK.match(fault.what)),
+        bool(_INTERFACE.match(fault.what)),
     )
 
 

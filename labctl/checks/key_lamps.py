@@ -23,6 +23,7 @@ from labctl.history.events import (
     Watching,
     beginning,
 )
+from labctl.history.phone_events import Unsure
 
 
 @dataclass
@@ -66,12 +67,12 @@ class _Keys:
         self._overdue(event.at_s)
         self.replay.take(event)
         match event:
-            case Watching(phone=phone, extension=extension) if not extension.startswith("*"):
-                self._watch(event, (phone, extension))
-            case Notified(phone=phone, extension=extension, state=state):
-                self.dialogs[phone, extension] = state
-                if key := self.watched.get((phone, extension)):
-                    self._notified(key, state, event.at_s)
+            case Watching():
+                self._watch(event)
+            case Unsure():
+                self._unsure(event)
+            case Notified():
+                self._told(event)
             case Seen():
                 self._seen(event)
             case Looked() | Over():
@@ -88,24 +89,35 @@ class _Keys:
             case _:
                 pass
 
-    def _watch(self, event: Watching, name: tuple[str, str]) -> None:
+    def _watch(self, event: Watching) -> None:
+        name, device = (event.phone, event.extension), self.replay.began.device(event.phone)
         if event.ended:
-            self.watched.pop(name, None)
-            self.dialogs.pop(name, None)
+            self._end(name)
+        if event.ended or event.extension.startswith("*"):
             return
-        home = self._home(event.phone)
-        if self.replay.breaks_calls([home]):
-            return  # what lies between it and its phone
+        home = self.replay.home(device)
+        if self.replay.breaks_calls([home]) or self.replay.vanished(device) or device in self.replay.astray:
+            return  # what lies between it and its phone; or nobody tells where the phone is
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
         late = LateWords(self.result.findings, self.limits)
         self.watched[name] = _Key(*name, home, event.at_s, late, dialog)
 
-    def _home(self, phone: str) -> str:
-        """The node that tells a phone: where it registered last, else its own."""
-        device = self.replay.began.device(phone)
-        words = self.replay.last_words.get(device, {}).values()
-        last = max(words, key=lambda word: word.at_s, default=None)
-        return last.node if last else self.replay.began.homes.get(device, "")
+    def _unsure(self, event: Unsure) -> None:
+        """A phone that vanished has nothing that it watches any more."""
+        vanished = event.device.partition("/")[2] if self.replay.vanished(event.device) else ""
+        for name in [name for name in self.watched if name[0] == vanished]:
+            self._end(name)
+
+    def _end(self, name: tuple[str, str]) -> None:
+        """A key is watched no more, by its phone's own will or because that vanished."""
+        self.watched.pop(name, None)
+        self.dialogs.pop(name, None)
+
+    def _told(self, event: Notified) -> None:
+        name = event.phone, event.extension
+        self.dialogs[name] = event.state
+        if key := self.watched.get(name):
+            self._notified(key, event.state, event.at_s)
 
     def _notified(self, key: _Key, dialog: str, at_s: float) -> None:
         """A phone is told. What it is told that its node does not have is wrong, unless that has it a moment later.

@@ -54,6 +54,11 @@ class _Place:
         return self.replay.right(self.device, self.group, self.silent)
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what is right."""
+        return self.spoken and not self.replay.is_unsure(self.device, [*self.group, *self.silent])
+
+    @property
     def wrong(self) -> dict[str, str]:
         if not self.spoken:
             return {}
@@ -136,9 +141,8 @@ def _look(
         if not place.spoken and told.alike(place.extension, place.states):
             continue
         comparison.compared["agreement"] += len(place.states) > 1
-        known = place.spoken and not replay.is_unsure(place.device)
-        comparison.compared["truth"] += len(place.states) * known
-        comparison.compared["no_ghosts"] += len(place.states) * known
+        comparison.compared["truth"] += len(place.states) * place.known
+        comparison.compared["no_ghosts"] += len(place.states) * place.known
         if place.wrong or place.differs:
             doubt = losses.reason(place.device, look.at_s, (*place.wrong,) or place.group)
             for rule, finding in _wrongs(place, lines.quotes(place.key, place.group)):
@@ -184,8 +188,7 @@ def _wrongs(place: _Place, lines: tuple[str, ...]) -> Iterator[tuple[Rule, Findi
     """What is wrong of an extension. Nodes that differ break agreement, whatever explains it; what all say alike and
     wrongly is a ghost where the words of who left explain it, else it is untrue."""
     where = f"+{place.look.at_s:.3f} s: {place.extension} ({place.device})"
-    known = place.spoken and not place.replay.is_unsure(place.device)
-    should = " or ".join(sorted(place.right)) if known else "what only the nodes know"
+    should = " or ".join(sorted(place.right)) if place.known else "what only the nodes know"
     at_s, extension = place.look.at_s, place.extension
     if place.differs:
         cause = f"; {_departed(place)}, which explains it" if place.haunted else ""
@@ -218,7 +221,8 @@ def _left(place: _Place) -> dict[str, list[str]]:
 
 
 def _departed(place: _Place) -> str:
-    return ", ".join(f"{node} said {', then '.join(states)}" for node, states in _left(place).items())
+    words = ((node, [state or "what nobody knows" for state in states]) for node, states in _left(place).items())
+    return ", ".join(f"{node} said {', then '.join(states)}" for node, states in words)
 
 
 def _speakers(place: _Place) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from labctl.checks.expected import Replay
-from labctl.history.events import Asked, Event, beginning
+from labctl.history.events import Event, beginning
+from labctl.history.site_events import Asked
 
 
 def questions(events: Sequence[Event], what: Literal["route", "state"]) -> Iterator[tuple[Asked, Replay]]:

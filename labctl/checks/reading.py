@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from labctl.checks.finding import Limits
 from labctl.history.events import Began, Did, Event, FaultBegan, Notified, Said, Watching
+from labctl.history.phone_events import WITHOUT_A_WORD, Unsure
 
 _WATCH = re.compile(r"watch phone=(?P<phone>\S+) extension=(?P<extension>\S+)$")
 _UNWATCH = re.compile(r"unwatch phone=(?P<phone>\S+)$")
@@ -43,8 +44,18 @@ def once(make: Callable[[Sequence[Event], Limits], Made]) -> Callable[[Sequence[
 
 def as_read(events: Sequence[Event]) -> Reading:
     """The events by their times, the beginning first; what older histories leave out is filled in from their steps."""
-    ordered = sorted(events, key=lambda event: (not isinstance(event, Began), event.at_s))
+    every = [*_vanishing(events), *events]
+    ordered = sorted(every, key=lambda event: (not isinstance(event, Began), event.at_s))
     return Reading(_with_watchers(list(_as_chan_sip_says([*_with_onsets(ordered)]))))
+
+
+def _vanishing(events: Sequence[Event]) -> Iterator[Unsure]:
+    """Phones that vanish may do so from when their step begins; it is written down after that."""
+    steps = [event for event in events if isinstance(event, Did) and event.what.startswith("vanish ")]
+    for event in events:
+        if isinstance(event, Unsure) and event.why == WITHOUT_A_WORD:
+            began_s = (step.began_s for step in steps if step.began_s < event.at_s <= step.at_s)
+            yield from (replace(event, at_s=at_s) for at_s in began_s)
 
 
 def _with_onsets(events: Sequence[Event]) -> Iterator[Event]:

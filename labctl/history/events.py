@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from labctl.history.phone_events import Unsure
 from labctl.history.process_events import Complained, Measured
+from labctl.history.site_events import Asked
 
 Count = tuple[int, int]
 """New and old messages of a mailbox."""
@@ -283,23 +283,6 @@ class Load:
     began_s: float = 0.0
     extensions: tuple[str, ...] = ()
     causes: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A node asked other sites by DUNDi: for the way to a number (`route`), or for its state there.
-
-    `answers` are dial strings (PJSIP/103@node-w1), or Asterisk's words for states, each by the node of `by` that gave
-    it. `found`: whether there must be one, as whoever had it asked says; None where that follows from what is in force.
-    """
-
-    at_s: float
-    node: str
-    what: Literal["route", "state"]
-    number: str
-    answers: tuple[str, ...]
-    by: tuple[str, ...] = ()
-    found: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

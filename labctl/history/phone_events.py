@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WITHOUT_A_WORD = "the phone went without a word"
+"""Why nobody knows of a phone that is gone, and did not tell its node."""
+
+NO_OPTIONS = "it answers no OPTIONS"
+"""Why nobody knows of a phone that its node may hold for unreachable."""
+
+CALLS_ELSEWHERE = "a node has calls of it that nobody ended"
+"""Why nobody knows of a phone that registers anew after its calls were lost without a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unsure:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from labctl.history.events import (
     NOT_STARTED,
-    Asked,
     Back,
     Called,
     Capture,
@@ -33,6 +32,7 @@ from labctl.history.events import (
 )
 from labctl.history.phone_events import Unsure
 from labctl.history.process_events import Complained
+from labctl.history.site_events import Asked
 
 LINES = 60
 LOG_LINES_AT_ONCE = 3

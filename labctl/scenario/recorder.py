@@ -18,7 +18,7 @@ from labctl.errors import HostError
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
-from labctl.history.phone_events import Unsure
+from labctl.history.phone_events import CALLS_ELSEWHERE, WITHOUT_A_WORD, Unsure
 from labctl.history.process_events import Complained
 from labctl.lab import Lab
 from labctl.scenario.repeated_errors import RepeatedErrors
@@ -31,8 +31,8 @@ from labctl.stack.model import Stack
 MOST_MESSAGES = 5_000
 """How many messages of phones are kept at most, the last: some 250 calls' worth, 10 MB. A run of hours has more."""
 
-VANISHED, CUT_OFF = "the phone went without a word", "a call of it ended without a word to its node"
-"""Why what a node has of a phone is not known: until that registers again; until the node loses its calls."""
+CUT_OFF = "a call of it ended without a word to its node"
+"""Why what a node has of a phone is not known until the node loses its calls; all else is over once it registers."""
 
 
 class Recorder:
@@ -138,11 +138,17 @@ class Recorder:
         return self._lines.nodes[phone]
 
     def registers_at(self, phone: str, node: str) -> None:
-        """A phone that is off is about to register at a node. What another has of it is as it was."""
+        """A phone that is off is about to register at a node. What another has of it is as it was.
+
+        Of one that has left calls behind, whose end no message tells, its new node is written down at least.
+        """
         with self._lock:
             if node != self._lines.nodes[phone]:
                 self._lines.move(phone, node)
                 self._said.pop(phone, None)
+            lost = CUT_OFF in self._unsure[phone]
+        if lost:
+            self.unsure(phone, CALLS_ELSEWHERE)
 
     def vanished(self, phone: str, in_call: bool) -> None:
         """A phone is gone without a word: its node has it as free until its registration is over, at a time that no
@@ -150,7 +156,7 @@ class Recorder:
         with self._lock:
             self._lines.move(phone, self._lines.nodes[phone])
             self._unsure[phone] |= {CUT_OFF} if in_call else set()
-        self.unsure(phone, VANISHED, () if in_call else (FREE, UNREGISTERED))
+        self.unsure(phone, WITHOUT_A_WORD, () if in_call else (FREE, UNREGISTERED))
 
     def cut_off(self, phone: str) -> None:
         """A call of a phone's has ended without a word to its node, which may have it for as long as it will."""

@@ -9,7 +9,6 @@ from labctl.checks.finding import Finding, Verdict
 from labctl.checks.judgement import Judged, Result, Standing
 from labctl.history import lines as history
 from labctl.history.events import (
-    Asked,
     Began,
     Called,
     Did,
@@ -26,6 +25,7 @@ from labctl.history.events import (
     Said,
     Seen,
 )
+from labctl.history.site_events import Asked
 from labctl.scenario import run_folder
 from labctl.scenario.run_record import RunRecord
 

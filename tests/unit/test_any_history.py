@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from labctl.asterisk import device_state
 from labctl.checks import registry
 from labctl.checks.finding import Limits
-from labctl.history.events import AMI, BY_ITSELF, Asked, Began, Event, Notified, Ring, Said
+from labctl.history.events import AMI, BY_ITSELF, Began, Did, Event, Notified, Ring, Said
 from labctl.history.lines import KINDS, parse, to_line
-from labctl.history.phone_events import Unsure
+from labctl.history.phone_events import NO_OPTIONS, WITHOUT_A_WORD, Unsure
+from labctl.history.site_events import Asked
 
 NODES = st.sampled_from(["n1", "n2", "n3", "stranger", ""])
 EXTENSIONS = st.sampled_from(["mystate", "101", "102", "*101", "999", ""])
@@ -51,7 +52,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
         "unasked": PAIRS,
         "uncalled": st.none() | PAIRS,
         "unheard": st.none() | PAIRS,
-        "found": st.none() | st.booleans(),
+        **dict.fromkeys(("found", "fresh"), st.none() | st.booleans()),
     },
     **{"answers": several(HINTS), "extensions": several(EXTENSIONS), "source": st.sampled_from([AMI, "labctl"])},
     "copies": table(table(st.tuples(COUNTS, COUNTS), EXTENSIONS)),
@@ -68,6 +69,8 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 OF_KIND: dict[tuple[type[Any], str], st.SearchStrategy[Any]] = {
     (Said, "state"): st.sampled_from([*device_state.ORDER]),
     (Unsure, "may"): several(st.sampled_from([*device_state.ORDER])),
+    (Unsure, "why"): st.sampled_from([WITHOUT_A_WORD, NO_OPTIONS, "why"]),
+    (Did, "what"): st.sampled_from(["register alice", "ask_state node=n1 extension=101 fresh=True", "settle"]),
     (Notified, "state"): st.sampled_from(["terminated", "early", "confirmed", "a word of no version"]),
     (Ring, "members"): several(NODES),
     (Asked, "what"): st.sampled_from(["route", "state"]),

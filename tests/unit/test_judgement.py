@@ -23,7 +23,6 @@ from labctl.errors import InvalidFile
 from labctl.history import lines as history
 from labctl.history import story
 from labctl.history.events import (
-    Asked,
     Back,
     Began,
     Called,
@@ -51,6 +50,7 @@ from labctl.history.events import (
 )
 from labctl.history.phone_events import Unsure
 from labctl.history.process_events import Complained, Measured
+from labctl.history.site_events import Asked
 from labctl.lab import Overrides
 from labctl.report import junit, verdict_tables
 from labctl.scenario import soak

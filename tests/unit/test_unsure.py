@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from labctl.checks.bounded_delay import bounded_delay
@@ -9,7 +11,7 @@ from labctl.checks.expected import ANY, Replay
 from labctl.checks.finding import Limits
 from labctl.checks.look_comparison import compare
 from labctl.checks.no_flapping import no_flapping
-from labctl.history.events import Began, Event, Looked, Over, Said, Seen
+from labctl.history.events import Began, Did, Event, Looked, Over, Said, Seen
 from labctl.history.journal import Journal
 from labctl.history.phone_events import Unsure
 from labctl.scenario.recorder import Recorder
@@ -139,6 +141,24 @@ def test_that_a_node_has_lost_its_calls_makes_nobody_sure_who_is_not_for_another
             recorder.vanished("alice", in_call=False)
     recorder.node_lost_calls("n1")
     assert written(recorder)[-1] == "n1 ?"
+
+
+def test_of_one_that_vanished_in_a_call_it_is_known_where_it_is_again(recorder: Recorder) -> None:
+    recorder.vanished("alice", in_call=True)
+    recorder.registers_at("alice", "n2")
+    recorder.sure("alice")
+    register(recorder)
+    assert written(recorder) == ["n1 ?", "n2 ?"]
+    assert replay(*recorder._journal.events).home(DEVICE) == "n2"
+
+
+def test_a_phone_is_astray_where_nothing_tells_where_it_registered() -> None:
+    on_again, at_n2 = Did(4.0, 2, "register alice node=n2", 3.0), Unsure(3.5, "n2", DEVICE, "why")
+    assert replay(FREE, LOST).right(DEVICE, ("n2",)) == {"Unavailable"}
+    assert replay(FREE, LOST, on_again).right(DEVICE, ("n2",)) == ANY
+    assert replay(FREE, LOST, at_n2, on_again).astray == set()
+    assert replay(FREE, LOST, replace(on_again, what="register bob")).astray == set()
+    assert replay(FREE, LOST, on_again, Said(5.0, "n2", DEVICE, "NOT_INUSE")).right(DEVICE, ("n2",)) == {"Idle"}
 
 
 def test_one_that_moves_speaks_for_itself_at_its_new_node(recorder: Recorder) -> None:

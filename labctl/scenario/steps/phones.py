@@ -11,6 +11,7 @@ from pydantic import Field
 
 from labctl.errors import LabError, UsageError
 from labctl.faults.fault import NodeName
+from labctl.history.phone_events import NO_OPTIONS
 from labctl.scenario.argument_types import Extension, PhoneName, PhoneNames, PhonesInUse
 from labctl.scenario.step_registry import step
 from labctl.sip.manner import EXPIRES_S, Manner
@@ -69,7 +70,7 @@ def _switched_on(live: LiveLab, phone: str, manner: Manner, nodes: Sequence[str]
         if manner.answers_options:
             live.recorder.sure(phone)
         else:
-            live.recorder.unsure(phone, "it answers no OPTIONS")
+            live.recorder.unsure(phone, NO_OPTIONS)
         try:
             return live.phones.agents.switch_on(phone, UNTIL_ANSWERED_MS, manner=replace(manner, node=node))
         except Refused:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from labctl.asterisk import dundi
 from labctl.faults.fault import NodeName
-from labctl.history.events import Asked
+from labctl.history.site_events import Asked
 from labctl.scenario.argument_types import Extension, Number
 from labctl.scenario.step_registry import step
 
@@ -34,7 +34,8 @@ def look_up(
     """
     answers = live.cluster.ask(node, number, dundi.ROUTE, fresh=True)
     words = tuple(answer.destination for answer in answers)
-    live.journal.write(Asked(live.journal.now_s(), node, "route", number, words, _givers(live, answers), found))
+    givers = _givers(live, answers)
+    live.journal.write(Asked(live.journal.now_s(), node, "route", number, words, givers, found, fresh=True))
     return words
 
 
@@ -57,7 +58,8 @@ def ask_state(
     answers = live.cluster.ask(node, extension, dundi.STATE, fresh=fresh)
     known = tuple(answer for answer in answers if answer.word != dundi.ABSENT)
     words = tuple(answer.word for answer in known)
-    live.journal.write(Asked(live.journal.now_s(), node, "state", extension, words, _givers(live, known), found))
+    givers = _givers(live, known)
+    live.journal.write(Asked(live.journal.now_s(), node, "state", extension, words, givers, found, fresh))
     return words
 
 
