@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import threading
@@ -183,6 +184,10 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
         click.echo(line if node else f"{name} | {line}")
 
 
+_REFUSED = re.compile(r"\ANo such command|^Command '.*' failed\.\s*$", re.MULTILINE)
+"""What Asterisk says of a command that was in vain (main/cli.c, ast_cli_command_full); it exits with 0 all the same."""
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
 @node_argument
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -190,12 +195,13 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
 def cli(node: str, command: tuple[str, ...], which: Which) -> None:
     """Asterisk's command line on a node: one COMMAND, or an interactive one without it.
 
+    Exit code 1 where Asterisk does not know the COMMAND, or says that it failed.
+
     Example: labctl cli n1 core show hints
     """
     if command:
         output = _exec(node, which, ["asterisk", "-rx", " ".join(command)])
-        # Asterisk itself exits with 0 after a command that it does not know.
-        sys.exit(output.code or int(output.text.startswith("No such command")))
+        sys.exit(output.code or int(bool(_REFUSED.search(output.text))))
     elif not sys.stdin.isatty():
         # Asterisk's console runs at full load for ever when its input has ended.
         raise UsageError("Asterisk's console needs a terminal", f"or a COMMAND: labctl cli {node} core show hints")
