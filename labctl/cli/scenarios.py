@@ -336,16 +336,19 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
         click.echo(formats.as_json(rows))
         return
     lines = [
-        (family(scenario.name), scenario.name, scenario.title, ", ".join(map(_known, scenario.known)) or "-")
-        for scenario in shipped
+        (family(scenario.name), scenario.name, scenario.title, _known(scenario.known) or "-") for scenario in shipped
     ]
     terminal.show(terminal.tables().table("", ("FAMILY", "SCENARIO", "WHAT", "KNOWN TO FAIL"), sorted(lines)))
 
 
-def _known(known: Known) -> str:
-    """Such as `agreement on 22 by corosync (unproven)`."""
-    carrier = "any carrier" if known.via == "any" else known.via
-    return f"{known.check} on {known.stack} by {carrier}{MARKS.get(known.source, '')}"
+def _known(entries: Iterable[Known]) -> str:
+    """Such as `agreement on 1.8, 22 by corosync (unproven)`: each check once with the stacks that it fails on."""
+    stacks: dict[tuple[str, str], dict[str, None]] = {}
+    for known in entries:
+        carrier = "any carrier" if known.via == "any" else known.via
+        how = f"by {carrier}{MARKS.get(known.source, '')}"
+        stacks.setdefault((known.check, how), {})[known.stack] = None
+    return "; ".join(f"{check} on {', '.join(sorted(names))} {how}" for (check, how), names in stacks.items())
 
 
 @click.command()

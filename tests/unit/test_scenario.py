@@ -278,8 +278,7 @@ def test_what_is_known_of_stacks_that_no_run_has_seen_is_marked(capsys: pytest.C
         cli.main(["scenarios"])
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
     assert (
-        "agreement on 22 by corosync, healthy on 22 by corosync, agreement on 1.6 by corosync (measured by hand), "
-        "agreement on 1.8 by corosync (measured by hand)"
+        "agreement on 22 by corosync; healthy on 22 by corosync; agreement on 1.6, 1.8 by corosync (measured by hand)"
     ) in lines["corosync-crash"]
     assert lines["partition-heal"].rstrip().endswith("agreement on 22 by corosync")
 
