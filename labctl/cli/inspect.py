@@ -87,8 +87,8 @@ def ps(which: Which, output: str) -> None:
 def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     """Show extension by node: what every node says, and where they differ.
 
-    With --watch a live screen, with how many ms after the first node each other learned a state; a line for each
-    change where output is no terminal.
+    With --watch a live screen, with how many ms after the first node each other learned a state; where output is no
+    terminal, the states there are and a line for each change, with its time (UTC).
     """
     from labctl.cluster import status
     from labctl.report import formats
@@ -120,21 +120,21 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
     people, lock = console(), threading.Lock()
     screen = Screen([node.name for node in running.lab.nodes])
 
-    def tell(line: str, data: dict[str, object]) -> None:
+    def tell(line: str, at_s: float, data: dict[str, object]) -> None:
         if output == "json":
-            click.echo(formats.as_json_line(data))
+            click.echo(formats.as_json_line({"utc": utc(at_s), **data}))
         elif not people.is_terminal:
-            click.echo(line)
+            click.echo(f"{utc(at_s)[11:23]} {line}")
 
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
             line = screen.told(node, extension, state, at_s)
-        tell(line, {"utc": utc(at_s), "node": node, "extension": extension, "state": state, "at_s": at_s})
+        tell(line, at_s, {"node": node, "extension": extension, "state": state, "at_s": at_s})
 
     def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
             line = screen.came(node, says)
-        tell(line, {"utc": utc(time.monotonic()), "node": node, "there": says is not None})
+        tell(line, time.monotonic(), {"node": node, "there": says is not None})
 
     def draw() -> RenderableType:
         with lock:
@@ -144,6 +144,8 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
         rows = watch.states()
         with lock:
             screen.begin(rows)
+        if output != "json" and not people.is_terminal:
+            show(tables().state(rows, [node.name for node in running.lab.nodes], width()))
         if people.is_terminal and output != "json":
             with Live(get_renderable=draw, console=people, refresh_per_second=10, screen=True):
                 threading.Event().wait()
