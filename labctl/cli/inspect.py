@@ -27,14 +27,16 @@ from labctl.errors import LabError, UsageError
 from labctl.timing import utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.console import RenderableType
 
     from labctl.blueprint.running_lab import Running
+    from labctl.cluster.views import StateRow
     from labctl.engine.client import Engine
     from labctl.engine.commands import Output
     from labctl.engine.observation import Container
+    from labctl.lab import Lab
 
 
 @click.command()
@@ -106,7 +108,7 @@ def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     if output == "json":
         click.echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
-        show(tables().state(rows, [node.name for node in running.lab.nodes], width()))
+        _show_states(rows, running.lab)
 
 
 def _watch(engine: Engine, running: Running, output: str) -> None:
@@ -117,24 +119,23 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
     from labctl.report import formats
     from labctl.report.watch_screen import Screen
 
-    people, lock = console(), threading.Lock()
-    screen = Screen([node.name for node in running.lab.nodes])
+    people, lock, screen = console(), threading.Lock(), Screen([node.name for node in running.lab.nodes])
 
-    def tell(line: str, at_s: float, data: dict[str, object]) -> None:
+    def tell(line: str, at_s: float, **data: object) -> None:
         if output == "json":
-            click.echo(formats.as_json_line({"utc": utc(at_s), **data}))
+            click.echo(formats.as_json_line({"utc": utc(at_s), **data, "at_s": at_s}))
         elif not people.is_terminal:
             click.echo(f"{utc(at_s)[11:23]} {line}")
 
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
             line = screen.told(node, extension, state, at_s)
-        tell(line, at_s, {"node": node, "extension": extension, "state": state, "at_s": at_s})
+        tell(line, at_s, node=node, extension=extension, state=state)
 
     def on_node(node: str, says: dict[str, str] | None) -> None:
         with lock:
             line = screen.came(node, says)
-        tell(line, time.monotonic(), {"node": node, "there": says is not None})
+        tell(line, time.monotonic(), node=node, there=says is not None)
 
     def draw() -> RenderableType:
         with lock:
@@ -145,11 +146,15 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
         with lock:
             screen.begin(rows)
         if output != "json" and not people.is_terminal:
-            show(tables().state(rows, [node.name for node in running.lab.nodes], width()))
-        if people.is_terminal and output != "json":
+            _show_states(rows, running.lab)
+        elif output != "json":
             with Live(get_renderable=draw, console=people, refresh_per_second=10, screen=True):
                 threading.Event().wait()
         threading.Event().wait()
+
+
+def _show_states(rows: Sequence[StateRow], lab: Lab) -> None:
+    show(tables().state(rows, [node.name for node in lab.nodes], width()))
 
 
 @click.command()
