@@ -44,6 +44,10 @@ agents without media, for what it watches."""
 WITH_MEDIA = range(AGENTS_A_PHONE)
 WITHOUT_MEDIA = range(AGENTS_A_PHONE, PORTS_A_PHONE)
 
+LOG_S = 20.0
+"""How long a phone that was left on may take to hand out what it has said: where the engine is busy, a command that
+reads that begins late."""
+
 LEAVE_TIMEOUT_S = 1.5
 KILL_TIMEOUT_S = 2.0
 LOAD_RING_MS = 10_000
@@ -127,10 +131,10 @@ class Phones:
         for agent in running:
             agent.drain()
             agent.nudge()
-        self._signal.wait_until(lambda: all(agent.ending for agent in running), Deadline(LEAVE_TIMEOUT_S))
+        self._signal.wait_until(lambda: all(agent.ending for agent in running), PATIENCE.deadline(LEAVE_TIMEOUT_S))
         for agent in running:
             agent.kill()
-        self._signal.wait_until(lambda: all(agent.ending for agent in running), Deadline(KILL_TIMEOUT_S))
+        self._signal.wait_until(lambda: all(agent.ending for agent in running), PATIENCE.deadline(KILL_TIMEOUT_S))
 
     # What a phone does
 
@@ -211,7 +215,7 @@ class Phones:
         )
         self._agents.append(agent)
         agent.start(self._containers.stream(self._containers.of(kept.phone), "attach-sipp", _folder(agent)))
-        agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", PATIENCE.deadline(ANSWER_TIMEOUT_S))
+        agent.wait_for(lambda: agent.bytes_read >= kept.log_bytes, "its log", PATIENCE.deadline(LOG_S))
         return agent
 
     def forget(self, name: str) -> None:
