@@ -116,7 +116,7 @@ for _command in (
 
 
 INTERRUPTED_AGAIN_S = 0.01
-"""So soon an interrupt comes again that Python passed over: by then it is done with what it was at."""
+"""So soon it is looked whether Python is done with an interrupt that it passed over."""
 
 
 def _heed_interrupts() -> None:
@@ -136,9 +136,17 @@ def _passed_over(told: sys.UnraisableHookArgs) -> None:
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heeded = [number for number in ending if signal.getsignal(number) is signal.default_int_handler]
     for number in heeded[:1]:
-        again = threading.Timer(INTERRUPTED_AGAIN_S, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+        threading.Thread(target=_come_again, args=(number,), daemon=True).start()
+
+
+def _come_again(number: int) -> None:
+    """Interrupt again once Python is done with the one that it passed over: until then it would pass over this one."""
+    main, moment = threading.main_thread().ident, threading.Event()
+    frame = sys._current_frames().get(main or 0)
+    while frame and any(one.f_code is _passed_over.__code__ for one, _ in traceback.walk_stack(frame)):
+        moment.wait(INTERRUPTED_AGAIN_S)
+        frame = sys._current_frames().get(main or 0)
+    os.kill(os.getpid(), number)
 
 
 def main(arguments: list[str] | None = None) -> None:
