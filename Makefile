@@ -47,8 +47,9 @@ types: $(DEV)
 	$(BIN)/mypy
 
 # Each part collects its own files alone, where every worker of pytest-xdist would collect them all. The files are dealt
-# by size, so that no part is much longer than another; there are four for a core, since some tests wait for a while.
-PARTS      ?= $(shell echo $$((4 * $$(getconf _NPROCESSORS_ONLN))))
+# by size, so that no part is much longer than another; there are two for a core, since some tests wait for a while, and
+# each more takes two seconds of a CPU to begin.
+PARTS      ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 UNIT_PARTS := $(addprefix unit-,$(shell seq 0 $$(($(PARTS) - 1))))
 
 unit: $(UNIT_PARTS)

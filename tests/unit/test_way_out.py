@@ -194,9 +194,11 @@ cli.main(["wait", "-n", "office"])
     assert (ended.returncode, ended.stderr.strip()) == (130, "labctl: interrupted")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-@pytest.mark.parametrize(("words", "code"), [("version", 0), ("show no-such-run", 2)])
-def test_the_code_is_right_also_where_a_stream_is_closed(words: str, code: int, closed: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [("version", ">&-", 0), ("show no-such-run", "2>&-", 2), ("show no-such-run", ">&- 2>&- <&-", 2)],
+)
+def test_the_code_is_right_also_where_a_stream_is_closed(words: str, closed: str, code: int) -> None:
     """Without standard output each verb ended with two tracebacks and 1, without standard error with 1."""
     done = subprocess.run(
         ["sh", "-c", f"{sys.executable} -m labctl {words} {closed}"], check=False, capture_output=True, text=True
@@ -204,8 +206,7 @@ def test_the_code_is_right_also_where_a_stream_is_closed(words: str, code: int, 
     assert (done.returncode, "Traceback" in done.stderr + done.stdout) == (code, False)
 
 
-@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "\\ud800"), ("latin-1", "\\ud800")])
-def test_what_an_encoding_lacks_is_shown_as_an_escape(tmp_path: Path, encoding: str, shown: str) -> None:
+def test_what_an_encoding_lacks_is_shown_as_an_escape(tmp_path: Path) -> None:
     """A history that a stranger sent was told as a bug in labctl."""
     folder = keep_run(tmp_path / "run")
     history = folder / run_folder.HISTORY
@@ -216,7 +217,7 @@ def test_what_an_encoding_lacks_is_shown_as_an_escape(tmp_path: Path, encoding: 
         [sys.executable, "-m", "labctl", "show", str(folder)],
         check=False,
         capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": encoding},
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert shown in done.stdout.decode(encoding)
+    assert b"\\ud800 and \\u2026" in done.stdout
