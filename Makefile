@@ -32,7 +32,7 @@ check: $(DEV) ## lint, types and unit tests side by side, in seconds and without
 
 test: $(DEV) ## every test: lint, types, unit, integration, end to end on real nodes
 	@sh .ci/machine test
-	$(MAKE) check
+	$(MAKE) check UNIT=
 	@sh .ci/compose || echo 'compose: it could not be installed; what needs it is not tested' >&2
 	$(BIN)/labctl build --quiet > /dev/null
 	$(BIN)/pytest tests/integration tests/e2e --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder --durations 15
@@ -50,12 +50,14 @@ types: $(DEV)
 # by size, so that no part is much longer than another; there are two for a core, since some tests wait for a while, and
 # each more takes two seconds of a CPU to begin.
 PARTS      ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Which of them: those that are quick. `make test` runs all.
+UNIT       ?= -m "not long"
 UNIT_PARTS := $(addprefix unit-,$(shell seq 0 $$(($(PARTS) - 1))))
 
 unit: $(UNIT_PARTS)
 
 $(UNIT_PARTS): unit-%: $(DEV)
-	@$(BIN)/pytest -q -p no:xdist -o cache_dir=.pytest_cache/$@ $$(ls -S tests/unit/test_*.py | awk '{ row = int((NR - 1) / $(PARTS)); at = (NR - 1) % $(PARTS); if (row % 2) at = $(PARTS) - 1 - at } at == $*')
+	@$(BIN)/pytest -q -p no:xdist -o cache_dir=.pytest_cache/$@ $(UNIT) $$(ls -S tests/unit/test_*.py | awk '{ row = int((NR - 1) / $(PARTS)); at = (NR - 1) % $(PARTS); if (row % 2) at = $(PARTS) - 1 - at } at == $*')
 
 bench: machine $(DEV) ## measure: start, propagation, memory
 	$(BIN)/python -m tests.bench

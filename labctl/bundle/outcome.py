@@ -33,6 +33,10 @@ class Report:
         failures = reported_failures(result, terms)
         return cls(failures, bool(failures) or result.standing not in ("unknown", "error"))
 
+    def is_not_met_by(self, result: Result) -> bool:
+        """Whether a replay is not judged, and another may be."""
+        return self.judged and compare(self, result) == "not judged"
+
 
 @dataclass(frozen=True)
 class Outcome:

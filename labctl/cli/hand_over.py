@@ -68,13 +68,16 @@ def bundle(run: str, file: str | None, with_images: bool, with_phone_image: bool
 @click.command()
 @click.argument("file", shell_complete=complete_bundle)
 @click.option("--times", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often it is run.")
+@click.option("--retries", type=click.IntRange(0, 10), default=0, help="How often one is made again that is unknown.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask whether to run it. Needed where there is no terminal.")
 @click.option("--trust", is_flag=True, help="Run what the bundle brings of programs, and of commands for the nodes.")
 @own_name_option
 @build_options
 @timeout_option
 @conduct_options
-def replay(file: str, times: int, yes: bool, trust: bool, name: str | None, making: Making, how: Conduct) -> None:
+def replay(
+    file: str, times: int, retries: int, yes: bool, trust: bool, name: str | None, making: Making, how: Conduct
+) -> None:
     """Run a bundle's scenario again, on a fresh lab of its own, and say whether it comes as in the report.
 
     FILE is a stranger's: it is read as data, nothing of it is unpacked, and no code of it runs on this machine. First
@@ -97,7 +100,7 @@ def replay(file: str, times: int, yes: bool, trust: bool, name: str | None, maki
     _refuse_programs(sent, trusted=trust)
     if not yes:
         _ask()
-    results, outcome = _run(sent, _Wish(Path(file), times, trust), making, how)
+    results, outcome = _run(sent, _Wish(Path(file), times, retries, trust), making, how)
     _conclude(results, outcome, how.output)
 
 
@@ -121,10 +124,12 @@ def _ask() -> None:
 
 @dataclass(frozen=True)
 class _Wish:
-    """The bundle that is to be run, how often, and whether what it brings of programs may run."""
+    """The bundle that is to be run, how often, how often again where it is not judged, and whether what it brings of
+    programs may run."""
 
     path: Path
     times: int
+    retries: int
     trust: bool
 
 
@@ -143,9 +148,9 @@ def _run(sent: Bundle, wish: _Wish, making: Making, how: Conduct) -> tuple[list[
     differing = differences.differences(sent, made_with.machine(engine), facts)
     for line in (*differing, *(f"{path} is rendered otherwise here" for path in differences.changed_files(sent)[:5])):
         terminal.say(f"differs: {line}")
-    scenario = replace(sent.scenario, stack=stack)
-    results = run_all([scenario] * wish.times, options, how, 1, Acceptance())
     report = outcome.Report.of(sent.result, conclusion.terms_of(sent.scenario))
+    options = replace(options, retries=wish.retries, in_vain=report.is_not_met_by)
+    results = run_all([replace(sent.scenario, stack=stack)] * wish.times, options, how, 1, Acceptance())
     return results, outcome.conclude(report, results, differing)
 
 

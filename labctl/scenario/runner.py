@@ -44,8 +44,8 @@ ALWAYS_SO = (f"{UNKNOWN}{LACKING}", NEVER_READY)
 class RunOptions:
     """`folder`: where run folders go. `keep_lab` leaves the lab up, with its faults healed. `images`: how they are
     made. `stop`, once it is set, ends what is under way before its next step. `retries`: how often a scenario is run
-    again that came to no verdict, or is `fixed` though nobody mended it. `owner`: whose labs these are. `capture`:
-    whether the packets are kept."""
+    again that came to no verdict, or is `fixed` though nobody mended it; or, where that is given, whose result is
+    `in_vain`. `owner`: whose labs these are. `capture`: whether the packets are kept."""
 
     folder: Path
     timeout_s: float
@@ -54,6 +54,7 @@ class RunOptions:
     images: builder.Options = field(default_factory=builder.Options)
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
     retries: int = 0
+    in_vain: Callable[[Result], bool] | None = None
     owner: OwnerKind = "run"
     capture: bool = True
 
@@ -121,13 +122,14 @@ def _journal(path: Path) -> Iterator[Journal]:
 
 def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progress: Progress) -> Result:
     """Run a scenario, and again where it came to no verdict, or without any patch did not fail as it does each time,
-    `how.retries` times at most; the last result tells of those before it."""
+    or where it is `how.in_vain`, `how.retries` times at most; the last result tells of those before it."""
     patched = terms_of(scenario, how.images.patches).patched
     worth_it = WORTH_A_RETRY if patched else (*WORTH_A_RETRY, "fixed")
+    in_vain = how.in_vain or (lambda result: result.standing in worth_it)
     result = run(engine, scenario, how, progress)
     for _ in range(how.retries):
-        hopeless = result.standing not in worth_it or (result.lab_error or result.error).startswith(ALWAYS_SO)
-        if hopeless or how.stop.is_set():
+        hopeless = (result.lab_error or result.error).startswith(ALWAYS_SO)
+        if hopeless or not in_vain(result) or how.stop.is_set():
             break
         earlier = (*result.earlier, attempt(result))
         with step(progress, f"again: {scenario.name}, since {earlier[-1].why}"):

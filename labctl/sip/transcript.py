@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from xml.etree import ElementTree as ET
 
 from labctl.sip_message import SipMessage, parse_message
@@ -225,9 +226,10 @@ class Transcript:
         return [answer for answer in self.final_answers(method) if answer.header("Call-ID") == call]
 
     def transfer_state(self, call: str) -> int:
-        """What its node said last of the transfer that it asked for in a call, as a status (RFC 3515, 2.4.4); 0 before
-        it has said anything."""
-        told = (message for message in reversed(self._messages_of(call)) if message.method == "NOTIFY")
+        """What its node said last of the transfer that it asked for last in a call, as a status (RFC 3515, 2.4.4); 0
+        before it has said anything."""
+        since = takewhile(lambda message: message.method != "REFER", reversed(self._messages_of(call)))
+        told = (message for message in since if message.method == "NOTIFY")
         fragments = (_FRAGMENT.match(message.body) for message in told if message.header("Event").startswith("refer"))
         return next((int(fragment[1]) for fragment in fragments if fragment), 0)
 

@@ -32,7 +32,12 @@ SHOWN_S = 1.0
 ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 """What a phone answers at any time, and again if it comes again."""
 
+REFER_AGAIN_S = 0.1
+"""After how long a transfer is asked for again that came before the node had connected the ends of the call."""
+
 _DONE, _REFUSED = 200, 300
+_NOT_CONNECTED = 400
+"""What Asterisk tells of a transfer of a channel that is in no bridge (measured with 22)."""
 _UNAUTHORIZED = 401
 _SHOWN = 6
 _CSEQ_LIMIT = 2**30
@@ -302,16 +307,24 @@ class UserAgent(Transcript):
         """Have it ask its node to connect the other end of a call with a SIP URI (RFC 3515); it is out of that call
         when this returns. A node that tells that it has done it waits for the phone to hang up, or does so itself.
 
+        One that has not connected the two ends yet, since its dialplan does something else first, is asked again.
         Raises Refused where its node does not take that on, LabError where it has not done it.
         """
-        self._ask_in_call(sipp.REFER, "REFER", call, deadline, Refer_To=f"<{uri}>")
         what = "the end of the call that it has transferred"
-        self.wait_for(lambda: bool(self.end_of(call)) or self.transfer_state(call) >= _DONE, what, deadline)
-        if self.transfer_state(call) >= _REFUSED:
-            raise LabError(f"{self}: the transfer failed: its node tells {self.transfer_state(call)}")
+        while (told := self._refer(uri, call, deadline, what)) == _NOT_CONNECTED and deadline.left_s > REFER_AGAIN_S:
+            with suppress(LabError):
+                self.wait_for(lambda: bool(self.end_of(call)), what, Deadline(REFER_AGAIN_S))
+        if told >= _REFUSED:
+            raise LabError(f"{self}: the transfer failed: its node tells {told}")
         if not self.end_of(call):
             self.nudge_call(call=call)
         self.await_over(call, deadline, what)
+
+    def _refer(self, uri: str, call: str, deadline: Deadline, what: str) -> int:
+        """Have it ask for a transfer; what its node tells of it, 0 where the call ended without that."""
+        self._ask_in_call(sipp.REFER, "REFER", call, deadline, Refer_To=f"<{uri}>")
+        self.wait_for(lambda: bool(self.end_of(call)) or self.transfer_state(call) >= _DONE, what, deadline)
+        return self.transfer_state(call)
 
     def send_tones(self, digits: str, call: str) -> None:
         """Have it send digits in a call, as events of RTP (RFC 4733), which nobody acknowledges: when this returns the

@@ -1,4 +1,4 @@
-"""What nodes make of a call on hold, judged: a run of a scenario on a lab of its own."""
+"""What nodes make of a call that is held, or sent on at once, judged: runs of scenarios on labs of their own."""
 
 from __future__ import annotations
 
@@ -40,6 +40,36 @@ steps:
   - hang_up: carol
   - settle
 """
+
+SENT_ON_AT_ONCE = """
+title: A phone sends a call on before its node has connected it
+about: The node sends digits to bob first, once bob has answered.
+lab:
+  nodes: 2
+  phones:
+    - {name: alice, node: n1, extension: "101"}
+    - {name: bob, node: n1, extension: "102"}
+  config:
+    n1:
+      asterisk/extensions.conf: |
+        [lab]
+        exten = 9102,1,Answer()
+        same = n,Dial(PJSIP/bob,30,D(ww1))
+steps:
+  - register: bob
+  - call: {caller: alice, callee: "9102"}
+  - answer: bob
+  - transfer: {phone: bob, to: "*600"}
+  - hang_up: alice
+expect: [calls]
+"""
+
+
+def test_a_call_may_be_sent_on_as_soon_as_it_is_answered(tmp_path: Path) -> None:
+    scenario = tmp_path / "sent-on.yaml"
+    scenario.write_text(SENT_ON_AT_ONCE)
+    result = labctl("run", str(scenario), "--folder", str(tmp_path / "runs"), "-q")
+    assert result.code == 0, result.out + result.err
 
 
 def test_the_phone_that_is_held_says_hold_and_every_check_agrees(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def what_is_not_judged_runs_again() -> Iterator[None]:
     """On a machine that is busy any run may come to no verdict: that is no failure of a test, but of none of five."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABCTL_RUN_RETRIES", "4")
+        patch.setenv("LABCTL_REPLAY_RETRIES", "4")
         patch.setenv("LABCTL_FINDINGS_RUN_RETRIES", "4")
         yield
 

@@ -95,6 +95,7 @@ def test_a_bad_stack_file_is_refused_with_every_mistake(path: Path, capsys: pyte
     check(refusal(capsys, "config", "--stack", str(path)), path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "line", "part"), ODD.values(), ids=ODD)
 def test_what_no_editor_would_write_is_refused(text: str, line: int, part: str) -> None:
     with pytest.raises(InvalidFile) as refused:

@@ -179,6 +179,7 @@ def test_short_and_folded_headers() -> None:
     assert (sip.header("Call-ID"), sip.header("From"), sip.header("Subject")) == ("abc", "<sip:a@b>", "one two")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_capture_ends_with_exit_code_2(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "hostile.pcapng"
@@ -214,6 +215,7 @@ def test_any_packet_of_any_link_is_read_or_passed_over(data: bytes, link: int) -
     assert sum(capture.counts.values()) == 2
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2000), st.binary(min_size=1, max_size=8))
 def test_a_capture_with_wrong_bytes_anywhere_is_read_or_refused(at: int, wrong: bytes) -> None:

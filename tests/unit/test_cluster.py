@@ -108,6 +108,7 @@ def answer_once_all_are_asked(lab: FakeLab, answering: str, mute: tuple[str, ...
     return asked
 
 
+@pytest.mark.long
 def test_a_node_that_does_not_answer_is_unknown_and_holds_up_no_other() -> None:
     """In 0.1 each such node took ten seconds, one after the other."""
     lab = FakeLab("name: lab\nnodes: 8\nphones: [{name: alice, node: n1, extension: 101}]\n")

@@ -98,6 +98,7 @@ done
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 def test_bash_is_offered_what_is_shipped(tmp_path: Path) -> None:
     lines = {"run partition-": "partition-heal", "up -f tw": "two-sites", "up --stack 1.": "1.8"}

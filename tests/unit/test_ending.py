@@ -26,6 +26,7 @@ def unread() -> Iterator[int]:
     os.close(writing)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [["schema"], ["--help"]])
 def test_a_process_whose_output_nobody_reads_ends_well(words: list[str], unread: int) -> None:
     command = [sys.executable, "-m", "labctl", *words]

@@ -99,6 +99,7 @@ def test_a_mistake_in_a_block_is_told_once_with_its_line(step: str, line: int, w
     assert what in problems[0].what
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rounds", ["", "repeat: {times: 5000, steps: [{repeat: {times: 5000, steps: [{"])
 def test_for_each_of_what_a_lab_has_none_of_is_a_mistake_and_has_an_end(rounds: str) -> None:
     with pytest.raises(InvalidFile) as refused:

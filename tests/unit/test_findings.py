@@ -99,6 +99,7 @@ def test_the_list_in_readme_is_that_of_the_files() -> None:
     assert README.read_text("utf-8") == wanted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shipped_findings())
 def test_each_has_a_report_whole_in_itself(name: str) -> None:
     finding = find_finding(name)

@@ -62,12 +62,14 @@ def cases_of(make: Kind) -> tuple[Case, ...]:
     return tuple(make(good()))
 
 
+@pytest.mark.long
 def test_there_are_many_and_each_is_another() -> None:
     cases = [(f"{make.__name__}: {name}", sha256(data).digest()) for make in KINDS for name, data in cases_of(make)]
     names, sums = zip(*cases, strict=True)
     assert len({*names}) == len({*sums}) == len(cases) >= LEAST
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
 def test_a_hostile_bundle_is_refused_and_leaves_nothing(
     make: Kind, here: Path, capsys: pytest.CaptureFixture[str]

@@ -42,6 +42,7 @@ def test_the_same_seed_draws_the_same_cases_and_another_draws_others() -> None:
     assert first != [to_yaml(draw(8, number, Overrides()).scenario) for number in range(1, 6)]
 
 
+@pytest.mark.long
 def test_cases_are_of_every_carrier_number_of_nodes_and_pair_in_the_long_run() -> None:
     drawn = [draw(1, number, Overrides()) for number in range(1, 150)]
     assert {case.scenario.lab.via for case in drawn} == {"corosync", "pjsip-publish"}
@@ -58,6 +59,7 @@ def test_what_is_asked_for_is_not_left_to_chance() -> None:
     assert not any(case.scenario.keep_going for case in drawn)
 
 
+@pytest.mark.long
 def test_nothing_is_asked_of_a_node_that_is_gone_and_every_fault_is_healed() -> None:
     for number in range(1, 60):
         gone: set[str] = set()

@@ -57,6 +57,7 @@ def test_the_module_is_loaded_until_it_is_in_its_group(needed: int, tmp_path: Pa
     assert printed == "Unable to load module res_corosync.so\n" * (needed - 1)
 
 
+@pytest.mark.long
 def test_it_gives_up_and_says_so(tmp_path: Path) -> None:
     asked, printed = join(tmp_path, 1000)
     assert asked.count("module load res_corosync.so") == 60

@@ -74,6 +74,7 @@ def test_what_a_node_keeps_back_of_another_s_word_is_told(listener: Listener) ->
     assert listener.hears("n1", "n2", "n3")
 
 
+@pytest.mark.long
 def test_what_comes_of_a_word_after_a_while_is_told_too(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a hint follows its device by more than a fifth of a second."""
     _rest()
@@ -86,6 +87,7 @@ def test_what_comes_of_a_word_after_a_while_is_told_too(listener: Listener, monk
     assert listener.hears("n1", "n1", within_s=20.0)
 
 
+@pytest.mark.long
 def test_who_is_silent_to_another_s_word_is_not_given_up_for_it(listener: Listener) -> None:
     """A node that is paused is not spoken to; what it says when it goes on comes by the same connection."""
     _rest()
@@ -99,6 +101,7 @@ def test_who_is_silent_to_another_s_word_is_not_given_up_for_it(listener: Listen
     assert len(node.sessions) == 1
 
 
+@pytest.mark.long
 def test_where_others_go_on_and_on_a_silent_node_is_asked_now_and_then(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +115,7 @@ def test_where_others_go_on_and_on_a_silent_node_is_asked_now_and_then(
     assert 1 <= listener.asked["n3"] - asked <= 45
 
 
+@pytest.mark.long
 def test_no_ping_follows_one_that_was_not_answered(listener: Listener) -> None:
     """To a node that is paused they would pile up, until labctl could send nothing more."""
     _rest()

@@ -182,6 +182,7 @@ def test_no_text_like_yaml_is_too_odd_to_be_refused(text: str) -> None:
     check_refusal(text)
 
 
+@pytest.mark.long
 @given(KEYED)
 def test_no_structure_is_too_odd_to_be_refused(data: dict[str, Any]) -> None:
     check_refusal(quick_yaml.dump(data))

@@ -39,6 +39,7 @@ def totem_of(text: str, name: str = "22") -> dict[str, str]:
 # Addresses, ports and numbers
 
 
+@pytest.mark.long
 def test_every_container_of_the_largest_lab_has_an_address_of_its_own() -> None:
     taken = [spec.address for spec in draw(MANY).containers]
     taken += [addresses.service_address(SUBNET, number) for number in range(1, MAX_SERVICES + 1)]

@@ -185,6 +185,7 @@ def test_the_images_program_joins_them_as_labctl_does(tmp_path: Path) -> None:
 LINES = st.lists(st.text("ab#d1 \\%&\t", max_size=4), max_size=12)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(old=LINES.filter(bool), wanted=LINES)
 def test_what_diff_writes_is_what_they_read(

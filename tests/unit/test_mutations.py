@@ -295,6 +295,7 @@ def test_what_is_wrong_fails_where_the_machine_was_starved_long_before(name: str
     assert outcomes([*events, starved]) == outcomes(events)
 
 
+@pytest.mark.long
 def test_no_old_run_is_taken_for_one_that_was_disturbed() -> None:
     for name in OUTCOMES:
         texts = [finding.text for verdict in verdicts(old_run(name)).values() for finding in verdict.findings]

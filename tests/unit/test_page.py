@@ -123,6 +123,7 @@ def test_no_character_is_in_it_that_html_has_no_place_for(tmp_path: Path) -> Non
     text.encode()
 
 
+@pytest.mark.long
 def test_huge_texts_and_endless_histories_stay_under_3_mb(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"n{number}.log").write_text("<&>" * 50_000)
@@ -245,6 +246,7 @@ def test_where_lanes_are_many_those_in_which_nothing_changed_wait_to_be_asked_fo
     assert not few.all("button", id="all-lanes")
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_events_of_hostile_texts_stay_a_page(tmp_path: Path) -> None:
     folder = keep(tmp_path / "run", HOSTILE, more=25_000)
     assert len((folder / run_folder.HISTORY).read_text("utf-8").splitlines()) > 100_000

@@ -72,6 +72,7 @@ def test_what_is_lost_in_the_first_round_is_proven_in_the_second_and_that_is_sai
     assert {crossing.round for crossing in prove(lab)} == {2}
 
 
+@pytest.mark.long
 def test_a_late_answer_to_the_first_round_proves_no_second() -> None:
     """In 0.1 it did, with a delay below nothing: the rounds took the same state, and none looked when it was told."""
     lab = FakeLab()

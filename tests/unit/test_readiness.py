@@ -212,6 +212,7 @@ def test_a_daemon_that_restarts_in_a_loop_is_told_and_noise_is_not() -> None:
     assert "Retransmit" not in raised.value.message
 
 
+@pytest.mark.long
 def test_a_connection_that_ends_before_asterisk_is_booted_is_made_again() -> None:
     """In 0.1 socat gave up after 40 s, whatever `--timeout` said."""
     lab = FakeLab()

@@ -91,6 +91,14 @@ def test_what_replays_come_to(name: str) -> None:
     assert outcome.reproduced == outcome.comparisons.count("reproduced")
 
 
+def test_a_replay_is_made_again_only_where_it_is_not_judged_and_may_be() -> None:
+    report = Report.of(BROKEN, TERMS)
+    assert [report.is_not_met_by(one) for one in (UNKNOWN, NO_DOCKER)] == [True, True]
+    assert [report.is_not_met_by(one) for one in (BROKEN, OTHERWISE, PASSED)] == [False] * 3
+    assert not Report.of(NOT_UP, TERMS).is_not_met_by(NOT_UP)
+    assert not Report.of(UNKNOWN, TERMS).is_not_met_by(PASSED)
+
+
 def test_without_differences_that_is_said() -> None:
     outcome = conclude(Report.of(BROKEN, TERMS), [PASSED], [])
     assert outcome.sentence.endswith("; no version differs from the reporter's")

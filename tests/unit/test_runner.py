@@ -272,6 +272,14 @@ def test_what_did_not_fail_as_it_does_each_time_is_run_again_unless_it_is_patche
     assert run_all(Labs(), known=each_time, retries=2, images=patches)[0].earlier == ()
 
 
+def test_whose_result_is_in_vain_may_be_said_by_who_runs_it(run_all: Callable[..., list[Result]]) -> None:
+    each_time = (Known("22", "agreement", "a race", always=True),)
+    results = run_all(Labs(), known=each_time, retries=2, in_vain=lambda result: result.standing == "unknown")
+    assert (standings(results)[0], results[0].earlier) == ("fixed", ())
+    results = run_all(Labs(), retries=2, in_vain=lambda result: result.standing == "passed")
+    assert len(results[0].earlier) == 2
+
+
 def test_what_this_kernel_cannot_do_is_not_tried_again(run_all: Callable[..., list[Result]]) -> None:
     FakeStage.failing = (HostError("this kernel has no netem"),)
     results = run_all(Labs(), retries=2)

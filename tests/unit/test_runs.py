@@ -162,6 +162,7 @@ def test_every_mistake_of_every_file_is_told(here: Path, capsys: pytest.CaptureF
     assert {key: told[0]["mistakes"][0][key] for key in ("file", "line")} == {"file": "mine.yaml", "line": 3}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", ["bad-scenarios", "bad-labs"])
 def test_what_run_and_up_refuse_is_refused(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     for file in sorted((DATA / folder).iterdir()):

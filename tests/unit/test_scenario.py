@@ -180,6 +180,7 @@ def test_the_schema_refuses_what_can_be_seen_without_a_lab(path: Path) -> None:
         assert SCHEMA.is_valid(quick_yaml.load(text)) == text.startswith("# schema: accepts\n")
 
 
+@pytest.mark.long
 def test_so_many_steps_are_enough() -> None:
     text = "title: T\nsteps:\n" + "  - settle\n" * (MAX_STEPS + 1)
     with pytest.raises(InvalidFile, match=f"2: {MAX_STEPS + 1} steps") as refused:
@@ -273,6 +274,7 @@ def test_shipped_scenarios_are_right(name: str) -> None:
     assert (made.name, made.lab.name) == (name, f"run-{name}"[:31])
 
 
+@pytest.mark.long
 def test_what_is_known_of_stacks_that_no_run_has_seen_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     with suppress(SystemExit):
         cli.main(["scenarios"])
@@ -478,6 +480,7 @@ def test_reader_and_schema_accept_what_is_right(some: list[Any]) -> None:
     assert len(read(quick_yaml.dump(data)).steps) == len(some) + 1
 
 
+@pytest.mark.long
 @given(st.data())
 def test_no_change_makes_it_too_odd_to_be_refused(drawn: st.DataObject) -> None:
     data = copy.deepcopy(quick_yaml.load(EVERYTHING))

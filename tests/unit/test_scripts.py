@@ -94,6 +94,7 @@ def test_what_is_kept_is_followed_from_its_first_word_and_left_running(kept: Pat
         assert listing(kept.parent)[0].running
 
 
+@pytest.mark.long
 def test_what_is_kept_takes_orders_and_tells_its_end(kept: Path) -> None:
     attached = script("attach-sipp", str(kept))
     assert attached.stdin

@@ -149,6 +149,7 @@ def test_no_scenario_is_run_more_often_than_it_must(memory: PastTrials) -> None:
     assert writer.to_yaml(smallest) in often
 
 
+@pytest.mark.long
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sets(st.sampled_from(["call", "set_state", "pause", "partition", "leave_voicemail"]), min_size=1))
 def test_whatever_verbs_are_needed_they_come_out(tmp_path: Path, wanted: set[str]) -> None:

@@ -62,6 +62,7 @@ def test_what_comes_by_standard_input_is_judged_alike(
     assert "Traceback" not in printed.err
 
 
+@pytest.mark.long
 def test_a_lab_on_standard_input_is_read() -> None:
     command = [sys.executable, "-m", "labctl", "config", "-f", "-"]
     ended = subprocess.run(command, input="\ufeffname: a\r\nnodes: 1\r\n".encode(), capture_output=True, check=True)

@@ -103,6 +103,7 @@ def test_one_that_lets_nobody_in_is_given_up(ssh: Path, monkeypatch: pytest.Monk
     assert left(ssh) == []
 
 
+@pytest.mark.long
 def test_a_machine_that_is_gone_is_told_of_before_ssh_is_started_and_a_busy_one_is_not(ssh: Path) -> None:
     """ssh has one time-out for the connection and all until it is let in: a busy machine had two seconds for that."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:

@@ -70,6 +70,25 @@ def test_a_transfer_that_fails_is_told_with_its_status(stream: Stream) -> None:
         agent.transfer(agent.uri("103"), CALL, Deadline(SOON_S))
 
 
+def test_a_transfer_that_comes_before_the_ends_are_connected_is_asked_for_again(stream: Stream) -> None:
+    agent = read(started(stream), stream, *ANSWERED)
+    obey = stream.send
+    replies = [
+        (REFER, got("SIP/2.0 202 Accepted", "8 REFER"), news("400 Bad Request")),
+        (sent("REFER sip:102@192.0.2.1 SIP/2.0", "9 REFER"), got("SIP/2.0 202 Accepted", "9 REFER"), news("200 OK")),
+        (sent("BYE sip:102@192.0.2.1 SIP/2.0", "10 BYE"), got("SIP/2.0 200 OK", "10 BYE")),
+    ]
+
+    def send(data: bytes) -> None:
+        obey(data)
+        stream.say(*replies.pop(0))
+
+    stream.send = send  # type: ignore[method-assign]
+    agent.transfer(agent.uri("103"), CALL, Deadline(SOON_S))
+    assert replies == []
+    assert agent.call_end == "it hung up"
+
+
 def test_a_phone_hangs_up_once_its_node_has_done_it(stream: Stream) -> None:
     agent = read(started(stream), stream, *ANSWERED)
     obey = stream.send

@@ -444,6 +444,7 @@ def test_a_phone_tells_the_time_of_its_container(monkeypatch: pytest.MonkeyPatch
     assert len(moments) == 1
 
 
+@pytest.mark.long
 def test_of_thousands_of_calls_that_are_over_the_last_are_kept(stream: Stream) -> None:
     agent = started(stream, "phone")
     said = [got(REGISTER, "1 REGISTER", call="r")]

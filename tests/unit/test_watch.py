@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import cast
 
+import pytest
+
 from labctl.cluster.watch import Watch
 from labctl.engine.client import Engine
 from labctl.timing import Deadline, Signal
@@ -58,6 +60,7 @@ def test_a_node_that_hangs_up_is_told_gone_and_then_back() -> None:
         assert screen.news.wait_until(lambda: ("n3", "101", "Ringing") in screen.states, Deadline(10))
 
 
+@pytest.mark.long
 def test_a_node_that_keeps_hanging_up_has_one_thread() -> None:
     """In 0.1 each end of a connection began one more that connected, and so ended one more: 2,600 in seconds."""
     lab = FakeLab()

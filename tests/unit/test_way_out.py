@@ -111,6 +111,7 @@ def test_output_that_has_no_room_is_an_error_of_the_machine(
     assert "No space left" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_who_is_asked_to_end_tidies_up_first(number: signal.Signals) -> None:
     script = """\
@@ -140,6 +141,7 @@ cli.main(["wait", "-n", "office"])
     assert "interrupted" in ended.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text", ["title: x\nsteps: []\n", "title: x\nsteps: [settle]\nlab: {nodes: 70}\n", "nonsense: ["]
 )
@@ -167,6 +169,7 @@ def test_a_scenario_that_runs_commands_wants_trust(
     assert "--trust" in message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("again_s", [0.01, 0.0])
 def test_an_interrupt_that_python_passes_over_comes_again(again_s: float) -> None:
     """As an object goes Python tells of an exception, and goes on: `up` went on after Ctrl-C, and ended with 0. So it
@@ -194,6 +197,7 @@ cli.main(["wait", "-n", "office"])
     assert (ended.returncode, ended.stderr.strip()) == (130, "labctl: interrupted")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "closed", "code"),
     [("version", ">&-", 0), ("show no-such-run", "2>&-", 2), ("show no-such-run", ">&- 2>&- <&-", 2)],
@@ -206,6 +210,7 @@ def test_the_code_is_right_also_where_a_stream_is_closed(words: str, closed: str
     assert (done.returncode, "Traceback" in done.stderr + done.stdout) == (code, False)
 
 
+@pytest.mark.long
 def test_what_an_encoding_lacks_is_shown_as_an_escape(tmp_path: Path) -> None:
     """A history that a stranger sent was told as a bug in labctl."""
     folder = keep_run(tmp_path / "run")

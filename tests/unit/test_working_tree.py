@@ -89,6 +89,7 @@ sys.exit(125 if b"+skip" in text else 1 if b"+bad" in text else 0)
 """
 
 
+@pytest.mark.long
 def test_the_commit_that_broke_it_is_found_and_the_tree_is_left_alone(tree: Path) -> None:
     good = git(tree, "rev-parse", "HEAD")
     change(tree, "one\n2\nthree\n", "Fine")
@@ -101,6 +102,7 @@ def test_the_commit_that_broke_it_is_found_and_the_tree_is_left_alone(tree: Path
     assert git(tree, "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_what_cannot_be_judged_is_told(tree: Path) -> None:
     good = git(tree, "rev-parse", "HEAD")
     change(tree, "one\nskip\nthree\n", "Does not compile")
