@@ -29,8 +29,7 @@ class Reach:
     """What a fault in force touches, and what it keeps apart. `unheard` is None where that is left to chance.
 
     `of_corosync`, `of_asterisk`: it is of that daemon alone. `of_network`: it is one of those that surely end no daemon
-    and start none, whatever becomes of packets. `of_interface`: it lies between its nodes and their
-    phones, too.
+    and start none, whatever becomes of packets. `of_interface`: it lies between its nodes and their phones, too.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from labctl.cli.options import (
     junit_option,
     output_option,
     quiet_option,
+    retries_option,
     timeout_option,
     trust_option,
 )
@@ -45,6 +47,7 @@ stacks_option = click.option(
 @click.option("--changes", type=click.IntRange(10, 10000), default=200, show_default=True, help="To time.")
 @build_options
 @timeout_option
+@retries_option
 @trust_option
 @folder_option("For run folders.")
 @junit_option
@@ -57,6 +60,7 @@ def compare(
     via: tuple[Carrier, ...],
     changes: int,
     making: Making,
+    retries: int,
     trust: bool,
     how: Conduct,
 ) -> None:
@@ -80,7 +84,7 @@ def compare(
     for file in scenarios:  # before a lab is made: what is wrong with a file by itself is no outcome
         find(file, Overrides(stack=variants[0].stack))
     plan = comparison.Plan(variants, scenarios or tuple(shipped), find, changes, image=making.image)
-    options, progress = how.options(making), terminal.progress(how.quiet)
+    options, progress = replace(how.options(making), retries=retries), terminal.progress(how.quiet)
     acceptance = Acceptance(hopeful=making.changed)
     write_junit(how.junit, [], acceptance)  # before it all, not after: can it be written?
     table = comparison.compare(terminal.connect(), plan, options, progress, _saying(how.quiet))

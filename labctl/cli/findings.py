@@ -13,7 +13,15 @@ from labctl.cli import terminal
 from labctl.cli.completion import complete_finding
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Conduct, Making, Repetition
-from labctl.cli.options import Command, build_options, gathered, run_options, stack_option, timeout_option
+from labctl.cli.options import (
+    Command,
+    build_options,
+    gathered,
+    retries_option,
+    run_options,
+    stack_option,
+    timeout_option,
+)
 from labctl.cli.scenarios import on_image, run_all
 from labctl.errors import UsageError
 
@@ -88,9 +96,7 @@ def show(name: str, output: str) -> None:
 @timeout_option
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
-@click.option(
-    "--retries", type=click.IntRange(0, 10), default=0, help="How often a run that came to no verdict is made again."
-)
+@retries_option
 @gathered("often", Repetition)
 @run_options
 def run(names: tuple[str, ...], stack: str | None, making: Making, often: Repetition, how: Conduct) -> None:

@@ -16,6 +16,7 @@ from labctl.cli.options import (
     build_options,
     conduct_options,
     own_name_option,
+    retries_option,
     run_argument,
     timeout_option,
 )
@@ -68,7 +69,7 @@ def bundle(run: str, file: str | None, with_images: bool, with_phone_image: bool
 @click.command()
 @click.argument("file", shell_complete=complete_bundle)
 @click.option("--times", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often it is run.")
-@click.option("--retries", type=click.IntRange(0, 10), default=0, help="How often one is made again that is unknown.")
+@retries_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask whether to run it. Needed where there is no terminal.")
 @click.option("--trust", is_flag=True, help="Run what the bundle brings of programs, and of commands for the nodes.")
 @own_name_option

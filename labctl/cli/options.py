@@ -30,6 +30,13 @@ from labctl.lab import CARRIERS, MAX_NODES, Overrides
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+VERDICTS = (
+    "A verdict is `passed`: it was judged, and is right; `failed`; `known`: it fails as the scenario says that it "
+    "does; `fixed`: it did not, though it is known to; `nothing`: there was nothing of that to judge; `unknown`: it "
+    "could not be judged, with the reason. A run whose lab did not come up is an `error`."
+)
+"""What the words mean, for the help of who judges."""
+
 READY_TIMEOUT = "60s"
 LONGEST_S = 10_000 * 3600
 """More than a year. What threads can wait has an end too (threading.TIMEOUT_MAX)."""
@@ -253,6 +260,9 @@ trust_option = click.option(
 )
 junit_option = click.option(
     "--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, whole after each scenario."
+)
+retries_option = click.option(
+    "--retries", type=click.IntRange(0, 10), default=0, help="How often a run that came to no verdict is made again."
 )
 no_capture_option = click.option("--no-capture", is_flag=True, help="Keep no packets.")
 report_option = click.option(

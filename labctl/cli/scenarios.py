@@ -18,6 +18,7 @@ from labctl.cli import terminal
 from labctl.cli.completion import complete_scenario, complete_scenario_or_step
 from labctl.cli.option_groups import Conduct, Making, Repetition
 from labctl.cli.options import (
+    VERDICTS,
     build_options,
     dry_run_option,
     gathered,
@@ -48,7 +49,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 """What is said beside a failure that was not seen in runs."""
 
 
-@click.command()
+@click.command(epilog=VERDICTS)
 @click.argument("scenarios", nargs=-1, shell_complete=complete_scenario)
 @click.option("--all", "every", is_flag=True, help="Every shipped scenario.")
 @own_name_option
@@ -351,7 +352,7 @@ def _known(entries: Iterable[Known]) -> str:
     return "; ".join(f"{check} on {', '.join(sorted(names))} {how}" for (check, how), names in stacks.items())
 
 
-@click.command()
+@click.command(epilog=VERDICTS)
 @run_argument
 @output_option
 def check(run: str, output: str) -> None:

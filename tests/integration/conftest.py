@@ -62,9 +62,8 @@ def labctl(
 def what_is_not_judged_runs_again() -> Iterator[None]:
     """On a machine that is busy any run may come to no verdict: that is no failure of a test, but of none of five."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LABCTL_RUN_RETRIES", "4")
-        patch.setenv("LABCTL_REPLAY_RETRIES", "4")
-        patch.setenv("LABCTL_FINDINGS_RUN_RETRIES", "4")
+        for verb in ("RUN", "REPLAY", "COMPARE", "FINDINGS_RUN"):
+            patch.setenv(f"LABCTL_{verb}_RETRIES", "4")
         yield
 
 
