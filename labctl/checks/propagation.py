@@ -11,7 +11,20 @@ from labctl.asterisk.device_state import aggregate, hint
 from labctl.checks.expected import EITHER, Replay
 from labctl.checks.finding import Limits
 from labctl.checks.reading import once
-from labctl.history.events import Called, Ended, Event, FaultBegan, Gone, Load, Over, Said, Seen, beginning
+from labctl.history.events import (
+    Back,
+    Called,
+    Ended,
+    Event,
+    FaultBegan,
+    Gone,
+    Healed,
+    Load,
+    Over,
+    Said,
+    Seen,
+    beginning,
+)
 from labctl.history.phone_events import Unsure
 
 EARLY_S = 0.05
@@ -131,6 +144,7 @@ class _Changes:
         self._nodes = nodes
         self._extensions = {device: extension for extension, device in self._began.extensions.items()}
         self._replay = Replay(self._began)
+        self._elsewhere: set[str] = set()
         self._broken = False
         self._loads = [event for event in events if isinstance(event, Load)]
         self._all: dict[str, list[Change]] = {extension: [] for extension in self._began.extensions}
@@ -142,7 +156,7 @@ class _Changes:
         }
         for event in events:
             self._hold_again(event.at_s, limits.settle_s)
-            if isinstance(event, Said | Seen | Unsure) and event.node not in nodes:
+            if self._is_elsewhere(event):
                 continue
             if isinstance(event, Said):
                 self._say(event, limits)
@@ -164,6 +178,21 @@ class _Changes:
                 _follow(changes, node, tellings, at_first, limits.delay_ms / 1000, self._excuses[extension])
                 self.unspoken += self._unspoken(extension, tellings, at_first)
         self.all = [change for changes in self._all.values() for change in changes]
+
+    def _is_elsewhere(self, event: Event) -> bool:
+        """Whether it is of the nodes of another cluster alone: nothing is broken here by that, or told."""
+        match event:
+            case Said(node=node) | Seen(node=node) | Unsure(node=node) | Gone(node=node) | Back(node=node):
+                return node not in self._nodes
+            case FaultBegan(fault=name, nodes=touched):
+                others = {*self._began.nodes} - {*self._nodes}
+                self._elsewhere |= {name} if touched and {*touched} <= others else set()
+                return name in self._elsewhere
+            case Healed(fault=name) if name in self._elsewhere:
+                self._elsewhere.discard(name)
+                return True
+            case _:
+                return False
 
     def _say(self, word: Said, limits: Limits) -> None:
         before = self._replay.right(word.device, self._nodes)
