@@ -9,14 +9,18 @@ from contextlib import suppress
 # Imports make many objects and next to no garbage: collecting as often as usual costs a tenth of the start-up.
 gc.set_threshold(100_000, 20, 20)
 
-from labctl import cli  # noqa: E402
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line, and end at once when it is done: taking objects apart one by one takes its time."""
     _have_streams()
     try:
+        from labctl import cli  # noqa: PLC0415 - so that Ctrl-C ends it quietly meanwhile
+
         cli.main()
+    except KeyboardInterrupt:  # as long as it is being loaded: nothing has begun
+        os._exit(INTERRUPTED)
     except SystemExit as error:
         for stream in (sys.stdout, sys.stderr):
             with suppress(BrokenPipeError):

@@ -10,7 +10,7 @@ from labctl.bench import measurements
 from labctl.checks.judgement import Result
 from labctl.cluster.connections import Cluster
 from labctl.engine.client import Engine
-from labctl.errors import HostError, InvalidFile, UsageError
+from labctl.errors import HostError, InvalidFile, LabError, UsageError
 from labctl.lab import Carrier, Overrides
 from labctl.labfile.loader import find_lab
 from labctl.progress import Progress, Silent, step
@@ -44,11 +44,13 @@ class Cell:
 
 @dataclass
 class Comparison:
-    """A table: thing -> variant -> what came of it; and the runs it is made of."""
+    """A table: thing -> variant -> what came of it; and the runs it is made of. `unmeasured`: the variants of which
+    there are no figures."""
 
     variants: tuple[str, ...]
     rows: dict[str, dict[str, Cell]] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
 
     def put(self, what: str, variant: Variant, cell: Cell) -> None:
         """Fill in one cell."""
@@ -71,15 +73,14 @@ class Plan:
 def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say: Callable[[str], None]) -> Comparison:
     """Measure each variant and run each scenario with it; `say` is told what is under way.
 
-    A variant whose images cannot be made has that in its cells, and the others go on.
+    A variant whose images cannot be made, or whose lab does not come up or loses a change that is timed, has that in
+    its cells, and the others go on.
     """
     how = replace(how, owner="compare")
     table = Comparison(tuple(str(variant) for variant in plan.variants))
     for variant in plan.variants:
         try:
-            with step(progress, f"{variant}: up, and {plan.changes} changes"):
-                for what, cell in _measured(engine, variant, plan, how):
-                    table.put(what, variant, cell)
+            _measure(engine, table, variant, plan, how, progress)
             scenarios = _find(table, variant, plan)
             for result in runner.run_many(engine, scenarios, how, plan.jobs, partial(_begin, variant, say)):
                 table.results.append(replace(result, scenario=f"{result.scenario} ({variant})"))
@@ -87,6 +88,19 @@ def compare(engine: Engine, plan: Plan, how: RunOptions, progress: Progress, say
         except HostError:
             table.put("images", variant, Cell("none", f"labctl build --stack {variant.stack} says why"))
     return table
+
+
+def _measure(
+    engine: Engine, table: Comparison, variant: Variant, plan: Plan, how: RunOptions, progress: Progress
+) -> None:
+    """Put the figures of a variant into the table; where there are none, why."""
+    try:
+        with step(progress, f"{variant}: up, and {plan.changes} changes"):
+            for what, cell in _measured(engine, variant, plan, how):
+                table.put(what, variant, cell)
+    except LabError as error:
+        table.put("delay p50", variant, Cell("-", error.message.splitlines()[0]))
+        table.unmeasured.append(str(variant))
 
 
 def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> Iterator[tuple[str, Cell]]:

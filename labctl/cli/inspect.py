@@ -22,9 +22,9 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, show, tables, width
+from labctl.cli.terminal import connect, console, is_typed, show, tables, width
 from labctl.errors import LabError, UsageError
-from labctl.timing import utc
+from labctl.timing import PATIENCE, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,8 +93,10 @@ def state(which: Which, live: bool, by_site: bool, output: str) -> None:
     terminal, the states there are and a line for each change, with its time (UTC).
     """
     from labctl.cluster import status
+    from labctl.pressure import look_at_machine
     from labctl.report import formats
 
+    look_at_machine()
     engine = connect()
     running = which.load(engine)
     if live:
@@ -164,9 +166,11 @@ def _show_states(rows: Sequence[StateRow], lab: Lab) -> None:
 def wait(which: Which, condition: str, timeout: float) -> None:
     """Wait until a lab is ready, proven, or all its nodes say a state of an extension."""
     from labctl.cluster import status
+    from labctl.pressure import look_at_machine
 
+    look_at_machine()
     engine = connect()
-    status.wait(engine, which.load(engine), condition, timeout)
+    status.wait(engine, which.load(engine), condition, timeout if is_typed("timeout") else PATIENCE.stretch(timeout))
 
 
 @click.command()

@@ -23,6 +23,7 @@ from labctl.cli.terminal import connect, find_stack, is_typed, progress, say, sh
 from labctl.corosync.totem import FEW_NODES
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
+from labctl.timing import PATIENCE
 
 if TYPE_CHECKING:
     from labctl.blueprint.record import LabRecord, Request
@@ -65,7 +66,7 @@ def up(
         labctl up --nodes 5 --name big    one with five nodes beside it
         labctl up -f my-lab.yaml          your own
 
-    Above 16 nodes the default --timeout is longer in proportion.
+    Above 16 nodes the default --timeout is longer in proportion, and on a busy machine.
     """
     from labctl.cluster import lifecycle
     from labctl.report import formats
@@ -75,7 +76,7 @@ def up(
     if dry_run:
         _print_plan(lifecycle.plan_up(engine, lab, wanted.stack, wanted.options, wanted.request), output)
         return
-    within_s = timeout if is_typed("timeout") else timeout * max(1.0, len(lab.nodes) / FEW_NODES)
+    within_s = timeout if is_typed("timeout") else _patience_s(timeout, lab)
     report = lifecycle.up(engine, lab, wanted.stack, wanted.options, within_s, progress(quiet), request=wanted.request)
     if output == "json":
         click.echo(formats.as_json(_as_data(report)))
@@ -90,6 +91,14 @@ def up(
     if report.differing:
         say(f"{lab.name}: nodes differ about {', '.join(report.differing)}: what was lost is not said again")
         say("  labctl state shows it; it goes when that changes next, or where the lab is made anew")
+
+
+def _patience_s(timeout_s: float, lab: Lab) -> float:
+    """How long a lab may take where nobody has said: one of many nodes longer, and any on a busy machine."""
+    from labctl.pressure import look_at_machine
+
+    look_at_machine()
+    return PATIENCE.stretch(timeout_s * max(1.0, len(lab.nodes) / FEW_NODES))
 
 
 def _as_data(report: UpReport) -> dict[str, Any]:

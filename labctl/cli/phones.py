@@ -86,7 +86,7 @@ def phone() -> None:
 @contextmanager
 def _opened(which: Which, *names: str) -> Iterator[tuple[Phones, Lab]]:
     """The phones of a lab, and the lab. Raises UsageError where a name is none of them."""
-    from labctl.scenario.starvation import look_at_machine
+    from labctl.pressure import look_at_machine
     from labctl.sip.phones import Phones
     from labctl.yamlfile.document import suggestion
 

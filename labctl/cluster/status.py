@@ -21,7 +21,7 @@ from labctl.errors import UsageError
 from labctl.faults import injector
 from labctl.lab import Service
 from labctl.names import ROLE_NODE, ROLE_SERVICE
-from labctl.timing import Deadline, LookPool
+from labctl.timing import PATIENCE, Deadline, LookPool
 
 LOOK_TIMEOUT_S = 5.0
 """How long a command that only looks waits for an Asterisk that does not answer."""
@@ -130,14 +130,14 @@ def outdated(row: NodeView, views: Sequence[NodeView], running: Running) -> tupl
 def _looked_at(engine: Engine, running: Running) -> Iterator[Cluster]:
     with Cluster(engine, running) as cluster:
         cluster.open()
-        cluster.await_booted(Deadline(LOOK_TIMEOUT_S))
+        cluster.await_booted(PATIENCE.deadline(LOOK_TIMEOUT_S))
         yield cluster
 
 
 def state(engine: Engine, running: Running) -> list[StateRow]:
     """What each node says of each extension."""
     with _looked_at(engine, running) as cluster:
-        return cluster.states(timeout_s=LOOK_TIMEOUT_S)
+        return cluster.states(timeout_s=PATIENCE.stretch(LOOK_TIMEOUT_S))
 
 
 def site_states(engine: Engine, running: Running) -> list[SiteState]:
@@ -149,7 +149,7 @@ def site_states(engine: Engine, running: Running) -> list[SiteState]:
     if not lab.sites:
         raise UsageError(f"the lab {lab.name} has no sites", "a lab with `sites:` has, such as two-sites")
     with _looked_at(engine, running) as cluster:
-        rows = cluster.states(timeout_s=LOOK_TIMEOUT_S)
+        rows = cluster.states(timeout_s=PATIENCE.stretch(LOOK_TIMEOUT_S))
         askers = {lab.node(node).site: node for node in reversed(cluster.connected)}
         return [_across(cluster, row, askers) for row in rows]
 

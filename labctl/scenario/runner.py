@@ -24,13 +24,13 @@ from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
 from labctl.lock import locked
+from labctl.pressure import look_at_machine
 from labctl.progress import BuildsAlone, Progress, Silent, step
 from labctl.scenario import made_with, run_folder
 from labctl.scenario.assembly import live_lab
 from labctl.scenario.conclusion import attempt, conclude, terms_of
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
-from labctl.scenario.starvation import look_at_machine
 from labctl.scenario.step_registry import Step
 from labctl.timing import PATIENCE
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from labctl.history.events import Disturbed
 from labctl.history.journal import Journal
+from labctl.pressure import PRESSURE, pressure_s, read_text
 from labctl.timing import PATIENCE, Patience
 
 TICK_S = 0.05
@@ -25,7 +26,6 @@ LATE_S = 0.2
 GLANCE_TICKS = 20
 """After so many ticks files of the kernel are read: about once a second."""
 
-PRESSURE = Path("/proc/pressure/cpu")
 CGROUPS = Path("/sys/fs/cgroup")
 _PLACES = (
     "system.slice/docker-{id}.scope/cpu.stat",  # version 2, by systemd
@@ -56,7 +56,7 @@ class StarvationWatch:
         machine."""
         self._journal, self._glanced_s = journal, time.monotonic()
         self._throttling = {node: file for node, id_ in containers.items() if (file := self._throttling_of(id_))}
-        self._throttled_s = {node: throttled_s(_text(file)) for node, file in self._throttling.items()}
+        self._throttled_s = {node: throttled_s(read_text(file)) for node, file in self._throttling.items()}
         self._thread.start()
 
     def end(self) -> None:
@@ -94,35 +94,18 @@ class StarvationWatch:
     def look_around(self, now_s: float) -> None:
         """Read the files of the kernel: how busy the machine is, and who was throttled since the last time."""
         elapsed_s = now_s - self._glanced_s
-        waited_s = pressure_s(_text(self._pressure))
+        waited_s = pressure_s(read_text(self._pressure))
         waiting = 0.0 if self._waited_s is None else (waited_s - self._waited_s) / elapsed_s
         self._patience.note(waiting, self._late_s / elapsed_s)
         self._waited_s, self._late_s = waited_s, 0.0
         for node, file in self._throttling.items():
-            before_s, self._throttled_s[node] = self._throttled_s[node], throttled_s(_text(file))
+            before_s, self._throttled_s[node] = self._throttled_s[node], throttled_s(read_text(file))
             self.throttled(node, self._throttled_s[node] - before_s)
         self._glanced_s = now_s
 
     def _throttling_of(self, container: str) -> Path | None:
         paths = (self._cgroups / place.format(id=container) for place in _PLACES)
         return next((path for path in paths if path.exists()), None)
-
-
-def look_at_machine(patience: Patience = PATIENCE, pressure: Path = PRESSURE) -> None:
-    """Be as patient as the machine was slow in the last ten seconds."""
-    patience.note(average_pressure(_text(pressure)), 0.0)
-
-
-def average_pressure(text: str) -> float:
-    """The part of the last ten seconds in which some task waited for a CPU, 0 to 1 (Linux, accounting/psi.rst)."""
-    average = re.search(r"^some avg10=([\d.]+)", text, re.M)
-    return float(average[1]) / 100 if average else 0.0
-
-
-def pressure_s(text: str) -> float:
-    """For how many seconds some task has waited for a CPU since the machine booted (`total`, in microseconds)."""
-    total = re.search(r"^some .*total=(\d+)", text, re.M)
-    return int(total[1]) / 1e6 if total else 0.0
 
 
 def throttled_s(text: str) -> float:
@@ -136,11 +119,3 @@ def _throttled(text: str) -> Iterator[float]:
         value = re.search(rf"^{key} (\d+)", text, re.M)
         if value:
             yield int(value[1]) * unit_s
-
-
-def _text(path: Path) -> str:
-    """A file of the kernel's; nothing where it is not there, or not to be read."""
-    try:
-        return path.read_text("ascii")
-    except OSError:
-        return ""

@@ -13,8 +13,8 @@ from labctl.cluster.views import Call
 from labctl.engine.client import Engine
 from labctl.errors import LabError, NotReady, UsageError
 from labctl.lab import Lab, Phone
+from labctl.pressure import look_at_machine
 from labctl.progress import Progress, step
-from labctl.scenario.starvation import look_at_machine
 from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.phones import TALK_MS, Phones
 from labctl.sip.rtp_listener import PACKETS_A_SECOND
@@ -216,9 +216,9 @@ def _answering_nodes(cluster: Cluster, parties: _Parties) -> list[str]:
         return [node for node in cluster.connected if cluster.connection(node).booted]
 
     homes = {parties.caller.node, parties.home}
-    cluster.await_booted(Deadline(BOOTED_S))
+    cluster.await_booted(PATIENCE.deadline(BOOTED_S))
     if homes <= {*cluster.connected} and not homes <= {*booted()}:
-        cluster.await_booted(Deadline(HOME_BOOTED_S - BOOTED_S))
+        cluster.await_booted(PATIENCE.deadline(HOME_BOOTED_S - BOOTED_S))
     silent = sorted(homes - {*booted()})
     if silent:
         hint = "labctl ps shows what is wrong with it; labctl heal undoes faults, labctl up mends the rest"

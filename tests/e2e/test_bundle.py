@@ -43,7 +43,9 @@ def test_a_known_failure_is_reproduced_five_times_of_five(bundle: Path, tmp_path
     assert done.code == 0
     assert done.data["reproduced"] == TIMES
     assert report.read_text("utf-8").count("<testsuite ") == TIMES
-    assert len(list(tmp_path.glob("partition-heal-*/history.jsonl"))) == TIMES
+    folders = {Path(result["folder"]) for result in done.data["results"]}
+    assert len(folders) == TIMES
+    assert all((folder / "history.jsonl").exists() for folder in folders)
 
 
 def test_a_scenario_that_breaks_nothing_does_not_reproduce_it(bundle: Path, tmp_path: Path) -> None:

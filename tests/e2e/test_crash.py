@@ -96,8 +96,10 @@ def test_asterisk_that_crashes_fails_the_run_and_nobody_else_is_blamed(cluster: 
     cluster.set_state("n2", "mystate", "BUSY")
     cluster.settle()
     course, healthy = cluster.verdicts("course", "healthy")
-    assert (course.outcome, healthy.outcome) == ("passed", "failed")
-    assert [finding.text.partition(" s: ")[2] for finding in healthy.findings] == [
+    disturbed = any(isinstance(event, Disturbed) for event in cluster.journal.events)
+    assert course.outcome in ("passed", *(["unknown"] if disturbed else [])), cluster.tell()
+    assert healthy.outcome == "failed"
+    assert [finding.text.partition(" s: ")[2] for finding in healthy.findings if not finding.doubt] == [
         "Asterisk on n2 ended by itself (signal 11)"
     ]
     # A ghost that the crash leaves on n1 is the cluster's own fault, which comes and goes: no_ghosts is not held here.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,23 @@ def follow(name: str, folder: Path) -> str:
     return done.stdout
 
 
+def until_it_shows(name: str, folder: Path, shows: Callable[[list[str]], bool]) -> None:
+    """Follow a report until what it tells of is there, three times at most: its pauses are those of a person, and on a
+    machine that is busy one may be too short."""
+    for _ in range(3):
+        said = follow(name, folder).splitlines()
+        if shows(said):
+            return
+    raise AssertionError(said)
+
+
 def test_a_report_is_followed_by_hand(tmp_path: Path) -> None:
-    said = follow("state-after-heal", tmp_path).splitlines()
-    last = dict(line.split(": mystate ") for line in said if ": mystate " in line)
-    assert last == {"n1": "State:Busy", "n2": "State:Busy", "n3": "State:Idle"}
+    def shows(said: list[str]) -> bool:
+        last = dict(line.split(": mystate ") for line in said if ": mystate " in line)
+        return last == {"n1": "State:Busy", "n2": "State:Busy", "n3": "State:Idle"}
+
+    until_it_shows("state-after-heal", tmp_path, shows)
 
 
 def test_a_report_with_phones_is_followed_by_hand(tmp_path: Path) -> None:
-    assert follow("lamp-of-the-departed", tmp_path).splitlines()[-1] == "1/0"
+    until_it_shows("lamp-of-the-departed", tmp_path, lambda said: said[-1] == "1/0")

@@ -124,7 +124,8 @@ def test_each_call_of_the_scenario_is_one_ladder_with_all_its_legs(told: Told) -
         ("bob", "carol", "busy", ["bob", "n2", "n3", "carol"]),
         ("carol", "alice", "completed", ["carol", "n3", "n1", "alice"]),
     ]
-    holds = [note for row in calls[0]["rows"] for note in row.get("notes", ()) if note.startswith("sdp ")]
+    once = [notes for row in calls[0]["rows"] if "again" not in (notes := row.get("notes", ()))]
+    holds = [note for notes in once for note in notes if note.startswith("sdp ")]
     assert holds == ["sdp sendonly", "sdp recvonly"]
 
 

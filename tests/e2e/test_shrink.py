@@ -51,7 +51,12 @@ def labctl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_what_a_soak_run_did_comes_down_to_the_lost_state(tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.yaml").write_text(STEPS, "utf-8")
-    done = labctl(tmp_path, "shrink", f"{NAME}.yaml", "--check", "agreement", "-n", NAME, "-o", "smallest.yaml")
+    words = ("shrink", f"{NAME}.yaml", "--check", "agreement", "-n", NAME)
+    for tries in range(5):  # a node that is slow enough speaks when the ring is whole again, and is heard
+        folder = f"tries-{tries}"
+        done = labctl(tmp_path, *words, "--folder", folder, "-o", "smallest.yaml")
+        if "there is nothing to shrink for" not in done.stderr:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == "smallest.yaml\n"
     assert "15 steps came down to" in done.stderr
@@ -60,7 +65,7 @@ def test_what_a_soak_run_did_comes_down_to_the_lost_state(tmp_path: Path) -> Non
     assert len(smallest.steps) <= 5
     assert {"partition", "set_state", "heal"} <= {step.verb for step in smallest.steps}
     assert smallest.known == ()
-    again = labctl(tmp_path, "shrink", f"{NAME}.yaml", "--check", "agreement", "-n", NAME, "-o", "again.yaml")
+    again = labctl(tmp_path, *words, "--folder", folder, "-o", "again.yaml")
     assert "still fails" not in again.stderr, "it was run again"
     assert (tmp_path / "again.yaml").read_text("utf-8") == (tmp_path / "smallest.yaml").read_text("utf-8")
 

@@ -62,8 +62,9 @@ def labctl(
 def what_is_not_judged_runs_again() -> Iterator[None]:
     """On a machine that is busy any run may come to no verdict: that is no failure of a test, but of none of five."""
     with pytest.MonkeyPatch.context() as patch:
-        for verb in ("RUN", "REPLAY", "COMPARE", "FINDINGS_RUN"):
+        for verb in ("RUN", "REPLAY", "COMPARE", "FINDINGS_RUN", "BISECT"):
             patch.setenv(f"LABCTL_{verb}_RETRIES", "4")
+        patch.setenv("LABCTL_TIMEOUT", "300s")
         yield
 
 

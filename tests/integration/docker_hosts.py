@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import requests
 from docker import errors as docker_errors
 from docker.types import IPAMConfig, IPAMPool
 
@@ -86,7 +87,7 @@ class DockerHost:
     @property
     def api(self) -> Any:
         """docker-py's client of it."""
-        return docker.APIClient(base_url=self.url, version="auto", timeout=60)
+        return docker.APIClient(base_url=self.url, version="auto", timeout=300)
 
     def let_in(self, public_key: str) -> str:
         """Let the owner of a key in as root; where that is, as DOCKER_HOST takes it."""
@@ -153,10 +154,7 @@ def hosts(
     /certs without which its engine asks for no TLS."""
     api, name, tag = engine._api, f"t{RUN}-dockers-{name}", image(engine)
     with ExitStack() as undo:
-        of_labs = (free_subnet(lab, [RESERVED]) for lab in labs)
-        subnet = free_subnet(name, [*engine.subnets(), RESERVED, *of_labs])
-        pools = [IPAMPool(subnet=subnet)]
-        network = api.create_network(name, "bridge", ipam=IPAMConfig(pool_configs=pools), internal=True)["Id"]
+        network, subnet = _network(engine, name, labs)
         undo.callback(api.remove_network, network)
         made = []
         for number in range(1, count + 1):
@@ -189,6 +187,20 @@ def _make(api: Any, tag: str, host: DockerHost, network: str) -> None:
     )
 
 
+def _network(engine: Engine, name: str, labs: Sequence[str]) -> tuple[str, str]:
+    """A network clear of those that there are and of those labs': its id and subnet."""
+    of_labs = [free_subnet(lab, [RESERVED]) for lab in labs]
+    deadline = Deadline(SWARM_S)
+    while True:
+        subnet = free_subnet(name, [*engine.subnets(), RESERVED, *of_labs])
+        pools = IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
+        try:
+            return engine._api.create_network(name, "bridge", ipam=pools, internal=True)["Id"], subnet
+        except docker_errors.APIError as error:  # a test beside this one was quicker
+            if deadline.passed or "overlap" not in str(error):
+                raise
+
+
 def _remove(api: Any, name: str) -> None:
     with suppress(docker_errors.NotFound):
         api.remove_container(name, force=True, v=True)
@@ -197,7 +209,8 @@ def _remove(api: Any, name: str) -> None:
 def swarm(members: Sequence[DockerHost]) -> None:
     """Make one Swarm of hosts, the first its manager."""
     manager, *workers = members
-    manager.api.init_swarm(advertise_addr=manager.address, default_addr_pool=["198.19.248.0/22"], subnet_size=24)
+    how = {"advertise_addr": manager.address, "default_addr_pool": ["198.19.248.0/22"], "subnet_size": 24}
+    _until(manager, "active", partial(manager.api.init_swarm, **how))
     join(manager, workers)
 
 
@@ -221,7 +234,7 @@ def _until(worker: DockerHost, state: str, ask: Callable[[], object]) -> None:
     while worker.api.info()["Swarm"]["LocalNodeState"] != state:
         try:
             ask()
-        except docker_errors.APIError:
+        except (docker_errors.APIError, requests.exceptions.ReadTimeout):
             if deadline.passed:
                 raise
             pass_time(ASK_AGAIN_S)

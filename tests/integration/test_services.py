@@ -20,13 +20,13 @@ services:
     command: exec busybox httpd -f -v -p 8000 -h /srv/web
     files: {/srv/web/index.html: "I am at ${web.address}\\n"}
     ready: READY
-    within: 3s
+    within: WITHIN
 """
 
 
-def write(folder: Path, ready: str = "busybox wget -q -O - http://web:8000/index.html") -> str:
+def write(folder: Path, ready: str = "busybox wget -q -O - http://web:8000/index.html", within: str = "90s") -> str:
     path = folder / "lab.yaml"
-    path.write_text(LAB.replace("READY", ready), "utf-8")
+    path.write_text(LAB.replace("READY", ready).replace("WITHIN", within), "utf-8")
     return str(path)
 
 
@@ -62,7 +62,7 @@ def test_service_is_seen_reached_ended_and_mended(name: str, engine: Engine, tmp
 
 
 def test_service_that_never_gets_ready_keeps_the_lab_from_coming_up(name: str, tmp_path: Path) -> None:
-    result = labctl("up", "-f", write(tmp_path, "echo not yet; false"), "-n", name)
+    result = labctl("up", "-f", write(tmp_path, "echo not yet; false", "3s"), "-n", name)
     assert result.code == 1
     assert f"labctl-{name}-web is not ready after 3 s: echo not yet; false" in result.err
     assert "    not yet" in result.err

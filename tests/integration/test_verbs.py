@@ -192,7 +192,7 @@ def test_wait_for_a_state_that_comes_and_one_that_does_not(name: str) -> None:
     labctl("up", "-n", name, "-f", "-", text=SMALL)
     labctl("cli", "-n", name, "n1", "devstate", "change", "Custom:mystate", "RINGING")
     assert labctl("wait", "-n", name, "--for", "state=mystate:Ringing").code == 0
-    result = labctl("wait", "-n", name, "--for", "state=mystate:Hold", "--timeout", "8s")
+    result = labctl("wait", "-n", name, "--for", "state=mystate:Hold", "--timeout", "30s")
     assert result.code == 1
     assert "n2: says Ringing" in result.err
 
@@ -258,7 +258,7 @@ def test_logs_hold_corosync_and_asterisk(name: str) -> None:
 
 def test_broken_node_is_named_with_its_log_in_time(name: str) -> None:
     text = SMALL + "config: {n2: {asterisk/res_corosync.conf: 'publish_event = nonsense'}}\n"
-    result = labctl("up", "-n", name, "-f", "-", "--timeout", "40s", text=text)
+    result = labctl("up", "-n", name, "-f", "-", "--timeout", "90s", text=text)
     assert result.code == 1
     assert "n2: `corosync show members` fails: Asterisk says: No such command" in result.err
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.bench.comparison import Cell, outcome
+from labctl.bench import comparison
+from labctl.bench.comparison import Cell, Plan, Variant, outcome
 from labctl.checks.finding import Outcome, Verdict
 from labctl.checks.judgement import Judged, Result, Standing
 from labctl.cluster.node_tools import numbered
+from labctl.engine.client import Engine
+from labctl.errors import NotReady
+from labctl.progress import Silent
+from labctl.scenario import runner
+from labctl.scenario.reader import Scenario
+from labctl.scenario.runner import RunOptions
 from labctl.timing import percentile
 
 
@@ -34,6 +45,23 @@ def test_a_cell_names_what_did_not_hold_and_marks_what_nobody_expected(
     checks: list[tuple[str, Outcome, Standing, str]], cell: Cell
 ) -> None:
     assert outcome(result(*checks)) == cell
+
+
+def test_a_variant_that_cannot_be_measured_says_so_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(_engine: Engine, variant: Variant, *_: object) -> Iterator[tuple[str, Cell]]:
+        if variant.via == "corosync":
+            raise NotReady("a change did not arrive within 10 s\n  n2: did not tell of change 3", {})
+        yield "delay p50", Cell("1.0 ms")
+
+    monkeypatch.setattr(comparison, "_measured", measured)
+    monkeypatch.setattr(runner, "run_many", lambda *_: iter(()))
+    plan = Plan((Variant("22", "corosync"), Variant("22", "pjsip-publish")), (), lambda *_: cast(Scenario, None))
+    table = comparison.compare(cast(Engine, None), plan, RunOptions(Path(), 1.0), Silent(), lambda _: None)
+    assert table.rows["delay p50"] == {
+        "22 corosync": Cell("-", "a change did not arrive within 10 s"),
+        "22 pjsip-publish": Cell("1.0 ms"),
+    }
+    assert table.unmeasured == ["22 corosync"]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(1, 99))

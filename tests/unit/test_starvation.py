@@ -28,7 +28,8 @@ from labctl.history.events import (
 )
 from labctl.history.journal import Journal
 from labctl.history.process_events import Complained, Measured
-from labctl.scenario.starvation import StarvationWatch, average_pressure, look_at_machine, pressure_s, throttled_s
+from labctl.pressure import average_pressure, look_at_machine, pressure_s
+from labctl.scenario.starvation import StarvationWatch, throttled_s
 from labctl.timing import Patience
 
 SCHEDULED = (

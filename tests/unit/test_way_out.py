@@ -112,6 +112,23 @@ def test_output_that_has_no_room_is_an_error_of_the_machine(
 
 
 @pytest.mark.long
+def test_who_is_asked_to_end_while_it_is_loaded_ends_without_a_word() -> None:
+    script = """\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupter:
+    def find_spec(self, name, *_):
+        if name == "labctl.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupter())
+from labctl.__main__ import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_who_is_asked_to_end_tidies_up_first(number: signal.Signals) -> None:
     script = """\
