@@ -162,8 +162,8 @@ def answer(phone_name: str, which: Which) -> None:
     """Have a phone answer the call that rings there, whoever dialled."""
     from labctl.sip import phone_control
 
-    with _opened(which, phone_name) as (phones, _lab):
-        say(f"{phone_name} talks with {phone_control.answer(phones, phone_name)}")
+    with _opened(which, phone_name) as (phones, lab):
+        say(f"{phone_name} talks with {phone_control.answer(phones, lab, phone_name)}")
 
 
 @phone.command()

@@ -94,7 +94,7 @@ class Switchboard:
         lost = [self.line(phone), *self.watchers.lose(phone), *(end.agent for end in ends)]
         for agent in dict.fromkeys(lost):
             agent.kill()
-            agent.finish(Deadline(GIVE_UP_S))
+            agent.finish(PATIENCE.deadline(GIVE_UP_S))
         del self.lines[phone]
         for call in calls:
             if call.near.phone == phone:
@@ -255,7 +255,7 @@ class Switchboard:
         except LabError as error:
             broken = any(node in self._gone for node in call.nodes)
             self._give_up(call, waits=not broken)
-            self._end(call, error.message)
+            self._end(call, call.near.over or error.message)
             if not broken:
                 raise
             return
@@ -382,7 +382,7 @@ class Switchboard:
             return
         call.calling.nudge()
         with suppress(LabError):
-            call.calling.finish(Deadline(GIVE_UP_S if waits else 0))
+            call.calling.finish(PATIENCE.deadline(GIVE_UP_S if waits else 0))
         if not call.near.over and self._node_of(call.near.phone) not in self._gone:
             self._on_cut_off(call.near.phone)
         call.calling.kill()

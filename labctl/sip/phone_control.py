@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from labctl.errors import LabError
 from labctl.lab import Lab
@@ -91,12 +92,27 @@ def dial(phones: Phones, lab: Lab, name: str, number: str, called: str = "") -> 
     return agent
 
 
-def answer(phones: Phones, name: str) -> str:
-    """Have a phone answer the call that rings there, whoever dialled; who that is. Raises LabError."""
+def answer(phones: Phones, lab: Lab, name: str) -> str:
+    """Have a phone answer the call that rings there, whoever dialled; who that is. Raises LabError.
+
+    A phone of the lab that dialled it knows of that when this returns.
+    """
     line = phones.line(name)
     if line is None:
         raise LabError(f"{name} is off", f"labctl phone on {name}")
-    return line.peer_of(line.answer(PATIENCE.deadline(RINGS_S)))
+    peer = line.peer_of(line.answer(PATIENCE.deadline(RINGS_S)))
+    callers = [phone.name for phone in lab.phones if peer in phone.shown_as]
+    own = [(agent, call) for caller in callers for agent, call in _going_on(_agents(phones, caller))]
+    for agent, call in own:
+        if agent.peer_of(call) in lab.phone(name).shown_as:
+            with suppress(LabError):  # a dialplan may have led another call there
+                knows = partial(_is_settled, agent, call)
+                agent.wait_for(knows, "an answer", PATIENCE.deadline(SEEN_S))
+    return peer
+
+
+def _is_settled(agent: UserAgent, call: str) -> bool:
+    return agent.state_of(call) in (TALKING, OVER)
 
 
 def transfer(phones: Phones, name: str, number: str, attended: bool = False) -> str:

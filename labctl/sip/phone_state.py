@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ UNREGISTERED, FREE, RINGING, TALKING, HOLDING = "UNAVAILABLE", "NOT_INUSE", "RIN
 
 CHAN_SIP = "SIP"
 """The channel driver of Asterisk before chan_pjsip."""
+
+KEPT_OVER = 100
+"""Of so many calls that are over an answer that comes again, up to 32 s later, is known for that."""
 
 
 @dataclass
@@ -47,6 +51,7 @@ class PhoneLine:
         self._expires = ""
         self._calls: dict[str, _Call] = {}
         self._transferred: dict[str, _Call] = {}
+        self._over: deque[str] = deque(maxlen=KEPT_OVER)
 
     @property
     def state(self) -> str:
@@ -83,6 +88,7 @@ class PhoneLine:
         elif message.about == "INVITE":
             self._invite(message.header("Call-ID"), message)
         elif message.method in ("BYE", "CANCEL"):
+            self._over.append(message.header("Call-ID"))
             self._calls.pop(message.header("Call-ID"), None)
         else:
             self._transfer(message.header("Call-ID"), message)
@@ -104,6 +110,8 @@ class PhoneLine:
             self._registered = self._expires != "0"
 
     def _invite(self, call_id: str, message: SipMessage) -> None:
+        if not message.method and call_id in self._over:
+            return  # an answer that comes again
         call = self._calls.setdefault(call_id, _Call())
         if message.method:
             call.peer = call.peer or message.peer

@@ -25,8 +25,9 @@ LAST_NOTIFY_MS = 500
 AGAIN_MS = 32_000
 """How long a request may come again whose answer was lost: 64 times T1 (RFC 3261, 17.2.2)."""
 
-LEAVE_MS = 1500
-"""How long a phone waits for an answer to its good-bye, which is two retransmissions: its node may be gone."""
+LEAVE_MS = 5000
+"""How long a phone waits for an answer to its good-bye: longer than four retransmissions. Who knows that its node is
+gone ends it sooner."""
 
 HOLD, RESUME, REJECT, FORWARD = "sendonly", "sendrecv", "reject", "forward"
 REFER, TONES, INFO = "refer", "tones", "info"

@@ -222,8 +222,10 @@ class Transcript:
         return next((int(audio[1]) for audio in said if audio), 0)
 
     def answers_in(self, call: str, method: str) -> list[SipMessage]:
-        """The final responses to its own requests of that method in a call, in order, without challenges."""
-        return [answer for answer in self.final_answers(method) if answer.header("Call-ID") == call]
+        """The final responses to its own requests of that method in a call, the first to each, in order, without
+        challenges. One that comes again, as its acknowledgement was late, answers no other request."""
+        answers = [answer for answer in self.final_answers(method) if answer.header("Call-ID") == call]
+        return [*{answer.request_key: answer for answer in reversed(answers)}.values()][::-1]
 
     def transfer_state(self, call: str) -> int:
         """What its node said last of the transfer that it asked for last in a call, as a status (RFC 3515, 2.4.4); 0

@@ -36,8 +36,9 @@ REFER_AGAIN_S = 0.1
 """After how long a transfer is asked for again that came before the node had connected the ends of the call."""
 
 _DONE, _REFUSED = 200, 300
-_NOT_CONNECTED = 400
-"""What Asterisk tells of a transfer of a channel that is in no bridge (measured with 22)."""
+_NOT_CONNECTED = (400, 500)
+"""What Asterisk tells of a transfer of a channel that is in no bridge (measured with 22), or whose peer joins that just
+then (ast_bridge_transfer_blind, main/bridge.c)."""
 _UNAUTHORIZED = 401
 _SHOWN = 6
 _CSEQ_LIMIT = 2**30
@@ -95,6 +96,8 @@ class UserAgent(Transcript):
         self._given: dict[str, _Order] = {}
         self._lag_s = math.inf  # of the phone's clock, which may be another machine's, behind ours
         self._sending = threading.Lock()
+        self._adding = threading.Lock()
+        self._drains = False
         self._signal = signal
         self._on_message = on_message
         self._stream: ExecStream | None = None
@@ -126,8 +129,12 @@ class UserAgent(Transcript):
             for data in self._stream or ():
                 for message in splitter.feed(data):
                     self._lag_s = min(self._lag_s, time.time() - message.at_s)
-                    if self.add(message):
+                    with self._adding:
+                        is_new, drains = self.add(message), self._drains
+                    if is_new:
                         self._on_message(self.agent.name, message)
+                    if drains and is_new and message.method in ACKNOWLEDGED and not message.sent:
+                        self._order(sipp.nudge(self.agent, message.header("Call-ID"), next(self._order_numbers)))
                     self._give_again(message)
                 self.bytes_read += len(data)
                 self._signal.notify()
@@ -311,7 +318,7 @@ class UserAgent(Transcript):
         Raises Refused where its node does not take that on, LabError where it has not done it.
         """
         what = "the end of the call that it has transferred"
-        while (told := self._refer(uri, call, deadline, what)) == _NOT_CONNECTED and deadline.left_s > REFER_AGAIN_S:
+        while (told := self._refer(uri, call, deadline, what)) in _NOT_CONNECTED and deadline.left_s > REFER_AGAIN_S:
             with suppress(LabError):
                 self.wait_for(lambda: bool(self.end_of(call)), what, Deadline(REFER_AGAIN_S))
         if told >= _REFUSED:
@@ -359,9 +366,11 @@ class UserAgent(Transcript):
             raise Refused(f"{self}: {order}: {answer.status_line}")
 
     def drain(self) -> None:
-        """Have it end as soon as its calls are over, whether or not what it has acknowledged may come again."""
+        """Have it end as soon as its calls are over, whether or not what it acknowledges may come again."""
         since_s = time.time() - self._lag_s - sipp.AGAIN_MS / 1000
-        requests = [message for method in ACKNOWLEDGED for message in self.received(method)]
+        with self._adding:
+            self._drains = True
+            requests = [message for method in ACKNOWLEDGED for message in self.received(method)]
         for call_id in {message.header("Call-ID") for message in requests if message.at_s > since_s}:
             self._order(sipp.nudge(self.agent, call_id, next(self._order_numbers)))
         self._order("drain\n")

@@ -64,6 +64,26 @@ steps:
 expect: [calls]
 """
 
+GIVEN_UP = """
+title: A caller gives up as its node answers
+about: The CANCEL and the answer to the INVITE cross.
+lab: {nodes: 1, phones: 1}
+steps:
+  - repeat:
+      times: 30
+      steps:
+        - call: {caller: alice, callee: "*600"}
+        - hang_up: alice
+expect: [calls]
+"""
+
+
+def test_a_caller_may_give_up_as_it_is_answered(tmp_path: Path) -> None:
+    scenario = tmp_path / "given-up.yaml"
+    scenario.write_text(GIVEN_UP)
+    result = labctl("run", str(scenario), "--folder", str(tmp_path / "runs"), "-q")
+    assert result.code == 0, result.out + result.err
+
 
 def test_a_call_may_be_sent_on_as_soon_as_it_is_answered(tmp_path: Path) -> None:
     scenario = tmp_path / "sent-on.yaml"

@@ -45,6 +45,15 @@ def test_call_that_comes_in_rings_talks_and_ends() -> None:
     assert line.feed(message("BYE sip:bob SIP/2.0", "BYE", sent=False)) == "NOT_INUSE"
 
 
+def test_an_answer_that_comes_again_begins_no_call_anew() -> None:
+    """A node whose acknowledgement is late sends its answer again: the phone had a call for good."""
+    line = registered()
+    line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True))
+    line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False))
+    line.feed(message("BYE sip:102 SIP/2.0", "BYE", sent=True))
+    assert line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False)) == "NOT_INUSE"
+
+
 def test_call_that_is_refused_or_cancelled_is_over() -> None:
     for ending in (
         message("SIP/2.0 486 Busy Here", "INVITE", sent=True),
@@ -184,12 +193,12 @@ def test_refused_change_of_a_call_leaves_it_as_it_was() -> None:
 
 def test_call_of_a_name_that_was_on_hold_once_is_not_on_hold() -> None:
     line = registered("SIP")
-    for body, state in (("a=sendonly", "ONHOLD"), ("", "INUSE")):
-        line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False))
+    for call, body, state in (("c1", "a=sendonly", "ONHOLD"), ("c2", "", "INUSE")):
+        line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False, call=call))
         if body:
-            line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True, body=body))
-        assert line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False)) == state
-        line.feed(message("BYE sip:102 SIP/2.0", "BYE", sent=True))
+            line.feed(message("INVITE sip:102 SIP/2.0", "INVITE", sent=True, call=call, body=body))
+        assert line.feed(message("SIP/2.0 200 OK", "INVITE", sent=False, call=call)) == state
+        line.feed(message("BYE sip:102 SIP/2.0", "BYE", sent=True, call=call))
 
 
 def test_a_phone_that_begins_anew_has_the_channel_driver_of_its_node() -> None:

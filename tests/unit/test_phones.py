@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -301,7 +302,7 @@ def test_by_hand_a_call_rings_or_is_refused_at_once(container: PhonesContainer, 
 
 def test_by_hand_a_phone_that_is_off_cannot_answer_nor_hang_up(phones: Phones) -> None:
     with pytest.raises(LabError, match="bob is off"):
-        phone_control.answer(phones, "bob")
+        phone_control.answer(phones, LAB, "bob")
     with pytest.raises(LabError, match="bob is in no call"):
         phone_control.hang_up(phones, "bob")
 
@@ -331,8 +332,22 @@ def test_by_hand_a_phone_that_talks_answers_the_call_that_rings(container: Phone
     """The second time the call that it had taken was told to be taken, and the other rang on."""
     _two_calls(container)
     with made(container) as phones:
-        assert phone_control.answer(phones, "bob") == "carol"
-        assert phone_control.answer(phones, "bob") == "alice"
+        assert phone_control.answer(phones, LAB, "bob") == "carol"
+        assert phone_control.answer(phones, LAB, "bob") == "alice"
+
+
+def test_by_hand_who_answers_waits_for_the_caller_to_know(container: PhonesContainer) -> None:
+    """A transfer by the caller came too soon: "alice talks with nobody"."""
+    _two_calls(container)
+    with made(container) as phones:
+        waited: list[str] = []
+        caller = SimpleNamespace(
+            calls=["x"], peer_of=lambda _: "102", state_of=lambda _: RINGING, wait_for=lambda *_: waited.append("x")
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(phone_control, "_agents", lambda _, name: [caller] if name == "carol" else [])
+            assert phone_control.answer(phones, LAB, "bob") == "carol"
+        assert waited == ["x"]
 
 
 def test_a_call_is_awaited_beside_the_one_that_goes_on_and_is_no_new_offer_in_that() -> None:

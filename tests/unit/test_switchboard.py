@@ -40,14 +40,15 @@ class Desk:
         def connect(on_message: MessageListener) -> Phones:
             return Phones(cast("Engine", container), running_lab(), on_message)
 
+        self.gone: set[str] = set()
         self.journal = Journal()
         self.journal.write(Began(0.0, "desk", "lab", "22", ("n1", "n2", "n3"), {}))
         self.cut_off: list[str] = []
         self.phones = Switchboard(
-            LAB, self.journal, (), connect, lambda _phone, _message: None, on_cut_off=self.cut_off.append
+            LAB, self.journal, self.gone, connect, lambda _phone, _message: None, on_cut_off=self.cut_off.append
         )
         self.phones.open()
-        self.live = cast("LiveLab", SimpleNamespace(phones=self.phones, journal=self.journal))
+        self.live = cast("LiveLab", SimpleNamespace(phones=self.phones, journal=self.journal, gone=self.gone))
 
     def register(self, phone: str) -> UserAgent:
         """Switch a phone on, as the step does."""

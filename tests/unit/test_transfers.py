@@ -89,6 +89,12 @@ def test_a_transfer_that_comes_before_the_ends_are_connected_is_asked_for_again(
     assert agent.call_end == "it hung up"
 
 
+def test_an_answer_that_comes_again_is_no_answer_to_what_is_asked_next(stream: Stream) -> None:
+    agent = read(started(stream), stream, *ANSWERED)
+    read(agent, stream, got("SIP/2.0 200 OK", "2 INVITE"))
+    assert len(agent.answers_in(CALL, "INVITE")) == 1
+
+
 def test_a_phone_hangs_up_once_its_node_has_done_it(stream: Stream) -> None:
     agent = read(started(stream), stream, *ANSWERED)
     obey = stream.send

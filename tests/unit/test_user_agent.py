@@ -423,6 +423,14 @@ def test_what_was_acknowledged_lately_is_let_go_before_it_drains(stream: Stream)
     assert len(stream.orders) == 2
 
 
+def test_what_comes_as_it_drains_is_let_go_too(stream: Stream) -> None:
+    """A phone that was told of its mailbox just then went on for 32 s, and its step failed."""
+    agent = started(stream, "phone")
+    agent.drain()
+    read(agent, stream, got("NOTIFY sip:alice@192.0.2.9 SIP/2.0", "1 NOTIFY", call="late"))
+    assert "Call-ID: late" in order(stream, 1)
+
+
 def test_what_is_lately_is_by_the_clock_of_the_phone(stream: Stream) -> None:
     """It was held against labctl's own: on an engine half a minute behind, nothing was let go."""
     agent = read(started(stream, "phone"), stream, got("NOTIFY sip:alice@192.0.2.9 SIP/2.0", "1 NOTIFY", call="now"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from labctl.errors import LabError
 from labctl.faults.fault import NodeName
 from labctl.history.events import Heard
 from labctl.scenario.argument_types import Callee, Mailbox, PhoneInUse, PhoneName, PhonesInUse
@@ -13,17 +14,19 @@ from labctl.scenario.step_registry import step
 from labctl.scenario.steps.states import keeper_of
 from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.rtp_listener import PACKETS_A_SECOND
-from labctl.timing import PATIENCE
+from labctl.timing import PATIENCE, Deadline
 from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
     from labctl.scenario.conversation import CallEnd, Conversation
     from labctl.scenario.live_lab import LiveLab
-    from labctl.timing import Deadline
 
 ANSWER_S = 10.0
 """How long a phone may take to see what another did; it takes milliseconds."""
 
+
+GONE_S = 1.5
+"""The same of the end of a call through a node that is gone: the others end it at once."""
 
 Peer = Annotated[
     Callee | None, Field(description="Which call of several: with that phone or number; the last by default")
@@ -110,14 +113,19 @@ def hang_up(live: LiveLab, phone: PhoneInUse, peer: Peer = None) -> None:
     deadline = PATIENCE.deadline(ANSWER_S)
     if not live.phones.ends(phone) and live.phones.is_over(phone, peer, deadline):
         return  # its node hung up before, as a dialplan may, or a step beside this one did
-    end = live.phones.end_at(phone, peer)
+    try:
+        end = live.phones.end_at(phone, peer)
+    except LabError:  # just now
+        if live.phones.is_over(phone, peer, deadline):
+            return
+        raise
     call = live.phones.conversation_of(end)
     if call is None:
         end.agent.hang_up(deadline, end.call)
         return
     call.ending_wanted = True
     end.nudge()
-    live.phones.finish(call, deadline)
+    live.phones.finish(call, Deadline(GONE_S) if live.gone & {*call.nodes} else deadline)
 
 
 @step(short="phone")
