@@ -22,7 +22,7 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, is_typed, show, tables, width
+from labctl.cli.terminal import connect, console, is_said, show, tables, width
 from labctl.errors import LabError, UsageError
 from labctl.timing import PATIENCE, utc
 
@@ -170,7 +170,7 @@ def wait(which: Which, condition: str, timeout: float) -> None:
 
     look_at_machine()
     engine = connect()
-    status.wait(engine, which.load(engine), condition, timeout if is_typed("timeout") else PATIENCE.stretch(timeout))
+    status.wait(engine, which.load(engine), condition, timeout if is_said("timeout") else PATIENCE.stretch(timeout))
 
 
 @click.command()

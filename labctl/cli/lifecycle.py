@@ -19,7 +19,7 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, find_stack, is_typed, progress, say, show, tables
+from labctl.cli.terminal import connect, find_stack, is_said, is_typed, progress, say, show, tables
 from labctl.corosync.totem import FEW_NODES
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
@@ -76,7 +76,7 @@ def up(
     if dry_run:
         _print_plan(lifecycle.plan_up(engine, lab, wanted.stack, wanted.options, wanted.request), output)
         return
-    within_s = timeout if is_typed("timeout") else _patience_s(timeout, lab)
+    within_s = timeout if is_said("timeout") else _patience_s(timeout, lab)
     report = lifecycle.up(engine, lab, wanted.stack, wanted.options, within_s, progress(quiet), request=wanted.request)
     if output == "json":
         click.echo(formats.as_json(_as_data(report)))

@@ -116,6 +116,12 @@ def is_typed(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
+def is_said(option: str) -> bool:
+    """Whether an option is the user's, on the command line or in the environment, and no default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+
+
 def tables() -> ModuleType:
     """labctl.report.tables, with the library that draws: for commands that draw, and no others."""
     from labctl.report import tables
