@@ -57,7 +57,7 @@ UNIT_PARTS := $(addprefix unit-,$(shell seq 0 $$(($(PARTS) - 1))))
 unit: $(UNIT_PARTS)
 
 $(UNIT_PARTS): unit-%: $(DEV)
-	@$(BIN)/pytest -q -p no:xdist -o cache_dir=.pytest_cache/$@ $(UNIT) $$(ls -S tests/unit/test_*.py | awk '{ row = int((NR - 1) / $(PARTS)); at = (NR - 1) % $(PARTS); if (row % 2) at = $(PARTS) - 1 - at } at == $*')
+	@$(BIN)/pytest -q -p no:xdist -p no:logging -o cache_dir=.pytest_cache/$@ $(UNIT) $$(ls -S tests/unit/test_*.py | awk '{ row = int((NR - 1) / $(PARTS)); at = (NR - 1) % $(PARTS); if (row % 2) at = $(PARTS) - 1 - at } at == $*')
 
 bench: machine $(DEV) ## measure: start, propagation, memory
 	$(BIN)/python -m tests.bench

@@ -126,6 +126,7 @@ def test_the_key_is_there_only_where_it_is_used_and_for_root_alone() -> None:
     assert key.mode == 0o400
 
 
+@pytest.mark.long
 def test_no_file_with_a_password_is_for_all_to_read() -> None:
     blueprint = draw(TWO_SITES)
     secrets = Secrets("seed")
@@ -192,10 +193,12 @@ def test_a_free_network_meets_none_that_is_taken(name: str, taken: list[str]) ->
     assert not any(free.startswith(subnet[:7]) for subnet in taken if subnet == "198.18.0.0/16")
 
 
+@pytest.mark.long
 def test_the_last_free_network_is_found() -> None:
     assert addresses.free_subnet("lab", SLASH_24S[:77] + SLASH_24S[78:]) == "198.18.77.0/24"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("taken", [SLASH_24S, ["198.18.0.0/15"], ["0.0.0.0/0"], ["198.16.0.0/13", "::/0"]])
 def test_no_network_free_is_an_error(taken: list[str]) -> None:
     with pytest.raises(HostError, match=r"no /24 of 198\.18\.0\.0/15 is free") as refusal:

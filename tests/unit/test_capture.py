@@ -208,6 +208,7 @@ def test_what_was_whole_before_a_file_breaks_off_is_shown(tmp_path: Path, capsys
     assert "it cannot be read to its end: byte" in said.err
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([0, 1, 12, 101, 108, 113, 228, 229, 276, 500]))
 def test_any_packet_of_any_link_is_read_or_passed_over(data: bytes, link: int) -> None:

@@ -15,6 +15,7 @@ from tests.unit.labs import lab, stack
 FOLDER = Path(__file__).parents[2] / "compose"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shipped_labs())
 def test_the_compose_file_of_a_shipped_lab_is_up_to_date(name: str) -> None:
     written = (FOLDER / f"{name}.yaml").read_text("utf-8")

@@ -36,6 +36,7 @@ def rule() -> Check:
     return check
 
 
+@pytest.mark.long
 def test_the_check_holds_wherever_all_is_right(rule: Check) -> None:
     files = [*(HISTORIES / "right").iterdir(), *(HISTORIES / "wrong").iterdir()]
     right = [path for path in files if rule.name not in WRONG.get(path.stem, ())]

@@ -93,6 +93,7 @@ def test_every_lab_is_meant_whatever_the_environment_names(monkeypatch: pytest.M
     assert asked == [None, "one"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_engine")
 @pytest.mark.parametrize("variable", ["LABCTL_NAME", "LABCTL_SCENARIOS_NAME"])
 def test_positional_arguments_take_nothing_from_the_environment(

@@ -115,6 +115,7 @@ def test_a_heal_of_what_no_round_began_is_told() -> None:
         read("  - repeat: {times: 2, steps: [{partition: {groups: [[n1], [n2]], name: split}}]}\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("step", "valid"),
     [

@@ -110,6 +110,7 @@ def test_each_has_a_report_whole_in_itself(name: str) -> None:
     assert report.count("```") % 2 == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shipped_findings())
 def test_what_is_done_by_hand_is_a_script_of_the_shell(name: str) -> None:
     script = by_hand(find_finding(name))
@@ -119,6 +120,7 @@ def test_what_is_done_by_hand_is_a_script_of_the_shell(name: str) -> None:
         assert re.findall(r"\b198\.1[89]\.\d+\.\d+\b", not_moved) == []  # its network may be another
 
 
+@pytest.mark.long
 def test_by_hand_another_network_is_taken_where_the_lab_s_is_taken(tmp_path: Path) -> None:
     """`docker` says of the first two networks what it says of one that others have."""
     script = by_hand(find_finding("state-after-heal"))

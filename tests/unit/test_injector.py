@@ -62,6 +62,7 @@ def assert_untouched(nodes: SandboxNodes) -> None:
     assert {node: nodes.state(node) for node in NODES} == dict.fromkeys(NODES, UNTOUCHED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "arguments"), EVERY_KIND, ids=str)
 def test_whoever_heals_needs_what_the_nodes_keep_alone(
     kind: str, arguments: dict[str, Any], nodes: SandboxNodes
@@ -74,6 +75,7 @@ def test_whoever_heals_needs_what_the_nodes_keep_alone(
     assert_untouched(nodes)
 
 
+@pytest.mark.long
 def test_all_at_once_are_undone_at_once(nodes: SandboxNodes) -> None:
     inflict(nodes, "partition", groups=[["n1", "n2"], ["n3"]])
     inflict(nodes, "cut", sender="n1", receiver="n2", traffic="sip")
@@ -115,6 +117,7 @@ def test_of_two_faults_one_is_undone_and_the_other_stays(nodes: SandboxNodes) ->
     assert list(nodes.state("n2")["chains"]) == ["labctl-One.1_x"]
 
 
+@pytest.mark.long
 def test_one_that_cannot_be_undone_stays_in_force_and_the_rest_is_undone(nodes: SandboxNodes) -> None:
     inflict(nodes, "iface_down", node="n1", name="dark")
     inflict(nodes, "cut", sender="n2", receiver="n1")
@@ -182,6 +185,7 @@ OLD = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "state"), OLD, ids=str)
 @pytest.mark.parametrize("by_name", [True, False])
 def test_what_labctl_0_1_recorded_is_undone(

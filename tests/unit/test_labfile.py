@@ -158,6 +158,7 @@ def test_shipped_labs_fit_the_schema(name: str) -> None:
     assert filled.name == name
 
 
+@pytest.mark.long
 @given(lab_data())
 def test_a_lab_written_is_the_lab_that_is_read(data: dict[str, Any]) -> None:
     filled = lab(quick_yaml.dump(data))

@@ -110,6 +110,7 @@ def test_the_token_is_what_corosync_makes_of_it(nodes: int, token_ms: int) -> No
     assert timers.consensus == token_ms * 6 // 5
 
 
+@pytest.mark.long
 def test_a_user_may_say_otherwise() -> None:
     timers = totem.timers(3000, 30, coefficient_ms=0, consensus_ms=4000)
     assert (timers.token, timers.consensus) == (3000, 4000)

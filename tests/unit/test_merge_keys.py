@@ -60,6 +60,7 @@ def test_a_mistake_is_told_where_it_stands(text: str, message: str) -> None:
     assert message in str(refusal.value)
 
 
+@pytest.mark.long
 def test_merges_that_grow_without_end_are_refused() -> None:
     levels = "".join(f"a{at}: &a{at} {{<<: [{', '.join([f'*a{at - 1}'] * 9)}]}}\n" for at in range(1, 9))
     with pytest.raises(InvalidFile, match="far too large"):

@@ -191,6 +191,7 @@ def test_a_command_line_that_printed_nothing_is_unknown(name: str) -> None:
     assert emptied["views"] == "unknown"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_manager_that_told_nothing_is_unknown(name: str) -> None:
     events = old_run(name)

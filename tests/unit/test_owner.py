@@ -90,6 +90,7 @@ def test_whether_a_process_runs_is_known_of_this_boot_of_this_host_alone(process
     assert Process.parse(str(process)) == process
 
 
+@pytest.mark.long
 def test_a_process_that_has_ended_is_dead() -> None:
     assert dead().alive is False
 

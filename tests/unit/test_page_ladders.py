@@ -66,6 +66,7 @@ def test_the_page_has_them(story: RunRecord) -> None:
     assert len(text.encode()) < 3_000_000
 
 
+@pytest.mark.long
 def test_where_calls_are_many_the_others_are_folded(story: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "LISTED_CALLS", 1)
     text = page.render(story)
@@ -114,6 +115,7 @@ def _spoilt(arrow: Arrow, word: str) -> Arrow:
     return replace(arrow, about=word, text=word, notes=(word,))
 
 
+@pytest.mark.long
 def test_a_hostile_capture_gets_no_script_in(story: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     harmless = of_run(story)
 

@@ -177,6 +177,7 @@ def test_a_port_is_used_again_once_its_agent_has_ended_but_not_at_once(phones: P
         phones.call("alice", "102")
 
 
+@pytest.mark.long
 def test_an_agent_that_has_ended_is_kept_no_longer_than_whoever_has_it(
     container: PhonesContainer, phones: Phones
 ) -> None:

@@ -47,6 +47,7 @@ def _hours(number: int) -> list[Event]:
     return events
 
 
+@pytest.mark.long
 def test_a_history_of_hours_takes_a_third_of_the_memory() -> None:
     """It grew by 16 MB in the second hour of a soak."""
     taken = []

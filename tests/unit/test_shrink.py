@@ -126,6 +126,7 @@ def memory(tmp_path: Path) -> PastTrials:
 # The search
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_is_needed_is_left_and_nothing_else(memory: PastTrials, jobs: int) -> None:
     lab, said = FakeLab(has_needed), []  # type: ignore[var-annotated]
@@ -183,6 +184,7 @@ def test_what_nobody_can_judge_is_run_again(memory: PastTrials) -> None:
     assert verbs(came.scenario) == [*NEEDED]
 
 
+@pytest.mark.long
 def test_a_search_that_was_interrupted_goes_on_and_runs_nothing_again(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
 

@@ -327,6 +327,7 @@ REFUSAL = (
 )
 
 
+@pytest.mark.long
 def test_an_endpoint_that_the_engine_leaked_is_taken_away_by_force(scripted: Callable[[Script], Engine]) -> None:
     done: list[str] = []
     scripted(refusing(1, b"[]", done)).apply(RemoveNetwork("labctl-a", "id1"))
