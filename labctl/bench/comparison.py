@@ -44,13 +44,12 @@ class Cell:
 
 @dataclass
 class Comparison:
-    """A table: thing -> variant -> what came of it; and the runs it is made of. `unmeasured`: the variants of which
+    """A table: thing -> variant -> what came of it; and the runs it is made of, with one more for each variant of which
     there are no figures."""
 
     variants: tuple[str, ...]
     rows: dict[str, dict[str, Cell]] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
-    unmeasured: list[str] = field(default_factory=list)
 
     def put(self, what: str, variant: Variant, cell: Cell) -> None:
         """Fill in one cell."""
@@ -100,7 +99,9 @@ def _measure(
                 table.put(what, variant, cell)
     except LabError as error:
         table.put("delay p50", variant, Cell("-", error.message.splitlines()[0]))
-        table.unmeasured.append(str(variant))
+        name, title = f"changes ({variant})", "How long a change takes"
+        code = error.exit_code
+        table.results.append(Result(name, title, variant.stack, 0.0, (), lab_error=error.message, exit_code=code))
 
 
 def _measured(engine: Engine, variant: Variant, plan: Plan, how: RunOptions) -> Iterator[tuple[str, Cell]]:

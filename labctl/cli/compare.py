@@ -75,7 +75,7 @@ def compare(
     from labctl.bench import comparison
     from labctl.labfile.entries import DEFAULT_STACK
     from labctl.report import formats
-    from labctl.report.acceptance import EXIT_FAILED, Acceptance
+    from labctl.report.acceptance import Acceptance
     from labctl.scenario.loader import find_scenario, shipped_scenarios
 
     variants = _variants(stacks or (DEFAULT_STACK,), via)
@@ -93,7 +93,7 @@ def compare(
         click.echo(formats.as_json({"variants": table.variants, "rows": table.rows}))
     else:
         _show(table)
-    sys.exit(acceptance.exit_code(table.results) or (EXIT_FAILED if table.unmeasured else 0))
+    sys.exit(acceptance.exit_code(table.results))
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:

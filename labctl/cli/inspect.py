@@ -164,7 +164,10 @@ def _show_states(rows: Sequence[StateRow], lab: Lab) -> None:
 @condition_option
 @timeout_option
 def wait(which: Which, condition: str, timeout: float) -> None:
-    """Wait until a lab is ready, proven, or all its nodes say a state of an extension."""
+    """Wait until a lab is ready, proven, or all its nodes say a state of an extension.
+
+    On a busy machine the default --timeout is longer.
+    """
     from labctl.cluster import status
     from labctl.pressure import look_at_machine
 

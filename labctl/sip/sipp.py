@@ -26,8 +26,8 @@ AGAIN_MS = 32_000
 """How long a request may come again whose answer was lost: 64 times T1 (RFC 3261, 17.2.2)."""
 
 LEAVE_MS = 5000
-"""How long a phone waits for an answer to its good-bye: longer than four retransmissions. Who knows that its node is
-gone ends it sooner."""
+"""How long a phone waits for an answer to its good-bye: three retransmissions, as a busy machine wants them. The step
+`hang_up`, which knows which nodes are gone, ends it sooner."""
 
 HOLD, RESUME, REJECT, FORWARD = "sendonly", "sendrecv", "reject", "forward"
 REFER, TONES, INFO = "refer", "tones", "info"

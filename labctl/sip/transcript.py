@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import takewhile
 from xml.etree import ElementTree as ET
 
 from labctl.sip_message import SipMessage, parse_message
@@ -224,14 +223,20 @@ class Transcript:
     def answers_in(self, call: str, method: str) -> list[SipMessage]:
         """The final responses to its own requests of that method in a call, the first to each, in order, without
         challenges. One that comes again, as its acknowledgement was late, answers no other request."""
-        answers = [answer for answer in self.final_answers(method) if answer.header("Call-ID") == call]
-        return [*{answer.request_key: answer for answer in reversed(answers)}.values()][::-1]
+        answers: dict[tuple[str, str], SipMessage] = {}
+        for answer in self.final_answers(method):
+            if answer.header("Call-ID") == call:
+                answers.setdefault(answer.request_key, answer)
+        return [*answers.values()]
 
     def transfer_state(self, call: str) -> int:
         """What its node said last of the transfer that it asked for last in a call, as a status (RFC 3515, 2.4.4); 0
         before it has said anything."""
-        since = takewhile(lambda message: message.method != "REFER", reversed(self._messages_of(call)))
-        told = (message for message in since if message.method == "NOTIFY")
+        messages = self._messages_of(call)
+        asked = [message.request_key if message.method == "REFER" else None for message in messages]
+        last = next((key for key in reversed(asked) if key), None)
+        since = messages[asked.index(last) :] if last else messages  # SIPp may have sent it more than once
+        told = [message for message in since if message.method == "NOTIFY"][::-1]
         fragments = (_FRAGMENT.match(message.body) for message in told if message.header("Event").startswith("refer"))
         return next((int(fragment[1]) for fragment in fragments if fragment), 0)
 

@@ -32,13 +32,13 @@ SHOWN_S = 1.0
 ACKNOWLEDGED = ("NOTIFY", "OPTIONS")
 """What a phone answers at any time, and again if it comes again."""
 
-REFER_AGAIN_S = 0.1
-"""After how long a transfer is asked for again that came before the node had connected the ends of the call."""
+REFER_AGAIN_S, CONNECTED_S = 0.1, 5.0
+"""After how long a transfer is asked for again that came before the node had connected the ends of the call; and how
+long it may take to: an application that talks with the phone itself never does."""
 
 _DONE, _REFUSED = 200, 300
-_NOT_CONNECTED = (400, 500)
-"""What Asterisk tells of a transfer of a channel that is in no bridge (measured with 22), or whose peer joins that just
-then (ast_bridge_transfer_blind, main/bridge.c)."""
+_NOT_CONNECTED = 400
+"""What Asterisk tells of a transfer of a channel that is in no bridge (measured with 22)."""
 _UNAUTHORIZED = 401
 _SHOWN = 6
 _CSEQ_LIMIT = 2**30
@@ -134,7 +134,7 @@ class UserAgent(Transcript):
                     if is_new:
                         self._on_message(self.agent.name, message)
                     if drains and is_new and message.method in ACKNOWLEDGED and not message.sent:
-                        self._order(sipp.nudge(self.agent, message.header("Call-ID"), next(self._order_numbers)))
+                        self._give(_Order(message.header("Call-ID")))
                     self._give_again(message)
                 self.bytes_read += len(data)
                 self._signal.notify()
@@ -318,7 +318,8 @@ class UserAgent(Transcript):
         Raises Refused where its node does not take that on, LabError where it has not done it.
         """
         what = "the end of the call that it has transferred"
-        while (told := self._refer(uri, call, deadline, what)) in _NOT_CONNECTED and deadline.left_s > REFER_AGAIN_S:
+        connected = PATIENCE.deadline(CONNECTED_S)
+        while (told := self._refer(uri, call, deadline, what)) == _NOT_CONNECTED and not connected.passed:
             with suppress(LabError):
                 self.wait_for(lambda: bool(self.end_of(call)), what, Deadline(REFER_AGAIN_S))
         if told >= _REFUSED:

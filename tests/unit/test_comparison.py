@@ -18,6 +18,8 @@ from labctl.cluster.node_tools import numbered
 from labctl.engine.client import Engine
 from labctl.errors import NotReady
 from labctl.progress import Silent
+from labctl.report import junit
+from labctl.report.acceptance import Acceptance
 from labctl.scenario import runner
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
@@ -61,7 +63,9 @@ def test_a_variant_that_cannot_be_measured_says_so_and_the_others_go_on(monkeypa
         "22 corosync": Cell("-", "a change did not arrive within 10 s"),
         "22 pjsip-publish": Cell("1.0 ms"),
     }
-    assert table.unmeasured == ["22 corosync"]
+    assert [(result.scenario, result.standing) for result in table.results] == [("changes (22 corosync)", "error")]
+    assert Acceptance().exit_code(table.results) == 1
+    assert 'errors="1"' in junit.render(table.results)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(1, 99))

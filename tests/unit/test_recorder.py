@@ -358,13 +358,14 @@ def test_start_of_corosync_is_a_line_that_tells() -> None:
 
 DISCONNECTED = "Session already DISCONNECTED [reason=487 (Request Terminated)]"
 GIVEN_UP = f"chan_pjsip.c:1497 update_connected_line_information: {DISCONNECTED}"
-LOST = f"chan_pjsip.c:800 answer: {DISCONNECTED}"
+CANCELLED = f"chan_pjsip.c:696 answer: {DISCONNECTED}"
+LOST = CANCELLED.replace("487 (Request Terminated)", "503 (Service Unavailable)")
 
 
 def test_that_a_call_was_over_before_its_phone_was_told_who_calls_is_no_error() -> None:
     """Of 60 calls into a queue that their caller gave up as they rang one had failed `healthy` for it."""
     heard = Heard()
-    for text in (GIVEN_UP, LOST):
+    for text in (GIVEN_UP, CANCELLED, LOST):
         heard.recorder.node_logged("n2", AT_S, f"[2026-11-28 10:00:00.000] ERROR[9][C-00000001]: {text}", None)
     assert heard.told() == [Complained(0.0, "n2", LOST)]
 

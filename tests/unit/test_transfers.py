@@ -91,8 +91,15 @@ def test_a_transfer_that_comes_before_the_ends_are_connected_is_asked_for_again(
 
 def test_an_answer_that_comes_again_is_no_answer_to_what_is_asked_next(stream: Stream) -> None:
     agent = read(started(stream), stream, *ANSWERED)
-    read(agent, stream, got("SIP/2.0 200 OK", "2 INVITE"))
-    assert len(agent.answers_in(CALL, "INVITE")) == 1
+    offered = (sent("INVITE sip:102@192.0.2.1 SIP/2.0", "3 INVITE"), got("SIP/2.0 488 Not Acceptable Here", "3 INVITE"))
+    read(agent, stream, *offered, got("SIP/2.0 200 OK", "2 INVITE"))
+    assert [answer.status for answer in agent.answers_in(CALL, "INVITE")] == [200, 488]
+
+
+def test_what_a_node_tells_of_a_transfer_is_known_also_where_it_is_asked_for_again(stream: Stream) -> None:
+    """The answer to the REFER was lost, and SIPp sent that once more."""
+    agent = read(started(stream), stream, *ANSWERED, REFER, news("200 OK"), REFER)
+    assert agent.transfer_state(CALL) == 200
 
 
 def test_a_phone_hangs_up_once_its_node_has_done_it(stream: Stream) -> None:
