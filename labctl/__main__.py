@@ -6,10 +6,10 @@ import os
 import sys
 from contextlib import suppress
 
+from labctl.errors import EXIT_INTERRUPTED
+
 # Imports make many objects and next to no garbage: collecting as often as usual costs a tenth of the start-up.
 gc.set_threshold(100_000, 20, 20)
-
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
 
         cli.main()
     except KeyboardInterrupt:  # as long as it is being loaded: nothing has begun
-        os._exit(INTERRUPTED)
+        os._exit(EXIT_INTERRUPTED)
     except SystemExit as error:
         for stream in (sys.stdout, sys.stderr):
             with suppress(BrokenPipeError):

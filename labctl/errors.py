@@ -27,6 +27,10 @@ def first_mistake(error: ValidationError) -> str:
     return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
+EXIT_INTERRUPTED = 130
+"""By Ctrl-C, or a signal that asks to end."""
+
+
 class LabctlError(Exception):
     """The root. `hint` says what to do about it, in one or more lines."""
 

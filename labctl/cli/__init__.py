@@ -40,11 +40,10 @@ from labctl.cli import (
 )
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.terminal import say
-from labctl.errors import HostError, LabctlError, UsageError
+from labctl.errors import EXIT_INTERRUPTED, HostError, LabctlError, UsageError
 from labctl.shortening import shortened
 
 EXIT_BUG = 3
-EXIT_INTERRUPTED = 130
 
 LONGEST_NAME = 60
 """How much of a name that no file can have is shown."""
