@@ -113,17 +113,24 @@ class _Order:
     request: Request
     owner: Owner
 
+    @classmethod
+    def of(
+        cls, lab: Lab, stack: Stack, options: builder.Options, request: Request | None, owner: Owner | None = None
+    ) -> _Order:
+        """What is asked for, by default the lab itself, and by this process for a user."""
+        options = replace(options, services=lab.services)
+        return cls(lab, stack, options, request or Request.of(lab), owner or Owner.current(USER_KIND))
+
 
 # up
 
 
 def plan_up(engine: Engine, lab: Lab, stack: Stack, options: builder.Options, request: Request | None = None) -> UpPlan:
     """What `up` would do now. Changes nothing."""
-    options = replace(options, services=lab.services)
-    order = _Order(lab, stack, options, request or Request.of(lab), Owner.current(USER_KIND))
+    order = _Order.of(lab, stack, options, request)
     _require_hosts(engine, lab)
-    builds = tuple(lab_images.plan(engine, lab, stack, options))
-    wanted, observation = _draw(engine, order, lab_images.resolve(engine, lab, stack, options))
+    builds = tuple(lab_images.plan(engine, lab, stack, order.options))
+    wanted, observation = _draw(engine, order, lab_images.resolve(engine, lab, stack, order.options))
     return UpPlan(builds, wanted, plan.up(wanted, observation))
 
 
@@ -138,15 +145,15 @@ def up(
     proof: bool = True,
     owner: Owner | None = None,
     request: Request | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> UpReport:
     """Make the lab what is wanted, and return when it is proven ready; without `proof`, when it is ready.
 
     `owner` is who makes it, this process for a user by default. `request` is what the user asked for, which is kept
-    with the lab; the lab itself by default. Raises NotReady after `timeout_s` seconds (counted from when the
-    containers run).
+    with the lab; the lab itself by default. `meanwhile` is called in a thread while the nodes boot. Raises NotReady
+    after `timeout_s` seconds (counted from when the containers run).
     """
-    options = replace(options, services=lab.services)
-    order = _Order(lab, stack, options, request or Request.of(lab), owner or Owner.current(USER_KIND))
+    order = _Order.of(lab, stack, options, request, owner)
     _require_hosts(engine, lab)
     with lab_lock(engine, lab.name, progress), ThreadPoolExecutor(max_workers=1) as pool:
         # Connect to the running containers while the plan is computed: often there is nothing to do.
@@ -154,19 +161,26 @@ def up(
         cluster = Cluster(engine, before)
         opening = pool.submit(cluster.open)
         try:
-            images = lab_images.build(engine, lab, stack, options, progress)
-            neighbours.check(engine, lab, images.node)
+            images = _images(engine, order, progress)
             steps = _make_so(engine, order, images, progress)
-            failure = opening.exception()
+            if meanwhile:
+                pool.submit(meanwhile)
             after = Running(lab, stack, engine.observe(lab.name))
             # Compare even where no step was done: the engine may have finished what a killed `up` had asked of it.
-            if failure or after != before:
+            if opening.exception() or after != before:
                 cluster.close()
                 cluster = Cluster(engine, after)
                 cluster.open()
             return _settle(engine, order, cluster, steps, Deadline(timeout_s), progress, proof=proof)
         finally:
             cluster.close()
+
+
+def _images(engine: Engine, order: _Order, progress: Progress) -> Images:
+    """The images of the lab, built where they are not there; HostError where this machine cannot hold so many nodes."""
+    images = lab_images.build(engine, order.lab, order.stack, order.options, progress)
+    neighbours.check(engine, order.lab, images.node)
+    return images
 
 
 def _require_hosts(engine: Engine, lab: Lab) -> None:

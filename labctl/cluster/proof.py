@@ -109,10 +109,23 @@ class Proof:
                 return [replace(crossing, round=number) for crossing in crossings]
             if deadline.passed:
                 break
-        missing: dict[str, list[str]] = {}
-        for observer, origin in missed:
-            missing.setdefault(observer, []).append(f"did not see the change made on {origin}")
-        raise self._cluster.not_ready(f"state does not cross after {deadline.timeout_s:g} s", missing)
+        raise self._cluster.not_ready(f"state does not cross after {deadline.timeout_s:g} s", self._told(missed))
+
+    def _told(self, missed: list[tuple[str, str]]) -> dict[str, list[str]]:
+        """What is said of which node, where (observer, origin) did not come: of one that nobody heard, that alone."""
+        here = {node.name for node in self._cluster.started}
+        others = {name: {node.name for node in self._lab.cluster_of(name)} & here - {name} for name in here}
+        unheard = [
+            origin
+            for origin in dict.fromkeys(origin for _, origin in missed)
+            if len(others[origin]) > 1 and all((observer, origin) in missed for observer in others[origin])
+        ]
+        told = {origin: ["no other node saw the change made on it"] for origin in unheard}
+        for name in dict.fromkeys(observer for observer, _ in missed):
+            unseen = [origin for observer, origin in missed if observer == name and origin not in unheard]
+            if unseen:
+                told.setdefault(name, []).append(f"did not see the change made on {', '.join(unseen)}")
+        return told
 
     def _round(self, deadline: Deadline) -> Deadline:
         """Until when the changes of a round are waited for."""

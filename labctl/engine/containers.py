@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -60,6 +61,8 @@ class Containers:
     def __init__(self, access: Access, networks: Networks) -> None:
         self._api = access.api
         self._networks = networks
+        self._groups_of: dict[str, Mapping[str, int]] = {}
+        self._lock = threading.Lock()
 
     def apply(self, step: Step) -> None:
         """Do one step. What is gone already counts as removed."""
@@ -161,7 +164,7 @@ class Containers:
             networking_config=self._api.create_networking_config({spec.network: endpoint}),
         )
         if spec.files:
-            self._put(spec.name, spec.files)
+            self._put(spec.name, spec.files, image=spec.image_id or spec.image)
 
     def put_files(self, container: str, files: tuple[File, ...]) -> None:
         """Put files into a container, running or not."""
@@ -180,8 +183,11 @@ class Containers:
             members = [archive.extractfile(member) for member in archive.getmembers() if member.isfile()]
         return next((file.read().decode("utf-8", "replace") for file in members if file), None)
 
-    def _put(self, container: str, files: tuple[File, ...]) -> None:
-        groups = self._groups(container) if any(file.group for file in files) else {}
+    def _put(self, container: str, files: tuple[File, ...], image: str = "") -> None:
+        """Put files into a container; into one that was just made of an `image`, by what that has of groups."""
+        groups: Mapping[str, int] = {}
+        if any(file.group for file in files):
+            groups = self._groups_in(image, container) if image else self._groups(container)
         self._api.put_archive(container, "/", archive_of(files, groups))
 
     def copy_between(self, source: str, target: str, path: str) -> None:
@@ -193,6 +199,14 @@ class Containers:
             except docker_errors.NotFound:
                 return
             self._api.put_archive(target, str(PurePosixPath(path).parent), b"".join(chunks))
+
+    def _groups_in(self, image: str, container: str) -> Mapping[str, int]:
+        """The groups of an image, of which a container was just made: read once, however many are made of it, since
+        for each file that is read the engine mounts a container and starts a process."""
+        with self._lock:
+            if image not in self._groups_of:
+                self._groups_of[image] = self._groups(container)
+            return self._groups_of[image]
 
     def _groups(self, container: str) -> dict[str, int]:
         """The groups of a container by name, running or not: the engine takes numbers alone."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -92,6 +93,31 @@ def test_a_late_answer_to_the_first_round_proves_no_second() -> None:
     with pytest.raises(NotReady) as raised:
         prove(lab, timeout_s=3.5)
     assert raised.value.missing == {"n1": ["did not see the change made on n3"]}
+
+
+@pytest.mark.parametrize(
+    ("is_lost", "missing"),
+    [
+        (lambda origin, observer: origin == "n3", {"n3": ["no other node saw the change made on it"]}),
+        (lambda origin, observer: observer == "n2", {"n2": ["did not see the change made on n1, n3"]}),
+        (lambda origin, observer: (origin, observer) == ("n1", "n3"), {"n3": ["did not see the change made on n1"]}),
+    ],
+)
+def test_the_node_is_named_that_nobody_hears_or_that_hears_nobody(
+    is_lost: Callable[[str, str], bool], missing: dict[str, list[str]]
+) -> None:
+    """Not every other node, with the end of its log, where one of thirty is the cause."""
+    lab = FakeLab()
+
+    def spread(origin: str, device: str, state: str) -> None:
+        for node in lab.nodes.values():
+            if node.name == origin or not is_lost(origin, node.name):
+                node.tell(device, state)
+
+    lab.on_change = spread
+    with pytest.raises(NotReady) as raised:
+        prove(lab, timeout_s=0.5)
+    assert raised.value.missing == missing
 
 
 def test_an_event_that_was_there_before_the_change_proves_nothing() -> None:
