@@ -39,6 +39,25 @@ def test_up_proves_that_every_node_sees_every_other(name: str) -> None:
     assert pairs == {(one, other) for one in ("n1", "n2", "n3") for other in ("n1", "n2", "n3") if one != other}
 
 
+def test_a_node_documents_what_it_loads_and_with_all_modules_everything(name: str, tmp_path: Path) -> None:
+    """Asterisk reads its documentation whenever it starts; all of it is most of what a start takes."""
+
+    def said(command: str) -> str:
+        return labctl("cli", "-n", name, "n1", command).out
+
+    lab = tmp_path / "lab.yaml"
+    lab.write_text(SMALL)
+    assert labctl("up", "-n", name, "-f", str(lab)).code == 0
+    assert "Attempt to connect to another device" in said("core show application Dial")
+    assert "Answer a channel" in said("core show application Answer")
+    assert "Action: QueueAdd" not in said("manager show command QueueAdd")
+    assert "Loaded app_confbridge.so" in said("module load app_confbridge.so")  # its options are documented all the same
+    lab.write_text(f"{SMALL}modules: all\n")
+    assert labctl("up", "-n", name, "-f", str(lab)).code == 0
+    assert "Queue a call for a call queue" in said("core show application Queue")
+    assert "Event: Hangup" in said("manager show event Hangup")
+
+
 def test_second_up_touches_no_container(name: str, engine: Engine) -> None:
     labctl("up", "-n", name)
     before = identities(engine, name)
