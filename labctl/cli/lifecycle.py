@@ -77,22 +77,10 @@ def up(
         _print_plan(lifecycle.plan_up(engine, lab, wanted.stack, wanted.options, wanted.request), output)
         return
     within_s = timeout if is_said("timeout") else _patience_s(timeout, lab)
-    report = lifecycle.up(
-        *(engine, lab, wanted.stack, wanted.options, within_s, progress(quiet)),
-        request=wanted.request,
-        meanwhile=None if output == "json" else tables,  # to load what draws them takes its time
-    )
+    report = lifecycle.up(engine, lab, wanted.stack, wanted.options, within_s, progress(quiet), request=wanted.request)
     if output == "json":
         click.echo(formats.as_json(_as_data(report)))
-    else:
-        _tell(report)
-
-
-def _tell(report: UpReport) -> None:
-    """Tell people what `up` did, and what it proved."""
-    from labctl.report import formats
-
-    lab = report.lab
+        return
     if report.changed:
         show(tables().ps(report.nodes, lab))
     else:

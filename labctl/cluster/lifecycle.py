@@ -145,13 +145,12 @@ def up(
     proof: bool = True,
     owner: Owner | None = None,
     request: Request | None = None,
-    meanwhile: Callable[[], object] | None = None,
 ) -> UpReport:
     """Make the lab what is wanted, and return when it is proven ready; without `proof`, when it is ready.
 
     `owner` is who makes it, this process for a user by default. `request` is what the user asked for, which is kept
-    with the lab; the lab itself by default. `meanwhile` is called in a thread while the nodes boot. Raises NotReady
-    after `timeout_s` seconds (counted from when the containers run).
+    with the lab; the lab itself by default. Raises NotReady after `timeout_s` seconds (counted from when the
+    containers run).
     """
     order = _Order.of(lab, stack, options, request, owner)
     _require_hosts(engine, lab)
@@ -161,26 +160,19 @@ def up(
         cluster = Cluster(engine, before)
         opening = pool.submit(cluster.open)
         try:
-            images = _images(engine, order, progress)
+            images = lab_images.build(engine, lab, stack, order.options, progress)
+            neighbours.check(engine, lab, images.node)
             steps = _make_so(engine, order, images, progress)
-            if meanwhile:
-                pool.submit(meanwhile)
+            failure = opening.exception()
             after = Running(lab, stack, engine.observe(lab.name))
             # Compare even where no step was done: the engine may have finished what a killed `up` had asked of it.
-            if opening.exception() or after != before:
+            if failure or after != before:
                 cluster.close()
                 cluster = Cluster(engine, after)
                 cluster.open()
             return _settle(engine, order, cluster, steps, Deadline(timeout_s), progress, proof=proof)
         finally:
             cluster.close()
-
-
-def _images(engine: Engine, order: _Order, progress: Progress) -> Images:
-    """The images of the lab, built where they are not there; HostError where this machine cannot hold so many nodes."""
-    images = lab_images.build(engine, order.lab, order.stack, order.options, progress)
-    neighbours.check(engine, order.lab, images.node)
-    return images
 
 
 def _require_hosts(engine: Engine, lab: Lab) -> None:

@@ -115,11 +115,8 @@ class Proof:
         """What is said of which node, where (observer, origin) did not come: of one that nobody heard, that alone."""
         here = {node.name for node in self._cluster.started}
         others = {name: {node.name for node in self._lab.cluster_of(name)} & here - {name} for name in here}
-        unheard = [
-            origin
-            for origin in dict.fromkeys(origin for _, origin in missed)
-            if len(others[origin]) > 1 and all((observer, origin) in missed for observer in others[origin])
-        ]
+        deaf = {origin: {observer for observer, other in missed if other == origin} for _, origin in missed}
+        unheard = [origin for origin in deaf if deaf[origin] == others[origin] and len(others[origin]) > 1]
         told = {origin: ["no other node saw the change made on it"] for origin in unheard}
         for name in dict.fromkeys(observer for observer, _ in missed):
             unseen = [origin for observer, origin in missed if observer == name and origin not in unheard]

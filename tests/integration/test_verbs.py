@@ -40,7 +40,7 @@ def test_up_proves_that_every_node_sees_every_other(name: str) -> None:
 
 
 def test_a_node_documents_what_it_loads_and_with_all_modules_everything(name: str, tmp_path: Path) -> None:
-    """Asterisk reads its documentation whenever it starts; all of it is most of what a start takes."""
+    """Asterisk reads its documentation whenever it starts, and all of it is more than half of what that takes."""
 
     def said(command: str) -> str:
         return labctl("cli", "-n", name, "n1", command).out
@@ -51,7 +51,7 @@ def test_a_node_documents_what_it_loads_and_with_all_modules_everything(name: st
     assert "Attempt to connect to another device" in said("core show application Dial")
     assert "Answer a channel" in said("core show application Answer")
     assert "Action: QueueAdd" not in said("manager show command QueueAdd")
-    assert "Loaded app_confbridge.so" in said("module load app_confbridge.so")  # its options are documented all the same
+    assert "Loaded app_confbridge.so" in said("module load app_confbridge.so")  # what its options mean is kept
     lab.write_text(f"{SMALL}modules: all\n")
     assert labctl("up", "-n", name, "-f", str(lab)).code == 0
     assert "Queue a call for a call queue" in said("core show application Queue")
