@@ -31,8 +31,10 @@ from labctl.engine.actions import (
     UnpauseContainer,
     mac_of,
 )
+from labctl.engine.host import Host
 from labctl.engine.networks import Networks
-from labctl.timing import Deadline, Signal
+from labctl.engine.swarm import SwarmState
+from labctl.timing import PATIENCE, Deadline, Signal, pass_time
 
 STOP_TIMEOUT_S = 5
 """How long a container that is asked to end may take before it is killed."""
@@ -40,9 +42,10 @@ STOP_TIMEOUT_S = 5
 BEGUN_S, ASK_AGAIN_S = 2.0, 0.01
 """How long commands in a container may take to begin before it is paused; they take milliseconds."""
 
-ATTACH_TIMES = 3
-"""How often a container is started that its overlay network does not let in: the engine waits 20 s for the Swarm's
-manager to say yes, which is too short where that one's machine is busy (seen at a load of 32)."""
+LET_IN_S, LET_IN_AGAIN_S = 120.0, 0.2
+"""How long a container is started again that its overlay network does not let in, and how soon: the engine waits 20 s
+for the Swarm's manager to say yes, and a host that is back has yet to be told of the network (three starts in 31.7 s
+were too few at a load of 10)."""
 
 _NOT_LET_IN = re.compile(r"attaching to network failed|network \S+ not found")
 """What the engine says then: that it had no answer, or that it does not know the network, of which it has yet to be
@@ -104,14 +107,20 @@ class Containers:
                 self._api.unpause(step.name)
 
     def _start(self, container: str) -> None:
-        for turn in range(1, ATTACH_TIMES + 1):
+        deadline = PATIENCE.deadline(LET_IN_S)
+        while True:
             try:
                 self._api.start(container)
             except docker_errors.APIError as error:
-                if turn == ATTACH_TIMES or not _NOT_LET_IN.search(str(error.explanation)):
+                if deadline.passed or not _NOT_LET_IN.search(str(error.explanation)) or not self._is_in_swarm():
                     raise
+                pass_time(LET_IN_AGAIN_S)
             else:
                 return
+
+    def _is_in_swarm(self) -> bool:
+        """Whether the engine is in a Swarm, which tells it of networks: elsewhere a network is there, or is not."""
+        return SwarmState.of(Host(""), self._api.info().get("Swarm") or {}).active
 
     def _await_begun(self, container: str) -> None:
         """Return when every command that is to run in a container has begun, or after BEGUN_S.
