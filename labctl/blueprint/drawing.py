@@ -15,7 +15,7 @@ from labctl.blueprint.addresses import PHONES_CONTAINERS, address, multicast, ph
 from labctl.blueprint.node_config import Missed
 from labctl.blueprint.record import Request
 from labctl.blueprint.secrets import Secrets
-from labctl.corosync.totem import is_large, timers
+from labctl.corosync.totem import COEFFICIENT_MS, FORMING_COEFFICIENT_MS, is_large, timers
 from labctl.engine.actions import ContainerSpec, File
 from labctl.engine.host import Host, dump
 from labctl.errors import UsageError
@@ -57,8 +57,9 @@ STRANGER = "stranger"
 FINISH = "service/asterisk/finish"
 """Run by Asterisk's supervisor when that has ended, with how it did (runsv(8))."""
 
+FORMS = "service/corosync/before-start"
 JOINS = "service/asterisk/before-start"
-"""What Asterisk's service does before it starts, and before the cluster module waits for its ring."""
+"""What the services of Corosync and Asterisk do before they start; Asterisk's, before its module waits for its ring."""
 
 CORES = {"asterisk": ("asterisk", "/var/crash/asterisk"), "corosync": ("root", "/var/lib/corosync")}
 """Each daemon: the user that it runs as, and where it runs, and so leaves its core; Corosync goes there by itself."""
@@ -168,7 +169,8 @@ def node_texts(
     ours = environment(ends_line=True)
     texts = {path: ours.get_template(name).render(context) for path, name in sorted(templates.items())}
     if lab.rings and is_large(len(lab.cluster_of(node.name))):
-        texts[JOINS] = texts.get(JOINS, "") + ours.get_template("join-patiently.j2").render(context)
+        for path, template in ((JOINS, "join-patiently.j2"), (FORMS, "form-quickly.j2")):
+            texts[path] = texts.get(path, "") + ours.get_template(template).render(context)
     for daemon, (user, folder) in CORES.items():
         path = f"service/{daemon}/before-start"
         keep_core = ours.get_template("keep-core.j2").render(user=user, folder=folder)
@@ -185,6 +187,8 @@ def _context(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) 
     own, cluster, totem = stack_of(node, stack), lab.cluster_of(node.name), lab.totem
     return {
         "timers": timers(totem.token_ms, len(cluster), totem.coefficient_ms, totem.consensus_ms),
+        "coefficient": COEFFICIENT_MS,
+        "forming_coefficient": FORMING_COEFFICIENT_MS,
         "channels": {phone.name: stack_of(lab.node(phone.node), stack).sip_channel for phone in lab.phones},
         "lab": lab,
         "stack": own,

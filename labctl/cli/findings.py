@@ -17,6 +17,7 @@ from labctl.cli.options import (
     Command,
     build_options,
     gathered,
+    jobs_option,
     retries_option,
     run_options,
     stack_option,
@@ -95,7 +96,7 @@ def show(name: str, output: str) -> None:
 @build_options
 @timeout_option
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
+@jobs_option
 @retries_option
 @gathered("often", Repetition)
 @run_options
@@ -160,7 +161,7 @@ def _confirm(
     options = replace(how.options(making), retries=often.retries)
     for via in dict.fromkeys(via for _, via in scenarios):  # a result does not say what carried the state
         chosen = [scenario for (_, other), scenario in scenarios.items() if other == via] * often.repeat
-        for result in run_all(chosen, options, how, often.jobs or min(2, len(chosen)), acceptance):
+        for result in run_all(chosen, options, how, often.jobs, acceptance):
             results[result.scenario, via].append(result)
     confirmed = []
     for finding, evidence in asked:

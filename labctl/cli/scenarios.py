@@ -22,6 +22,7 @@ from labctl.cli.options import (
     build_options,
     dry_run_option,
     gathered,
+    jobs_option,
     output_option,
     own_name_option,
     run_argument,
@@ -60,7 +61,7 @@ MARKS = {"measured": " (measured by hand)", "read": " (unproven)"}
 @build_options
 @timeout_option
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="How often each is run.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; 2 of several, by default.")
+@jobs_option
 @click.option("--shuffle", is_flag=True, help="In random order.")
 @click.option("--strict", is_flag=True, help="What is known to fail is a failure too.")
 @click.option(
@@ -127,7 +128,7 @@ def _run_chosen(
 
     def run_once() -> list[Result]:
         options = replace(how.options(making), retries=often.retries)
-        return run_all(chosen, options, how, often.jobs or min(2, len(chosen)), acceptance)
+        return run_all(chosen, options, how, often.jobs, acceptance)
 
     if often.watch:
         run_on_save(making.source, run_once)
@@ -174,9 +175,10 @@ def on_image(image: str | None, scenario: Scenario) -> Scenario:
 
 
 def run_all(
-    scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int, acceptance: Acceptance
+    scenarios: list[Scenario], options: RunOptions, how: Conduct, jobs: int | None, acceptance: Acceptance
 ) -> list[Result]:
-    """Run them, and show each as it ends: a report for CI is whole at any time."""
+    """Run them, `jobs` at a time or as many as the machine is good for, and show each as it ends: a report for CI is
+    whole at any time."""
     from labctl.progress import Named
     from labctl.scenario import runner
 
@@ -184,6 +186,8 @@ def run_all(
     write_junit(how.junit, [], acceptance)  # before it all, not after: can it be written?
     pages = Pages(how.report) if how.report else None
     numbers = itertools.count(1)
+    engine = terminal.connect()
+    jobs = jobs or runner.at_a_time(engine.info(), len(scenarios))
 
     def begin(scenario: Scenario) -> Progress:
         if not how.quiet:
@@ -191,7 +195,7 @@ def run_all(
         return progress if jobs == 1 else Named(scenario.name, progress)
 
     by_name = {scenario.name: scenario for scenario in scenarios}
-    for result in runner.run_many(terminal.connect(), scenarios, options, jobs, begin):
+    for result in runner.run_many(engine, scenarios, options, jobs, begin):
         results.append(acceptance.applied(result))
         if jobs > 1 and how.output != "json":
             click.echo(f"{result.scenario}:")

@@ -118,6 +118,10 @@ class Cluster:
         """What a node has logged so far; whoever listens to logs hears what comes after it."""
         return self._links.log_so_far(node)
 
+    def says_it_is_mute(self, node: str) -> bool:
+        """Whether the last that a node logged is that its cluster module sent nothing of a change."""
+        return self._links.says_it_is_mute(node)
+
     def listen_to_logs(self, listener: LineListener) -> None:
         """Call `listener` with every line that a node logs from now on, from the node's own thread."""
         self._links.listen_to_logs(listener)

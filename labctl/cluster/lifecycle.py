@@ -30,6 +30,7 @@ from labctl.cluster.inventory import (
 )
 from labctl.cluster.lab_lock import lab_lock
 from labctl.cluster.proof import Proof
+from labctl.cluster.readiness import Restart
 from labctl.cluster.views import Crossing, NodeView, Route
 from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
@@ -205,7 +206,7 @@ def _settle(
 
     with step(progress, "wait for Asterisk, the ring and the cluster module"):
         cluster.await_ready(deadline, mend)
-    crossings, routes = _prove(cluster, deadline, progress) if proof else ([], [])
+    crossings, routes = _prove(cluster, deadline, progress, mend) if proof else ([], [])
     problems = tuple(problem for node in cluster.connected for problem in cluster.config_problems(node))
     views = tuple(cluster.views())
     begun = sum(isinstance(one, StartContainer) for one in steps)
@@ -214,9 +215,11 @@ def _settle(
     return UpReport(lab, tuple(steps), views, *routed, problems, tuple(restarted), tuple(differing))
 
 
-def _prove(cluster: Cluster, deadline: Deadline, progress: Progress) -> tuple[list[Crossing], list[Route]]:
+def _prove(
+    cluster: Cluster, deadline: Deadline, progress: Progress, mend: Restart
+) -> tuple[list[Crossing], list[Route]]:
     """That state crosses in each cluster, and that sites find each other where there are any."""
-    proving = Proof(cluster)
+    proving = Proof(cluster, mend)
     with step(progress, "prove that state crosses"):
         crossings = proving.crossings(deadline)
     if not cluster.lab.sites:

@@ -36,7 +36,7 @@ STIRRED_A_SECOND = 32
 CROSSING = ("ExtensionStatus", "DeviceStateChange", "MessageWaiting", "PresenceStatus")
 """Events of what nodes tell each other."""
 
-LOG_TAIL = 8
+LOG_TAIL, MUTE_TAIL = 8, 50
 LOG_READ_BACK = 200
 NOISE = ("Retransmit List", "IPC connection not ready", "[KNET  ]", "Unloading")
 """What lines of a node's log hold that explain nothing, and come by the hundred."""
@@ -193,6 +193,12 @@ class NodeLinks:
     def log_so_far(self, node: str, tail: int | None = None) -> str:
         """What a node has logged so far, of that the last `tail` lines; whoever listens hears what comes after it."""
         return self.logs.so_far(node, self._containers[node].id, tail)
+
+    def says_it_is_mute(self, node: str) -> bool:
+        """Whether one of the last lines that a node logged is that its cluster module sent nothing of a change."""
+        container, said = self._containers.get(node), self.running.stack_of(node).mute_lines
+        log = self.engine.logs(container.id, tail=MUTE_TAIL) if container and said else ""
+        return any(line in log for line in said)
 
     def follow_log(self, node: str) -> None:
         """Follow a node's log from where it was read last, or else from what it says of how its ring formed."""

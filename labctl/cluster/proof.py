@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import threading
 import time
@@ -11,6 +12,7 @@ from dataclasses import replace
 from labctl.asterisk import dundi
 from labctl.asterisk.output import Message
 from labctl.cluster.connections import Cluster
+from labctl.cluster.readiness import Restart
 from labctl.cluster.views import Crossing, Route
 from labctl.errors import LabError
 from labctl.timing import Deadline, Signal
@@ -29,10 +31,16 @@ another than the round before, so that a late answer to that one proves nothing.
 
 
 class Proof:
-    """Listens to the nodes of a lab, and makes changes that they must tell of."""
+    """Listens to the nodes of a lab, and makes changes that they must tell of.
 
-    def __init__(self, cluster: Cluster) -> None:
+    mend: restarts the Asterisk of a node that nobody hears, round after round, whose log says that its module sends
+    nothing; once a node (`labctl findings show members-asked-at-once`).
+    """
+
+    def __init__(self, cluster: Cluster, mend: Restart | None = None) -> None:
         self._cluster = cluster
+        self._mend = mend
+        self._mended: set[str] = set()
         self._lab = cluster.lab
         self._signal = Signal()
         self._lock = threading.Lock()
@@ -103,20 +111,35 @@ class Proof:
     def _prove(self, next_states: Callable[[], dict[str, str]], deadline: Deadline) -> list[Crossing]:
         """Make changes, others if these do not arrive within a round: what a node says while its ring synchronises
         is lost (cpg_mcast_joined(3), CS_ERR_TRY_AGAIN), and is not said again."""
+        unheard: set[str] = set()
         for number in itertools.count(1):
             crossings, missed = self._change(next_states(), self._round(deadline))
             if not missed:
                 return [replace(crossing, round=number) for crossing in crossings]
             if deadline.passed:
                 break
+            before, unheard = unheard, {*self._unheard(missed)}
+            self._mend_mute(before & unheard)
         raise self._cluster.not_ready(f"state does not cross after {deadline.timeout_s:g} s", self._told(missed))
 
-    def _told(self, missed: list[tuple[str, str]]) -> dict[str, list[str]]:
-        """What is said of which node, where (observer, origin) did not come: of one that nobody heard, that alone."""
+    def _mend_mute(self, nodes: set[str]) -> None:
+        """Restart those of the nodes that say themselves that they send nothing."""
+        for node in sorted(nodes - self._mended):
+            if self._mend and self._cluster.says_it_is_mute(node):
+                self._mended.add(node)
+                self._mend(node)
+
+    def _unheard(self, missed: list[tuple[str, str]]) -> list[str]:
+        """The nodes whose change none of the others told of, where (observer, origin) did not come."""
         here = {node.name for node in self._cluster.started}
         others = {name: {node.name for node in self._lab.cluster_of(name)} & here - {name} for name in here}
         deaf = {origin: {observer for observer, other in missed if other == origin} for _, origin in missed}
-        unheard = [origin for origin in deaf if deaf[origin] == others[origin] and len(others[origin]) > 1]
+        return [origin for origin in deaf if deaf[origin] == others[origin]]
+
+    def _told(self, missed: list[tuple[str, str]]) -> dict[str, list[str]]:
+        """What is said of which node, where (observer, origin) did not come: of one that nobody heard, that alone."""
+        deaf_to = collections.Counter(origin for _, origin in missed)
+        unheard = [origin for origin in self._unheard(missed) if deaf_to[origin] > 1]
         told = {origin: ["no other node saw the change made on it"] for origin in unheard}
         for name in dict.fromkeys(observer for observer, _ in missed):
             unseen = [origin for observer, origin in missed if observer == name and origin not in unheard]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 COEFFICIENT_MS = 650
 """corosync.conf(5), token_coefficient: Corosync 2.3.4 and later add so much to the token for each node beyond two."""
 
+FORMING_COEFFICIENT_MS = 130
+"""The same while a large ring forms for the first time: a fifth, so of 30 nodes 4.6 s in place of 19 s."""
+
 CONSENSUS_FACTOR = 1.2
 """corosync.conf(5), consensus: so much more than the token, at least and by default."""
 

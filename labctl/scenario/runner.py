@@ -18,7 +18,7 @@ from labctl.checks.course import UNKNOWN
 from labctl.checks.judgement import Result
 from labctl.cluster import lifecycle as labs
 from labctl.cluster.readiness import NEVER_READY
-from labctl.engine.client import Engine
+from labctl.engine.client import Engine, EngineInfo
 from labctl.errors import HostError, LabctlError, LabError
 from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
@@ -38,6 +38,12 @@ WORTH_A_RETRY = ("unknown", "error")
 LACKING = "this kernel has no"
 ALWAYS_SO = (f"{UNKNOWN}{LACKING}", NEVER_READY)
 """How the error of a run begins that comes to the same each time."""
+
+MOST_JOBS, JOBS_A_CPU = 8, 2
+"""So many scenarios are run at a time, at most and for each CPU, where nobody says: a run waits half of its time."""
+
+RUN_BYTES = 1 << 30
+"""What the lab of a run takes, of five nodes with a database beside them (`labctl bench footprint`: 150 MB a node)."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,11 @@ def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progre
             result = replace(run(engine, scenario, how, progress), earlier=earlier)
         run_folder.write_result(Path(result.folder), result)
     return result
+
+
+def at_a_time(machine: EngineInfo, runs: int) -> int:
+    """How many of `runs` are run at a time on an engine's machine, where nobody says."""
+    return max(1, min(runs, MOST_JOBS, JOBS_A_CPU * machine.cpus, machine.memory_bytes // RUN_BYTES))
 
 
 def run_many(

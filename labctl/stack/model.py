@@ -203,6 +203,9 @@ class Stack(Strict):
     membership_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that tell of a change of membership"
     )
+    mute_lines: tuple[Text, ...] = Field(
+        default=(), description="What log lines hold that tell that the cluster module sent nothing of a change"
+    )
     telling_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that explain why state is not as it should be"
     )

@@ -119,6 +119,13 @@ def test_a_user_may_say_otherwise() -> None:
     assert not {"token_coefficient", "consensus"} & {*totem_of("nodes: 30\n")}  # Corosync's own rule holds
 
 
+def test_a_large_ring_forms_by_a_shorter_token_than_is_its_own() -> None:
+    before = {nodes: files(f"nodes: {nodes}\n", "n1")["service/corosync/before-start"] for nodes in (3, 16, 17, 64)}
+    assert [nodes for nodes, text in before.items() if "token_coefficient: 130" in text] == [17, 64]
+    assert "await-ring all 128" in before[64]
+    assert "totem.token_coefficient u32 650" in before[17]
+
+
 def test_what_a_user_says_is_written_back() -> None:
     given_totem = {"token": 3000, "token_coefficient": 0, "consensus": 4000}
     data = writer.to_data(lab(f"nodes: 30\ntotem: {given_totem}\n"))["totem"]

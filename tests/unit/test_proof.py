@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import cast
 
 import pytest
@@ -118,6 +119,31 @@ def test_the_node_is_named_that_nobody_hears_or_that_hears_nobody(
     with pytest.raises(NotReady) as raised:
         prove(lab, timeout_s=0.5)
     assert raised.value.missing == missing
+
+
+MUTE = (
+    "WARNING[117]: res/res_corosync.c:566 publish_event_to_corosync: CPG mcast not executed for event DeviceState (5)\n"
+)
+
+
+@pytest.mark.parametrize(("log", "mended"), [(MUTE, ["n3"]), ("", [])])
+def test_a_node_that_says_it_is_mute_is_mended_once_and_proven(log: str, mended: list[str]) -> None:
+    """Seen of two in some thirty starts of 30 nodes: a member that hears all, and whose module sends nothing more."""
+    lab, restarted = FakeLab(), list[str]()
+    lab.nodes["n3"].log = log
+
+    def spread(origin: str, device: str, state: str) -> None:
+        if origin != "n3" or restarted:
+            lab.spread(origin, device, state)
+
+    lab.on_change = spread
+    with Cluster(cast(Engine, lab), lab.running) as cluster:
+        proof = Proof(cluster, restarted.append)
+        cluster.open()
+        cluster.await_booted(Deadline(5))
+        with nullcontext() if mended else pytest.raises(NotReady, match="no other node saw the change made on it"):
+            proof.crossings(Deadline(20 if mended else 4))
+    assert restarted == mended
 
 
 def test_an_event_that_was_there_before_the_change_proves_nothing() -> None:

@@ -351,3 +351,14 @@ def test_a_call_that_was_lost_before_is_judged() -> None:
 def test_a_run_to_its_end_is_judged_whole() -> None:
     suppressed = Did(2.0, 1, "wait_for", 1.5, "one thing of a soak run that failed")
     assert outcomes(CALLED, suppressed, ended(3.0, "503"), Over(4.0))["calls"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gib", "runs", "at_a_time"),
+    [(2, 24, 59, 4), (1, 24, 59, 2), (4, 16, 59, 8), (64, 256, 59, 8), (2, 2, 59, 2), (8, 24, 3, 3), (8, 0, 3, 1)],
+)
+def test_so_many_are_run_at_a_time_as_the_machine_has_cpus_and_memory_for(
+    cpus: int, gib: int, runs: int, at_a_time: int
+) -> None:
+    machine = EngineInfo("27", "1.46", "overlay2", "/", "6.1", "Debian", cpus, gib << 30, "x86_64")
+    assert runner.at_a_time(machine, runs) == at_a_time
