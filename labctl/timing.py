@@ -107,7 +107,7 @@ class Signal:
     def wait_beyond(self, count: int, deadline: Deadline) -> bool:
         """Return when more has happened than `count`, or the deadline passes; which it was."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._count != count, deadline.left_s)
+            return self._condition.wait_for(lambda: self._count > count, deadline.left_s)
 
     def wait_quiet(self, quiet_s: float, deadline: Deadline) -> bool:
         """Return True when nothing has happened for `quiet_s` seconds from now on; False as soon as the deadline leaves

@@ -56,10 +56,17 @@ _RESTARTS = {Remedy.RESTART_ASTERISK, Remedy.RESTART_IF_IT_LASTS}
 
 @dataclass(frozen=True)
 class Lack:
-    """What a node lacks, and what mends it."""
+    """What a node lacks, and what mends it. `members`: how many its module does not see yet."""
 
     what: str
     remedy: Remedy = Remedy.NONE
+    members: int = 0
+
+    @property
+    def news(self) -> int:
+        """So many things must be heard of a node before it is worth a question: each member is told of when it joins,
+        and a question to a module is in the way of what it does (`labctl findings show members-asked-at-once`)."""
+        return max(1, self.members // 2)
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,8 @@ class Readiness:
                 patience = Deadline(self._patience_s)
                 self._load_module(node.name)
             look_again_s = min(self._look_again_s, patience.left_s or self._look_again_s)
-            learns = not news.wait_beyond(changes, Deadline(min(look_again_s, waiting.deadline.left_s)))
+            more = changes + lack.news - 1
+            learns = not news.wait_beyond(more, Deadline(min(look_again_s, waiting.deadline.left_s)))
 
     def _is_over(self, node: str, waiting: _Waiting) -> bool:
         """Whether what a node lacks is waited for no longer: at the deadline, or where a Corosync, this node's or
@@ -238,7 +246,8 @@ class Readiness:
         outside = Remedy.RESTART_IF_IT_LASTS if is_outside else Remedy.NONE
         remedy = outside if members else self._remedy(stack, answer)
         answered = f": {' '.join(answer.split())}" if remedy is not Remedy.NONE else ""
-        return Lack(f"{module} sees {len(members)} of {expected} members{answered}", remedy)
+        seen = f"{module} sees {len(members)} of {expected} members{answered}"
+        return Lack(seen, remedy, expected - len(members))
 
     @staticmethod
     def _remedy(stack: Stack, answer: str) -> Remedy:

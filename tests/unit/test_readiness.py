@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import cast
 
 import pytest
@@ -181,6 +182,38 @@ def test_a_ring_that_grows_is_noticed_by_the_line_that_tells_of_it() -> None:
 
     lab.run_in = run
     assert await_ready(lab) == []
+
+
+class Growing(dict[str, str]):
+    """What a node answers whose module sees more members as they join; `asked`: how often it was asked for them."""
+
+    def __init__(self, lab: FakeLab) -> None:
+        super().__init__()
+        self.lab, self.seen, self.asked = lab, 1, 0
+
+    def __getitem__(self, command: str) -> str:
+        assert command == self.lab.stack.members_command
+        self.asked += 1
+        return self.lab.members([*self.lab.nodes][: self.seen])
+
+
+def test_a_module_that_sees_more_and_more_members_is_not_asked_at_each() -> None:
+    """Each of 30 was asked at each of 29 lines: questions that hold it up, and that its Asterisk may not survive."""
+    lab = FakeLab("name: lab\nnodes: 16\n")
+    answers = lab.nodes["n1"].commands = Growing(lab)
+    links = NodeLinks(cast(Engine, lab), lab.running)
+    links.open()
+    with ThreadPoolExecutor() as pool:
+        ready = pool.submit(Readiness(links).wait, Deadline(60))
+        while not lab.nodes["n1"].logs:
+            assert not wait([ready], 0.01).done
+        for number in range(2, 17):
+            answers.seen = number
+            lab.nodes["n1"].logs[-1].say(f"Node {number} (02:00:00:00:00:{number:02x}) at 198.18.0.1 joined the cluster")
+            wait([ready], 0.02)
+        ready.result()
+    links.close()
+    assert answers.asked <= 8
 
 
 @pytest.mark.parametrize(
