@@ -7,7 +7,7 @@ import re
 import tarfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import PurePosixPath
 
@@ -51,11 +51,31 @@ _NOT_LET_IN = re.compile(r"attaching to network failed|network \S+ not found")
 """What the engine says then: that it had no answer, or that it does not know the network, of which it has yet to be
 told (seen at a load of 45)."""
 
+FREEZE_S, FREEZE_AGAIN_S = 30.0, 0.1
+"""How long a container is paused again that cannot be frozen, and how soon: runc tries a thousand times in some 30 ms,
+thaws it, and leaves it to who asks to try on (runc pull requests 2774 and 4388; seen beside busy tests)."""
+
+_NOT_FROZEN = "unable to freeze"
+
 SERVICES = "/etc/service"
 """The folder that runit watches. Where that has changed within the second in which runsvdir starts, it waits one more
 before it starts any service (src/runsvdir.c), and some storage drivers take a file put below it for such a change."""
 
 LOG_LIMIT = {"max-size": "20m", "max-file": "2"}
+
+
+def _insist(do: Callable[[], object], deadline: Deadline, again_s: float, will_pass: Callable[[str], bool]) -> None:
+    """Do it, and do it again where the engine refuses it by what `will_pass`. Raises APIError at the deadline, or
+    where something else is refused."""
+    while True:
+        try:
+            do()
+        except docker_errors.APIError as error:
+            if deadline.passed or not will_pass(str(error.explanation)):
+                raise
+            pass_time(again_s)
+        else:
+            return
 
 
 class Containers:
@@ -101,22 +121,24 @@ class Containers:
             case StopContainer():
                 self._api.stop(step.name, timeout=STOP_TIMEOUT_S)
             case PauseContainer():
-                self._await_begun(step.name)
-                self._api.pause(step.name)
+                self._pause(step.name)
             case UnpauseContainer():
                 self._api.unpause(step.name)
 
     def _start(self, container: str) -> None:
-        deadline = PATIENCE.deadline(LET_IN_S)
-        while True:
-            try:
-                self._api.start(container)
-            except docker_errors.APIError as error:
-                if deadline.passed or not _NOT_LET_IN.search(str(error.explanation)) or not self._is_in_swarm():
-                    raise
-                pass_time(LET_IN_AGAIN_S)
-            else:
-                return
+        _insist(
+            lambda: self._api.start(container),
+            PATIENCE.deadline(LET_IN_S),
+            LET_IN_AGAIN_S,
+            lambda refusal: bool(_NOT_LET_IN.search(refusal)) and self._is_in_swarm(),
+        )
+
+    def _pause(self, container: str) -> None:
+        def pause() -> None:
+            self._await_begun(container)
+            self._api.pause(container)
+
+        _insist(pause, PATIENCE.deadline(FREEZE_S), FREEZE_AGAIN_S, lambda refusal: _NOT_FROZEN in refusal)
 
     def _is_in_swarm(self) -> bool:
         """Whether the engine is in a Swarm, which tells it of networks: elsewhere a network is there, or is not."""

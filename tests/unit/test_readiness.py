@@ -209,7 +209,9 @@ def test_a_module_that_sees_more_and_more_members_is_not_asked_at_each() -> None
             assert not wait([ready], 0.01).done
         for number in range(2, 17):
             answers.seen = number
-            lab.nodes["n1"].logs[-1].say(f"Node {number} (02:00:00:00:00:{number:02x}) at 198.18.0.1 joined the cluster")
+            lab.nodes["n1"].logs[-1].say(
+                f"Node {number} (02:00:00:00:00:{number:02x}) at 198.18.0.1 joined the cluster"
+            )
             wait([ready], 0.02)
         ready.result()
     links.close()
