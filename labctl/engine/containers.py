@@ -52,8 +52,8 @@ _NOT_LET_IN = re.compile(r"attaching to network failed|network \S+ not found")
 told (seen at a load of 45)."""
 
 FREEZE_S, FREEZE_AGAIN_S = 30.0, 0.1
-"""How long a container is paused again that cannot be frozen, and how soon: runc tries a thousand times in some 30 ms,
-thaws it, and leaves it to who asks to try on (runc pull requests 2774 and 4388; seen beside busy tests)."""
+"""How long a container is paused again that cannot be frozen, and how soon: runc tries a thousand times, thaws
+it, and leaves it to who asks to try on (runc pull requests 2774 and 4388; seen beside busy tests)."""
 
 _NOT_FROZEN = "unable to freeze"
 

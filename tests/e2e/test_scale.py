@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labctl.corosync import totem
-from labctl.engine.client import Engine
+from labctl.engine import client as engines
 from labctl.names import container_name
 from tests.integration.conftest import labctl
 
@@ -52,12 +52,13 @@ def test_a_page_that_cannot_be_written_is_said_before_any_lab_is_made(tmp_path: 
     assert "--report" in done.err
 
 
-def test_a_ring_that_formed_by_a_shorter_token_has_its_own_once_it_is_proven(engine: Engine) -> None:
+def test_a_ring_that_formed_by_a_shorter_token_has_its_own_once_it_is_proven() -> None:
     name, nodes = "scale-token", [f"n{number}" for number in range(1, 18)]
     asked = "tr '\\0' ' ' < /proc/$(pidof corosync)/cmdline; echo; corosync-cmapctl -g runtime.config.totem.token"
     try:
         done = labctl("up", "--name", name, "--nodes", str(len(nodes)), "--timeout", "10m", "-q")
         assert done.code == 0, done.err
+        engine = engines.connect()
         answers = {node: engine.run(container_name(name, node), ["sh", "-c", asked]).text for node in nodes}
     finally:
         labctl("down", "--name", name)
