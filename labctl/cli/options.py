@@ -262,7 +262,10 @@ junit_option = click.option(
     "--junit", type=click.Path(path_type=Path), help="Write JUnit XML there, whole after each scenario."
 )
 jobs_option = click.option(
-    "-j", "--jobs", type=click.IntRange(1, 8), help="How many at a time; two for each CPU of the machine, by default."
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 8),
+    help="How many at a time; one for each CPU of the machine, 2 to 8, by default.",
 )
 retries_option = click.option(
     "--retries", type=click.IntRange(0, 10), default=0, help="How often a run that came to no verdict is made again."

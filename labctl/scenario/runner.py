@@ -39,8 +39,9 @@ LACKING = "this kernel has no"
 ALWAYS_SO = (f"{UNKNOWN}{LACKING}", NEVER_READY)
 """How the error of a run begins that comes to the same each time."""
 
-MOST_JOBS, JOBS_A_CPU = 8, 2
-"""So many scenarios are run at a time, at most and for each CPU, where nobody says: a run waits half of its time."""
+FEWEST_JOBS, MOST_JOBS = 2, 8
+"""So many scenarios are run at a time where nobody says, by the CPUs of the machine. More would be over sooner, and
+starve each other on a slow machine: of four at a time on two CPUs three came to no verdict, where of two none did."""
 
 RUN_BYTES = 1 << 30
 """What the lab of a run takes, of five nodes with a database beside them (`labctl bench footprint`: 150 MB a node)."""
@@ -146,7 +147,8 @@ def run_to_a_verdict(engine: Engine, scenario: Scenario, how: RunOptions, progre
 
 def at_a_time(machine: EngineInfo, runs: int) -> int:
     """How many of `runs` are run at a time on an engine's machine, where nobody says."""
-    return max(1, min(runs, MOST_JOBS, JOBS_A_CPU * machine.cpus, machine.memory_bytes // RUN_BYTES))
+    by_cpus = min(max(machine.cpus, FEWEST_JOBS), MOST_JOBS)
+    return max(1, min(runs, by_cpus, machine.memory_bytes // RUN_BYTES))
 
 
 def run_many(
