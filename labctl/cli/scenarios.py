@@ -187,7 +187,8 @@ def run_all(
     pages = Pages(how.report) if how.report else None
     numbers = itertools.count(1)
     engine = terminal.connect()
-    jobs = jobs or runner.at_a_time(engine.info(), len(scenarios))
+    if not jobs:  # of a single one the engine need not be asked what it is
+        jobs = runner.at_a_time(engine.info(), len(scenarios)) if len(scenarios) > 1 else 1
 
     def begin(scenario: Scenario) -> Progress:
         if not how.quiet:
