@@ -5,6 +5,7 @@ LabctlError            3  something went wrong that is not the user's doing
 │   └── InvalidFile    2  a lab or stack file with mistakes; carries every one of them
 ├── LabError           1  the lab is not as it should be
 │   └── NotReady       1  it did not become so in time; says which node lacks what
+│       └── RingBroke  5  that may be the machine's doing, which cost a ring its token: not judged
 └── HostError          4  Docker or this machine cannot do what is asked
     └── BuildError     4  an image could not be made
         └── PatchRefused 2  for a patch does not fit, or what it makes does not compile
@@ -89,6 +90,12 @@ class NotReady(LabError):
     def __init__(self, message: str, missing: dict[str, list[str]], hint: str = "") -> None:
         super().__init__(message, hint)
         self.missing = missing
+
+
+class RingBroke(NotReady):
+    """The lab did not become what was waited for, which may be the machine's doing: it cost a ring its token."""
+
+    exit_code = 5
 
 
 class HostError(LabctlError):

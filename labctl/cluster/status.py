@@ -15,9 +15,10 @@ from labctl.cluster.proof import Proof
 from labctl.cluster.restarts import restarts
 from labctl.cluster.views import HOST_LOST, NOT_STARTED, UNKNOWN, NodeView, SiteState, StateRow
 from labctl.corosync import totem
+from labctl.corosync.refusals import refused_with_none_lost
 from labctl.engine.client import Engine
 from labctl.engine.observation import Container
-from labctl.errors import UsageError
+from labctl.errors import NotReady, RingBroke, UsageError
 from labctl.faults import injector
 from labctl.lab import Service
 from labctl.names import ROLE_NODE, ROLE_SERVICE
@@ -25,6 +26,13 @@ from labctl.timing import PATIENCE, Deadline, LookPool
 
 LOOK_TIMEOUT_S = 5.0
 """How long a command that only looks waits for an Asterisk that does not answer."""
+
+
+NOT_JUDGED = (
+    "not judged: the ring lost its token and no node, as on a machine that is too busy; what a node said as it formed "
+    "anew is lost (labctl findings show state-after-heal):"
+)
+WAY_OUT = "have that change once more; `totem: {token: 5000}` in a lab file is more patient with the machine"
 
 
 def ps(engine: Engine, running: Running) -> list[NodeView]:
@@ -182,7 +190,8 @@ def _ask(cluster: Cluster, asker: str, extension: str, site: str) -> tuple[str, 
 def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> None:
     """Wait until a condition holds: `ready`, `proven` as `up` means it, or `state=EXTENSION:STATE` on every node.
 
-    Raises UsageError for another word, NotReady after `timeout_s` seconds.
+    Raises UsageError for another word, NotReady after `timeout_s` seconds, RingBroke where what a node said was lost
+    though no fault is in force.
     """
     deadline = Deadline(timeout_s)
     extension, state = _wanted(running, condition)
@@ -192,7 +201,20 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
         if condition == "proven":
             Proof(cluster).all(deadline)
         elif extension:
-            cluster.await_state(extension, state, deadline)
+            try:
+                cluster.await_state(extension, state, deadline)
+            except NotReady as late:
+                raise _judged(cluster, engine, running, late) from None
+
+
+def _judged(cluster: Cluster, engine: Engine, running: Running, late: NotReady) -> NotReady:
+    """A wait that was in vain; not judged where a ring had lost its token by itself and Corosync took no change."""
+    words = {node: running.stack_of(node).refused_lines for node in cluster.connected}
+    refused = {node: refused_with_none_lost(cluster.log_so_far(node), said) for node, said in words.items() if said}
+    lines = [f"  {node}: {line}" for node, line in refused.items() if line]
+    if not lines or injector.in_force(engine, running.lab.name):
+        return late
+    return RingBroke("\n".join([late.message, f"  {NOT_JUDGED}", *lines]), late.missing, WAY_OUT)
 
 
 def _wanted(running: Running, condition: str) -> tuple[str, str]:

@@ -206,6 +206,11 @@ class Stack(Strict):
     mute_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that tell that the cluster module sent nothing of a change"
     )
+    refused_lines: tuple[Text, ...] = Field(
+        default=(),
+        description="What log lines hold that tell that Corosync did not take what the cluster module sent of a state, "
+        "which is lost",
+    )
     telling_lines: tuple[Text, ...] = Field(
         default=(), description="What log lines hold that explain why state is not as it should be"
     )
