@@ -28,10 +28,12 @@ from labctl.errors import UsageError
 
 if TYPE_CHECKING:
     from labctl.checks.judgement import Result
+    from labctl.lab import Overrides
     from labctl.report.acceptance import Acceptance
     from labctl.scenario.findings.confirmation import Confirmed
     from labctl.scenario.findings.entries import Evidence
     from labctl.scenario.findings.reader import ShippedFinding
+    from labctl.stack.model import Stack
 
     Asked = list[tuple[ShippedFinding, Evidence]]
 
@@ -109,12 +111,13 @@ def run(names: tuple[str, ...], stack: str | None, making: Making, often: Repeti
 
     Example: labctl findings run second-leave --patch mine.patch
     """
-    from labctl.labfile.entries import DEFAULT_STACK
+    from labctl.lab import Overrides
     from labctl.report import findings_text, formats
     from labctl.report.acceptance import Acceptance
 
     acceptance = Acceptance(hopeful=making.changed)
-    confirmed, results = _confirm(_asked(names, stack or DEFAULT_STACK), making, often, how, acceptance)
+    flags = Overrides(stack=stack)
+    confirmed, results = _confirm(_asked(names, terminal.find_stack(stack)), flags, making, often, how, acceptance)
     if how.output == "json":
         click.echo(formats.as_json(confirmed))
     else:
@@ -123,28 +126,34 @@ def run(names: tuple[str, ...], stack: str | None, making: Making, often: Repeti
     sys.exit(acceptance.code(told, results))
 
 
-def _asked(names: tuple[str, ...], stack: str) -> Asked:
-    """The findings that are meant, each with what shows it on the stack; all that hold there, where none is named.
+def _asked(names: tuple[str, ...], stack: Stack) -> Asked:
+    """The findings that are meant, each with what shows it on the stack; all that hold there, where none is named. A
+    stack of the user's own is held to what is known of those that are shipped and have its cluster module.
 
-    Raises UsageError for one that is not shipped, or not known on the stack.
+    Raises UsageError for one that is not shipped, or not known on the stack, and where that leaves none.
     """
     from labctl.scenario.findings.reader import find_finding, shipped_findings
+    from labctl.stack.loader import alike
 
     found = [find_finding(name) for name in dict.fromkeys(names or shipped_findings())]
     asked = []
     for finding in found:
-        if evidence := finding.first_on(stack):
+        if evidence := next(filter(None, map(finding.first_on, alike(stack))), None):
             asked.append((finding, evidence))
             continue
         why = f"{finding.name}: it is known on {', '.join(finding.stacks)} alone"
         if names:
-            raise UsageError(f"{why}, not on stack {stack}", f"--stack {finding.stacks[0]}")
+            raise UsageError(f"{why}, not on stack {stack.name}", f"--stack {finding.stacks[0]}")
         terminal.say(f"{why}: left out")
+    if not asked:
+        known = sorted({name for finding in found for name in finding.stacks})
+        raise UsageError(f"no finding is known on stack {stack.name}", f"there are some on {', '.join(known)}")
     return asked
 
 
 def _confirm(
-    asked: list[tuple[ShippedFinding, Evidence]],
+    asked: Asked,
+    flags: Overrides,
     making: Making,
     often: Repetition,
     how: Conduct,
@@ -152,16 +161,16 @@ def _confirm(
 ) -> tuple[list[Confirmed], list[Result]]:
     """Run each scenario that shows any of them, once for all whom it shows, and say of each what that came to."""
     from labctl.scenario.findings.confirmation import confirm
-    from labctl.scenario.findings.reader import known_by, scenario_of
+    from labctl.scenario.findings.reader import known_by, on_own_stack, scenario_of
 
     scenarios = {
-        (evidence.scenario, evidence.via): on_image(making.image, scenario_of(evidence)) for _, evidence in asked
+        (evidence.scenario, evidence.via): on_image(making.image, scenario_of(evidence, flags)) for _, evidence in asked
     }
     results: dict[tuple[str, str], list[Result]] = {key: [] for key in scenarios}
     options = replace(how.options(making), retries=often.retries)
     for via in dict.fromkeys(via for _, via in scenarios):  # a result does not say what carried the state
-        chosen = [scenario for (_, other), scenario in scenarios.items() if other == via] * often.repeat
-        for result in run_all(chosen, options, how, often.jobs, acceptance):
+        own = [on_own_stack(scenario) for (_, other), scenario in scenarios.items() if other == via]
+        for result in run_all(own * often.repeat, options, how, often.jobs, acceptance):
             results[result.scenario, via].append(result)
     confirmed = []
     for finding, evidence in asked:

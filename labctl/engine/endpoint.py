@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docker.errors import TLSParameterError
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
@@ -65,7 +66,7 @@ def of_context(name: str, environment: Mapping[str, str] = os.environ) -> Engine
     file = folder / "meta" / identity / "meta.json"
     try:
         docker = json.loads(file.read_text("utf-8"))["Endpoints"]["docker"]
-        url, unchecked = str(docker["Host"]), bool(docker.get("SkipTLSVerify"))
+        url, unchecked = _address(docker["Host"]), bool(docker.get("SkipTLSVerify"))
     except FileNotFoundError:
         known = sorted({DEFAULT, *_names(folder)})
         raise UsageError(f"no Docker context `{shown(name)}`", suggestion(name, known)) from None
@@ -75,8 +76,18 @@ def of_context(name: str, environment: Mapping[str, str] = os.environ) -> Engine
     return EngineAddress(url, _tls(folder / "tls" / identity / "docker", unchecked=unchecked))
 
 
+def _address(host: object) -> str:
+    if not isinstance(host, str) or not host:
+        raise ValueError(f"its Host is {json.dumps(host)}")
+    return host
+
+
 def _default(environment: Mapping[str, str]) -> EngineAddress:
-    arguments = kwargs_from_env(dict(environment) or {"": ""})
+    try:
+        arguments = kwargs_from_env(dict(environment) or {"": ""})
+    except TLSParameterError:
+        folder = Path(environment.get("DOCKER_CERT_PATH") or _folder(environment))
+        raise _lacking(folder, f"{_said(environment)} asks for TLS", "or unset that") from None
     return EngineAddress(arguments.get("base_url", ""), arguments.get("tls"))
 
 
@@ -85,8 +96,23 @@ def _tls(folder: Path, *, unchecked: bool) -> TLSConfig | None:
     ca, certificate, key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
     if not unchecked and not any(file.is_file() for file in (ca, certificate, key)):
         return None
-    own = (str(certificate), str(key)) if certificate.is_file() else None
-    return TLSConfig(client_cert=own, ca_cert=str(ca) if ca.is_file() else None, verify=not unchecked)
+    own = (str(certificate), str(key)) if certificate.is_file() or key.is_file() else None
+    try:
+        return TLSConfig(client_cert=own, ca_cert=str(ca) if ca.is_file() else None, verify=not unchecked)
+    except TLSParameterError:
+        raise _lacking(folder, "the context has half of a certificate", "or make the context anew") from None
+
+
+def _lacking(folder: Path, why: str, otherwise: str) -> UsageError:
+    """What TLS wants of a folder, and is not there: a certificate of the user's comes with its key, and a CA."""
+    wanted = ("ca.pem", "cert.pem", "key.pem")
+    files = ", ".join(name for name in wanted if not (folder / name).is_file()) or "what can be read"
+    return UsageError(f"{why}, and {folder} has no {files}", f"put {files} there, {otherwise}")
+
+
+def _said(environment: Mapping[str, str]) -> str:
+    """The variable by which TLS is asked for."""
+    return next((name for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH") if environment.get(name)), "DOCKER_HOST")
 
 
 def _folder(environment: Mapping[str, str]) -> Path:

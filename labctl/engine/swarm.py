@@ -43,7 +43,8 @@ def review(states: Sequence[SwarmState], nodes: Collection[str]) -> None:
         lines += [f"{docker(other.host)} swarm join --token TOKEN ADDRESS:2377" for other in others]
         raise HostError(f"no host is in a Swarm: {_names(states)}", "\n".join(lines))
     manager = next((state for state in active if state.manager), None)
-    known = next((address for state in active for address in state.managers), "ADDRESS:2377")
+    trusted = [manager] if manager else active  # what is in another Swarm knows that one's managers
+    known = next((address for state in trusted for address in state.managers), "ADDRESS:2377")
     if manager is None:
         hint = f"name one that is, such as that at {known}; or there: docker node promote NODE"
         raise HostError(f"none of {_names(states)} is a manager of the Swarm: only one makes its networks", hint)

@@ -27,6 +27,16 @@ def find_stack(name: str) -> Stack:
     return read_stack(read_text(path), str(path))
 
 
+def alike(stack: Stack) -> tuple[str, ...]:
+    """The names of the shipped stacks whose known failures hold for a stack, until a run says otherwise: itself; of a
+    user's own those with its cluster module, the newest first."""
+    known = shipped_stacks()
+    if stack.name in known:
+        return (stack.name,)
+    of_module = [name for name in known if find_stack(name).cluster_module == stack.cluster_module]
+    return tuple(sorted(of_module, key=lambda name: [*map(int, name.split("."))], reverse=True))
+
+
 def read_stack(text: str, source: str) -> Stack:
     """The stack of a text, which may name the templates that come with labctl. Raises InvalidFile."""
     return parse_stack(text, source, sorted(path.name for path in TEMPLATES.iterdir() if path.is_file()))

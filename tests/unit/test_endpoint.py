@@ -7,7 +7,7 @@ import io
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -82,6 +82,31 @@ def test_tls_is_what_the_context_has_of_it(
     assert tls
     own = tuple(Path(file).name for file in tls.cert) if tls.cert else None
     assert (Path(tls.ca_cert).name if tls.ca_cert else None, own, tls.verify) == expected
+
+
+@pytest.mark.parametrize("files", [("ca.pem", "cert.pem"), ("ca.pem", "key.pem"), ("cert.pem",)])
+def test_half_a_certificate_of_a_context_is_told_with_what_is_lacking(files: tuple[str, ...], tmp_path: Path) -> None:
+    context(tmp_path, "one", "tcp://one.example:2376", files=files)
+    with pytest.raises(UsageError, match=f"has no .*{'cert' if 'key.pem' in files else 'key'}.pem"):
+        endpoint.of_host("one", {"DOCKER_CONFIG": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "said", [{"DOCKER_TLS_VERIFY": "1"}, {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"}]
+)
+def test_tls_that_the_environment_asks_for_and_does_not_have_is_told(said: dict[str, str], tmp_path: Path) -> None:
+    environment = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_TLS_VERIFY": "1", **said}
+    with pytest.raises(UsageError, match=r"DOCKER_TLS_VERIFY asks for TLS, and .* has no .*key\.pem"):
+        endpoint.of_environment({**environment, "DOCKER_HOST": "tcp://one.example:2376"})
+    with pytest.raises(UsageError, match="asks for TLS"):
+        endpoint.of_host("tcp://two.example:2376", environment)
+
+
+@pytest.mark.parametrize("host", [None, "", 7])
+def test_a_context_without_an_address_is_told(host: object, tmp_path: Path) -> None:
+    context(tmp_path, "one", cast(str, host))
+    with pytest.raises(UsageError, match="cannot be read"):
+        endpoint.of_host("one", {"DOCKER_CONFIG": str(tmp_path)})
 
 
 def test_an_address_has_the_tls_of_the_environment(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from labctl.checks.known import Known
 from labctl.errors import InvalidFile
 from labctl.lab import Overrides
 from labctl.labfile.patch_files import shipped_mends
+from labctl.paths import images_folder
 from labctl.report import findings_markdown, findings_text
 from labctl.report.acceptance import Acceptance
 from labctl.scenario.findings import hand_commands, reader
@@ -26,6 +27,7 @@ from labctl.scenario.findings.confirmation import Confirmed, confirm
 from labctl.scenario.findings.interval import runs_to_exclude, wilson
 from labctl.scenario.findings.reader import find_finding, known_by, shipped_findings
 from labctl.scenario.loader import find_scenario, shipped_scenarios
+from labctl.scenario.reader import Scenario
 from tests.unit.commands import run
 from tests.unit.test_completion import offered
 
@@ -329,6 +331,41 @@ def test_one_of_another_stack_is_not_run(capsys: pytest.CaptureFixture[str]) -> 
     told = capsys.readouterr().err
     assert "on 1.6 alone" in told
     assert "--stack 1.6" in told
+
+
+@pytest.mark.parametrize("stack", ["nosuch", "./nofile.yaml"])
+def test_a_stack_that_there_is_not_is_told(stack: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("findings", "run", "--stack", stack) == 2
+    assert stack.removeprefix("./") in capsys.readouterr().err
+
+
+def test_a_stack_on_which_nothing_is_known_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (images_folder() / "stacks" / "22.yaml").read_text("utf-8")
+    for old, new in (('name: "22"', 'name: "23"'), ("cluster_module: res_corosync", "cluster_module: res_other")):
+        text = text.replace(old, new)
+    own = tmp_path / "own.yaml"
+    own.write_text(text, "utf-8")
+    assert run("findings", "run", "--stack", str(own)) == 2
+    assert "no finding is known on stack 23" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", ["22", "22-next"])
+def test_a_stack_of_one_s_own_is_held_to_what_is_known_of_its_kind(
+    own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (images_folder() / "stacks" / "22.yaml").read_text("utf-8")
+    file = tmp_path / "own.yaml"
+    file.write_text(text.replace('name: "22"', f'name: "{own}"'), "utf-8")
+    ran: list[Scenario] = []
+
+    def run_all(scenarios: list[Scenario], *_: object) -> list[Result]:
+        ran.extend(scenarios)
+        return []
+
+    monkeypatch.setattr("labctl.cli.findings.run_all", run_all)
+    assert run("findings", "run", "said-again-not-sent", "--stack", str(file), "-o", "json") == 5
+    assert [(scenario.stack.name, {entry.stack for entry in scenario.known}) for scenario in ran] == [(own, {own})]
+    capsys.readouterr()
 
 
 def test_findings_are_completed() -> None:

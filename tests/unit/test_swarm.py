@@ -11,6 +11,7 @@ from labctl.errors import HostError
 ADDRESS = "192.0.2.1:2377"
 ONE = SwarmState(Host("one"), active=True, node="a", manager=True, managers=(ADDRESS,))
 TWO = SwarmState(Host("ssh://two.example"), active=True, node="b", managers=(ADDRESS,))
+OF_ANOTHER = SwarmState(Host("stray"), active=True, node="z", managers=("192.0.2.99:2377",))
 OUTSIDE = SwarmState(Host("tcp://three.example:2376"))
 
 
@@ -30,6 +31,16 @@ def test_members_of_one_swarm_with_a_manager_pass() -> None:
             [ONE, OUTSIDE],
             "not in the Swarm of one: tcp://three.example:2376",
             f"docker --host tcp://three.example:2376 swarm join --token TOKEN {ADDRESS}",
+        ),
+        (
+            [OF_ANOTHER, ONE, OUTSIDE],
+            "not in the Swarm of one: tcp://three.example:2376",
+            f"docker --host tcp://three.example:2376 swarm join --token TOKEN {ADDRESS}",
+        ),
+        (
+            [OF_ANOTHER, ONE],
+            "in another Swarm than one: stray",
+            f"docker --context stray swarm join --token TOKEN {ADDRESS}",
         ),
         ([TWO], "none of ssh://two.example is a manager of the Swarm", f"that at {ADDRESS}"),
         (

@@ -14,6 +14,7 @@ from labctl.paths import FINDINGS
 from labctl.scenario.findings.entries import Counted, Evidence, FindingFile
 from labctl.scenario.loader import find_scenario
 from labctl.scenario.reader import Scenario
+from labctl.stack.loader import alike
 from labctl.yamlfile.document import ANY, parse, shown, suggestion
 from labctl.yamlfile.review import Review
 from labctl.yamlfile.source import read_text, shipped_names, shipped_path
@@ -95,6 +96,15 @@ def scenario_of(evidence: Evidence, overrides: Overrides | None = None) -> Scena
     scenario = find_scenario(evidence.scenario, flags)
     via = None if evidence.via == "any" else evidence.via
     return scenario if via in (None, scenario.lab.via) else find_scenario(evidence.scenario, replace(flags, via=via))
+
+
+def on_own_stack(scenario: Scenario) -> Scenario:
+    """A scenario with what is known to fail on the shipped stacks that are like its own as known of its own, too."""
+    name, like = scenario.stack.name, alike(scenario.stack)
+    return replace(
+        scenario,
+        known=tuple(replace(entry, stack=name) if entry.stack in like else entry for entry in scenario.known),
+    )
 
 
 def known_by(evidence: Evidence, known: Iterable[Known]) -> Iterator[Known]:
