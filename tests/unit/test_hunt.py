@@ -266,6 +266,28 @@ def test_what_does_not_come_again_is_told_and_not_pursued_twice(
     assert [name.split("-2")[0] for name in kept] == ["hunt-7-1", "hunt-7-3"]
 
 
+def test_what_could_not_be_judged_again_is_followed_up_when_it_comes_next(
+    runs: Callable[[Outcomes], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    new = [("agreement", Finding("mystate is Idle on n2; right is Busy", 9.0, ("n1", "n2")))]
+    run = options(tmp_path)
+    starved = hunter.AT_MOST
+    runs(stopping_after(run, starved + 4, iter([new, *[[]] * starved, new, [], []])))
+    judged = iter([True, *[False] * starved, *[True] * 3])
+    run_many = runner.run_many
+
+    def on_a_starved_machine(*arguments: Any) -> Iterator[Result]:
+        for result in run_many(*arguments):
+            unknown = (Judged(Verdict("agreement", "unknown"), "unknown"),)
+            yield result if next(judged) else replace(result, judged=unknown)
+
+    monkeypatch.setattr(runner, "run_many", on_a_starved_machine)
+    said: list[str] = []
+    ledger = hunt(run, said.append)
+    assert [(one.again, one.of, one.whole) for one in ledger.pursued] == [(0, 0, False), (0, 2, True)]
+    assert any("could not be judged again" in line for line in said)
+
+
 def test_labs_that_docker_cannot_make_end_the_hunt_and_one_does_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -35,6 +35,9 @@ from labctl.timing import Deadline
 AGAIN = 2
 """So many times at most a case is run again: what never comes again is told, and not made smaller."""
 
+AT_MOST = 5
+"""So often a case is run again for those: a machine that is starved lets many a run come to no verdict."""
+
 FAILING_LABS = 5
 """So many labs one after the other that the engine could not make end a hunt; a single one is a case less."""
 
@@ -138,7 +141,8 @@ class Hunt:
         """Run a case again, and where it comes to the same, make it smaller, and write the draft of what is new."""
         pursued = self._again(case, one)
         if not pursued.again:
-            self._say(f"case {case.number}: it did not come again in {pursued.of} runs: {one.kind}")
+            how = "did not come again in" if pursued.whole else "could not be judged again, but for"
+            self._say(f"case {case.number}: it {how} {pursued.of} runs: {one.kind}")
             return pursued
         self._say(f"case {case.number}: {one.kind}: it came again, and is made smaller")
         record = run_record.recall(folder)
@@ -166,15 +170,16 @@ class Hunt:
         )
 
     def _again(self, case: Case, one: Caught) -> Pursued:
-        """Whether a case comes to the same once more."""
-        again, of = 0, 0
-        while not again and of < AGAIN:
+        """Whether a case comes to the same once more, in the runs that could judge it."""
+        again, of, runs = 0, 0, 0
+        while not again and of < AGAIN and runs < AT_MOST:
             [(_, result, wrong)] = self._run([case])
-            kinds = {other.kind for other in wrong}
-            again += one.kind in kinds
-            of += 1
+            came = one.kind in {other.kind for other in wrong}
+            again += came
+            of += came or _could_judge(result, one.check)
+            runs += 1
             shutil.rmtree(result.folder, ignore_errors=True)
-        return Pursued(one.kind, case.number, again, of)
+        return Pursued(one.kind, case.number, again, of, whole=bool(again) or of >= AGAIN)
 
     def _shrink(self, case: Case, one: Caught, record: RunRecord) -> Found:
         """The smallest scenario that shows it, as far as there is time."""
@@ -209,6 +214,12 @@ class Hunt:
         path = self._options.folder / FINDINGS / found.file.name
         run_folder.write(path, drafts.draft(evidence, found.file.stem))
         return path
+
+
+def _could_judge(result: Result, check: str) -> bool:
+    """Whether a run's lab came up, and its check came to a verdict."""
+    verdicts = [judged.verdict for judged in result.judged if judged.verdict.check == check]
+    return not result.lab_error and any(verdict.outcome != "unknown" for verdict in verdicts)
 
 
 def known_findings() -> tuple[KnownFinding, ...]:
