@@ -1,6 +1,6 @@
 """`make bench`: what labctl takes, measured here and now, and printed. It passes no judgement.
 
-    python -m tests.bench [--changes N] [--runs N] [--rounds N] [--rates N,N,...] [--json FILE]
+    python -m tests.bench [--changes N] [--runs N] [--rounds N] [--rates N,N,...] [--nodes N,N,...] [--json FILE]
 
 Images must be there. Every figure says how it was taken; the machine is named with them.
 """
@@ -25,7 +25,7 @@ from rich.console import Console
 
 from labctl import timing
 from labctl.asterisk.output import parse_modules
-from labctl.bench import measurements
+from labctl.bench import measurements, scale
 from labctl.cluster import lifecycle as verbs
 from labctl.cluster.connections import Cluster
 from labctl.cluster.dumpcap import Selection
@@ -34,7 +34,8 @@ from labctl.engine import client as engines
 from labctl.engine.client import Engine
 from labctl.history.events import Load
 from labctl.images.builder import Options
-from labctl.lab import Overrides
+from labctl.lab import CARRIERS, Overrides
+from labctl.labfile.entries import DEFAULT_STACK
 from labctl.labfile.reader import read
 from labctl.progress import Silent
 from labctl.report import tables
@@ -45,9 +46,13 @@ NAME = "bench"
 TIMEOUT_S = 60.0
 RATES = "10,20,40,80,120,160"
 """Calls a second that are tried, one after the other, until one of them is too many."""
+NODES = "3,6,12,24"
 LOAD_S = 10
 CALL_S = 0.2
 CHANGES_AT_REST = 200
+CHANGES_TO_SCALE = 100
+SCALE_S = 180.0
+"""So long a lab of any size may take until it is up."""
 AUTOLOAD = "nodes: 3\nmodules: all\n"
 
 TURNS = 4
@@ -63,6 +68,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="how often each command is timed")
     parser.add_argument("--rounds", type=int, default=1, help="how often every scenario is run, twice each")
     parser.add_argument("--rates", default=RATES, help="calls a second to try")
+    parser.add_argument("--nodes", default=NODES, help="sizes of a lab to try, by each carrier")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args()
     engine = engines.connect()
@@ -73,6 +79,7 @@ def main() -> None:
         figures["capture"] = [*captured_propagation(engine, options.changes), *captured_runs(options.rounds)]
         figures["memory"] = memory(engine)
         figures["load"] = load([int(rate) for rate in options.rates.split(",")])
+        figures["growth"] = growth(engine, [int(nodes) for nodes in options.nodes.split(",")])
     finally:
         verbs.down(engine, NAME, Silent())
     show(figures)
@@ -208,6 +215,20 @@ def load(rates: list[int]) -> list[Row]:
     return rows
 
 
+def growth(engine: Engine, nodes: list[int]) -> list[Row]:
+    """How each figure of a lab grows with it, by each carrier, and the slowest of a hundred changes of each size."""
+    rows = []
+    for via in CARRIERS:
+        plan = scale.Sizes(scale.sizes(nodes, ()), DEFAULT_STACK, via, CHANGES_TO_SCALE, SCALE_S)
+        measured = list(scale.measure(engine, plan, Options(), Silent(), lambda _line: None))
+        for row in measured:
+            shown = zip(scale.COLUMNS[1:], scale.cells(row)[1:], strict=True)
+            told = ", ".join(f"{column.lower()} {cell}".strip() for column, cell in shown if cell not in ("-", ""))
+            rows.append((f"{row.size} by {via}", f"p99 {row.p99_ms} ms" if row.p99_ms else "", told))
+        rows += [(f"by {via}", "", sentence) for sentence in scale.sentences(measured)]
+    return rows
+
+
 def show(figures: dict[str, Any]) -> None:
     """Print it all."""
     console = Console(width=120 if not os.isatty(1) else None)
@@ -218,6 +239,7 @@ def show(figures: dict[str, Any]) -> None:
         ("capture", ("PACKETS", "", "")),
         ("memory", ("RESIDENT", "MEMORY", "LOADED")),
         ("load", ("CALLS", "A CHANGE REACHES EVERY NODE IN", "")),
+        ("growth", ("SIZE", "A CHANGE REACHES EVERY NODE IN", "")),
     ):
         console.print(tables.table("", columns, figures[title]), "")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from labctl.bench import curve, measurements
-from labctl.bench.curve import Point, Power
+from labctl.bench.curve import Bend, Point, Power
 from labctl.bench.flood import most_changes_s
 from labctl.bench.measurements import fresh_cluster
 from labctl.cluster.proof import Proof
@@ -98,7 +98,10 @@ def sizes(nodes: Sequence[int], sites: Sequence[int]) -> tuple[tuple[Size, ...],
 def measure(
     engine: Engine, plan: Sizes, options: Options, progress: Progress, say: Callable[[str], None]
 ) -> Iterator[Row]:
-    """A row for each size, as it was measured. What does not come up is a row that says so, and ends its series."""
+    """A row for each size, as it was measured. What does not come up is a row that says so, and ends its series.
+
+    Raises HostError where no engine answers any more: that is no matter of the size.
+    """
     for series in plan.series:
         for size in series:
             say(f"{size}: up")
@@ -108,6 +111,7 @@ def measure(
             except UsageError:
                 raise
             except LabctlError as error:
+                engine.observe()
                 row = Row(size, load=load, remark=error.message.splitlines()[0])
             say(told(row))
             yield row
@@ -227,8 +231,13 @@ def points(rows: Sequence[Row], figure: str, *, of_sites: bool) -> list[Point]:
 def fitted(rows: Sequence[Row], *, of_sites: bool) -> dict[str, Power]:
     """How each figure grows, where there are sizes enough."""
     measured = {figure: points(rows, figure, of_sites=of_sites) for figure in FIGURES}
-    curves = {figure: curve.power(found) for figure, found in measured.items() if len(found) >= FEWEST_SIZES}
+    curves = {figure: curve.power(found) for figure, found in measured.items() if _sizes_above_0(found) >= FEWEST_SIZES}
     return {figure: fit for figure, fit in curves.items() if fit}
+
+
+def _sizes_above_0(found: Sequence[Point]) -> int:
+    """Of how many sizes a curve can be fitted to what was found: what is 0 has no logarithm."""
+    return len({size for size, value in found if value > 0})
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
@@ -239,16 +248,24 @@ def sentences(rows: Sequence[Row]) -> list[str]:
         if not series:
             continue
         grown = [
-            f"{FIGURES[figure]} {fit.word} (n^{fit.exponent:.1f})"
+            _growth(FIGURES[figure], fit, curve.bend(points(rows, figure, of_sites=of_sites)))
             for figure, fit in fitted(rows, of_sites=of_sites).items()
         ]
-        told.append(f"{kind}: {', '.join([*grown, _end(series)])}.")
+        told.append(f"{kind}: {', '.join([*grown, 'and ' * bool(grown) + _end(series)])}.")
     return told
+
+
+def _growth(name: str, fit: Power, bend: Bend | None) -> str:
+    """How a figure grows: one power, or two where it bends."""
+    if not bend:
+        return f"{name} {fit.word} (n^{fit.exponent:.1f}, R² {fit.fits:.2f})"
+    below, beyond = (f"{part.word} (n^{part.exponent:.1f})" for part in (bend.below, bend.beyond))
+    return f"{name} {below} up to {bend.size:.0f} nodes and {beyond} from there"
 
 
 def _end(series: Sequence[Row]) -> str:
     last = series[-1]
     if not last.remark:
-        return f"and this machine held the largest, {last.size}"
+        return f"this machine held the largest, {last.size}"
     held = [row.size for row in series if not row.remark]
-    return f"and this machine ended at {last.size} ({last.remark})" + (f", and held {held[-1]}" if held else "")
+    return f"this machine ended at {last.size} ({last.remark})" + (f", and held {held[-1]}" if held else "")

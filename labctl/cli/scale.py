@@ -76,16 +76,17 @@ def scale(
     series = scaling.sizes(nodes, sites)
     if not series:
         raise UsageError("no size to measure", "--nodes 3,6,12, or --sites 2,4")
-    if report:
-        _write(report, "")  # before it all, not after: can it be written?
+    terminal.require_place("--report", report)
     plan = scaling.Sizes(series, stack or DEFAULT_STACK, via, changes, timeout, making.image)
     terminal.find_stack(plan.stack)
     say = terminal.sayer(quiet)
-    rows = list(scaling.measure(terminal.connect(), plan, making.options(), terminal.progress(quiet), say))
-    if report:
-        from labctl.report import scale_page
+    rows: list[Row] = []
+    for row in scaling.measure(terminal.connect(), plan, making.options(), terminal.progress(quiet), say):
+        rows.append(row)
+        if report:  # as far as it is: whoever ends it has what was measured
+            from labctl.report import scale_page
 
-        _write(report, scale_page.render(rows, plan))
+            _write(report, scale_page.render(rows, plan))
     _show(rows, output)
 
 
