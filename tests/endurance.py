@@ -109,14 +109,19 @@ def kill_at_random(times: int, seed: int) -> list[str]:
 
 def gone(name: str, after: str) -> list[str]:
     """Take a lab away; what of it is left behind."""
-    engine = engines.connect()
     code, _, messages = finish("down", "-n", name, "-q")
     if code:
         return told(f"down of {name} after {after}: exit code {code}: {messages.strip()}")
+    return left(name, f"down of it after {after}")
+
+
+def left(name: str, by: str) -> list[str]:
+    """What of a lab is left behind."""
+    engine = engines.connect()
     locks = engine._api.volumes(filters={"name": f"labctl-lock-{name}"})["Volumes"] or []
-    left = [str(volume["Name"]) for volume in locks if volume["Name"] == f"labctl-lock-{name}"]
-    left += [] if engine.observe(name).empty else ["the lab"]
-    return told(f"left behind by down of {name} after {after}: {', '.join(left)}") if left else []
+    there = [str(volume["Name"]) for volume in locks if volume["Name"] == f"labctl-lock-{name}"]
+    there += [] if engine.observe(name).empty else ["the lab"]
+    return told(f"{name}: left behind by {by}: {', '.join(there)}") if there else []
 
 
 def told(what: str) -> list[str]:
@@ -154,6 +159,7 @@ def soak(minutes: float, seed: int) -> list[str]:
     for result in results:
         print(f"soak: {result['standing']} after {result['seconds']:.0f} s, in {result['folder']}")
     wrong = [f"soak ended with exit code {process.returncode}"] if process.returncode not in (0, 5) else []
+    wrong += left(SOAK, "the soak")
     quarter = len(samples) // 4
     if quarter:
         for what, column in (("threads", 0), ("MB resident", 1)):
