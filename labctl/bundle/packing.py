@@ -18,9 +18,11 @@ from typing import BinaryIO
 
 from labctl import __version__
 from labctl.blueprint.secrets import TAKEN_OUT
+from labctl.bundle import archive as archives
 from labctl.bundle import layout, redaction
+from labctl.bundle.cleaning import cleaning
 from labctl.bundle.layout import FileEntry, Manifest, RunFacts
-from labctl.bundle.redaction import Redaction, Reporter
+from labctl.bundle.redaction import LabSecrets, Redaction, Reporter
 from labctl.engine.client import Engine
 from labctl.errors import HostError, UsageError
 from labctl.lab import Lab, Overrides
@@ -30,7 +32,7 @@ from labctl.report import page
 from labctl.scenario import made_with, run_folder, run_record, writer
 from labctl.scenario.loader import find_scenario, shipped_scenarios
 from labctl.scenario.made_with import MADE_WITH, PATCHES, ImageFacts, MadeWith
-from labctl.scenario.run_folder import CAPTURE, HISTORY, LAB, SCENARIO, VERDICT
+from labctl.scenario.run_folder import CAPTURE, HISTORY, LAB, SCENARIO, VERDICT, told_name
 from labctl.scenario.run_record import RunRecord
 from labctl.stack.loader import find_stack, read_stack
 from labctl.stack.model import Stack
@@ -86,6 +88,10 @@ def pack(folder: Path, target: Path, engine: Engine | None = None, roles: Sequen
         manifest = replace(manifest, files=tuple(entries))
         text = content.clean.applied(json.dumps(asdict(manifest), indent=2)).encode()
         _add(zipped, layout.MANIFEST, [text], len(text))
+        zipped.close()
+        stream.flush()
+        with archives.opened(Path(stream.name)) as archive:  # what labctl cannot read is not handed out
+            _ = archive.manifest
     return Packed(target, target.stat().st_size, manifest)
 
 
@@ -118,16 +124,25 @@ def _collect(folder: Path, record: RunRecord, made: MadeWith | None) -> _Content
     """Every text of a run without what is to be taken out, its capture, and its page."""
     texts, others, left_out = _read(folder)
     lab = _lab(texts)
-    secrets = redaction.secrets_of(lab, made.seed) if lab and made else ()
     words = redaction.own_words(lab, record.result.scenario) if lab else (record.result.scenario,)
-    content = _Content(Redaction(secrets, _reporter(folder), words), others, left_out)
+    clean = cleaning(texts, _secrets(lab, record, made), _reporter(folder), words)
+    content = _Content(clean, others, left_out)
     _fill_gaps(texts, record.result.scenario, made, content)
-    texts[VERDICT] = json.dumps({**asdict(record.result), "standing": record.result.standing, "folder": folder.name})
+    name = told_name(folder.name)
+    texts[VERDICT] = json.dumps({**asdict(record.result), "standing": record.result.standing, "folder": name})
     for path, text in texts.items():
         patch = path.startswith(f"{PATCHES}/")
         content.files[path] = (_changes(text) if patch else content.clean.applied(text)).encode()
-    content.files[layout.REPORT] = content.clean.applied(_page(folder.name, content.files)).encode()
+    content.files[layout.REPORT] = content.clean.applied(_page(name, content.files)).encode()
     return content
+
+
+def _secrets(lab: Lab | None, record: RunRecord, made: MadeWith | None) -> LabSecrets:
+    """The lab's secrets; of a lab whose file was not kept, by the phones and numbers that the history tells of."""
+    devices = record.began.extensions if record.began else {}
+    phones = [phone.name for phone in lab.phones] if lab else [name.partition("/")[2] for name in devices.values()]
+    mailboxes = [mailbox.number for mailbox in lab.mailboxes] if lab else [*devices]
+    return redaction.secrets_of(phones, mailboxes, made.seed if made else "")
 
 
 def _read(folder: Path) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
@@ -137,7 +152,7 @@ def _read(folder: Path) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
     left_out: list[str] = []
     room = layout.MAX_FILES - PAGE_ROOM
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+        name = told_name(path.relative_to(folder).as_posix())
         if path.is_symlink() or not path.is_file() or name in NOT_TAKEN or name.endswith(".html"):
             continue
         size = path.stat().st_size
@@ -235,7 +250,7 @@ def _manifest(record: RunRecord, made: MadeWith | None, content: _Content) -> Ma
     versions = dict(began.versions) if began else {}
     verdict = json.loads(content.files[VERDICT])
     lab = _lab({LAB: content.files[LAB].decode()} if LAB in content.files else {})
-    taken_out = [redaction.SECRETS, redaction.MACHINE]
+    taken_out = [redaction.SECRETS if made and made.seed else redaction.OF_NO_SEED, redaction.MACHINE]
     taken_out += [redaction.CAPTURE] if CAPTURE in content.files else []
     taken_out += [redaction.OF_LAB_FILE] if lab and (lab.config or lab.services) else []
     return Manifest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from labctl.blueprint.secrets import TAKEN_OUT, Secrets
 from labctl.lab import Lab
@@ -17,8 +17,12 @@ NAMES_OF_MANY = {
 """Names of users and hosts that say nothing of anybody, and that stand in logs for other things."""
 
 SECRETS = (
-    "the lab's secrets, all made for this lab alone: SIP and AMI passwords, PINs, Corosync's key, RSA keys, the seed "
-    "they come from, and the answers to SIP's digest challenges in texts"
+    "the lab's secrets, all made for this lab alone: SIP and AMI passwords, PINs where a text says that they are such, "
+    "Corosync's key, RSA keys, the seed they come from, and the answers to SIP's digest challenges in texts"
+)
+OF_NO_SEED = (
+    "RSA keys, and the answers to SIP's digest challenges in texts; but not: the lab's passwords, PINs and Corosync's "
+    "key, wherever a log has them, as the seed that they come from was not kept with this run"
 )
 CAPTURE = "but not: in the capture the answers to SIP's digest challenges, made with those passwords"
 OF_LAB_FILE = "but not: what the lab file itself says, such as a password in `config:` or of a service"
@@ -39,22 +43,36 @@ class Reporter:
     folders: tuple[tuple[str, str], ...] = ()
 
 
-def secrets_of(lab: Lab, seed: str) -> tuple[str, ...]:
-    """Every secret of a lab that is long enough not to stand in a text by chance, and their seed; none without one."""
+@dataclass(frozen=True)
+class LabSecrets:
+    """What is made from a lab's seed: `words` are long enough not to stand in a text by chance, PINs (mailbox -> PIN)
+    are not."""
+
+    words: tuple[str, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+def secrets_of(phones: Iterable[str], mailboxes: Iterable[str], seed: str) -> LabSecrets:
+    """Every secret of a lab with these phones and mailboxes, and their seed; none without one."""
     if not seed:
-        return ()
+        return LabSecrets()
     secrets = Secrets(seed)
-    return (seed, secrets.ami, secrets.authkey, *(secrets.sip(phone.name) for phone in lab.phones))
+    words = (seed, secrets.ami, secrets.authkey, *map(secrets.sip, phones))
+    return LabSecrets(words, {mailbox: secrets.pin(mailbox) for mailbox in mailboxes})
 
 
 class Redaction:
     """Takes secrets, and what says whose machine it was, out of texts."""
 
-    def __init__(self, secrets: Iterable[str], reporter: Reporter, own_words: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: LabSecrets, reporter: Reporter, own_words: Iterable[str] = ()) -> None:
         """`own_words` are names that the lab has too, such as a phone's: they stay."""
         kept = {word.lower() for word in own_words} | NAMES_OF_MANY
+        self.names = (*_names(reporter, kept),)
+        self._pins = [_of_mailbox(*pair) for pair in secrets.pins.items()]
         paths = {path: stands_for for path, stands_for in reporter.folders if len(path.strip("/")) > 2}
-        self._values = _as_written(dict.fromkeys(filter(None, secrets), TAKEN_OUT) | paths | _names(reporter, kept))
+        self._values = _as_written(
+            dict.fromkeys(filter(None, secrets.words), TAKEN_OUT) | paths | _names(reporter, kept)
+        )
         # A secret or a path may have more before it, a name may not: `mona` is not in `monaco`, nor in `my-mona`.
         self._somewhere = _one_of([key for key in self._values if len(key) >= 32], "", "")
         self._path = _one_of([key for key in self._values if "/" in key], "", r"(?![\w-])")
@@ -63,13 +81,20 @@ class Redaction:
     def applied(self, text: str) -> str:
         """The text without them."""
         text = _KEY.sub(TAKEN_OUT, text)
-        text = _DIGEST.sub(rf"\g<1>{TAKEN_OUT}", text)
+        for said in (_DIGEST, *self._pins):
+            text = said.sub(rf"\g<1>{TAKEN_OUT}", text)
         for pattern in (self._somewhere, self._path):
             text = pattern.sub(self._instead, text)
         return self._word.sub(self._instead, _HOMES.sub("~", text))
 
     def _instead(self, match: re.Match[str]) -> str:
         return self._values[match[0]]
+
+
+def _of_mailbox(mailbox: str, pin: str) -> re.Pattern[str]:
+    """Finds a PIN where it is said to be one: in voicemail.conf's form, or behind the word."""
+    said = rf"\b{re.escape(mailbox)}\s*=>?\s*|\b(?:[Pp]assword|PIN|pin|secret)\W{{1,3}}"
+    return re.compile(rf"({said}){pin}(?!\d)")
 
 
 def _as_written(values: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -58,9 +59,14 @@ def write_scenario(folder: Path, scenario: Scenario, seed: int | None) -> None:
     write(folder / SCENARIO, scenarios.to_yaml(scenario, seed))
 
 
+def told_name(name: str) -> str:
+    """The name of a file as JSON can hold it: bytes of it that are no UTF-8 as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def write_result(folder: Path, result: Result) -> None:
     """Keep what the run came to. Raises HostError."""
-    verdict = {**asdict(result), "standing": result.standing}
+    verdict = {**asdict(result), "standing": result.standing, "folder": told_name(result.folder)}
     write(folder / VERDICT, json.dumps(verdict, indent=2))
 
 

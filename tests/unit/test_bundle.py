@@ -16,9 +16,12 @@ import pytest
 from labctl import cli
 from labctl.blueprint.secrets import Secrets
 from labctl.bundle import archive, packing, reading
-from labctl.bundle.redaction import Redaction, Reporter
+from labctl.bundle.redaction import LabSecrets, Redaction, Reporter
 from labctl.engine import client
 from labctl.errors import HostError
+from labctl.lab import Overrides
+from labctl.scenario.loader import find_scenario
+from labctl.stack.loader import find_stack
 from tests.unit.bundles import NODE_IMAGE, SEED, contents, keep_run, partition_heal
 
 WIRE = Path(__file__).parent / "data/captures-wire/story/capture.pcapng"
@@ -103,10 +106,68 @@ def test_no_secret_and_no_name_of_the_machine_is_in_it(here: Path) -> None:
 
 
 def test_names_that_the_lab_has_too_stay() -> None:
-    redaction = Redaction((), Reporter("alice", "n1", (("/home/alice", "~"),)), ("alice", "n1"))
+    redaction = Redaction(LabSecrets(), Reporter("alice", "n1", (("/home/alice", "~"),)), ("alice", "n1"))
     assert redaction.applied("alice on n1, /home/alice/x") == "alice on n1, ~/x"
-    other = Redaction((), Reporter("mona", "root", (("/", "?"),)))
+    other = Redaction(LabSecrets(), Reporter("mona", "root", (("/", "?"),)))
     assert other.applied("mona, monaco, my-mona, root / x") == "USER, monaco, my-mona, root / x"
+
+
+@pytest.mark.parametrize("user", ["lab", "state", "said", "steps", "sip", "config", "known", "jdoe"])
+def test_whatever_the_user_is_called_the_bundle_can_be_read(
+    user: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that is called `lab` is likely for whoever has one."""
+    monkeypatch.setattr(getpass, "getuser", lambda: user)
+    monkeypatch.setattr(platform, "node", lambda: f"{user}.example")
+    folder = keep_run(here / "one", partition_heal(lines=[f"seen by {user} alone"]))
+    packing.pack(folder, here / "bug.labz")
+    bundle = reading.read(here / "bug.labz")
+    assert len(bundle.scenario.steps) == len(find_scenario("partition-heal", Overrides()).steps)
+    assert bundle.stack
+    assert bundle.stack.files == find_stack("22").files
+    _, files = contents((here / "bug.labz").read_bytes())
+    said = "seen by HOST alone" if user == "jdoe" else f"seen by {user} alone"
+    assert said in files["history.jsonl"].decode()
+
+
+@pytest.mark.parametrize("missing", ["lab.yaml", "stack.yaml"])
+def test_secrets_are_taken_out_also_of_a_run_that_has_lost_its_lab(missing: str, here: Path) -> None:
+    secrets = Secrets(SEED)
+    folder = keep_run(here / "one")
+    (folder / missing).write_text("future: yes\n")
+    (folder / "n1.log").write_text(f"{secrets.ami} {secrets.authkey} {SEED}\n")
+    packing.pack(folder, here / "bug.labz")
+    manifest, files = contents((here / "bug.labz").read_bytes())
+    for secret in (secrets.ami, secrets.authkey, SEED):
+        assert [path for path, data in files.items() if secret.encode() in data] == []
+    assert any("SIP and AMI passwords" in line for line in manifest["taken_out"])
+
+
+def test_of_a_run_without_its_seed_nothing_is_claimed_that_is_not_so(here: Path) -> None:
+    folder = keep_run(here / "one")
+    (folder / "made_with.json").unlink()
+    packing.pack(folder, here / "bug.labz")
+    manifest, _ = contents((here / "bug.labz").read_bytes())
+    assert any("but not: the lab's passwords" in line for line in manifest["taken_out"])
+
+
+def test_a_pin_is_taken_out_where_it_is_said_to_be_one(here: Path) -> None:
+    pin = Secrets(SEED).pin("101")
+    folder = keep_run(here / "one")
+    (folder / "n1.log").write_text(f"101 => {pin},alice\npassword '{pin}'\nport {pin}, 101 => {pin}7\n")
+    packing.pack(folder, here / "bug.labz")
+    _, files = contents((here / "bug.labz").read_bytes())
+    text = files["n1.log"].decode()
+    assert text == f"101 => taken-out,alice\npassword 'taken-out'\nport {pin}, 101 => {pin}7\n"
+
+
+def test_a_name_that_is_no_utf_8_is_told_and_the_bundle_can_be_read(here: Path) -> None:
+    folder = keep_run(here / os.fsdecode(b"one\xff"))
+    (folder / os.fsdecode(b"\xff.log")).write_text("n1 says\n")
+    packing.pack(folder, here / "bug.labz")
+    bundle = reading.read(here / "bug.labz")
+    assert [line for line in bundle.manifest.left_out if line.startswith("\\xff.log")]
+    assert bundle.result.folder == "one\\xff"
 
 
 def test_the_capture_goes_along_as_it_is_and_the_manifest_says_so(here: Path) -> None:
