@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from labctl.capture.messages import Message
 from labctl.sip_message import SipMessage, user_of
@@ -25,13 +26,13 @@ class Dialog:
     call_id: str
     messages: tuple[Message, ...]
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The method that began it."""
         methods = (message.sip.method or message.sip.about for message in self.messages)
         return next((method for method in methods if method not in _NOT_BEGINNING), self.messages[0].sip.about)
 
-    @property
+    @cached_property
     def opening(self) -> Message:
         """The request that began it, or else what there is first of it."""
         return next((message for message in self.messages if message.sip.method == self.kind), self.messages[0])
@@ -56,7 +57,7 @@ class Dialog:
         """Whether it is a call that has ended."""
         return self.kind == "INVITE" and self.state not in ("calling", "ringing", "in call")
 
-    @property
+    @cached_property
     def state(self) -> str:
         """How far it has come, in a word or two."""
         if self.kind == "INVITE":

@@ -17,6 +17,7 @@ from labctl.errors import InvalidFile, Problem, first_mistake
 from labctl.history.events import Began, Event, FaultBegan, Said
 from labctl.history.phone_events import Unsure
 from labctl.history.sharing import Shared
+from labctl.lab import MAX_NODES
 
 KIND_NAMES: Mapping[type[Any], str] = {FaultBegan: "fault"}
 """Kinds whose name in the file, which stays, is not that of the class."""
@@ -68,6 +69,8 @@ def _event(data: Any) -> Event:
     if kind not in _ADAPTERS:
         raise ValueError(f"no kind `{kind}`")
     event: Event = _ADAPTERS[kind].validate_python(data)
+    if isinstance(event, Began) and len(event.nodes) > MAX_NODES:
+        raise ValueError(f"a lab of {len(event.nodes)} nodes, and none has more than {MAX_NODES}")
     values = [getattr(event, name) for name in _FIELDS[type(event)]]
     if not all(abs(value) <= 1e12 for value in values if isinstance(value, float)):
         raise ValueError("a time or a figure is not finite")

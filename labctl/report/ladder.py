@@ -8,6 +8,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from labctl.capture.calls import CallFlow
 from labctl.capture.dialogs import CHALLENGES, is_signed
@@ -20,6 +21,9 @@ _SDP = "application/sdp"
 
 AROUND_S = 0.5
 """How much before and after a call belongs to it: what caused its first message, and what came of its last."""
+
+MEANWHILE = 200
+"""So much at most of what happened beside a call is among its messages: nobody reads more."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,15 @@ def ladder(call: CallFlow, names: Names, zero_s: float, meanwhile: Meanwhile) ->
 
 
 def _of_call(call: CallFlow, names: Names, arrows: Sequence[Arrow], meanwhile: Meanwhile) -> Iterator[Across]:
-    """What of all that happened is of the time of a call, and of its parties."""
+    """What of all that happened is of the time of a call, and of its parties; the first MEANWHILE of it."""
     begin_s, end_s = arrows[0].at_s - AROUND_S, arrows[-1].at_s + AROUND_S
+    rows = list(islice(_in_its_time(call, names, meanwhile, begin_s, end_s), MEANWHILE + 1))
+    yield from rows[:MEANWHILE]
+    if len(rows) > MEANWHILE:
+        yield Across(rows[MEANWHILE].at_s, "… and more, which is not shown", "step")
+
+
+def _in_its_time(call: CallFlow, names: Names, meanwhile: Meanwhile, begin_s: float, end_s: float) -> Iterator[Across]:
     for fault in meanwhile.faults:
         if fault.at_s < begin_s <= (fault.until_s or 0.0):
             since = f"{fault.text.removesuffix(' begins')}, in force since {fault.at_s:.3f} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast, get_args, get_type_hints
 
 import pytest
@@ -118,6 +118,13 @@ def test_a_bad_line_is_named_with_its_number(line: str, why: str) -> None:
     ((number, said),) = problems(f"{BEGINNING}\n{line}\n{to_line(Back(1.0, 'n1'))}\n")
     assert number == 3
     assert said.startswith(why)
+
+
+def test_a_lab_larger_than_any_is_refused() -> None:
+    """Checks compare every node with every other: a file of a few kilobytes kept them at work for minutes."""
+    many = replace(BEGAN, nodes=tuple(f"n{number}" for number in range(65)))
+    ((number, said), *_) = problems(f"{to_line(many)}\n")
+    assert (number, said) == (1, "not an event: a lab of 65 nodes, and none has more than 64")
 
 
 def test_every_bad_line_is_named() -> None:

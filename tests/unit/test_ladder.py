@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 
 from labctl import cli
 from labctl.capture.calls import CallFlow, calls
+from labctl.capture.dialogs import dialogs
 from labctl.capture.messages import read
 from labctl.capture.names import AddressNames
 from labctl.history.events import Did, Event, FaultBegan, Gone, Healed, Ring, Seen
 from labctl.report import ladder_text, ladders, meanwhile, mermaid
 from labctl.report.lab_names import names_of
-from labctl.report.ladder import Across, Arrow, Ladder, Meanwhile, ladder
+from labctl.report.ladder import MEANWHILE, Across, Arrow, Ladder, Meanwhile, ladder
 from labctl.report.timeline import draw
 from labctl.scenario import run_record
 from tests import readme
@@ -273,6 +274,24 @@ def test_a_ladder_has_what_is_of_its_time_and_its_parties_and_faults_that_were_i
     across = [(round(row.at_s, 3), row.text) for row in drawn.rows if isinstance(row, Across)]
     assert across == [(-0.5, "cut n1, in force since -50.000 s"), (0.05, "102 is Ringing: n1")]
     assert isinstance(drawn.rows[0], Across)
+
+
+def test_of_very_much_that_happened_beside_a_call_the_first_is_shown() -> None:
+    (call,) = flows(wire.setup())
+    happened = [Across(-50.0, f"cut n{number} begins", "fault", until_s=9.0) for number in range(MEANWHILE + 5)]
+    contents = read(wire.pcapng(wire.frames(wire.setup())), "test")
+    drawn = ladder(call, names_of(LAB, contents.messages), wire.T0_S, Meanwhile(happened))
+    across = [row.text for row in drawn.rows if isinstance(row, Across)]
+    assert len(across) == MEANWHILE + 1
+    assert across[-1] == "… and more, which is not shown"
+
+
+def test_what_a_dialog_is_is_worked_out_once() -> None:
+    """It was for each of its messages: of two thousand that tell nothing of it that took seven seconds."""
+    contents = read(wire.pcapng(wire.frames(wire.setup())), "test")
+    (dialog, *_) = dialogs(contents.messages)
+    assert dialog.opening.sip.method == dialog.kind == "INVITE"
+    assert {"kind", "opening"} <= {*vars(dialog)}
 
 
 # For people and programs
