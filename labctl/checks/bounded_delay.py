@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from labctl.checks.disturbance import Shadows, shadows
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.propagation import Change, changes
 from labctl.checks.rule import check
@@ -17,12 +18,13 @@ def bounded_delay(events: Sequence[Event], limits: Limits) -> Verdict:
     all_changes = changes(events, limits)
     delays_ms: dict[str, list[float]] = {node: [] for node in beginning(events).nodes}
     findings: list[Finding] = []
+    shadow = shadows(events, limits)
     for change in all_changes.judged:
         for node in change.nodes:
             delay_ms = _delay_ms(change, node)
             if delay_ms is not None:
                 delays_ms[node].append(delay_ms)
-            findings += _late(change, node, delay_ms, limits)
+            findings += _late(change, node, delay_ms, limits, shadow)
     every = sorted(delay_ms for of_node in delays_ms.values() for delay_ms in of_node)
     figures: dict[str, float] = {"changes": len(every)}
     if every:
@@ -40,7 +42,8 @@ def _delay_ms(change: Change, node: str) -> float | None:
     return None if told_s is None else max(0.0, (told_s - change.word.at_s) * 1000)
 
 
-def _late(change: Change, node: str, delay_ms: float | None, limits: Limits) -> Iterator[Finding]:
+def _late(change: Change, node: str, delay_ms: float | None, limits: Limits, shadow: Shadows) -> Iterator[Finding]:
+    """What is told after its time, or not at all: that may be late, too, where it was over before it could be told."""
     lasted_ms = (change.until_s - change.word.at_s) * 1000
     if delay_ms is None and lasted_ms <= limits.delay_ms:
         return
@@ -53,5 +56,6 @@ def _late(change: Change, node: str, delay_ms: float | None, limits: Limits) -> 
     )
     waited_ms = lasted_ms if delay_ms is None else delay_ms
     until_s = change.word.at_s + min(waited_ms / 1000, limits.late_s)
-    told = delay_ms is not None
-    yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.word.at_s, late=told)
+    bound_s = limits.delay_ms / 1000
+    may_be_late = delay_ms is not None or shadow.slowed(change.word.at_s, change.until_s, node, bound_s)
+    yield Finding(text, until_s, (node,), extension=change.extension, since_s=change.word.at_s, late=may_be_late)

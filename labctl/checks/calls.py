@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
+from labctl.checks.time_outs import NO_ANSWER, is_time_out
 from labctl.history.events import (
     Back,
     Began,
@@ -21,9 +22,6 @@ from labctl.history.events import (
     Over,
     beginning,
 )
-
-NO_ANSWER = ("MaxUDPRetrans", "TimeoutOnRecv")
-"""SIPp's words for what has failed since no answer came in time (its statistics, src/stat.cpp)."""
 
 
 @check(place=70)
@@ -101,7 +99,8 @@ def _of_end(call: Called, end: Ended | None, last_s: float) -> Iterator[Finding]
         return
     how = f"failed: {end.why}" if end else "never ended"
     text, at_s = f"+{call.at_s:.3f} s: {_through(call)} {how}", end.at_s if end else last_s
-    yield Finding(text, at_s, call.nodes, extension=call.callee, since_s=call.at_s, by_phones=True)
+    late = end is not None and is_time_out(end.why)
+    yield Finding(text, at_s, call.nodes, extension=call.callee, since_s=call.at_s, by_phones=True, late=late)
 
 
 def _of_hearing(call: Called, all_heard: Sequence[Heard]) -> Iterator[Finding]:

@@ -12,12 +12,14 @@ from labctl.checks.expected import Replay, unanswered_rings
 from labctl.checks.fault_reach import Reach
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
 from labctl.checks.rule import check
+from labctl.checks.time_outs import is_time_out
 from labctl.history.events import (
     AMI,
     Back,
     Did,
     Disturbed,
     Event,
+    Expected,
     FaultBegan,
     Gone,
     Healed,
@@ -59,7 +61,17 @@ def _steps_gone_wrong(events: Sequence[Event]) -> Iterator[Finding]:
             for loss in losses
             if step.error == f"{loss.node}: {ami.GONE}" and loss.at_s <= step.at_s and step.began_s <= loss.until_s
         ]
-        yield Finding(text, step.at_s, step=step.step, since_s=step.began_s).doubted(next(iter(reasons), ""))
+        late = _ran_out_of_time(step, events)
+        finding = Finding(text, step.at_s, step=step.step, since_s=step.began_s, late=late)
+        yield finding.doubted(next(iter(reasons), ""))
+
+
+def _ran_out_of_time(step: Did, events: Sequence[Event]) -> bool:
+    """Whether a step went wrong since its time was over; of an answer that is not as expected, whether it was one that
+    was waited for."""
+    answers = (event for event in events if isinstance(event, Expected) and not event.met)
+    own = [event for event in answers if step.error == f"{event.what}: not as expected: {event.wanted}"]
+    return any(event.waited for event in own) if own else is_time_out(step.error)
 
 
 def _end(events: Sequence[Event], over: Over | None, steps: Sequence[Did]) -> Iterator[Finding]:

@@ -36,6 +36,10 @@ BEFORE_S = 4.0
 """So long before its ring breaks a node may have fallen silent: the token's time-out, 3.65 s in a lab of three by
 default (corosync.conf(5), token and token_coefficient)."""
 
+THREADS = 2
+"""What a node hears passes a thread of its Corosync and one of its Asterisk: each may have waited for a CPU as long as
+the one that waited longest, of which a witness tells."""
+
 NEAR_S = 5.0
 """A witness explains what a ring does within so many seconds."""
 
@@ -60,8 +64,8 @@ def tells(line: str) -> bool:
 class Shadow:
     """A time in which nodes of a cluster may have been kept from their work, and the reason in words.
 
-    `unheard`: they did their work, and labctl alone did not hear them. `slow`: they did it slowly, which explains what
-    is late and nothing else.
+    `unheard`: they did their work, and labctl alone did not hear them. `slow_s`: they did it slowly, which explains
+    what is late and nothing else; by so much it may be late for what `witness`, a node, did.
 
     `brief` if it is too short to matter when all has been quiet for a while. `loses` if what was said in it may be
     lost for good, since a ring broke; that ring was whole again at `whole_s`.
@@ -75,7 +79,8 @@ class Shadow:
     loses: bool = False
     whole_s: float = float("inf")
     unheard: bool = False
-    slow: bool = False
+    slow_s: float = 0.0
+    witness: str = ""
 
 
 @dataclass
@@ -97,16 +102,29 @@ class Shadows:
         """Why what came about in that time on these nodes (none: anywhere) is not judged; "" where it is.
 
         `quiet`: it was seen when nothing had been said for a while, so that what is brief does not explain it.
-        `by_phones`: phones told it, whatever labctl heard of nodes. `late`: it is right, and came too late.
+        `by_phones`: phones told it, whatever labctl heard of nodes. `late`: it may be right, and too late, as what ran
+        out of time.
         """
         for shadow in self.all:
-            if (by_phones and shadow.unheard) or (shadow.slow and not late):
+            if (by_phones and shadow.unheard) or (shadow.slow_s and not late):
                 continue
             touches = shadow.since_s <= until_s and since_s <= shadow.until_s
             concerned = shadow.nodes & {*nodes} if nodes else not shadow.unheard
             if touches and concerned and not (quiet and shadow.brief):
                 return shadow.reason
         return ""
+
+    def slowed(self, since_s: float, until_s: float, node: str, bound_s: float) -> bool:
+        """Whether a node need not have told what was so from then until then, since threads waited for a CPU. It has
+        `bound_s` for that where none do."""
+        slow_s: dict[str, float] = {}
+        explained_until_s = float("-inf")
+        for shadow in self.all:
+            touches = shadow.since_s <= until_s and since_s <= shadow.until_s
+            if shadow.slow_s and touches and node in shadow.nodes:
+                slow_s[shadow.witness] = slow_s.get(shadow.witness, 0.0) + shadow.slow_s
+                explained_until_s = max(explained_until_s, shadow.until_s)
+        return until_s <= explained_until_s and until_s - since_s <= bound_s + max(slow_s.values(), default=0.0)
 
     def doubt(self, finding: Finding) -> Finding:
         """A finding, as one that cannot be judged where it lies in a shadow."""
@@ -182,10 +200,11 @@ def _starved(witness: Disturbed, events: Sequence[Event], limits: Limits) -> Sha
     bound_s = limits.delay_ms / 1000
     unheard = witness.source == AMI
     brief = unheard or witness.lasted_s < bound_s  # in a look a node is asked anew
-    slow = witness.source == SCHEDULER
+    slow_s = THREADS * witness.lasted_s if witness.source == SCHEDULER else 0.0
     nodes = frozenset({witness.node}) if unheard else _touched(witness.node, events)
     reason = witness.what if unheard else _starvation(witness)
-    return Shadow(witness.at_s, witness.until_s + bound_s, nodes, reason, brief=brief, unheard=unheard, slow=slow)
+    until_s = witness.until_s + bound_s
+    return Shadow(witness.at_s, until_s, nodes, reason, brief, unheard=unheard, slow_s=slow_s, witness=witness.node)
 
 
 def _touched(node: str, events: Sequence[Event]) -> frozenset[str]:

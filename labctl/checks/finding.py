@@ -31,7 +31,7 @@ class Finding:
     (its number, from 1) where it is of one. What is wrong came about between `since_s` and `at_s`, in seconds of the
     history; `since_s` is None where it was seen in a look, when all was quiet. `certain`: no disturbance of the machine
     explains it. `wrong`: those of `nodes` that are, where the others are right. `by_phones`: phones told it, so that it
-    matters not whether labctl heard a node meanwhile. `late`: it may be right, and too late.
+    matters not whether labctl heard a node meanwhile. `late`: it may be right, and too late, as what ran out of time.
     """
 
     text: str

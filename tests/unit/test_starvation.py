@@ -12,9 +12,11 @@ import pytest
 from labctl.checks.disturbance import shadows, tells
 from labctl.checks.finding import Limits
 from labctl.checks.registry import judge
+from labctl.checks.time_outs import is_time_out
 from labctl.history.events import (
     SCHEDULER,
     Began,
+    Did,
     Disturbed,
     Event,
     Expected,
@@ -159,6 +161,33 @@ def test_an_answer_that_was_waited_for_may_be_late_and_a_message_that_should_not
     answer = Expected(4.0, 1.0, "n2: asked", "wanted", met=False, nodes=("n2",), waited=waited)
     assert outcomes(answer, Over(9.0))["expectations"] == "failed"
     assert outcomes(answer, WAITED, Over(9.0))["expectations"] == outcome
+
+
+@pytest.mark.parametrize(("waited", "outcome"), [(True, "unknown"), (False, "failed")])
+def test_a_step_that_ends_by_such_an_answer_is_judged_as_that_is(waited: bool, outcome: str) -> None:
+    answer = Expected(4.0, 1.0, "bob: INVITE", "none, within 3 s", met=False, nodes=("n2",), waited=waited)
+    error = "bob: INVITE: not as expected: none, within 3 s"
+    step = Did(4.1, 1, "expect_sip phone=bob message=INVITE", 1.0, error)
+    assert outcomes(answer, step, WAITED, Over(9.0, error))["course"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("why", "late"),
+    [
+        ("door is not Busy after 12.5 s\n  n3: says Idle", True),
+        ("the ring of n1 is n1,n2, not n1,n2,n3, after 30 s", True),
+        ("bob: an answer: not within 5 s\n  sent INVITE sip:102@172.30.0.2 SIP/2.0", True),
+        ("n1: Asterisk did not answer within 5 s", True),
+        ("no answer came: TimeoutOnRecv", True),
+        ("408 Request Timeout", True),
+        ("503 Service Unavailable", False),
+        ("n1: No such command", False),
+        ("a lab is quiet when nothing was said for 1 s, and settle has 0.5 s", False),
+        ("", False),
+    ],
+)
+def test_what_ran_out_of_time_is_known_by_its_words(why: str, late: bool) -> None:
+    assert is_time_out(why) == late
 
 
 def test_what_is_not_late_but_wrong_is_judged_all_the_same() -> None:
