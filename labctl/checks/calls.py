@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
@@ -43,7 +44,7 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
             judged += bool(heard)
         else:
             judged += 1
-            findings += _of_end(call, end, events[-1].at_s)
+            findings += _of_end(call, end, events[-1].at_s, _beyond(call, beginning(events)))
         findings += _of_hearing(call, heard)
     findings += _of_no_call(events)
     for load in (event for event in events if isinstance(event, Load)):
@@ -94,13 +95,19 @@ def _through(call: Called) -> str:
     return f"the call {call.caller} to {call.callee} through {', '.join(call.nodes)}"
 
 
-def _of_end(call: Called, end: Ended | None, last_s: float) -> Iterator[Finding]:
+def _beyond(call: Called, began: Began) -> tuple[str, ...]:
+    """The nodes that a call may go through besides those that are told: any, where it is to no phone or mailbox."""
+    known = call.callee.startswith("*") or began.device(call.callee) or began.home(call.callee)
+    return () if known else began.nodes
+
+
+def _of_end(call: Called, end: Ended | None, last_s: float, beyond: tuple[str, ...]) -> Iterator[Finding]:
     if end and end.ok:
         return
     how = f"failed: {end.why}" if end else "never ended"
     text, at_s = f"+{call.at_s:.3f} s: {_through(call)} {how}", end.at_s if end else last_s
-    late = end is not None and is_time_out(end.why)
-    yield Finding(text, at_s, call.nodes, extension=call.callee, since_s=call.at_s, by_phones=True, late=late)
+    finding = Finding(text, at_s, call.nodes, extension=call.callee, since_s=call.at_s, by_phones=True)
+    yield replace(finding, late=end is not None and is_time_out(end.why), through=beyond)
 
 
 def _of_hearing(call: Called, all_heard: Sequence[Heard]) -> Iterator[Finding]:

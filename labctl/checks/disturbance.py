@@ -94,6 +94,7 @@ class Shadows:
         since_s: float,
         until_s: float,
         nodes: Collection[str] = (),
+        through: Collection[str] = (),
         *,
         quiet: bool = False,
         by_phones: bool = False,
@@ -101,6 +102,7 @@ class Shadows:
     ) -> str:
         """Why what came about in that time on these nodes (none: anywhere) is not judged; "" where it is.
 
+        `through`: others that it takes to be right; what they did counts, and not whether labctl heard of it.
         `quiet`: it was seen when nothing had been said for a while, so that what is brief does not explain it.
         `by_phones`: phones told it, whatever labctl heard of nodes. `late`: it may be right, and too late, as what ran
         out of time.
@@ -109,7 +111,8 @@ class Shadows:
             if (by_phones and shadow.unheard) or (shadow.slow_s and not late):
                 continue
             touches = shadow.since_s <= until_s and since_s <= shadow.until_s
-            concerned = shadow.nodes & {*nodes} if nodes else not shadow.unheard
+            others = not shadow.unheard and (not nodes or shadow.nodes & {*through})
+            concerned = others or shadow.nodes & {*nodes}
             if touches and concerned and not (quiet and shadow.brief):
                 return shadow.reason
         return ""
@@ -130,10 +133,9 @@ class Shadows:
         """A finding, as one that cannot be judged where it lies in a shadow."""
         if finding.certain:
             return finding
-        if finding.since_s is None:
-            return finding.doubted(self.over(finding.at_s, finding.at_s, finding.nodes, quiet=True, late=finding.late))
-        kind = {"by_phones": finding.by_phones, "late": finding.late}
-        return finding.doubted(self.over(finding.since_s, finding.at_s, finding.nodes, **kind))
+        quiet, since_s = (True, finding.at_s) if finding.since_s is None else (False, finding.since_s)
+        kind = {"quiet": quiet, "by_phones": finding.by_phones and not quiet, "late": finding.late}
+        return finding.doubted(self.over(since_s, finding.at_s, finding.nodes, finding.through, **kind))
 
 
 @dataclass

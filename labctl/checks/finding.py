@@ -32,6 +32,7 @@ class Finding:
     history; `since_s` is None where it was seen in a look, when all was quiet. `certain`: no disturbance of the machine
     explains it. `wrong`: those of `nodes` that are, where the others are right. `by_phones`: phones told it, so that it
     matters not whether labctl heard a node meanwhile. `late`: it may be right, and too late, as what ran out of time.
+    `through`: other nodes that it takes to be right: what kept those from their work explains it, too.
     """
 
     text: str
@@ -46,6 +47,7 @@ class Finding:
     wrong: tuple[str, ...] = ()
     by_phones: bool = False
     late: bool = False
+    through: tuple[str, ...] = ()
 
     def doubted(self, doubt: str) -> Finding:
         """The same, as something that cannot be judged for a reason; itself where there is none, or one already."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from labctl.checks.expected import Replay
-from labctl.history.events import Event, beginning
+from labctl.history.events import Did, Event, beginning
 from labctl.history.site_events import Asked
 
 
@@ -28,12 +28,31 @@ def reaches(replay: Replay, asker: str, node: str) -> bool:
     return node not in replay.gone and all(pairs.isdisjoint(fault.unasked) for fault in replay.faults.values())
 
 
-def anybody_answers(replay: Replay, question: Asked) -> bool:
-    """Whether any node that knows the number's state can be asked: of its phone's site, or of every other site."""
+def asking_step(events: Sequence[Event], question: Asked) -> Did | None:
+    """The step that asked; None where the history does not tell."""
+    verb, number = ("look_up", "number") if question.what == "route" else ("ask_state", "extension")
+    words = {verb, f"node={question.node}", f"{number}={question.number}"}
+    steps = (event for event in events if isinstance(event, Did) and event.began_s <= question.at_s <= event.at_s)
+    return next((step for step in steps if words <= {*step.what.split()}), None)
+
+
+def began_s(events: Sequence[Event], question: Asked) -> float:
+    """Since when a question was under way."""
+    step = asking_step(events, question)
+    return step.began_s if step else question.at_s
+
+
+def who_knows(replay: Replay, question: Asked) -> tuple[str, ...]:
+    """The nodes that know what is asked: those of the site of the number's own node, or of every other site."""
     began = replay.began
     home, own = began.home(question.number), began.sites.get(question.node, "")
     sites = {began.sites.get(home, "")} if home else set(began.sites.values()) - {own}
-    return any(reaches(replay, question.node, node) for node in began.nodes if began.sites.get(node, "") in sites)
+    return tuple(node for node in began.nodes if began.sites.get(node, "") in sites)
+
+
+def anybody_answers(replay: Replay, question: Asked) -> bool:
+    """Whether any node that knows the number's state can be asked."""
+    return any(reaches(replay, question.node, node) for node in who_knows(replay, question))
 
 
 def moments(events: Sequence[Event], since_s: float, until_s: float) -> Iterator[Replay]:

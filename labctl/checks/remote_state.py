@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from labctl.asterisk.dundi import STATES
 from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.expected import Replay
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.checks.questions import answer, anybody_answers, moments, questions
+from labctl.checks.questions import answer, anybody_answers, asking_step, began_s, moments, questions, who_knows
 from labctl.checks.rule import check
-from labctl.history.events import Back, Did, Event, FaultBegan, Gone, Healed, Said, beginning
+from labctl.history.events import Back, Event, FaultBegan, Gone, Healed, Said, beginning
 from labctl.history.site_events import Asked
 
 NOT_TOLD = "whether an answer that was kept from before would do is not told"
@@ -43,19 +43,12 @@ class _Asking:
     limits: Limits
 
     @property
-    def _step(self) -> Did | None:
-        """The step that asked."""
-        at_s = self.question.at_s
-        words = {"ask_state", f"node={self.question.node}", f"extension={self.question.number}"}
-        steps = (event for event in self.events if isinstance(event, Did) and event.began_s <= at_s <= event.at_s)
-        return next((step for step in steps if words <= {*step.what.split()}), None)
-
-    @property
     def fresh(self) -> bool | None:
         """Whether it passed by what was kept of earlier answers; None where nothing tells."""
-        if self.question.fresh is not None or self._step is None:
+        step = asking_step(self.events, self.question)
+        if self.question.fresh is not None or step is None:
             return self.question.fresh
-        return "fresh=true" in self._step.what.lower()
+        return "fresh=true" in step.what.lower()
 
     @property
     def slack_s(self) -> float:
@@ -69,14 +62,14 @@ class _Asking:
 
     def since_s(self, *, kept: bool) -> float:
         """From when on what was so may be the answer; `kept`: one that was kept will do."""
-        began_s = self._step.began_s if self._step else self.question.at_s
-        return began_s - self.slack_s - (beginning(self.events).cache_s if kept else 0)
+        cache_s = beginning(self.events).cache_s if kept else 0
+        return began_s(self.events, self.question) - self.slack_s - cache_s
 
     def finding(self, text: str, *answerers: str, late: bool = False) -> Finding:
         """Something that is wrong with it."""
         at_s, node, number = self.question.at_s, self.question.node, self.question.number
         text = f"+{at_s:.3f} s: {node} asked for the state of {number}, and {text}"
-        since_s = self.since_s(kept=False) if late else at_s
+        since_s = self.since_s(kept=False) if late else began_s(self.events, self.question)
         return Finding(text, at_s, (node, *answerers), extension=number, since_s=since_s, late=late)
 
     def anybody(self, *, kept: bool) -> bool:
@@ -96,7 +89,7 @@ def _wrongs(asking: _Asking, replay: Replay) -> Iterator[Finding]:
         yield from _wrong(asking, node, STATES.get(word, word))
     wanted = anybody_answers(replay, question) if question.found is None else question.found
     if wanted and not question.answers:
-        yield asking.finding("nobody answered")
+        yield replace(asking.finding("nobody answered"), late=True, through=who_knows(replay, question))
     if not wanted and question.answers and not asking.anybody(kept=asking.fresh is False):
         finding = asking.finding(f"was told {answer(question)}, though nobody could answer")
         yield finding.doubted(NOT_TOLD if asking.fresh is None and asking.anybody(kept=True) else "")

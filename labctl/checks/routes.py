@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
-from labctl.checks.questions import answer, questions, reaches
+from labctl.checks.questions import answer, began_s, questions, reaches, who_knows
 from labctl.checks.rule import check
 from labctl.history.events import Event
 
@@ -28,6 +29,9 @@ def routes(events: Sequence[Event], _limits: Limits) -> Verdict:
                 f"+{question.at_s:.3f} s: {question.node} asked for {question.number}, "
                 f"and was told {answer(question)}, not {should}"
             )
-            nodes = (question.node, *question.by)
-            findings.append(Finding(text, question.at_s, nodes, extension=question.number, since_s=question.at_s))
+            finding = Finding(text, question.at_s, (question.node, *question.by), extension=question.number)
+            unanswered = wanted and not question.answers
+            through = who_knows(replay, question) if unanswered else ()
+            since_s = began_s(events, question)
+            findings.append(replace(finding, since_s=since_s, late=unanswered, through=through))
     return verdict("routes", findings, asked, {"asked": asked})
