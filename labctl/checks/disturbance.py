@@ -7,7 +7,7 @@ member though no fault in force explains it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labctl.checks.endings import End, Endings, endings
@@ -85,9 +85,10 @@ class Shadow:
 
 @dataclass
 class Shadows:
-    """Every shadow of a history."""
+    """Every shadow of a history; and since when each of its looks was under way, by when that was over."""
 
     all: tuple[Shadow, ...] = ()
+    looks_s: Mapping[float, float] = field(default_factory=dict)
 
     def over(
         self,
@@ -133,7 +134,8 @@ class Shadows:
         """A finding, as one that cannot be judged where it lies in a shadow."""
         if finding.certain:
             return finding
-        quiet, since_s = (True, finding.at_s) if finding.since_s is None else (False, finding.since_s)
+        quiet = finding.since_s is None
+        since_s = self.looks_s.get(finding.at_s, finding.at_s) if finding.since_s is None else finding.since_s
         kind = {"quiet": quiet, "by_phones": finding.by_phones and not quiet, "late": finding.late}
         return finding.doubted(self.over(since_s, finding.at_s, finding.nodes, finding.through, **kind))
 
@@ -194,7 +196,8 @@ def shadows(events: Sequence[Event], limits: Limits) -> Shadows:
     """Every shadow that lies on a history, from its witnesses."""
     witnesses = list(_witnesses(events, limits))
     breaks = _breaks(events, limits, [witness for witness in witnesses if witness.source != AMI])
-    return Shadows((*breaks, *(_starved(witness, events, limits) for witness in witnesses)))
+    looks_s = {event.at_s: event.began_s for event in events if isinstance(event, Looked) and event.began_s is not None}
+    return Shadows((*breaks, *(_starved(witness, events, limits) for witness in witnesses)), looks_s)
 
 
 def _starved(witness: Disturbed, events: Sequence[Event], limits: Limits) -> Shadow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.checks.disturbance import Shadows, shadows
 from labctl.checks.expected import Replay
@@ -99,7 +99,7 @@ class _Keys:
         if self.replay.breaks_calls([home]) or self.replay.vanished(device) or device in self.replay.astray:
             return  # what lies between it and its phone; or nobody tells where the phone is
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
-        late = LateWords(self.result.findings, self.limits)
+        late = LateWords(self.result.findings, self.limits, self.shadows)
         self.watched[name] = _Key(*name, home, event.at_s, late, dialog)
 
     def _unsure(self, event: Unsure) -> None:
@@ -181,6 +181,8 @@ class _Keys:
     def _judge(self, key: _Key, event: Looked | Over) -> None:
         """Hold a key against a look; and at the end of a run, too, whether it was ever lit, if there was time."""
         state = event.states.get(key.home, {}).get(key.extension, "") if isinstance(event, Looked) else ""
+        if isinstance(event, Over):
+            key.late.over(key.home, event.at_s, "the run was over")
         if event.at_s <= key.since_s + self.bound_s:
             return
         if not key.dialog:
@@ -194,6 +196,8 @@ class _Keys:
     def _dark(self, key: _Key, at_s: float) -> None:
         """A key whose phone was never told anything: that is said once, and once more when nothing excuses it."""
         finding = self._finding(key, "was never told anything", at_s)
+        if self.shadows.slowed(key.since_s, at_s, key.home, self.bound_s):
+            finding = replace(finding, since_s=key.since_s, late=True)
         found = self.shadows.doubt(finding)
         if key.dark is None or (key.dark.doubt and not found.doubt):
             key.dark = found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from labctl.checks.disturbance import Shadows
 from labctl.checks.finding import Finding, Limits
 from labctl.history.events import Seen
 
@@ -73,6 +74,7 @@ class LateWords:
 
     findings: list[Finding]
     limits: Limits
+    shadows: Shadows
     _open: dict[int, Due] = field(default_factory=dict)
 
     def add(self, finding: Finding, due: Due) -> None:
@@ -99,6 +101,14 @@ class LateWords:
                     self.findings[place] = self.findings[place].doubted("its node told that later than its phone")
             elif anew and DIALOGS[due.state] & DIALOGS[event.state]:
                 del self._open[place]
+        if anew:
+            self.over(event.node, event.at_s, f"{event.node} told {event.state}")
+
+    def over(self, node: str, at_s: float, what: str) -> None:
+        """What its node had is over: where that was kept from its work, the phone need not have been told by then."""
+        for place, due in [*self._open.items()]:
+            if not due.wrongly and self.shadows.slowed(due.since_s, at_s, node, self.limits.delay_ms / 1000):
+                self._is_late(place, what, at_s)
 
     def _is_late(self, place: int, text: str, at_s: float) -> None:
         finding, due = self.findings[place], self._open.pop(place)

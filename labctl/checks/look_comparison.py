@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 from labctl.checks.disturbance import Losses, shadows
@@ -101,12 +103,35 @@ class _Told:
         return extension not in self.extensions and {*states.values()} <= EITHER
 
 
+@dataclass(frozen=True)
+class _Later:
+    """What was told and said in all of a history, to see what came soon after a look."""
+
+    events: Sequence[Event]
+    within_s: float
+
+    def tells_right(self, place: _Place) -> bool:
+        """Whether each node that is wrong told what is right soon after the look, though nobody had said it anew."""
+        return bool(place.wrong) and all(self._told(place, node) in place.right for node in place.wrong)
+
+    def _told(self, place: _Place, node: str) -> str:
+        """What a node told next of the extension of a place; "" where nothing came soon, or somebody spoke first."""
+        since_s = place.look.at_s
+        first = bisect_right(self.events, since_s, key=lambda event: event.at_s)
+        for event in islice(self.events, first, None):
+            if event.at_s > since_s + self.within_s or (isinstance(event, Said) and event.device == place.device):
+                return ""
+            if isinstance(event, Seen) and (event.node, event.extension) == (node, place.extension):
+                return event.state
+        return ""
+
+
 @once
 def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
     """Hold every look against what was said until then."""
     comparison, replay = LookComparison(), Replay(beginning(events))
     losses = Losses(shadows(events, limits))
-    lines, told = LogSince(STATES), _Told()
+    lines, told, later = LogSince(STATES), _Told(), _Later(events, limits.late_s)
     asked: dict[str, set[str]] = {}
     for event in events:
         replay.take(event)
@@ -126,12 +151,18 @@ def compare(events: Sequence[Event], limits: Limits) -> LookComparison:
             for finding in _untold(event, replay, asked):
                 for rule in RULES:
                     comparison.findings[rule].append(finding)
-            _look(event, replay, losses, lines, told, comparison)
+            _look(event, replay, losses, lines, told, later, comparison)
     return comparison
 
 
 def _look(
-    look: Looked, replay: Replay, losses: Losses, lines: LogSince, told: _Told, comparison: LookComparison
+    look: Looked,
+    replay: Replay,
+    losses: Losses,
+    lines: LogSince,
+    told: _Told,
+    later: _Later,
+    comparison: LookComparison,
 ) -> None:
     unanswered = unanswered_rings(look, replay)
     for node in unanswered:
@@ -145,8 +176,9 @@ def _look(
         comparison.compared["no_ghosts"] += len(place.states) * place.known
         if place.wrong or place.differs:
             doubt = losses.reason(place.device, look.at_s, (*place.wrong,) or place.group)
+            late = later.tells_right(place)
             for rule, finding in _wrongs(place, lines.quotes(place.key, place.group)):
-                comparison.findings[rule].append(finding.doubted(doubt))
+                comparison.findings[rule].append(replace(finding, late=late).doubted(doubt))
         else:
             losses.was_right(place.device, look.at_s, place.states)
             lines.was_right(place.key)

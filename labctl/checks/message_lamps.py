@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.checks.disturbance import Losses, shadows
 from labctl.checks.evidence import MAILBOXES, LogSince
@@ -99,6 +99,7 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
     result, replay = Lit(), Replay(beginning(events))
     losses, lines, told = Losses(shadows(events, limits)), LogSince(MAILBOXES), _Told(replay)
     held: dict[str, Count] = {}
+    words = [event for event in events if isinstance(event, Lamp | Watching)]
     looked_s = float("-inf")  # what a mailbox holds otherwise than in the look before may be so since then
     for event in events:
         replay.take(event)
@@ -112,20 +113,30 @@ def message_lamps(events: Sequence[Event], limits: Limits) -> Lit:
             held |= event.kept
             looked_s = event.at_s
             for phone, counts in told.shown(event):
-                _compare(event, phone, counts, told, losses, lines, result)
+                soon = _told_soon(phone, event.at_s, words, limits.late_s)
+                _compare(event, phone, counts, soon, told, losses, lines, result)
     return result
+
+
+def _told_soon(phone: str, at_s: float, words: Sequence[Lamp | Watching], within_s: float) -> Count | None:
+    """What a phone was told next of its mailbox, within so long of a look; None where it has asked for that anew."""
+    soon = (word for word in words if word.phone == phone and 0 < word.at_s - at_s <= within_s)
+    first = next(soon, None)
+    return (first.new, first.old) if isinstance(first, Lamp) else None
 
 
 def _compare(
     look: Looked,
     phone: str,
     shown: Sequence[Count],
+    soon: Count | None,
     told: _Told,
     losses: Losses,
     lines: LogSince,
     result: Lit,
 ) -> None:
-    """Judge one phone, where those that tell it are known to hear the one that keeps its mailbox."""
+    """Judge one phone, where those that tell it are known to hear the one that keeps its mailbox. `soon`: what it is
+    told next, soon after the look."""
     began = told.replay.began
     mailbox = began.lamps[phone]
     keeper = began.mailboxes.get(mailbox, "")
@@ -146,4 +157,5 @@ def _compare(
     held += f" (its copy on {', on '.join(copies)})" if copies else ""
     text = f"+{look.at_s:.3f} s: {phone} {news}, but {held}"
     finding = Finding(text, look.at_s, nodes, lines.quotes((phone, nodes), nodes), f"*{mailbox}")
+    finding = replace(finding, late=soon == tuple(kept))
     result.findings.append(finding.doubted(losses.reason(mailbox, look.at_s, nodes) or told.doubt(phone)))

@@ -15,16 +15,10 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
     """A node that has told of a new state does not go back without anybody having said so."""
     all_changes = changes(events, limits)
     any_told = any(isinstance(event, Seen) for event in events)
+    every = (*all_changes.judged, *all_changes.again)
     findings = [
-        Finding(
-            f"+{flap.at_s:.3f} s: {flap.node} told {flap.extension} {flap.state} after it had told {change.new}, "
-            f"and nobody had said so since {change.word.node} did at +{change.word.at_s:.3f} s",
-            flap.at_s,
-            (flap.node,),
-            extension=flap.extension,
-            since_s=flap.at_s,
-        )
-        for change in (*all_changes.judged, *all_changes.again)
+        _finding(change, flap, every, limits)
+        for change in every
         for flap in change.flaps
         if not _ends_a_hold(change, flap, limits)
     ]
@@ -34,6 +28,24 @@ def no_flapping(events: Sequence[Event], limits: Limits) -> Verdict:
         figures["not judged"] = all_changes.left_out
     remarks = [all_changes.remark(limits), _unspoken(all_changes.unspoken)]
     return verdict("no_flapping", findings, judged, figures, "; ".join(filter(None, remarks)))
+
+
+def _finding(change: Change, flap: Seen, every: Sequence[Change], limits: Limits) -> Finding:
+    """A node went back, or told only now of an earlier change that it had not told of: that is late."""
+    text = (
+        f"+{flap.at_s:.3f} s: {flap.node} told {flap.extension} {flap.state} after it had told {change.new}, "
+        f"and nobody had said so since {change.word.node} did at +{change.word.at_s:.3f} s"
+    )
+    untold_s = [
+        earlier.since_s
+        for earlier in every
+        if (earlier.extension, earlier.new) == (flap.extension, flap.state)
+        and flap.node in earlier.nodes
+        and flap.node not in earlier.told_s
+        and earlier.until_s <= flap.at_s <= earlier.until_s + limits.late_s
+    ]
+    since_s = min([flap.at_s, *untold_s])
+    return Finding(text, flap.at_s, (flap.node,), extension=flap.extension, since_s=since_s, late=bool(untold_s))
 
 
 def _unspoken(times: int) -> str:
