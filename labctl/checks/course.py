@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.asterisk import ami
 from labctl.checks.crashes import find_crashes, measured
-from labctl.checks.disturbance import shadows
+from labctl.checks.disturbance import Shadows, shadows
 from labctl.checks.expected import Replay, unanswered_rings
 from labctl.checks.fault_reach import Reach
 from labctl.checks.finding import Finding, Limits, Verdict, verdict
@@ -78,7 +78,9 @@ def _end(events: Sequence[Event], over: Over | None, steps: Sequence[Did]) -> It
     if over is None:
         yield Finding(f"+{events[-1].at_s:.3f} s: the run did not come to its end", events[-1].at_s)
     elif over.error and not any(step.error for step in steps):
-        yield Finding(f"+{over.at_s:.3f} s: {over.error}", over.at_s)
+        since_s = max((step.at_s for step in steps), default=0.0)  # what no step did was done after the last
+        text = f"+{over.at_s:.3f} s: {over.error}"
+        yield Finding(text, over.at_s, since_s=since_s, late=is_time_out(over.error))
 
 
 # Rings
@@ -119,7 +121,7 @@ def _rings(events: Sequence[Event], limits: Limits) -> Iterator[Finding]:
             if frozenset(event.members) == _expected_ring(event.node, replay):
                 watch.kept.add(event.node)
         for look in _looks(event, watch):
-            for finding in _amiss(look, replay, watch, limits):
+            for finding in _amiss(look, replay, watch, shadow, limits):
                 yield finding.doubted(shadow.over(look.at_s, look.at_s, finding.nodes))
 
 
@@ -146,7 +148,9 @@ def _looks(event: Event, watch: _RingWatch) -> Iterator[Looked]:
         yield Looked(event.at_s, {}, {ring.node: ring.members for ring in watch.told.values()})
 
 
-def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> Iterator[Finding]:
+def _amiss(look: Looked, replay: Replay, watch: _RingWatch, shadow: Shadows, limits: Limits) -> Iterator[Finding]:
+    """The rings of a look that are others than they are to be. One that was never so may be late where threads waited
+    for a CPU since the faults in force changed."""
     unanswered = unanswered_rings(look, replay)
     for node, members in look.rings.items():
         if not {*members} <= {*replay.cluster(node)}:
@@ -157,10 +161,14 @@ def _amiss(look: Looked, replay: Replay, watch: _RingWatch, limits: Limits) -> I
             continue
         if frozenset(members) == expected:
             watch.kept.add(node)
-        elif look.at_s >= watch.changed_s.get(node, float("-inf")) + limits.settle_s:
+            continue
+        changed_s = watch.changed_s.get(node, float("-inf"))
+        if look.at_s >= changed_s + limits.settle_s:
             wanted = ",".join(sorted(expected)) or "nobody"
             text = f"+{look.at_s:.3f} s: the ring of {node} is {','.join(members)}, not {wanted}"
             finding = Finding(text, look.at_s, (node,))
+            if shadow.slowed(changed_s, look.at_s, node, limits.settle_s):
+                finding = replace(finding, since_s=changed_s, late=True)
             yield (
                 finding.doubted("it was as it should be before, and no fault broke it")
                 if node in watch.kept
