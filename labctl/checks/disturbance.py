@@ -40,6 +40,10 @@ THREADS = 2
 """What a node hears passes a thread of its Corosync and one of its Asterisk: each may have waited for a CPU as long as
 the one that waited longest, of which a witness tells."""
 
+FAIR_SHARE = 0.25
+"""What waited for a CPU explains what came too late where it waited for so much of that time: what is in vain for a
+minute is not excused by a thread that waited for a moment of it."""
+
 NEAR_S = 5.0
 """A witness explains what a ring does within so many seconds."""
 
@@ -108,6 +112,7 @@ class Shadows:
         `by_phones`: phones told it, whatever labctl heard of nodes. `late`: it may be right, and too late, as what ran
         out of time.
         """
+        slow_s: dict[str, float] = {}
         for shadow in self.all:
             if (by_phones and shadow.unheard) or (shadow.slow_s and not late):
                 continue
@@ -115,7 +120,9 @@ class Shadows:
             others = not shadow.unheard and (not nodes or shadow.nodes & {*through})
             concerned = others or shadow.nodes & {*nodes}
             if touches and concerned and not (quiet and shadow.brief):
-                return shadow.reason
+                slow_s[shadow.witness] = slow_s.get(shadow.witness, 0.0) + shadow.slow_s
+                if not shadow.slow_s or slow_s[shadow.witness] >= FAIR_SHARE * (until_s - since_s):
+                    return shadow.reason
         return ""
 
     def slowed(self, since_s: float, until_s: float, node: str, bound_s: float) -> bool:
