@@ -26,7 +26,7 @@ def render(finding: ShippedFinding) -> str:
         finding.symptom,
         f"## Versions\n\n{_versions(finding)}",
         f"## Steps\n\n{_steps(finding, scenario)}",
-        f"## What happens\n\n{scenario.about.strip() or scenario.title}",
+        f"## What happens\n\n{finding.happens}",
         f"## What should happen\n\n{finding.should}",
         f"## Log\n\n{_fenced(finding.log)}" if finding.log else "",
         f"## Cause\n\n{_cause(finding)}",

@@ -39,6 +39,7 @@ def whole(finding: ShippedFinding) -> str:
     parts = [
         f"{finding.name}: {finding.title}",
         finding.symptom,
+        f"How it comes: {finding.happens}",
         f"Right would be: {finding.should}",
         "\n".join(["Cause:", *map(cause, finding.cause)]) if finding.cause else f"Cause: {UNTOLD}.",
         "\n".join(["Shown by:", *map(_evidence, finding.shown_by)]),

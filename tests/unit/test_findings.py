@@ -38,6 +38,7 @@ END = "## What is proven, and what is not\n"
 LEAST = """\
 title: What is wrong
 symptom: It hurts
+happens: It is done, and hurts
 should: It should not
 today: Wait
 shown_by:
@@ -107,9 +108,27 @@ def test_each_has_a_report_whole_in_itself(name: str) -> None:
     finding = find_finding(name)
     report = findings_markdown.render(finding)
     assert report.startswith(f"# {finding.title}\n")
+    assert f"\n## What happens\n\n{finding.happens.strip()}\n\n## What should happen\n" in report
     for heading in ("Versions", "Steps", "What happens", "What should happen", "Cause", "A way round"):
         assert f"\n## {heading}\n" in report
     assert report.count("```") % 2 == 0
+
+
+@pytest.mark.parametrize("name", shipped_findings())
+def test_what_happens_is_not_what_its_scenario_is_about_nor_what_should(name: str) -> None:
+    """A scenario says what it is for, often what is right, and may show several findings."""
+    finding = find_finding(name)
+    scenario = reader.scenario_of(finding.shown_by[0])
+    others = (scenario.about, scenario.title, finding.should, finding.symptom)
+    assert " ".join(finding.happens.split()) not in {" ".join(other.split()) for other in others}
+    assert len({find_finding(other).happens for other in shipped_findings()}) == len(shipped_findings())
+
+
+def test_what_happens_is_told_in_the_report_and_on_the_terminal() -> None:
+    finding = find_finding("core-at-full-load")
+    told = "Corosync on n2 is killed under a running Asterisk, and its supervisor starts it again."
+    assert f"\n## What happens\n\n{told}" in findings_markdown.render(finding)
+    assert f"\n\nHow it comes: {told}" in findings_text.whole(finding)
 
 
 @pytest.mark.long
@@ -200,15 +219,16 @@ def test_the_least_that_a_file_holds() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "where", "what"),
     [
-        ("partition-heal", "partition-heel", 6, "no scenario file `partition-heel`"),
-        ("check: agreement", "check: truth", 6, "scenario `partition-heal` has no such `known:`"),
-        ("check: agreement", "check: agreemint", 6, "`shown_by[0].check`"),
+        ("partition-heal", "partition-heel", 7, "no scenario file `partition-heel`"),
+        ("check: agreement", "check: truth", 7, "scenario `partition-heal` has no such `known:`"),
+        ("check: agreement", "check: agreemint", 7, "`shown_by[0].check`"),
         ("today: Wait\n", "", 1, "`today` is missing"),
-        ("today: Wait", "today: Wait\nmeasured: [{seen: 4, of: 3, day: 2026-11-26, what: it}]", 5, "more often seen"),
-        ("today: Wait", "today: Wait\nmeasured: [{seen: 1, of: 3, day: monday, what: it}]", 5, "not a day"),
-        ("today: Wait", "today: Wait\nrate: 3", 5, "unknown key `rate`"),
-        ("today: Wait", "today: Wait\nmend: {patch: second-leaf, what: it}", 5, "no mend `second-leaf`"),
-        ("today: Wait", "today: Wait\nreports: [a, a]", 5, "`a` is here twice"),
+        ("happens: It is done, and hurts\n", "", 1, "`happens` is missing"),
+        ("today: Wait", "today: Wait\nmeasured: [{seen: 4, of: 3, day: 2026-11-26, what: it}]", 6, "more often seen"),
+        ("today: Wait", "today: Wait\nmeasured: [{seen: 1, of: 3, day: monday, what: it}]", 6, "not a day"),
+        ("today: Wait", "today: Wait\nrate: 3", 6, "unknown key `rate`"),
+        ("today: Wait", "today: Wait\nmend: {patch: second-leaf, what: it}", 6, "no mend `second-leaf`"),
+        ("today: Wait", "today: Wait\nreports: [a, a]", 6, "`a` is here twice"),
     ],
 )
 def test_a_mistake_has_its_line(old: str, new: str, where: int, what: str) -> None:

@@ -168,6 +168,8 @@ def test_a_draft_is_a_finding_file() -> None:
     assert read.shown_by[0].scenario == "agreement-1"
     assert read.rate(read.shown_by[0]) == (2, 3)
     assert read.log == "n1: CPG mcast failed (6)\n"
+    assert read.happens.startswith(f"Done: {scenario.steps[0]}; ")
+    assert read.happens.endswith("Seen then: mystate is Idle on n2; right is Busy.")
 
 
 SIGNED = [finding for finding in hunter.known_findings() if finding.signs]

@@ -83,6 +83,7 @@ class FindingFile(Strict):
 
     title: _Line
     symptom: _Words = Field(description="What a user sees")
+    happens: _Words = Field(description="What is done, and what is then seen that is wrong")
     shown_by: tuple[Evidence, ...] = Field(min_length=1, description="The smallest scenario first")
     signs: tuple[Sign, ...] = Field(default=(), description="By what it is known where it comes in another run")
     should: _Words = Field(description="What would be right")

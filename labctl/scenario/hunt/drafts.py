@@ -41,6 +41,7 @@ def draft(evidence: FoundFailure, name: str) -> str:
         "shown_by": [
             {"scenario": name, "check": evidence.check, "stack": scenario.stack.name, "via": scenario.lab.via}
         ],
+        "happens": f"Done: {'; '.join(map(str, scenario.steps))}. Seen then: {evidence.finding.text}.",
         "should": TO_DO,
         "measured": [
             {
