@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from labctl import __version__
 from labctl.report.findings_text import UNTOLD, measured, mended_run, row
-from labctl.scenario.findings.by_hand import by_hand
+from labctl.scenario.findings.by_hand import by_hand, why_none
 from labctl.scenario.findings.entries import Mend
-from labctl.scenario.findings.reader import ShippedFinding, scenario_of
+from labctl.scenario.findings.reader import ShippedFinding, command, scenario_of
 from labctl.scenario.reader import Scenario
 
-NO_SCRIPT = "They need SIP phones, or more than `docker` and the nodes themselves have. `labctl run {name}` does them:"
+NO_SCRIPT = "{why} `{command}` (labctl {version}) does these steps:"
 SCRIPT = (
     "For `sh`. The image of the nodes is Debian sid with Asterisk, its res_corosync, and Corosync: `labctl build` "
     "(labctl {version}) makes it, and so does the Compose file that `labctl export` writes."
@@ -56,7 +56,8 @@ def _steps(finding: ShippedFinding, scenario: Scenario) -> str:
     script = by_hand(finding)
     if not script:
         lines = "\n".join(f"{number}. {step}" for number, step in enumerate(scenario.steps, 1))
-        return f"{NO_SCRIPT.format(name=scenario.name)}\n\n{lines}"
+        how = NO_SCRIPT.format(why=why_none(finding), command=command(finding.shown_by[0]), version=__version__)
+        return f"{how}\n\n{lines}"
     return "\n\n".join(
         (
             SCRIPT.format(version=__version__),

@@ -1,4 +1,4 @@
-"""Findings as tables and text for people, and as data for programs. Pure."""
+"""Findings as tables and text for people, and as data for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labctl.checks.judgement import RunStanding
 from labctl.scenario.findings.confirmation import Confirmed
 from labctl.scenario.findings.entries import Cause, Counted, Evidence, Mend
 from labctl.scenario.findings.interval import wilson
-from labctl.scenario.findings.reader import ShippedFinding
+from labctl.scenario.findings.reader import ShippedFinding, command
 
 STYLES = {"there": "yellow", "gone": "bold magenta", "not judged": "bold yellow"}
 UNTOLD = "not found"
@@ -54,7 +54,7 @@ def whole(finding: ShippedFinding) -> str:
 
 def mended_run(finding: ShippedFinding, mend: Mend) -> str:
     """The command that runs what shows it with its mend."""
-    return f"labctl run {finding.shown_by[0].scenario} --patch {mend.patch}"
+    return f"{command(finding.shown_by[0])} --patch {mend.patch}"
 
 
 def cause(entry: Cause) -> str:
@@ -74,7 +74,7 @@ def measured(entry: Counted) -> str:
 
 def _evidence(entry: Evidence) -> str:
     via = "any carrier" if entry.via == "any" else entry.via
-    return f"  labctl run {entry.scenario}: {entry.check} on {entry.stack} by {via}"
+    return f"  {command(entry)}: {entry.check} on {entry.stack} by {via}"
 
 
 def told(confirmed: Confirmed) -> tuple[str | Text, ...]:

@@ -22,8 +22,9 @@ from labctl.paths import images_folder
 from labctl.report import findings_markdown, findings_text
 from labctl.report.acceptance import Acceptance
 from labctl.scenario.findings import hand_commands, reader
-from labctl.scenario.findings.by_hand import by_hand
+from labctl.scenario.findings.by_hand import by_hand, why_none
 from labctl.scenario.findings.confirmation import Confirmed, confirm
+from labctl.scenario.findings.entries import Mend
 from labctl.scenario.findings.interval import runs_to_exclude, wilson
 from labctl.scenario.findings.reader import find_finding, known_by, shipped_findings
 from labctl.scenario.loader import find_scenario, shipped_scenarios
@@ -189,9 +190,49 @@ def test_by_hand_a_partition_is_made_and_undone() -> None:
     assert commands.rstrip().endswith("look")
 
 
-def test_steps_of_phones_have_no_script() -> None:
+def test_steps_of_phones_and_old_stacks_have_no_script() -> None:
     assert by_hand(find_finding("ais-rolling-restart")) is None
     assert "1. set_state" in findings_markdown.render(find_finding("ais-rolling-restart"))
+
+
+OF_AIS = (
+    "There is no script of it: those that labctl writes wait for what res_corosync tells, and stack 1.6 has res_ais."
+)
+
+
+@pytest.mark.parametrize("name", shipped_findings())
+def test_each_has_a_script_or_says_why_not_and_with_which_stack_it_runs(name: str) -> None:
+    finding = find_finding(name)
+    script, why = by_hand(finding), why_none(finding)
+    assert script or why.startswith(OF_AIS)
+    if not script:
+        first = finding.shown_by[0]
+        steps = findings_markdown.render(finding).split("\n## Steps\n\n")[1]
+        assert steps.startswith(f"{why} `labctl run {first.scenario} --stack 1.6` (labctl ")
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("last-speaker-wins", ""),
+        ("ais-rolling-restart", "register alice,bob,carol"),
+        ("late-join-after-a-minute", "storm phone=bob rate=1 count=75"),
+    ],
+)
+def test_a_step_without_a_command_of_the_shell_is_named(name: str, step: str) -> None:
+    lacking = f" There is no command of a shell for `{step}`." if step else ""
+    assert why_none(find_finding(name)) == f"{OF_AIS}{lacking}"
+
+
+def test_the_command_has_the_stack_and_the_carrier_where_the_scenario_has_others() -> None:
+    old, published, own = map(
+        find_finding, ("last-speaker-wins", "publish-hints-of-the-dead", "publish-refresh-too-late")
+    )
+    assert "\n  labctl run aggregation --stack 1.6: truth on 1.6 by corosync\n" in findings_text.whole(old)
+    assert reader.command(published.shown_by[0]) == "labctl run majority-minority --via pjsip-publish"
+    assert reader.command(own.shown_by[0]) == "labctl run publish-refresh-too-late"
+    mend = Mend(patch="second-leave", what="it is mended")
+    assert findings_text.mended_run(old, mend) == "labctl run aggregation --stack 1.6 --patch second-leave"
 
 
 def test_commands_of_a_finding_s_own_may_have_phones() -> None:

@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass
 
 from labctl.blueprint import docker_script
+from labctl.blueprint.drawing import Blueprint
 from labctl.cluster import lifecycle
 from labctl.faults.model import Target
 from labctl.lab import Overrides
 from labctl.scenario.findings import hand_commands
 from labctl.scenario.findings.reader import ShippedFinding, scenario_of
+from labctl.scenario.reader import Scenario
 
 REMOVAL = """\
 docker rm --force --volumes $(docker ps --all --quiet --filter "network=$lab") > /dev/null
@@ -39,13 +41,12 @@ def by_hand(finding: ShippedFinding) -> ByHand | None:
 
     Raises UsageError, InvalidFile, HostError.
     """
-    first = finding.shown_by[0]
-    scenario = scenario_of(first, Overrides(name=finding.name[:LONGEST_NAME].rstrip("-"), stack=first.stack))
+    scenario = _scenario(finding)
     if scenario.stack.cluster_module != hand_commands.MODULE:
         return None
     drawn = lifecycle.never_up(scenario.lab, scenario.stack)
-    nodes = {node.hostname: node.address for node in docker_script.nodes_of(drawn)}
-    target = Target(nodes, scenario.lab.rings, scenario.lab.follows_corosync)
+    target = _target(scenario, drawn)
+    nodes = [*target.addresses]
     done = finding.by_hand.strip() or hand_commands.script(target, scenario.steps)
     lab = scenario.lab
     started = [node for node in nodes if node not in lab.without]
@@ -53,3 +54,30 @@ def by_hand(finding: ShippedFinding) -> ByHand | None:
     beginning = hand_commands.beginning(clusters, rings=lab.rings, proof=scenario.proof)
     phones = f"{hand_commands.PHONES}\n" if _WITH_PHONES.search(finding.by_hand) else ""
     return ByHand(docker_script.render(drawn), f"{beginning}\n{phones}{done}") if done else None
+
+
+def why_none(finding: ShippedFinding) -> str:
+    """Why a finding has no script, in sentences. Raises UsageError, InvalidFile, HostError."""
+    scenario = _scenario(finding)
+    stack = scenario.stack
+    target = _target(scenario, lifecycle.never_up(scenario.lab, stack))
+    reasons = []
+    if stack.cluster_module != hand_commands.MODULE:
+        reasons.append(
+            f"There is no script of it: those that labctl writes wait for what {hand_commands.MODULE} tells,"
+            f" and stack {stack.name} has {stack.cluster_module}."
+        )
+    if lacking := hand_commands.without_form(target, scenario.steps):
+        reasons.append(f"There is no command of a shell for `{lacking[0]}`.")
+    return " ".join(reasons)
+
+
+def _scenario(finding: ShippedFinding) -> Scenario:
+    """The smallest that shows it, on its stack, in a lab of the finding's name."""
+    first = finding.shown_by[0]
+    return scenario_of(first, Overrides(name=finding.name[:LONGEST_NAME].rstrip("-"), stack=first.stack))
+
+
+def _target(scenario: Scenario, drawn: Blueprint) -> Target:
+    nodes = {node.hostname: node.address for node in docker_script.nodes_of(drawn)}
+    return Target(nodes, scenario.lab.rings, scenario.lab.follows_corosync)

@@ -100,16 +100,26 @@ def beginning(clusters: Mapping[str, Sequence[str]], *, rings: bool, proof: bool
 
 def script(target: Target, steps: Sequence[Step]) -> str | None:
     """The steps as commands of a shell, where each has such a form; `$lab-NODE` are the nodes' containers."""
-    doing = _Doing(target)
     lines: list[str] = []
-    for step in steps:
-        commands = _commands(step, doing)
-        if commands is None or step.branch:
+    for step, commands in _forms(target, steps):
+        if commands is None:
             return None
         lines += [f"# {step}", *commands]
     if steps[-1].verb != "settle":
         lines.append("look")
     return "\n".join(lines)
+
+
+def without_form(target: Target, steps: Sequence[Step]) -> list[Step]:
+    """The steps that have no such form, such as those of phones."""
+    return [step for step, commands in _forms(target, steps) if commands is None]
+
+
+def _forms(target: Target, steps: Sequence[Step]) -> list[tuple[Step, list[str] | None]]:
+    """Each step with its commands; None for what has none, and for steps side by side."""
+    doing = _Doing(target)
+    forms = [(step, _commands(step, doing)) for step in steps]
+    return [(step, None if step.branch else commands) for step, commands in forms]
 
 
 def _commands(step: Step, doing: _Doing) -> list[str] | None:

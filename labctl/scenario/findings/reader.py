@@ -98,6 +98,14 @@ def scenario_of(evidence: Evidence, overrides: Overrides | None = None) -> Scena
     return scenario if via in (None, scenario.lab.via) else find_scenario(evidence.scenario, replace(flags, via=via))
 
 
+def command(evidence: Evidence) -> str:
+    """The command that runs what shows a finding, on that stack, by that carrier. Raises UsageError, InvalidFile."""
+    own = find_scenario(evidence.scenario, Overrides())
+    stack = [] if evidence.stack == own.stack.name else ["--stack", evidence.stack]
+    via = [] if evidence.via in ("any", own.lab.via) else ["--via", evidence.via]
+    return " ".join(["labctl run", evidence.scenario, *stack, *via])
+
+
 def on_own_stack(scenario: Scenario) -> Scenario:
     """A scenario with what is known to fail on the shipped stacks that are like its own as known of its own, too."""
     name, like = scenario.stack.name, alike(scenario.stack)
