@@ -12,6 +12,7 @@ from labctl.scenario.findings.reader import ShippedFinding, command, scenario_of
 from labctl.scenario.reader import Scenario
 
 NO_SCRIPT = "{why} `{command}` (labctl {version}) does these steps:"
+WIRE = "SIP of a run by labctl: the number of each message, seconds since the run began, and since the one before."
 SCRIPT = (
     "For `sh`. The image of the nodes is Debian sid with Asterisk, its res_corosync, and Corosync: `labctl build` "
     "(labctl {version}) makes it, and so does the Compose file that `labctl export` writes."
@@ -29,6 +30,7 @@ def render(finding: ShippedFinding) -> str:
         f"## What happens\n\n{finding.happens}",
         f"## What should happen\n\n{finding.should}",
         f"## Log\n\n{_fenced(finding.log)}" if finding.log else "",
+        f"## On the wire\n\n{WIRE}\n\n{_fenced(finding.ladder)}" if finding.ladder else "",
         f"## Cause\n\n{_cause(finding)}",
         f"## A way round\n\n{finding.today}",
         f"## A mend\n\n{_mend(finding, finding.mend)}" if finding.mend else "",

@@ -48,6 +48,7 @@ def whole(finding: ShippedFinding) -> str:
         f"Today: {finding.today}",
         f"Mended: {finding.mend.what}\n  {mended_run(finding, finding.mend)}" if finding.mend else "",
         "\n".join(["In the log:", *(f"  {line}" for line in finding.log.splitlines())]) if finding.log else "",
+        f"On the wire:\n{finding.ladder}" if finding.ladder else "",
     ]
     return "\n\n".join(part.strip() for part in parts if part)
 

@@ -125,6 +125,15 @@ def test_what_happens_is_not_what_its_scenario_is_about_nor_what_should(name: st
     assert len({find_finding(other).happens for other in shipped_findings()}) == len(shipped_findings())
 
 
+def test_what_went_over_the_wire_is_drawn_where_that_shows_it() -> None:
+    finding = find_finding("publish-refresh-too-late")
+    drawn = "  4    5.377  +0.002  │◀ 412 Conditional Request Failed │\n"
+    report = findings_markdown.render(finding)
+    assert drawn in report.split("\n## On the wire\n")[1].split("\n## Cause\n")[0]
+    assert drawn in findings_text.whole(finding).split("\nOn the wire:\n")[1]
+    assert "## On the wire" not in findings_markdown.render(find_finding("publish-interface-down"))  # nothing went
+
+
 def test_what_happens_is_told_in_the_report_and_on_the_terminal() -> None:
     finding = find_finding("core-at-full-load")
     told = "Corosync on n2 is killed under a running Asterisk, and its supervisor starts it again."

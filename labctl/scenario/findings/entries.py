@@ -92,6 +92,10 @@ class FindingFile(Strict):
     reports: tuple[_Line, ...] = Field(default=(), description="Public reports, such as `corosync/corosync#506`")
     today: _Words = Field(description="What to do today")
     log: Text = Field(default="", description="Lines of the nodes' logs, as a run had them")
+    ladder: Text = Field(
+        default="",
+        description="What matters of a run's SIP, as `labctl ladder` draws it; right of an arrow, text of the message",
+    )
     by_hand: Text = Field(
         default="", description="Commands of a shell, where none follow from the scenario's steps (hand_commands)"
     )
