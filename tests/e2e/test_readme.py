@@ -479,6 +479,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         "ended by SIGKILL. `heal` names",
         f"{FAULTS}test_scenario_ended_by_sigkill_leaves_nothing_once_healed_or_run_again",
     ),
+    ("a name for `heal`", f"{UNIT}test_readme.py::test_faults_that_may_be_given_a_name_are_those_that_it_says"),
     (
         "what it could not undo",
         f"{UNIT}test_injector.py::test_one_that_cannot_be_undone_stays_in_force_and_the_rest_is_undone",

@@ -52,6 +52,17 @@ def test_faults_are_all_shown() -> None:
     assert shown == set(faults.list_commands(click.Context(faults)))
 
 
+def test_faults_that_may_be_given_a_name_are_those_that_it_says() -> None:
+    said = re.findall(r"`([\w-]+)`", part("`--as NAME` gives ", " a name for `heal`"))
+    faults = command_line.commands["fault"]
+    assert isinstance(faults, click.Group)
+    context = click.Context(faults)
+    kinds = {kind: faults.get_command(context, kind) for kind in faults.list_commands(context)}
+    assert sorted(said) == sorted(
+        kind for kind, command in kinds.items() if command and any("--as" in given.opts for given in command.params)
+    )
+
+
 @pytest.mark.parametrize("command", command_line.commands)
 def test_every_command_is_in_the_table(command: str) -> None:
     table = part("\n## Commands\n", "\n**Which lab.**")
