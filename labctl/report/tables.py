@@ -83,7 +83,7 @@ def state(rows: Sequence[StateRow], nodes: Sequence[str], width: int | None = No
         "",
         ("EXTENSION", "DEVICE", *nodes, ""),
         [
-            (row.extension, row.device, *(_state(row.states.get(node, UNKNOWN)) for node in nodes), _mark(row))
+            (row.extension, row.device, *(_state(row.states.get(node, UNKNOWN)) for node in nodes), mark(row))
             for row in rows
         ],
     )
@@ -92,7 +92,7 @@ def state(rows: Sequence[StateRow], nodes: Sequence[str], width: int | None = No
     return table(
         "",
         ("EXTENSION", "DEVICE", "STATE", ""),
-        [(row.extension, row.device, _who_says_what(row, nodes), _mark(row)) for row in rows],
+        [(row.extension, row.device, who_says_what(row, nodes), mark(row)) for row in rows],
     )
 
 
@@ -102,11 +102,12 @@ def _narrowest(drawn: Table) -> int:
     return sum(column.min_width or 0 for column in drawn.columns) + gaps
 
 
-def _mark(row: StateRow) -> Text:
+def mark(row: StateRow) -> Text:
+    """What stands behind an extension of which the nodes differ."""
     return Text("") if row.agreed else Text("< differ", "bold red")
 
 
-def _who_says_what(row: StateRow, nodes: Sequence[str]) -> Text:
+def who_says_what(row: StateRow, nodes: Sequence[str]) -> Text:
     """Such as `Idle`, where all say so, or `Idle n1 n2 n3, Busy n4`."""
     speakers: dict[str, list[str]] = {}
     for node in nodes:

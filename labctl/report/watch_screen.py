@@ -10,12 +10,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from labctl.cluster.views import UNKNOWN, StateRow
-from labctl.report.tables import STATE_STYLES
+from labctl.cluster.views import StateRow
+from labctl.report.tables import STATE_STYLES, mark, who_says_what
 
 LAST_EVENTS = 8
 WIDTH = 80
 _FIRST_COLUMN = 11
+_LONGEST_STATE = max(map(len, STATE_STYLES))
 
 
 @dataclass
@@ -63,19 +64,38 @@ class Screen:
         return line
 
     def render(self) -> RenderableType:
-        """The table, and the last events beneath it."""
+        """The table, and the last events beneath it. Where a column for each node has no place for every state and the
+        node's name, it is extension by state: who says it."""
         table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
         table.add_column("EXTENSION", no_wrap=True, width=_FIRST_COLUMN)
-        width = max(3, (WIDTH - _FIRST_COLUMN) // max(1, len(self._nodes)) - 1)
-        for node in self._nodes:
-            table.add_column(Text(node, "red strike" if node in self._gone else ""), no_wrap=True, width=width)
-        for extension in self._states:
-            table.add_row(self._name(extension), *(self._cell(extension, node) for node in self._nodes))
+        width = (WIDTH - _FIRST_COLUMN - len(" <")) // max(1, len(self._nodes)) - 1
+        if width >= max(_LONGEST_STATE, *map(len, self._nodes)):
+            self._by_node(table, width)
+        else:
+            self._by_state(table)
         return Group(table, Text(), *(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in self._last))
 
-    def _name(self, extension: str) -> Text:
-        states = {state for node, state in self._states[extension].items() if node not in self._gone} - {UNKNOWN}
-        return Text(extension, "" if len(states) <= 1 else "bold red", overflow="ellipsis")
+    def _by_node(self, table: Table, width: int) -> None:
+        for node in self._nodes:
+            table.add_column(Text(node, "red strike" if node in self._gone else ""), no_wrap=True, width=width)
+        table.add_column("", no_wrap=True, width=len("<"))
+        for extension in self._states:
+            row = self._row(extension)
+            cells = (self._cell(extension, node) for node in self._nodes)
+            table.add_row(_name(row), *cells, mark(row)[:1])
+
+    def _by_state(self, table: Table) -> None:
+        """Longer lines are wrapped, so that no node is cut off."""
+        table.add_column("STATE", overflow="fold")
+        table.add_column("", no_wrap=True)
+        for extension in self._states:
+            row = self._row(extension)
+            table.add_row(_name(row), who_says_what(row, self._nodes), mark(row))
+
+    def _row(self, extension: str) -> StateRow:
+        """What the nodes that are there say of an extension."""
+        said = self._states[extension]
+        return StateRow(extension, "", {node: said[node] for node in said if node not in self._gone})
 
     def _cell(self, extension: str, node: str) -> Text:
         if node in self._gone:
@@ -87,3 +107,7 @@ class Screen:
             after_ms = max(0.0, (turn.learned_s[node] - turn.began_s) * 1000)
             cell.append(f" +{after_ms:.1f}" if after_ms else " first", "dim")
         return cell
+
+
+def _name(row: StateRow) -> Text:
+    return Text(row.extension, "" if row.agreed else "bold red", overflow="ellipsis")

@@ -46,7 +46,7 @@ def test_a_new_state_has_a_first_of_its_own() -> None:
     display = screen("Idle", "Idle")
     display.told("n1", "101", "InUse", 10.0)
     assert display.told("n2", "101", "Idle", 11.0) == "101 is Idle on n2"
-    assert text(display)[1].split() == ["101", "InUse", "Idle", "first"]
+    assert text(display)[1].split() == ["101", "InUse", "Idle", "first", "<"]
 
 
 def test_who_says_the_same_again_is_the_first_of_a_new_turn() -> None:
@@ -66,7 +66,7 @@ def test_what_was_told_before_the_first_look_came_is_newer() -> None:
     display = Screen(["n1", "n2"])
     display.told("n1", "101", "Busy", 10.0)
     display.begin([StateRow("101", "PJSIP/alice", {"n1": "Idle", "n2": "Hold"})])
-    assert text(display)[1].split() == ["101", "Busy", "first", "Hold"]
+    assert text(display)[1].split() == ["101", "Busy", "first", "Hold", "<"]
 
 
 def test_a_node_that_said_nothing_yet_is_a_dash() -> None:
@@ -83,7 +83,7 @@ def test_of_a_node_that_is_gone_no_state_is_shown_until_it_is_there() -> None:
     assert display.came("n2", None) == "n2 is gone"
     assert text(display)[1].split() == ["101", "Idle", "-"]
     assert display.came("n2", {"101": "Busy"}) == "n2 is there"
-    assert text(display)[1].split() == ["101", "Idle", "Busy"]
+    assert text(display)[1].split() == ["101", "Idle", "Busy", "<"]
 
 
 def test_a_node_that_is_gone_is_struck_out() -> None:
@@ -98,7 +98,7 @@ def test_a_node_may_go_and_come_twice() -> None:
     changes: list[dict[str, str] | None] = [{}, None, None, {}]
     for says in changes:
         display.came("n2", says)
-    assert text(display)[1].split() == ["101", "Idle", "Hold"]
+    assert text(display)[1].split() == ["101", "Idle", "Hold", "<"]
 
 
 # How it looks
@@ -139,6 +139,29 @@ def test_on_80_columns_no_line_is_longer_and_none_is_wrapped(count: int) -> None
     lines = text(display)
     assert len(lines) == 3 + 1 + min(count, LAST_EVENTS)
     assert max(map(len, lines)) <= 80
+
+
+def test_where_nodes_have_no_place_side_by_side_it_is_who_says_what_and_none_is_cut_off() -> None:
+    """Cut to three letters InUse, InUse&Ringing and InUse&Hold were one."""
+    nodes = tuple(f"n{number}" for number in range(1, 13))
+    states = ["InUse"] * 12
+    states[6], states[7] = "InUse&Ringing", "InUse&Hold"
+    display = screen(*states, nodes=nodes)
+    display.came("n12", None)
+    lines = text(display)
+    assert lines[0].split() == ["EXTENSION", "STATE"]
+    assert lines[1].endswith(" < differ")
+    assert max(map(len, lines)) <= 80
+    said = " ".join(" ".join(lines[1:3]).replace("< differ", "").split())
+    assert said == "101 InUse n1 n2 n3 n4 n5 n6 n9 n10 n11, InUse&Ringing n7, InUse&Hold n8, - n12"
+    for number in range(1, 13):
+        display.came(f"n{number}", {"101": "Idle"})
+    assert text(display)[1].split() == ["101", "Idle"]
+
+
+@pytest.mark.parametrize(("other", "marked"), [("Busy", True), ("Idle", False)])
+def test_without_colours_too_it_is_seen_that_nodes_differ(other: str, marked: bool) -> None:
+    assert (text(screen("Idle", other))[1].split()[-1] == "<") is marked
 
 
 def test_a_lab_of_three_shows_every_word_in_80_columns() -> None:
