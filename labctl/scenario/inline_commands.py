@@ -39,12 +39,13 @@ _SETTINGS = re.compile(
 """Keys whose value is a command, or that allow some: of asterisk.conf, logger.conf, voicemail.conf, minivm.conf,
 musiconhold.conf, alarmreceiver.conf, chan_dahdi.conf, festival.conf, and corosync.conf (quorum.device.heuristics)."""
 
+_OPENS = r"(?:\s*[(,]|\s)"  # what stands between an application and its arguments: the last on the command line
 _ASSEMBLED = re.compile(
-    r"\b(?:Try)?Exec\s*[(,][^(),]*\$\{"  # Exec(${application}(…))
-    r"|\bExecIf\s*[(,].*[?:][^(),:]*\$\{[^}]*\}[^(),:]*\("
-    r"|\bOriginate\s*[(,].*,\s*app\s*,[^,)]*\$\{"
-    r"|\$\{[^{}()]*\$\{[^{}]*\}[^{}()]*\("  # ${${function}(…)}
-    r"|\bM?Set\s*[(,][^(),=]*\$\{[^{}]*\}[^(),=]*\(",
+    rf"\b(?:Try)?Exec{_OPENS}[^(),]*\$\{{"  # Exec(${application}(…))
+    rf"|\bExecIf{_OPENS}.*[?:][^(),:]*\$\{{"
+    rf"|\bOriginate{_OPENS}.*,(?:\s*app\s*|[^,)]*\$\{{[^,)]*),[^,)]*\$\{{"  # its kind may be put together, too
+    r"|\$\{[^{}()]*\$\{[^()]*\}[^{}()]*\("  # ${${function}${rest}(…)}
+    rf"|\bM?Set{_OPENS}[^(),=]*\$\{{[^(),=]*\}}[^(),=]*\(",
     re.I,
 )
 """A name of an application or function that is put together while it runs."""
@@ -217,7 +218,10 @@ def _texts(step: Step) -> Iterator[str]:
     """What a step gives a node to run."""
     if step.verb in COMMANDS:
         yield str(step.arguments.get("command") or step.arguments.get("action"))
-        yield from map(str, step.arguments.get("headers", {}).values())
+        headers = {str(name).lower(): str(value) for name, value in step.arguments.get("headers", {}).items()}
+        if "application" in headers:  # as the command line has it
+            yield f"{headers.pop('application')} {headers.pop('data', '')}"
+        yield from headers.values()
 
 
 def _line(document: Document, path: Path, number: int) -> int:

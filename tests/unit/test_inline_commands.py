@@ -29,6 +29,15 @@ RUN_COMMANDS = [
     "same => n,TryExec(Sys${b}(ls))",
     "same => n,ExecIf(1?${a}(ls))",
     "same => n,Originate(Local/1,app,${a},ls)",
+    "same => n,NoOp(${${a}${b}(ls)})",
+    "same => n,NoOp(${${a}${b}${c}(ls)})",
+    "same => n,NoOp(${${${a}}(ls)})",
+    "same => n,Set(${${a}}(/etc/x)=1)",
+    "same => n,ExecIf(1?${a}${b})",
+    "same => n,Originate(Local/1,${t},${a}${b},ls)",
+    "same => n,Originate(Local/1,a${t},${a}${b},ls)",
+    "startup = channel originate Local/1@a application Exec ${a}${b}(ls)",
+    "startup = channel originate Local/1@a application ExecIf 1?${a}${b}(ls)",
     "same => n,AGI(x.sh)",
     "same => n,EAGI(x.sh)",
     "same => n,ExternalIVR(x)",
@@ -63,6 +72,11 @@ HARMLESS = [
     "exten => system-1,1,NoOp()",
     'same => n,ExecIf($["${x}" = "1"]?Set(a=b))',
     "same => n,Exec(NoOp,${x})",
+    "same => n,Set(x=${y} ${z} (it))",
+    "same => n,Set(x_${CHANNEL(name)}=1)",
+    "same => n,Originate(Local/1,exten,${x},1,1)",
+    "startup = channel originate Local/1@a application Playback ${x}",
+    "startup = channel originate Local/1@a extension ${x}@lab",
     "same => n,Queue(q,,,,30)",
     "same => n,Dial(PJSIP/${EXTEN})",
     "logging {\n  debug: on\n}",
@@ -163,3 +177,17 @@ def test_a_build_of_ones_own_is_named_on_its_line(tmp_path: Path) -> None:
         "6: n3: image registry/any:1",
         "8: upgrade of n1: patch mine.patch",
     ]
+
+
+def test_a_name_that_is_put_together_is_named_in_steps_too() -> None:
+    """By variables of the node's, also over the headers of an action. What a step captured is looked at as it runs."""
+    steps = """\
+title: T
+steps:
+  - cli: {node: n1, command: dialplan set global A Sys}
+  - cli: {node: n1, command: "channel originate Local/600@lab application Exec $${A}$${B}(ls)"}
+  - ami: {node: n1, action: Originate, headers: {Channel: Local/600@lab, Application: Exec, Data: "$${A}$${B}(ls)"}}
+  - ami: {node: n1, action: Originate, headers: {Channel: Local/600@lab, Application: Wait, Data: "1"}}
+"""
+    named = read_scenario(steps).commands
+    assert [line.split(":")[1] for line in named] == ["4", "5"]
