@@ -81,7 +81,8 @@ class Change:
 
     `judged`: whether nothing was broken; `plain`: whether it is another state by any reading. It holds until `until_s`,
     and the next word comes at `next_s`. `again_s`: where it is no change, but what a word that came before left to hold
-    when all was whole again after a fault; since when that was so.
+    when all was whole again after a fault; since when that was so. `already`: the nodes that were there before, and so
+    had nothing to tell: how soon they had it nobody measured.
     """
 
     word: Said
@@ -93,6 +94,7 @@ class Change:
     until_s: float = float("inf")
     next_s: float = float("inf")
     told_s: dict[str, float] = field(default_factory=dict)
+    already: set[str] = field(default_factory=set)
     flaps: list[Seen] = field(default_factory=list)
     again_s: float | None = None
 
@@ -322,10 +324,16 @@ def _follow(
                 since = None
             elif not _in_passing(change, event) and not _is_back(change, tellings, event, excuses):
                 change.flaps.append(event)
-        if change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1]):
-            since = _Since(change.since_s, of_earlier=False)
-        if since is not None:
+        as_at_first = change.new in at_first and all(event.at_s > change.until_s for event in tellings[:1])
+        if as_at_first or (since and _is_before(change, since)):
+            change.already.add(node)
+        elif since:
             change.told_s[node] = since.at_s
+
+
+def _is_before(change: Change, since: _Since) -> bool:
+    """Whether a node has told the new state since before it changed."""
+    return since.at_s < change.since_s - (0.0 if since.of_earlier else EARLY_OF_PHONES_S)
 
 
 def _is_back(change: Change, tellings: Sequence[Seen], event: Seen, excuses: _Excuses) -> bool:
@@ -343,9 +351,7 @@ def _in_passing(change: Change, event: Seen) -> bool:
 def _on_the_way(change: Change, since: _Since, event: Seen, bound_s: float) -> bool:
     """Whether a node, which had told the new state of a phone before it changed and not of what was between, tells in
     passing what came before the new one: it tells of the new one yet."""
-    early_s = 0.0 if since.of_earlier else EARLY_OF_PHONES_S
-    of_before = since.at_s < change.since_s - early_s
-    return of_before and not _by_step(change) and event.at_s - change.since_s <= bound_s
+    return _is_before(change, since) and not _by_step(change) and event.at_s - change.since_s <= bound_s
 
 
 def _by_step(change: Change) -> bool:

@@ -440,8 +440,9 @@ def late(world: World) -> list[Event]:
 
 
 def deaf_to_the_manager(world: World) -> list[Event]:
-    """Not one event of the manager interface came of all that changed."""
-    return [event for event in world.events if not isinstance(event, Seen)]
+    """Not one event of the manager interface came of all that changed, and no look asked `asterisk -rx` what did."""
+    events = (event for event in world.events if not isinstance(event, Seen))
+    return [replace(event, hints={}) if isinstance(event, Looked) else event for event in events]
 
 
 def flap(world: World) -> list[Event]:

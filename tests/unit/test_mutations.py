@@ -104,6 +104,15 @@ def test_without_any_event_of_the_manager_no_change_reached_anybody(name: str) -
     assert (deaf["bounded_delay"], deaf["no_flapping"]) == ("failed", "nothing")
 
 
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_without_any_event_of_the_manager_no_run_comes_to_the_same(name: str) -> None:
+    events = old_run(name)
+    without = [event for event in events if not isinstance(event, Seen)]
+    before, deaf = outcomes(events), outcomes(without)
+    assert deaf["bounded_delay"] != "passed"
+    assert (before != deaf) is (len(without) < len(events))
+
+
 @pytest.mark.parametrize("name", CHANGING)
 def test_one_node_that_told_nothing_is_found(name: str) -> None:
     events = old_run(name)
