@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from labctl.checks.expected import Replay
@@ -13,6 +14,7 @@ from labctl.history.events import (
     Back,
     Began,
     Called,
+    Did,
     Ended,
     Event,
     FaultBegan,
@@ -46,7 +48,7 @@ def calls(events: Sequence[Event], _limits: Limits) -> Verdict:
             judged += 1
             findings += _of_end(call, end, events[-1].at_s, _beyond(call, beginning(events)))
         findings += _of_hearing(call, heard)
-    findings += _of_no_call(events)
+    findings += [*_of_no_call(events), *_uncounted(events, ends)]
     for load in (event for event in events if isinstance(event, Load)):
         broken = load.failed or load.done < load.asked
         if load.saturated or not load.asked:
@@ -82,9 +84,28 @@ def _of_no_call(events: Sequence[Event]) -> Iterator[Finding]:
     """What was heard, or was not, in a call of which the history does not tell that it began."""
     known = {event.call for event in events if isinstance(event, Called)}
     for event in events:
-        if isinstance(event, Heard) and event.call not in known:
+        if isinstance(event, Heard) and event.call and event.call not in known:
             text = f"+{event.at_s:.3f} s: {event.phone} heard {event.packets} of {event.wanted} packets"
             yield Finding(text, event.at_s, doubt="the history does not tell of that call")
+
+
+def _uncounted(events: Sequence[Event], ends: Mapping[str, Ended]) -> Iterator[Finding]:
+    """Who was to hear something in a call by a step that ended well, and of whom nobody counted what it heard."""
+    began = beginning(events)
+    all_calls = [event for event in events if isinstance(event, Called)]
+    all_heard = [event for event in events if isinstance(event, Heard)]
+    for step in (event for event in events if isinstance(event, Did)):
+        if step.error or not step.what.startswith("talk "):
+            continue
+        counted = {event.phone for event in all_heard if step.began_s <= event.at_s <= step.at_s}
+        phones = {*re.findall(r"[^\s,=]+", step.what)} - counted
+        for call in all_calls:
+            over = call.call in ends and ends[call.call].at_s < step.began_s
+            called = began.extensions.get(call.callee, "").rpartition("/")[2]
+            deaf = {call.caller, call.callee, called} & phones
+            for phone in sorted(deaf) if call.at_s <= step.at_s and not over else ():
+                finding = Finding(f"+{step.at_s:.3f} s: {phone} talked in {_through(call)}", step.at_s, call.nodes)
+                yield finding.doubted("nobody counted what was heard")
 
 
 def _idle(load: Load) -> Finding:

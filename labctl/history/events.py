@@ -254,7 +254,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """How many RTP packets a phone heard in a call from its node while they talked, and how many it should have."""
+    """How many RTP packets a phone heard in a call from its node while they talked, and how many it should have; `call`
+    is "" where no phone made it, as a queue's."""
 
     at_s: float
     call: str

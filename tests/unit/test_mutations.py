@@ -337,6 +337,28 @@ def test_silence_that_nobody_was_to_hear_is_unknown() -> None:
     assert (outcomes(events)["calls"], outcomes(deaf)["calls"]) == ("passed", "unknown")
 
 
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_calls_in_which_nobody_counted_what_was_heard_are_unknown(name: str) -> None:
+    events = old_run(name)
+    uncounted = [event for event in events if not isinstance(event, Heard)]
+    before, after = outcomes(events), outcomes(uncounted)
+    assert after == before | ({"calls": "unknown"} if len(uncounted) < len(events) else {})
+
+
+def test_one_end_that_nobody_counted_is_named() -> None:
+    events = old_run("1.8-call-seen-from-third-node")
+    of_one = [event for event in events if not isinstance(event, Heard) or event.phone != "bob"]
+    (finding,) = verdicts(of_one)["calls"].findings
+    text = "+2.677 s: bob talked in the call alice to bob through n1, n2; not judged: nobody counted what was heard"
+    assert (finding.text, finding.doubt) == (text, "nobody counted what was heard")
+
+
+def test_who_talks_in_a_call_that_a_node_made_is_counted() -> None:
+    events = old_run("1.8-call-seen-from-third-node")
+    of_queue = [replace(event, call="") if isinstance(event, Heard) else event for event in events]
+    assert outcomes(of_queue) == outcomes(events)
+
+
 def test_a_run_that_is_cut_off_says_so() -> None:
     events = [event for event in old_run("1.8-aggregation") if not isinstance(event, Over)]
     assert outcomes(events)["course"] == "failed"

@@ -182,8 +182,9 @@ def talk(live: LiveLab, phones: PhonesInUse, duration: Duration = 1.0) -> None:
     finally:
         for phone, end in ends.items():
             packets = min(live.phones.heard(end) - before[phone], wanted)
-            if call := calls[phone]:
-                live.journal.write(Heard(live.journal.now_s(), call.name, phone, packets, wanted))
+            conversation = calls[phone]
+            name = conversation.name if conversation else ""
+            live.journal.write(Heard(live.journal.now_s(), name, phone, packets, wanted))
 
 
 @step()
