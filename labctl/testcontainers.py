@@ -29,8 +29,8 @@ from labctl.engine.observation import Container
 from labctl.errors import LabctlError, LabError, NotReady, UsageError
 from labctl.faults.model import NODE
 from labctl.history import story
-from labctl.history.events import Called, Ended, Over
 from labctl.history.journal import Journal
+from labctl.history.so_far import so_far
 from labctl.images.builder import Options
 from labctl.lab import Lab, Overrides
 from labctl.progress import Progress, Silent
@@ -362,10 +362,7 @@ class AsteriskCluster:
     def verdicts(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> tuple[Verdict, ...]:
         """What the checks (all, or those named) say of all that has happened so far."""
         journal = self.live_lab.journal
-        ended = {event.call for event in journal.events if isinstance(event, Ended)}
-        # What still goes on has time left: neither the run nor its calls are lost for want of an end.
-        so_far = [event for event in journal.events if not isinstance(event, Called) or event.call in ended]
-        verdicts = registry.judge([*so_far, Over(journal.now_s())], Limits(delay_ms=delay_ms))
+        verdicts = registry.judge(so_far(journal.events, journal.now_s()), Limits(delay_ms=delay_ms))
         return tuple(verdict for verdict in verdicts if verdict.check in (wanted or CHECKS))
 
     def must_hold(self, *wanted: str, delay_ms: float = Limits().delay_ms) -> None:
