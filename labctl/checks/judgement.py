@@ -57,7 +57,8 @@ class Terms:
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict, how it stands to what was expected, and the reason where it was known to fail."""
+    """A verdict, how it stands to what was expected, and the reason where it was known to fail, also where something
+    else could not be judged."""
 
     verdict: Verdict
     standing: Standing
@@ -146,14 +147,20 @@ def _judge(verdict: Verdict, terms: Terms, disturbed: str) -> Judged:
 
 
 def _failed(verdict: Verdict, known: Sequence[Known]) -> Judged:
-    """A failure that is known where every finding is; else those that are news come first."""
+    """A failure that is known where every finding is; else those that are news come first. Where all that failed is
+    known, and of something else nobody knows whether it did, the whole is unknown."""
     failures = [finding for finding in verdict.findings if not finding.doubt]
     not_known = _news(verdict, known)
     if not_known or not known:
         others = [finding for finding in verdict.findings if finding not in not_known]
         return Judged(replace(verdict, findings=(*not_known, *others)), "failed")
     reasons = [entry.reason for entry in known if any(entry.matches(finding) for finding in failures)]
-    return Judged(verdict, "known", _all_of(reasons or [entry.reason for entry in known]))
+    reason = _all_of(reasons or [entry.reason for entry in known])
+    open_ones = [finding for finding in verdict.findings if not any(entry.matches(finding) for entry in known)]
+    if open_ones:
+        others = [finding for finding in verdict.findings if finding not in open_ones]
+        return Judged(replace(verdict, findings=(*open_ones, *others)), "unknown", f"what failed is known: {reason}")
+    return Judged(verdict, "known", reason)
 
 
 def _as_always(verdict: Verdict, known: Sequence[Known]) -> list[str]:

@@ -29,7 +29,8 @@ class Acceptance:
         return replace(result, judged=tuple(map(self._strictly, result.judged))) if self.strict else result
 
     def _strictly(self, judged: Judged) -> Judged:
-        if judged.standing != "known":
+        beside = judged.standing == "unknown" and judged.verdict.outcome == "failed"  # something else is not judged
+        if judged.standing != "known" and not beside:
             return judged
         return replace(judged, standing="failed", reason=f"known to fail, no excuse under --strict: {judged.reason}")
 
@@ -52,7 +53,7 @@ class Acceptance:
     def exit_code(self, results: Sequence[Result]) -> int:
         """1 where a check failed or a lab did not come up; else the code of what kept a lab from being made (4 for
         Docker or the machine, 2 for bad input); else 5 where something could not be judged; else 0."""
-        return self.code([standing for result in results for standing in standings(result)], results)
+        return self.code([one for result in results for one in standings(self.applied(result))], results)
 
     def code(self, told: Iterable[RunStanding], results: Sequence[Result]) -> int:
         """The exit code of what is told of some runs, whatever that is of: their checks, or what these show."""

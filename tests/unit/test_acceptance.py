@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 from xml.etree import ElementTree as ET
 
@@ -81,6 +82,13 @@ def test_what_is_known_is_told_as_a_failure_where_it_counts_as_one() -> None:
     strict = Acceptance(strict=True).applied(result("known", "passed"))
     assert (strict.standing, strict.judged[0].standing) == ("failed", "failed")
     assert strict.judged[0].reason == "known to fail, no excuse under --strict: a race"
+
+
+def test_a_known_failure_counts_where_it_does_also_beside_what_could_not_be_judged() -> None:
+    verdict = Verdict("check0", "failed", (Finding("n1 differs", 1.0),))
+    beside = replace(result("unknown"), judged=(Judged(verdict, "unknown", "what failed is known: a race"),))
+    assert [Acceptance(strict).exit_code([beside]) for strict in (False, True)] == [5, 1]
+    assert Acceptance(strict=True).applied(beside).standing == "failed"
 
 
 def test_test_cases_share_the_time_of_their_run() -> None:

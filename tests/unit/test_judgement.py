@@ -258,11 +258,17 @@ def test_what_fails_each_time_is_known_though_the_machine_was_starved(
     assert other.standing == "unknown"
 
 
-def test_what_could_not_be_judged_is_no_news() -> None:
+@pytest.mark.parametrize("always", [True, False])
+def test_a_known_failure_hides_nothing_that_could_not_be_judged(always: bool) -> None:
     doubtful = Finding("101 is still Idle", 7.0, ("n2",), extension="101").doubted("the machine was starved")
-    known = Known("22", "no_ghosts", "why", always=True, extension="102")
-    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (doubtful, HAUNTED))], terms(known))
+    alike = replace(HAUNTED, at_s=9.0).doubted("the machine was starved")
+    known = Known("22", "no_ghosts", "why", always=always, extension="102")
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED, doubtful, alike))], terms(known))
+    assert (made.standing, made.verdict.findings) == ("unknown", (doubtful, HAUNTED, alike))
+    assert made.reason == "what failed is known: why"
+    (made,) = judgement.judge([Verdict("no_ghosts", "failed", (HAUNTED, alike))], terms(known))
     assert made.standing == "known"
+    assert judgement.news(made.verdict, terms(known)) == ()
 
 
 @pytest.mark.parametrize("name", [*shipped_scenarios(), str(soak.DEFAULT)])
