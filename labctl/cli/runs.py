@@ -95,7 +95,7 @@ def validate(files: tuple[str, ...], output: str) -> None:
         for validation in validations:
             if validation.valid:
                 click.echo(f"{validation.file}: a {validation.kind}: {validation.about}")
-            for mistake in validation.mistakes:
+            for mistake in (*validation.mistakes, *validation.warnings):
                 terminal.say(str(mistake))
     sys.exit(0 if all(validation.valid for validation in validations) else 2)
 

@@ -160,13 +160,23 @@ def _find(files: Iterable[str], flags: Overrides, image: str | None, *, every: b
 
 
 def find_trusted(file: str, flags: Overrides, *, trust: bool) -> Scenario:
-    """A scenario. Raises UsageError as `find_scenario` does, and for a user's own that runs commands without trust."""
-    from labctl.scenario import inline_commands
-    from labctl.scenario.loader import find_scenario, shipped_scenarios
+    """A scenario, whose warnings are told. Raises UsageError as `find_scenario` does, and for a user's own that runs
+    commands without trust."""
+    from labctl.scenario.loader import find_scenario
 
     scenario = find_scenario(file, flags)
-    inline_commands.refuse(scenario.commands, trusted=trust or file in shipped_scenarios())
+    allow(scenario, file, trust=trust)
     return scenario
+
+
+def allow(scenario: Scenario, file: str | None, *, trust: bool) -> None:
+    """Tell what a scenario of a file is warned of. Raises UsageError where it runs commands without trust."""
+    from labctl.scenario import inline_commands
+    from labctl.scenario.loader import shipped_scenarios
+
+    inline_commands.refuse(scenario.commands, trusted=trust or file in shipped_scenarios())
+    for warning in scenario.warnings:
+        terminal.say(warning)
 
 
 def on_image(image: str | None, scenario: Scenario) -> Scenario:

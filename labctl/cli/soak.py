@@ -23,7 +23,7 @@ from labctl.cli.options import (
     via_option,
 )
 from labctl.cli.pages import Pages
-from labctl.cli.scenarios import conclude, on_image, tell, write_junit
+from labctl.cli.scenarios import allow, conclude, on_image, tell, write_junit
 from labctl.cli.shrink import shrink_and_tell
 from labctl.errors import LabctlError
 from labctl.lab import Overrides
@@ -76,12 +76,10 @@ def soak(
     Example: labctl soak --minutes 5 --seed 7
     """
     from labctl.report.acceptance import Acceptance
-    from labctl.scenario import inline_commands
     from labctl.scenario import soak as soaking
-    from labctl.scenario.loader import shipped_scenarios
 
     scenario = on_image(making.image, soaking.find(file, flags))
-    inline_commands.refuse(scenario.commands, trusted=trust or file in shipped_scenarios())
+    allow(scenario, file, trust=trust)
     engine = terminal.connect()
     minutes = minutes or (LONGEST_SOAK if steps else 5)
     terminal.say(f"soak of {scenario.lab.name} for {_bound(minutes, steps)}, seed {how.seed}")

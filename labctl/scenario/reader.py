@@ -7,8 +7,8 @@ No code of a scenario runs on the host. What of its `config:` would have a node 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from labctl.blueprint import config_review
@@ -37,7 +37,8 @@ from labctl.yamlfile.review import Review
 class Scenario:
     """A whole scenario. `name` is its file's stem. `explicit`: whether the file itself says what it expects.
 
-    `commands` names what of its lab's configuration or its steps has a node run commands, as `file:line: …`.
+    `commands` names what of its lab's configuration or its steps has a node run commands, as `file:line: …`; so do
+    `warnings` what it takes and had better not say.
     `keep_going`: a step that fails does not end the run. `healthy`: how the daemons fare is judged, whatever else is
     expected.
     """
@@ -55,6 +56,7 @@ class Scenario:
     known: tuple[Known, ...]
     explicit: bool = False
     commands: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), compare=False)
     keep_going: bool = False
     healthy: bool = True
 
@@ -95,7 +97,7 @@ def read(
         *inline_commands.in_versions(document, scenario.lab),
         *inline_commands.in_steps(planned, source, scenario.lab),
     )
-    return replace(scenario, commands=commands)
+    return replace(scenario, commands=commands, warnings=tuple(_of_any_failure(review, scenario.known)))
 
 
 def _without(review: Review, lab_and_stack: tuple[Lab, Stack] | None) -> tuple[Lab, Stack] | None:
@@ -233,6 +235,15 @@ def _check_known(review: Review, known: tuple[KnownEntry, ...], lab: Lab, steps:
     for index, entry in enumerate(known):
         if steps and entry.step > len(steps):  # none where they could not be read
             review.say(("known", index, "step"), f"no step {entry.step}", f"there are {len(steps)}")
+
+
+def _of_any_failure(review: Review, known: Sequence[Known]) -> Iterator[str]:
+    """The entries that name no failure, as none of labctl 0.1 could: they mean what they meant, and hide others."""
+    for index, entry in enumerate(known):
+        if not entry.names_what_fails:
+            place = f"{review.document.source}:{review.document.line(('known', index))}"
+            what = f"what is known of `{entry.check}` names no failure: any other of that check is taken for known, too"
+            yield f"{place}: {what} (say which by `extension`, `nodes`, `step` or `finding`)"
 
 
 def _fill(entry: ScenarioFile, name: str, lab: Lab, stack: Stack, steps: tuple[Step, ...]) -> Scenario:

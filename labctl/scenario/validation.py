@@ -54,13 +54,15 @@ class Mistake:
 class Validation:
     """What came of reading a file: `about` says in a line what it is, where nothing is wrong with it.
 
-    `kind` is "" where the file could not be read far enough to tell.
+    `kind` is "" where the file could not be read far enough to tell. `warnings` are of what is no mistake and had
+    better not be so, as `file:line: what (fix)`.
     """
 
     file: str
     kind: Kind | Literal[""]
     about: str
     mistakes: tuple[Mistake, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -75,10 +77,13 @@ def validate(file: str) -> Validation:
         text, folder = _text(file)
         document = parse(text, file)
         kind = "scenario" if any(key in document.data for key in OF_SCENARIOS_ALONE) else "lab"
-        about = _scenario(text, file, folder) if kind == "scenario" else _lab(with_patches(document, folder))
+        if kind == "lab":
+            return Validation(file, kind, _lab(with_patches(document, folder)))
+        scenario = scenarios.read_scenario(text, file, folder, Overrides())
     except UsageError as error:
         return Validation(file, kind, "", tuple(_mistakes(file, error)))
-    return Validation(file, kind, about)
+    about = f"{len(scenario.steps)} steps on {len(scenario.lab.nodes)} nodes of stack {scenario.stack.name}"
+    return Validation(file, kind, about, warnings=scenario.warnings)
 
 
 def _text(file: str) -> tuple[str, Path]:
@@ -92,11 +97,6 @@ def _text(file: str) -> tuple[str, Path]:
         known = ", ".join([*shipped_names(SCENARIOS), *shipped_names(LABS)])
         raise UsageError(error.message, f"a path, or one that is shipped: {known}") from None
     return read_text(path), path.parent
-
-
-def _scenario(text: str, file: str, folder: Path) -> str:
-    scenario = scenarios.read_scenario(text, file, folder, Overrides())
-    return f"{len(scenario.steps)} steps on {len(scenario.lab.nodes)} nodes of stack {scenario.stack.name}"
 
 
 def _lab(document: Document) -> str:

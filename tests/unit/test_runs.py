@@ -162,6 +162,33 @@ def test_every_mistake_of_every_file_is_told(here: Path, capsys: pytest.CaptureF
     assert {key: told[0]["mistakes"][0][key] for key in ("file", "line")} == {"file": "mine.yaml", "line": 3}
 
 
+OF_ANY_FAILURE = """\
+title: Mine
+steps: [settle]
+known:
+  - {stack: "22", check: truth, extension: mystate, reason: It was so}
+  - {stack: "22", check: agreement, reason: It is so}
+"""
+WARNING = (
+    "mine.yaml:5: what is known of `agreement` names no failure: any other of that check is taken for known, too "
+    "(say which by `extension`, `nodes`, `step` or `finding`)"
+)
+
+
+@pytest.mark.parametrize("words", [("validate",), ("run", "--dry-run")])
+def test_what_is_known_and_names_no_failure_is_taken_and_warned_of(
+    words: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "mine.yaml").write_text(OF_ANY_FAILURE)
+    assert run(*words, "mine.yaml") == 0
+    assert capsys.readouterr().err.splitlines()[0] == WARNING
+    assert run(*words, "partition-heal") == 0
+    assert "names no failure" not in capsys.readouterr().err
+    assert run("validate", "mine.yaml", "-o", "json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["valid"], told["mistakes"], told["warnings"]) == (True, [], [WARNING])
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("folder", ["bad-scenarios", "bad-labs"])
 def test_what_run_and_up_refuse_is_refused(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
