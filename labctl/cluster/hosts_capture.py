@@ -19,6 +19,7 @@ from labctl.cluster.packet_blocks import Block
 from labctl.cluster.packet_capture import PacketCapture
 from labctl.cluster.packet_merge import PacketMerge
 from labctl.engine.client import Engine
+from labctl.engine.host import PlacedImage
 from labctl.engine.observation import Container
 from labctl.engine.starts import Starts
 from labctl.errors import LabctlError
@@ -157,8 +158,8 @@ class HostsCapture(Capturing):
     def _begin(self) -> None:
         """Return when all that runs is captured, or that cannot be, or is not wanted any more."""
         image = dumpcap.image(self._running)
-        for host, reference in self._engine.lacking((part.host, image) for part in self._parts.values()):
-            self._engine.send_image(host, reference)
+        for lacking in self._engine.lacking(PlacedImage(part.host, image) for part in self._parts.values()):
+            self._engine.send_image(lacking)
         self._sent = True
         self._signal.notify()
         self._starts = self._engine.starts(self._running.lab.name)  # before it is looked what runs

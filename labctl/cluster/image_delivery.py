@@ -7,23 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 from labctl.engine.actions import ContainerSpec
 from labctl.engine.client import Engine
+from labctl.engine.host import PlacedImage
 from labctl.progress import Progress, step
 
 
 def deliver(engine: Engine, containers: Iterable[ContainerSpec], progress: Progress) -> None:
-    """Have the image of each container on its host. A tag holds a hash of what is in it, so one that is there is right.
+    """Have the image of each container on its host: another one that has its name there, as before `--refresh` or of a
+    tag that was made anew, makes way.
 
     Raises HostError when all have ended.
     """
-    lacking = engine.lacking((spec.host, spec.image) for spec in containers)
+    lacking = engine.lacking(PlacedImage(spec.host, spec.image, spec.image_id) for spec in containers)
     if not lacking:
         return
 
-    def send(host: str, image: str) -> None:
-        with step(progress, f"send {image} to {host}"):
-            engine.send_image(host, image)
+    def send(image: PlacedImage) -> None:
+        with step(progress, f"send {image.reference} to {image.host}"):
+            engine.send_image(image)
 
     with ThreadPoolExecutor(max_workers=len(lacking)) as pool:
-        sendings = [pool.submit(send, host, image) for host, image in lacking]
+        sendings = [pool.submit(send, image) for image in lacking]
     for sending in sendings:
         sending.result()

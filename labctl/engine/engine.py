@@ -14,7 +14,7 @@ from labctl.engine.api_client import ApiClient, EngineTimeouts
 from labctl.engine.commands import Commands, Output
 from labctl.engine.containers import Containers
 from labctl.engine.endpoint import EngineAddress
-from labctl.engine.host import Host
+from labctl.engine.host import Host, PlacedImage
 from labctl.engine.image_store import ImageStore
 from labctl.engine.networks import Networks
 from labctl.engine.observation import Observation
@@ -134,6 +134,10 @@ class Engine:
         """The id of an image, or "" if it is not present."""
         return self.image_store.image_id(reference)
 
+    def image_content(self, reference: str) -> str:
+        """What is in an image, in the same words on every engine; "" if it is not present."""
+        return self.image_store.image_content(reference)
+
     def image_labels(self, reference: str) -> dict[str, str] | None:
         """The labels of an image, or None if it is not present."""
         return self.image_store.image_labels(reference)
@@ -160,13 +164,13 @@ class Engine:
         """Load what `save_image` gave, as it comes."""
         self.image_store.load(archive)
 
-    def lacking(self, images: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
-        """Of hosts and images that are wanted there, those that are not: labs on this engine alone lack none."""
+    def lacking(self, images: Iterable[PlacedImage]) -> list[PlacedImage]:  # noqa: ARG002 - as above
+        """Of the images that are wanted on hosts, those that are not there: labs on this engine alone lack none."""
         return []
 
-    def send_image(self, host: str, reference: str) -> None:
-        """Send an image to a host of those that `lacking` names: never asked of one engine."""
-        raise TypeError(f"{reference} is where it was made, and {host} is no host of this engine")
+    def send_image(self, image: PlacedImage) -> None:
+        """Send one of those that `lacking` names: never asked of one engine."""
+        raise TypeError(f"{image.reference} is where it was made, and {image.host} is no host of this engine")
 
     def tag_image(self, reference: str, name: str) -> None:
         """Give an image another name."""

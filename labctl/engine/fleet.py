@@ -17,7 +17,7 @@ from labctl.engine.api_client import EngineTimeouts
 from labctl.engine.commands import Output
 from labctl.engine.engine import Engine
 from labctl.engine.fleet_locks import FleetLocks
-from labctl.engine.host import Host, parse
+from labctl.engine.host import Host, PlacedImage, parse
 from labctl.engine.member import Member, of_engine, reach_all
 from labctl.engine.observation import Container, LostHost, Network, Observation
 from labctl.engine.side_container import SideContainer
@@ -119,21 +119,30 @@ class Fleet(Engine):
         manager = next((member for member in members if member.manager and member.engine), None)
         return manager.engine.networks.swarm_nodes() if manager and manager.engine else frozenset()
 
-    def lacking(self, images: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Of hosts and images that are wanted there, those that are not."""
-        pairs = [(host, reference) for host, reference in dict.fromkeys(images) if host]
+    def lacking(self, images: Iterable[PlacedImage]) -> list[PlacedImage]:
+        """Of the images that are wanted on hosts, those that are not there; another one of that name is not it."""
+        wanted = [image for image in dict.fromkeys(images) if image.host]
 
-        def lacks(pair: tuple[str, str]) -> bool:
-            return not self._named(pair[0]).image_id(pair[1])
+        def lacks(image: PlacedImage) -> bool:
+            engine = self._named(image.host)
+            there = engine.image_id(image.reference)
+            if not there or image.id in ("", there):
+                return not there
+            # Engines that store images in another way give the same one another id.
+            return engine.image_content(image.reference) != self._source(image).image_content(image.reference)
 
-        with LookPool(max_workers=max(1, len(pairs))) as pool:
-            return [pair for pair, is_lacking in zip(pairs, pool.map(lacks, pairs), strict=True) if is_lacking]
+        with LookPool(max_workers=max(1, len(wanted))) as pool:
+            return [image for image, is_lacking in zip(wanted, pool.map(lacks, wanted), strict=True) if is_lacking]
 
-    def send_image(self, host: str, reference: str) -> None:
+    def send_image(self, image: PlacedImage) -> None:
         """Send an image from the engine that has it to a host, as it comes: no file lies between."""
+        self._named(image.host).load_image(self._source(image).save_image(image.reference))
+
+    def _source(self, image: PlacedImage) -> Engine:
+        """The engine that has an image; of one that none has, that on which images are made."""
         engines = [self._home, *(member.engine for member in self._answering if member.engine)]
-        source = next((engine for engine in engines if engine.image_id(reference)), self._home)
-        self._named(host).load_image(source.save_image(reference))
+        ids = ((engine, engine.image_id(image.reference)) for engine in engines)
+        return next((engine for engine, there in ids if there and image.id in ("", there)), self._home)
 
     def _named(self, host: str) -> Engine:
         """The engine of a host. Raises HostError where it does not answer."""

@@ -1,4 +1,5 @@
-"""A Docker host of a lab that is over several, and the label of the lab's containers that names all of them."""
+"""A Docker host of a lab that is over several, what is to be there, and the label of the lab's containers that names
+all of them."""
 
 from __future__ import annotations
 
@@ -17,6 +18,15 @@ class Host:
     url: str = ""
     id: str = ""
     parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlacedImage:
+    """An image that is to be on a host. `id` is what the engine calls it on which it was made; "": any of that name."""
+
+    host: str
+    reference: str
+    id: str = ""
 
 
 def dump(hosts: Iterable[Host]) -> str:

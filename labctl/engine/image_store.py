@@ -13,6 +13,13 @@ from docker import errors as docker_errors
 from labctl.engine.access import Access, translated
 from labctl.errors import BuildError, HostError
 
+_OF_CONTAINERS = (
+    *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "Shell", "StopSignal", "User", "Volumes"),
+    "WorkingDir",
+)
+"""What a container has of its image's configuration (OCI image specification, config.md); engines differ in what else
+they show."""
+
 
 class ImageStore:
     """The images of an engine."""
@@ -30,6 +37,18 @@ class ImageStore:
         """The id of an image, or "" if it is not present."""
         image = self._inspected(reference)
         return str(image["Id"]) if image else ""
+
+    def image_content(self, reference: str) -> str:
+        """What is in an image, in the same words on every engine; "" if it is not present.
+
+        That is its layers, by the hash of each as it is unpacked, and what containers have of its configuration. The id
+        is the hash of the configuration with one way of storing images, and that of the manifest with another.
+        """
+        image = self._inspected(reference)
+        if not image:
+            return ""
+        of_containers = {key: (image["Config"] or {}).get(key) or None for key in _OF_CONTAINERS}
+        return json.dumps([image["RootFS"].get("Layers"), of_containers], sort_keys=True)
 
     def image_labels(self, reference: str) -> dict[str, str] | None:
         """The labels of an image, or None if it is not present."""

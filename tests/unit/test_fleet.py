@@ -24,7 +24,7 @@ from labctl.engine.commands import Output
 from labctl.engine.engine import Engine
 from labctl.engine.fleet import Fleet
 from labctl.engine.fleet_locks import FleetLocks
-from labctl.engine.host import Host, dump, parse
+from labctl.engine.host import Host, PlacedImage, dump, parse
 from labctl.engine.member import Member
 from labctl.engine.observation import Container, LostHost, Network, Observation
 from labctl.engine.side_container import SideContainer
@@ -79,6 +79,7 @@ class FakeHost:
     networks_there: list[Network] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     images_there: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     loaded: list[bytes] = field(default_factory=list)
     beside: list[SideContainer] = field(default_factory=list)
     lost: bool = False
@@ -115,12 +116,19 @@ class FakeHost:
     def image_id(self, reference: str) -> str:
         return self.images_there.get(reference, "")
 
+    def image_content(self, reference: str) -> str:
+        return self.contents.get(reference, self.image_id(reference))
+
     def save_image(self, reference: str) -> Iterator[bytes]:
         assert reference in self.images_there
-        yield reference.encode()
+        yield f"{reference}={self.image_content(reference)}".encode()
 
     def load_image(self, archive: Iterable[bytes]) -> None:
-        self.loaded += archive
+        """As the archive of an engine that stores images in another way: the image has another id here."""
+        for text in archive:
+            self.loaded.append(text)
+            reference, _, content = text.decode().partition("=")
+            self.images_there[reference], self.contents[reference] = f"here-{content}", content
 
     def start_beside(self, side: SideContainer) -> None:
         self.beside.append(side)
@@ -209,9 +217,23 @@ def test_images_go_to_the_hosts_that_lack_them_from_one_that_has_them(
     both: Fleet, one: FakeHost, two: FakeHost
 ) -> None:
     one.images_there["image:1"] = "sha256:1"
-    assert both.lacking([("one", "image:1"), ("two", "image:1"), ("two", "image:1"), ("", "x")]) == [("two", "image:1")]
-    both.send_image("two", "image:1")
-    assert (one.loaded, two.loaded) == ([], [b"image:1"])
+    at_one, at_two = (PlacedImage(host, "image:1") for host in ("one", "two"))
+    assert both.lacking([at_one, at_two, at_two, PlacedImage("", "x")]) == [at_two]
+    both.send_image(at_two)
+    assert (one.loaded, two.loaded) == ([], [b"image:1=sha256:1"])
+
+
+def test_another_image_of_the_name_makes_way_for_the_one_that_is_wanted_once(
+    both: Fleet, home: FakeHost, one: FakeHost, two: FakeHost
+) -> None:
+    one.images_there["image:1"], two.images_there["image:1"] = "sha256:new", "sha256:old"
+    home.images_there["image:1"] = "sha256:older"
+    wanted = [PlacedImage(host, "image:1", "sha256:new") for host in ("one", "two")]
+    assert both.lacking(wanted) == wanted[1:]
+    both.send_image(wanted[1])
+    assert (one.loaded, two.loaded) == ([], [b"image:1=sha256:new"])
+    assert two.images_there["image:1"] != wanted[1].id, "that engine calls the same image by another id"
+    assert both.lacking(wanted) == []
 
 
 def test_a_host_that_does_not_answer_is_lost_with_what_was_on_it(home: FakeHost, one: FakeHost) -> None:

@@ -23,6 +23,7 @@ from labctl.cluster.packet_blocks import Block
 from labctl.cluster.packet_capture import PacketCapture
 from labctl.cluster.packet_merge import PacketMerge
 from labctl.engine.client import Engine
+from labctl.engine.host import PlacedImage
 from labctl.engine.observation import Container, Network, Observation
 from labctl.engine.side_container import SideContainer
 from labctl.errors import HostError
@@ -60,8 +61,8 @@ class FakeFleet:
     waiting: dict[str, list[Dumpcap]]
     started: Started = field(default_factory=Started)
     sides: list[SideContainer] = field(default_factory=list)
-    lacks: list[tuple[str, str]] = field(default_factory=list)
-    sent: list[tuple[str, str]] = field(default_factory=list)
+    lacks: list[PlacedImage] = field(default_factory=list)
+    sent: list[PlacedImage] = field(default_factory=list)
     sends: threading.Event = field(default_factory=threading.Event)
     looks: int = 0
 
@@ -79,11 +80,11 @@ class FakeFleet:
     def starts(self, _lab: str) -> Started:
         return self.started
 
-    def lacking(self, images: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
-        return [pair for pair in dict.fromkeys(images) if pair in self.lacks]
+    def lacking(self, images: Iterator[PlacedImage]) -> list[PlacedImage]:
+        return [image for image in dict.fromkeys(images) if image in self.lacks]
 
-    def send_image(self, host: str, reference: str) -> None:
-        self.sent.append((host, reference))
+    def send_image(self, image: PlacedImage) -> None:
+        self.sent.append(image)
         assert self.sends.wait(PATIENCE_S)
 
 
@@ -347,7 +348,7 @@ def test_what_was_in_vain_while_it_did_not_run_is_forgotten() -> None:
 def test_one_that_is_given_up_before_it_has_begun_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capturing, "END_S", 0.05)
     rig = Rig()
-    rig.fleet.lacks = [("two", "labctl/phone:1")]
+    rig.fleet.lacks = [PlacedImage("two", "labctl/phone:1")]
     rig.capture.start()
     await_that(lambda: bool(rig.fleet.sent))
     rig.capture.end()
@@ -420,10 +421,10 @@ def test_all_that_has_passed_is_waited_for_at_each_of_them(monkeypatch: pytest.M
 
 def test_a_host_without_the_phones_image_is_sent_it() -> None:
     rig = Rig()
-    rig.fleet.lacks = [("two", "labctl/phone:1")]
+    rig.fleet.lacks = [PlacedImage("two", "labctl/phone:1")]
     rig.fleet.sends.set()
     rig.begin()
-    assert rig.fleet.sent == [("two", "labctl/phone:1")]
+    assert rig.fleet.sent == [PlacedImage("two", "labctl/phone:1")]
     rig.finish()
 
 

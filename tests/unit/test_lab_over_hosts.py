@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from labctl.cluster.views import HOST_LOST, NodeView
 from labctl.engine import client
 from labctl.engine.actions import ContainerSpec
 from labctl.engine.client import Engine
+from labctl.engine.host import PlacedImage
 from labctl.engine.observation import LostHost, Observation
 from labctl.errors import HostError, InvalidFile, LabError, UsageError
 from labctl.images.builder import Options
@@ -140,12 +142,12 @@ class Lacking:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
 
-    def lacking(self, images: Any) -> list[tuple[str, str]]:
-        return [pair for pair in images if pair[0] != "one"]
+    def lacking(self, images: Iterable[PlacedImage]) -> list[PlacedImage]:
+        return [image for image in images if image.host != "one"]
 
-    def send_image(self, host: str, reference: str) -> None:
-        self.sent.append((host, reference))
-        if host == "full":
+    def send_image(self, image: PlacedImage) -> None:
+        self.sent.append((image.host, image.reference))
+        if image.host == "full":
             raise HostError("load an image: no space left on device")
 
 
