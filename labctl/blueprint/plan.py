@@ -146,13 +146,12 @@ def _mend(spec: ContainerSpec, container: Container | None) -> Chain:
 
 def down(observation: Observation) -> Plan:
     """The steps that take away all that is there: what carries the lab's record after the nodes, so that half a lab has
-    it; what captures packets last: it may be about to end. Where hosts are lost the network stays: something there is
-    connected to it, and its label names all hosts."""
+    it; what captures packets last: it may be about to end. Where hosts are lost that are meant the network stays:
+    something there is connected to it, and its label names all hosts."""
     by_turn: tuple[list[Chain], list[Chain], list[Chain]] = ([], [], [])
     for container in observation.containers:
         by_turn[2 if _captures(container) else int(container.role == ROLE_PHONES)].append(_removal(container))
     nodes, record, captures = map(tuple, by_turn)
-    networks = tuple(
-        (RemoveNetwork(network.name, network.id),) for network in observation.networks if not observation.lost
-    )
+    stays = any(host.meant for host in observation.lost)
+    networks = tuple((RemoveNetwork(network.name, network.id),) for network in observation.networks if not stays)
     return _stages(nodes, record, networks, captures)

@@ -19,13 +19,15 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, find_stack, is_said, is_typed, progress, say, show, tables
+from labctl.cli.terminal import connect, find_stack, is_said, is_typed, named_hosts, progress, say, show, tables
 from labctl.corosync.totem import FEW_NODES
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
 from labctl.timing import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labctl.blueprint.record import LabRecord, Request
     from labctl.cluster.lifecycle import UpPlan, UpReport
     from labctl.engine.actions import Step
@@ -69,7 +71,6 @@ def up(
     Above 16 nodes the default --timeout is longer in proportion, and on a busy machine.
     """
     from labctl.cluster import lifecycle
-    from labctl.report import formats
 
     engine, wanted = _wanted(file, flags, making)
     lab = wanted.lab
@@ -78,6 +79,15 @@ def up(
         return
     within_s = timeout if is_said("timeout") else _patience_s(timeout, lab)
     report = lifecycle.up(engine, lab, wanted.stack, wanted.options, within_s, progress(quiet), request=wanted.request)
+    for line in report.left:
+        say(line)
+    _show_report(report, output)
+
+
+def _show_report(report: UpReport, output: str) -> None:
+    from labctl.report import formats
+
+    lab = report.lab
     if output == "json":
         click.echo(formats.as_json(_as_data(report)))
         return
@@ -139,6 +149,7 @@ def down(
         targets = [name] if (name := which.name_in(engine, remnants=True)) else []
     if not targets:
         say("no lab is left over" if whole else "no lab is up")
+    _say_what_is_left(engine, targets)
     if whole and not every and not dry_run:
         steps = lifecycle.down_orphans(engine, older_than, progress(quiet))
     else:
@@ -149,6 +160,15 @@ def down(
         click.echo("\n".join(str(action) for action in steps))
     elif targets and not steps:
         say(f"{targets[0] or 'labs'}: nothing was there")
+
+
+def _say_what_is_left(engine: Engine, targets: Sequence[str | None]) -> None:
+    """Say what `down` leaves on hosts that do not answer, where others were named."""
+    from labctl.cluster import lifecycle
+
+    for target in targets if named_hosts() else ():
+        for line in lifecycle.left_by_down(engine, target):
+            say(line)
 
 
 def _down(engine: Engine, target: str | None, *, quiet: bool, dry_run: bool) -> list[Step]:
@@ -208,7 +228,8 @@ def _wanted(file: str | None, flags: Overrides, making: Making) -> tuple[Engine,
     engine = connect()
     there = lifecycle.find_record(engine, flags.name or DEFAULT_LAB)
     if there:
-        return engine, _as_made(there, flags, making, other_stack)
+        made = _as_made(there, flags, making, other_stack)
+        return engine, replace(made, lab=_where_it_is(engine, made))
     wanted = _of_file(None, flags, making)
     lifecycle.refuse_guess(engine, wanted.lab)
     return engine, wanted
@@ -236,6 +257,14 @@ def _as_made(there: LabRecord, flags: Overrides, making: Making, other_stack: St
             stack = find_stack(record.lab.stack)
         request = replace(request, image=making.image or None)
     return _with_images(record.lab, stack, making.options(request), request)
+
+
+def _where_it_is(engine: Engine, made: Wanted) -> Lab:
+    """A lab that stays over its hosts also where its labels alone name them, as those of a run that LABCTL_HOSTS had
+    made over them."""
+    if made.lab.docker_hosts or made.request.flags.hosts is not None:
+        return made.lab
+    return replace(made.lab, docker_hosts=tuple(host.name for host in engine.hosts(made.lab.name)))
 
 
 def _with_images(lab: Lab, stack: Stack, options: Options, request: Request) -> Wanted:

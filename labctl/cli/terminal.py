@@ -57,15 +57,19 @@ def connect(hosts: Sequence[str] = (), answer_s: int = 0) -> Engine:
     """
     from labctl.engine import client
 
-    named = click.get_current_context().meta.get(HOSTS) or _hosts_of_environment() or hosts
+    named = named_hosts()
     timeouts = replace(client.TIMEOUTS, answer_s=answer_s) if answer_s else None
-    options: dict[str, Any] = {"timeouts": timeouts, "hosts": named}
+    options: dict[str, Any] = {"timeouts": timeouts, "hosts": hosts if named is None else named}
     return client.connect(**{name: value for name, value in options.items() if value})
 
 
-def _hosts_of_environment() -> list[str]:
-    """The hosts of LABCTL_HOSTS, for verbs that have no --hosts."""
-    return [name.strip() for name in os.environ.get("LABCTL_HOSTS", "").split(",") if name.strip()]
+def named_hosts() -> Sequence[str] | None:
+    """The hosts that --hosts names, an empty one none, or else LABCTL_HOSTS, for verbs without it, too; None where
+    nobody says."""
+    named: Sequence[str] | None = click.get_current_context().meta.get(HOSTS)
+    if named is not None:
+        return named
+    return [name.strip() for name in os.environ.get("LABCTL_HOSTS", "").split(",") if name.strip()] or None
 
 
 def require_place(option: str, path: Path | None) -> None:

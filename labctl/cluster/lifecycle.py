@@ -12,7 +12,7 @@ from labctl.blueprint.drawing import Blueprint
 from labctl.blueprint.owner import USER_KIND, Owner
 from labctl.blueprint.record import Request
 from labctl.blueprint.running_lab import Running
-from labctl.cluster import changed_files, image_delivery, neighbours
+from labctl.cluster import changed_files, image_delivery, lab_hosts, neighbours
 from labctl.cluster.config_problems import ConfigProblem
 from labctl.cluster.connections import Cluster
 from labctl.cluster.inventory import (
@@ -34,9 +34,10 @@ from labctl.cluster.readiness import Restart
 from labctl.cluster.views import Crossing, NodeView, Route
 from labctl.engine.actions import Plan, StartContainer, Step, flatten
 from labctl.engine.client import Engine
+from labctl.engine.host import Host
 from labctl.engine.networks import SubnetTaken
-from labctl.engine.observation import Container, LostHost, Observation
-from labctl.errors import HostError, LabctlError, LabError, UsageError
+from labctl.engine.observation import Container, Observation
+from labctl.errors import HostError, LabctlError, LabError
 from labctl.faults import injector
 from labctl.images import builder, lab_images
 from labctl.images.recipes import Images, Recipe
@@ -58,6 +59,7 @@ __all__ = [
     "files",
     "find_record",
     "in_use",
+    "left_by_down",
     "load",
     "names",
     "orphans",
@@ -97,6 +99,8 @@ class UpReport:
     restarted: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
     """Extensions of which nodes that were there before say different things, though what is new crosses."""
+    left: tuple[str, ...] = ()
+    """Hosts that do not answer, of which the lab is to be on none, and what of it may be there still."""
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -106,13 +110,15 @@ class UpReport:
 
 @dataclass(frozen=True)
 class _Order:
-    """What `up` is to make, how its images are made, and what is kept on its labels of why and by whom."""
+    """What `up` is to make, how its images are made, what is kept on its labels of why and by whom, and the Docker
+    hosts that it is to be over."""
 
     lab: Lab
     stack: Stack
     options: builder.Options
     request: Request
     owner: Owner
+    hosts: tuple[Host, ...] = ()
 
     @classmethod
     def of(
@@ -128,8 +134,7 @@ class _Order:
 
 def plan_up(engine: Engine, lab: Lab, stack: Stack, options: builder.Options, request: Request | None = None) -> UpPlan:
     """What `up` would do now. Changes nothing."""
-    order = _Order.of(lab, stack, options, request)
-    _require_hosts(engine, lab)
+    order = replace(_Order.of(lab, stack, options, request), hosts=lab_hosts.required(engine, lab))
     builds = tuple(lab_images.plan(engine, lab, stack, order.options))
     wanted, observation = _draw(engine, order, lab_images.resolve(engine, lab, stack, order.options))
     return UpPlan(builds, wanted, plan.up(wanted, observation))
@@ -153,8 +158,7 @@ def up(
     with the lab; the lab itself by default. Raises NotReady after `timeout_s` seconds (counted from when the
     containers run).
     """
-    order = _Order.of(lab, stack, options, request, owner)
-    _require_hosts(engine, lab)
+    order = replace(_Order.of(lab, stack, options, request, owner), hosts=lab_hosts.required(engine, lab))
     with lab_lock(engine, lab.name, progress), ThreadPoolExecutor(max_workers=1) as pool:
         # Connect to the running containers while the plan is computed: often there is nothing to do.
         before = Running(lab, stack, engine.observe(lab.name))
@@ -171,17 +175,10 @@ def up(
                 cluster.close()
                 cluster = Cluster(engine, after)
                 cluster.open()
-            return _settle(engine, order, cluster, steps, Deadline(timeout_s), progress, proof=proof)
+            report = _settle(engine, order, cluster, steps, Deadline(timeout_s), progress, proof=proof)
+            return replace(report, left=lab_hosts.left_alone(lab.name, before.observation, order.hosts))
         finally:
             cluster.close()
-
-
-def _require_hosts(engine: Engine, lab: Lab) -> None:
-    """Raise UsageError where the lab wants other hosts than the engine has, HostError where these cannot hold it."""
-    if lab.docker_hosts and not engine.hosts(lab.name):
-        names = ",".join(lab.docker_hosts)
-        raise UsageError(f"the lab {lab.name} is to be over {names}", f"set LABCTL_HOSTS={names}")
-    engine.require_hosts(lab.name)
 
 
 def _settle(
@@ -253,7 +250,7 @@ def _draw(engine: Engine, order: _Order, images: Images) -> tuple[Blueprint, Obs
     else:
         subnet = lab.subnet or addresses.free_subnet(lab.name, engine.subnets())
     seed = network.seed if network else secrets.token_hex(16)
-    blueprint = drawing.draw(lab, order.stack, images, subnet, seed, order.request, engine.hosts(lab.name))
+    blueprint = drawing.draw(lab, order.stack, images, subnet, seed, order.request, order.hosts)
     return replace(blueprint, labels=(*blueprint.labels, *order.owner.labels)), observation
 
 
@@ -292,14 +289,23 @@ def plan_down(engine: Engine, name: str | None) -> list[Step]:
     return flatten(plan.down(engine.observe(name)))
 
 
+def left_by_down(engine: Engine, name: str | None) -> list[str]:
+    """What is said of hosts that `down` leaves alone: they do not answer, and are none of those that were named."""
+    return [line for lab in _meant(engine, name) for line in lab_hosts.left_alone(lab, engine.observe(lab))]
+
+
+def _meant(engine: Engine, name: str | None) -> list[str]:
+    if name is not None:
+        check_lab_name(name)
+    return [name] if name else remnants(engine)
+
+
 def down(engine: Engine, name: str | None, progress: Progress) -> list[Step]:
     """Take away a lab, or all labs, in whatever state they are; returns what was taken away.
 
     Goes on after an error, and raises all of them as one: HostError if the engine refused any.
     """
-    if name is not None:
-        check_lab_name(name)
-    labs = [name] if name else remnants(engine)
+    labs = _meant(engine, name)
     if not labs:
         return []
     with ThreadPoolExecutor(max_workers=min(len(labs), LABS_AT_ONCE)) as pool:
@@ -338,15 +344,9 @@ def _down_one(engine: Engine, lab: str, progress: Progress, is_meant: Callable[[
             with ThreadPoolExecutor(max_workers=len(stage)) as pool:
                 futures = [pool.submit(_apply, engine, ((chain,),), progress) for chain in stage]
             errors += [error for future in futures if (error := future.exception())]
-        errors += [_not_reached(lab, host) for host in observation.lost]
+        errors += [lab_hosts.not_reached(lab, host) for host in observation.lost if host.meant]
         _raise_all(errors)
     return flatten(steps)
-
-
-def _not_reached(lab: str, host: LostHost) -> HostError:
-    """What is said of a host that does not answer while a lab is taken away."""
-    parts = f"{', '.join(host.parts)} of {lab} may be there still" if host.parts else f"{lab} may be there still"
-    return HostError(f"the host {host.name} does not answer, and {parts}: {host.why}")
 
 
 def _raise_all(errors: Sequence[BaseException]) -> None:
@@ -357,9 +357,10 @@ def _raise_all(errors: Sequence[BaseException]) -> None:
     ours = [error for error in errors if isinstance(error, LabctlError)]
     if not ours:
         return
-    hints = dict.fromkeys([*(error.hint for error in ours if error.hint), "labctl down again goes on from here"])
+    hints = [line for error in ours if error.hint for line in error.hint.splitlines()]
     kind = next((kind for kind in (HostError, LabError) if any(isinstance(error, kind) for error in ours)), LabctlError)
-    raise kind("\n".join(error.message for error in ours), "\n".join(hints))
+    again = "labctl down again goes on from here"
+    raise kind("\n".join(error.message for error in ours), "\n".join(dict.fromkeys([*hints, again])))
 
 
 def clear_way(engine: Engine, name: str, owner: Owner) -> None:

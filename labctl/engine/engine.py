@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import requests
@@ -62,8 +62,12 @@ class Engine:
         """The hosts that a lab is on, or is to be on; none where it is on this engine alone."""
         return ()
 
-    def require_hosts(self, lab: str) -> None:
-        """Raise HostError where a lab cannot be made over its hosts."""
+    def hosts_of(self, names: Sequence[str]) -> tuple[Host, ...]:  # noqa: ARG002 - as above
+        """The hosts that a lab is to be over which wants those of these names; none where not all are known here."""
+        return ()
+
+    def require_hosts(self, hosts: Sequence[Host]) -> None:
+        """Raise HostError where a lab cannot be over these hosts."""
 
     def subnets(self) -> list[str]:
         """The subnets of every Docker network on this engine."""

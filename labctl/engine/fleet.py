@@ -45,7 +45,7 @@ def over(names: Sequence[str], home: Engine | None, timeouts: EngineTimeouts) ->
     if maker is None:
         lines = [f"the host {member.host.name} does not answer: {member.why}" for member in members]
         raise HostError("\n".join(lines))
-    return Fleet(maker, (*members, *_others(members, timeouts)), tuple(member.host for member in members))
+    return Fleet(maker, _with_others(members, timeouts), tuple(member.host for member in members))
 
 
 def with_known_hosts(engine: Engine, timeouts: EngineTimeouts) -> Engine:
@@ -55,7 +55,8 @@ def with_known_hosts(engine: Engine, timeouts: EngineTimeouts) -> Engine:
         return engine
     own = of_engine(Host(""), engine)
     own = replace(own, host=next((host for host in known if host.id == own.host.id), own.host))
-    return Fleet(engine, (own, *reach_all([host for host in known if host.id != own.host.id], timeouts)))
+    others = reach_all([host for host in known if host.id != own.host.id], timeouts)
+    return Fleet(engine, _with_others([own, *others], timeouts))
 
 
 def _parsed(texts: Iterable[str]) -> list[Host]:
@@ -63,11 +64,24 @@ def _parsed(texts: Iterable[str]) -> list[Host]:
     return [*{host.id: host for text in texts for host in parse(text)}.values()]
 
 
+def _with_others(members: Sequence[Member], timeouts: EngineTimeouts) -> list[Member]:
+    """These hosts, those that the labs on them are on besides, and so on: a lab may have moved since its network was
+    made, of which the first hosts alone may know."""
+    while others := _others(members, timeouts):
+        members = [*members, *others]
+    return [*members]
+
+
 def _others(members: Sequence[Member], timeouts: EngineTimeouts) -> list[Member]:
     """The hosts that the labs on these are on besides."""
+
+    def ask(member: Member) -> set[str]:
+        with suppress(LabctlError):  # it is lost since it was reached, and told of where it is looked at
+            return member.engine.observer.hosts_of_labs() if member.engine else set()
+        return set()
+
     with LookPool(max_workers=len(members)) as pool:
-        texts = pool.map(lambda member: member.engine.observer.hosts_of_labs() if member.engine else set(), members)
-    named = _parsed(text for several in texts for text in several)
+        named = _parsed(text for several in pool.map(ask, members) for text in several)
     ids, names = {member.host.id for member in members}, {member.host.name for member in members}
     return reach_all([host for host in named if host.id not in ids and host.name not in names], timeouts)
 
@@ -104,9 +118,16 @@ class Fleet(Engine):
             return self._wanted
         return _hosts_of(self.observe(lab))
 
-    def require_hosts(self, lab: str) -> None:
-        """Raise HostError where hosts of a lab do not answer, or are not one Swarm with a manager among them."""
-        names = {host.name for host in self.hosts(lab)}
+    def hosts_of(self, names: Sequence[str]) -> tuple[Host, ...]:
+        """The hosts that a lab is to be over which wants those of these names: those that the fleet is wanted for, or
+        else these; none where not all are known here."""
+        known = {member.host.name: member.host for member in self._members}
+        here = all(name in known for name in names)
+        return self._wanted or tuple(known[name] for name in names if here)
+
+    def require_hosts(self, hosts: Sequence[Host]) -> None:
+        """Raise HostError where some of these do not answer, or are not one Swarm with a manager among them."""
+        names = {host.name for host in hosts}
         members = [member for member in self._members if member.host.name in names]
         lost = [member for member in members if not member.engine]
         if lost:
@@ -180,8 +201,12 @@ class Fleet(Engine):
 
     def _lost(self, observation: Observation, why: dict[str, str]) -> tuple[LostHost, ...]:
         """The hosts that are missed: of those that what is left tells of, or else of those that are wanted."""
-        hosts = _hosts_of(observation) or self._wanted
-        return tuple(LostHost(host.name, why[host.name], host.parts) for host in hosts if host.name in why)
+        named = {word for host in self._wanted for word in (host.name, host.url)} - {""}
+        return tuple(
+            LostHost(host.name, why[host.name], host.parts, not named or not named.isdisjoint((host.name, host.url)))
+            for host in _hosts_of(observation) or self._wanted
+            if host.name in why
+        )
 
     def _ask_all(self, ask: Callable[[Engine], Answer]) -> list[tuple[Member, Answer | LabctlError]]:
         """What every host that answers says, or the error that it answers with; managers first."""
@@ -302,9 +327,12 @@ class Fleet(Engine):
 
 
 def _hosts_of(observation: Observation) -> tuple[Host, ...]:
-    """The hosts that the labels of what is there name: of containers, which are made anew as these change, before those
-    of networks."""
-    texts = [part.hosts for part in observation.containers] + [part.hosts for part in observation.networks]
+    """The hosts that the labels of what is there name: of a lab's containers, which are made anew as its hosts change,
+    and of its network where that alone is left."""
+    of_containers = [part for part in observation.containers if part.hosts]
+    labs = {part.lab for part in of_containers}
+    texts = [part.hosts for part in of_containers]
+    texts += [network.hosts for network in observation.networks if network.lab not in labs]
     hosts: dict[str, Host] = {}
     for text in dict.fromkeys(texts):
         for host in parse(text):

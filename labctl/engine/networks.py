@@ -24,6 +24,9 @@ ASK_AGAIN_S = 0.2
 """How soon it is asked again; nothing tells of it."""
 
 
+_TASK_STAYS = "a host that does not answer has a container on it; if it never comes back: docker node rm --force NODE"
+
+
 class SubnetTaken(LabctlError):
     """Another network took the addresses after the free ones were looked up; look again."""
 
@@ -105,7 +108,9 @@ class Networks:
                     self._api.remove_network(step.id)
             except docker_errors.APIError as error:
                 why = str(error.explanation)
-                if "in use by task" in why and not deadline.passed:
+                if "in use by task" in why:
+                    if deadline.passed:
+                        raise HostError(f"{step}: {why}", _TASK_STAYS) from None
                     pass_time(ASK_AGAIN_S)
                     continue
                 if "active endpoints" not in why:

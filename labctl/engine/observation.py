@@ -50,11 +50,13 @@ class Network:
 
 @dataclass(frozen=True)
 class LostHost:
-    """A Docker host that does not answer, why, and the nodes, phones and services that are on it."""
+    """A Docker host that does not answer, why, and the nodes, phones and services that are on it. `meant`: no hosts
+    were named, or it is among them."""
 
     name: str
     why: str
     parts: tuple[str, ...] = ()
+    meant: bool = True
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,14 @@ class Observer:
         )
 
     def hosts_of_labs(self) -> set[str]:
-        """What the labels of all labs that are over several hosts say of these."""
+        """What the labels of all labs that are over several hosts say of these: of a lab's containers, which are made
+        anew as that changes; of its network where none is here."""
         with translated("look for labs"):
             containers = self._api.containers(all=True, filters={"label": names.LABEL_HOSTS})
             networks = self._api.networks(filters={"label": names.LABEL_HOSTS})
-        return {str(part["Labels"][names.LABEL_HOSTS]) for part in (*containers, *networks)}
+        here = {container["Labels"].get(names.LABEL_LAB) for container in containers}
+        alone = [network for network in networks if network["Labels"].get(names.LABEL_LAB) not in here]
+        return {str(part["Labels"][names.LABEL_HOSTS]) for part in (*containers, *alone)}
 
 
 def _network(raw: Any) -> Network:

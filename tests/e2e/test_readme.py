@@ -458,6 +458,14 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         "so that the engine of any that has a part of it is enough",
         f"{HOSTS}test_a_lab_is_proven_over_three_hosts_and_seen_from_each",
     ),
+    (
+        "A lab stays over its hosts until `up` says others",
+        f"{UNIT}test_lab_over_hosts.py::test_a_lab_stays_on_the_hosts_that_are_left_of_its_list",
+    ),
+    (
+        "goes on without it, and says",
+        f"{UNIT}test_lab_over_hosts.py::test_down_finishes_on_the_hosts_that_were_named_and_says_what_it_leaves",
+    ),
     ("is lost: `ps` names it", f"{HOSTS}test_a_lost_host_is_named_and_down_finishes_when_it_is_back"),
     (
         "all of it comes as one file, in the order of time",

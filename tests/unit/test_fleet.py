@@ -31,6 +31,7 @@ from labctl.engine.side_container import SideContainer
 from labctl.engine.swarm import SwarmState
 from labctl.engine.volume_lock import VolumeLocks
 from labctl.errors import HostError, LabError, UsageError
+from labctl.names import LABEL_HOSTS, LABEL_LAB
 
 ONE, TWO = Host("one", "ssh://one", "id-1", ("n1", "phones")), Host("two", "ssh://two", "id-2", ("n2",))
 LABEL = dump([ONE, TWO])
@@ -241,7 +242,7 @@ def test_a_host_that_does_not_answer_is_lost_with_what_was_on_it(home: FakeHost,
     assert half.observe("lab").lost == (LostHost("two", "no route", ("n2",)),)
     assert half.hosts("lab") == (ONE, TWO)
     with pytest.raises(HostError, match="the host two does not answer: no route"):
-        half.require_hosts("lab")
+        half.require_hosts((ONE, TWO))
     with pytest.raises(HostError, match="the host two does not answer"):
         half.apply(CreateContainer(spec("n2", "two")))
 
@@ -355,3 +356,52 @@ def test_without_labs_over_hosts_the_engine_is_what_it_was(monkeypatch: pytest.M
     monkeypatch.setattr(one_engine, "ApiClient", Bare)
     monkeypatch.setattr(endpoint, "of_environment", endpoint.EngineAddress)
     assert type(client.connect()) is Engine
+
+
+def labelled(hosts: list[Host], lab: str = "lab") -> dict[str, Any]:
+    return {"Labels": {LABEL_LAB: lab, LABEL_HOSTS: dump(hosts)}}
+
+
+@dataclass
+class Labels:
+    """docker-py's client of a host that has these containers and networks of labs over several."""
+
+    id: str
+    of_containers: list[dict[str, Any]] = field(default_factory=list)
+    of_networks: list[dict[str, Any]] = field(default_factory=list)
+
+    def info(self) -> dict[str, Any]:
+        return {"ID": self.id}
+
+    def containers(self, **_: Any) -> list[dict[str, Any]]:
+        return self.of_containers
+
+    def networks(self, **_: Any) -> list[dict[str, Any]]:
+        return self.of_networks
+
+
+def test_the_label_of_a_network_counts_where_no_container_of_its_lab_is() -> None:
+    three = Host("three", "ssh://three", "id-3")
+    first, now = [ONE, TWO, three], [ONE, TWO]
+    other = labelled([three], "other")
+    api = Labels("id-1", [labelled(now)], [labelled(first), other])
+    assert one_engine.Engine(api).observer.hosts_of_labs() == {dump(now), dump([three])}
+
+
+def test_a_lab_is_followed_to_hosts_that_only_its_other_hosts_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made over one and two, and moved on to three, and to four: one has but the network, as managers do."""
+    ids = {"one": "id-1", "two": "id-2", "three": "id-3", "four": "id-4"}
+    hosts = {name: Host(name, "", identity) for name, identity in ids.items()}
+    apis = {name: Labels(identity) for name, identity in ids.items()}
+    apis["one"].of_networks = [labelled([hosts["one"], hosts["two"]])]
+    apis["two"].of_containers = [labelled([hosts["two"], hosts["three"]])]
+    apis["three"].of_containers = [labelled([hosts["three"], hosts["four"]])]
+
+    def reach_all(wanted: list[Host], _: EngineTimeouts) -> list[Member]:
+        return [Member(host, Engine(apis[host.name])) for host in wanted]
+
+    monkeypatch.setattr(fleet, "reach_all", reach_all)
+    found = fleet.with_known_hosts(Engine(apis["one"]), EngineTimeouts())
+    assert isinstance(found, Fleet)
+    assert sorted(host.name for host in found.hosts_of(list(ids))) == sorted(ids)
+    assert found.hosts_of(["one", "five"]) == ()

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from labctl.blueprint import record
+from labctl.blueprint import drawing, record
+from labctl.blueprint.drawing import Blueprint
 from labctl.blueprint.record import Request
-from labctl.cluster import image_delivery, lifecycle, status
+from labctl.cluster import changed_files, image_delivery, lifecycle, status
+from labctl.cluster.lab_hosts import GONE_FOR_GOOD
 from labctl.cluster.views import HOST_LOST, NodeView
 from labctl.engine import client
 from labctl.engine.actions import ContainerSpec
 from labctl.engine.client import Engine
-from labctl.engine.host import PlacedImage
-from labctl.engine.observation import LostHost, Observation
+from labctl.engine.fleet import Fleet
+from labctl.engine.host import Host, PlacedImage, dump
+from labctl.engine.observation import Container, LostHost, Network, Observation
 from labctl.errors import HostError, InvalidFile, LabError, UsageError
+from labctl.images import lab_images
 from labctl.images.builder import Options
 from labctl.lab import Overrides
 from labctl.labfile import writer
+from labctl.names import LABEL_CONFIG, LABEL_HOSTS, LABEL_ROLE
 from labctl.progress import Silent
 from labctl.report import tables
 from labctl.sip.phones import Phones
 from tests.unit.commands import run
 from tests.unit.fake_nodes import FakeLab
-from tests.unit.labs import lab, stack
+from tests.unit.labs import IMAGES, SUBNET, lab, stack
 from tests.unit.test_down import Holding
+from tests.unit.test_fleet import FakeHost, of
 from tests.unit.test_tables import text as lines_of
 
 TEXT = "name: lab\nhosts: [one, 'ssh://two.example']\nnodes: [n1, {name: n2, host: one}]\n"
@@ -87,6 +93,7 @@ def test_the_record_keeps_it_and_says_that_an_older_labctl_does_not_know_it() ->
         ({"LABCTL_HOSTS": "a,b"}, ["down", "--hosts", "c, d,"], ["c", "d"]),
         ({}, ["up", "--hosts", "a"], ["a"]),
         ({"LABCTL_HOSTS": "a"}, ["up"], ["a"]),
+        ({"LABCTL_HOSTS": "a"}, ["up", "--hosts", ""], []),
         ({}, ["up", "-f", "file.yaml"], ["one", "ssh://two.example"]),
         ({}, ["ps"], []),
     ],
@@ -119,7 +126,7 @@ def test_every_verb_is_told_the_hosts(
 class OneEngine:
     """An engine without other hosts."""
 
-    def hosts(self, _lab: str) -> tuple[()]:
+    def hosts_of(self, _names: Sequence[str]) -> tuple[()]:
         return ()
 
 
@@ -225,6 +232,138 @@ def test_down_takes_the_rest_away_and_names_what_it_could_not_reach() -> None:
     with pytest.raises(HostError) as refusal:
         lifecycle.down(cast(Engine, holding), "lab", Silent())
     assert refusal.value.message == "the host two does not answer, and n2 of lab may be there still: no route to host"
-    assert refusal.value.hint == "labctl down again goes on from here"
+    assert refusal.value.hint == f"{GONE_FOR_GOOD}\nlabctl down again goes on from here"
     assert sorted(holding.parts) == ["labctl-lab"], "the network, whose label names the hosts"
     assert holding.locks.held == {}
+
+
+def test_down_finishes_on_the_hosts_that_were_named_and_says_what_it_leaves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holding = Holding("lab")
+    observe = holding.observe
+    lost = replace(LOST, meant=False)
+    holding.observe = lambda name=None: replace(observe(name), lost=(lost,))  # type: ignore[method-assign]
+    monkeypatch.setattr(client, "connect", lambda **_: holding)
+    assert run("down", "-n", "lab", "--hosts", "one", "-q") == 0
+    assert capsys.readouterr().err == (
+        "the host two does not answer, and n2 of lab may be there still: no route to host\n"
+    )
+    assert holding.parts == {}
+
+
+# Hosts that it is on no more
+
+
+class Fleeting(FakeHost):
+    """A host, which is in a Swarm with the others."""
+
+    def swarm_nodes(self) -> frozenset[str]:
+        return frozenset({"id-1", "id-2", "id-3"})
+
+    def find_file(self, _container: str, _path: str) -> None:
+        """No file of it was changed."""
+
+
+THREE = tuple(Host(name, f"tcp://{name}", f"id-{number}") for number, name in enumerate(("one", "two", "three"), 1))
+
+
+class Rig:
+    """A lab of three nodes that was made over three hosts, and later over some of these alone, or on one engine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, now: tuple[Host, ...] = THREE) -> None:
+        monkeypatch.setattr(lab_images, "plan", lambda *_: [])
+        monkeypatch.setattr(lab_images, "resolve", lambda *_: IMAGES)
+        monkeypatch.setattr(changed_files, "changed", lambda *_: {})
+        self.first = self._drawn(THREE)
+        self.now = self._drawn(now)
+        self.network = Network(
+            "net", self.first.network, "lab", SUBNET, "seed", overlay=True, hosts=dict(self.first.labels)[LABEL_HOSTS]
+        )
+        self.engines = {host.name: Fleeting(self._on(host.name), [self.network]) for host in THREE}
+
+    def _drawn(self, hosts: tuple[Host, ...]) -> Blueprint:
+        return drawing.draw(lab("name: lab\nnodes: 3\n"), stack(), IMAGES, SUBNET, "seed", hosts=hosts)
+
+    def _on(self, host: str) -> list[Container]:
+        of_it = [(spec, dict(spec.labels)) for spec in self.now.containers if spec.host == host]
+        return [
+            Container(
+                id=f"id-{spec.name}",
+                name=spec.name,
+                lab="lab",
+                role=labels[LABEL_ROLE],
+                node=spec.hostname,
+                state="running" if spec.starts else "created",
+                config_hash=labels[LABEL_CONFIG],
+                hosts=labels[LABEL_HOSTS],
+            )
+            for spec, labels in of_it
+        ]
+
+    def fleet(self, wanted: tuple[Host, ...] = (), lost: tuple[str, ...] = ()) -> Fleet:
+        members = [
+            of(host, None if host.name in lost else self.engines[host.name], manager=host.name == "one", why="no route")
+            for host in THREE
+        ]
+        return Fleet(cast(Engine, self.engines["one"]), members, wanted)
+
+    def places(self, engine: Fleet, text: str) -> set[str]:
+        """Where `up` would have the nodes of a lab file's lab."""
+        wanted = lifecycle.plan_up(engine, lab(text), stack(), Options()).wanted
+        return {spec.host for spec in wanted.containers if spec.hostname.startswith("n")}
+
+
+def test_a_lab_stays_on_the_hosts_that_are_left_of_its_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its network's label goes on naming those of which it was made: labels of networks cannot be changed."""
+    rig = Rig(monkeypatch, now=THREE[:2])
+    kept = "name: lab\nnodes: 3\nhosts: [one, two]\n"
+    assert rig.places(rig.fleet(), kept) == {"one", "two"}
+    assert rig.places(rig.fleet(lost=("three",)), kept) == {"one", "two"}
+    assert rig.fleet(lost=("three",)).observe("lab").lost == ()
+    assert [host.name for host in rig.fleet().hosts("lab")] == ["one", "two"]
+
+
+def test_an_up_that_was_killed_as_hosts_were_left_goes_on_to_those_of_its_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(monkeypatch)
+    assert rig.places(rig.fleet(), "name: lab\nnodes: 3\nhosts: [one, two]\n") == {"one", "two"}
+    assert [host.name for host in rig.fleet(lost=("three",)).observe("lab").lost] == ["three"]
+
+
+def test_a_file_without_hosts_has_the_lab_on_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    assert rig.places(rig.fleet(), "name: lab\nnodes: 3\n") == {""}
+    with pytest.raises(HostError, match="the host three does not answer"):
+        rig.places(rig.fleet(lost=("three",)), "name: lab\nnodes: 3\n")
+
+
+def test_hosts_that_were_named_go_before_those_of_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    assert rig.places(rig.fleet(THREE[::2]), "name: lab\nnodes: 3\nhosts: [one, two]\n") == {"one", "three"}
+
+
+def test_a_host_that_is_lost_and_not_named_is_told_of_and_kept_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    without = rig.fleet(THREE[:2], lost=("three",))
+    assert rig.places(without, "name: lab\nnodes: 3\nhosts: [one, two]\n") == {"one", "two"}
+    (lost,) = without.observe("lab").lost
+    assert (lost.name, lost.parts, lost.meant) == ("three", ("n3", "phones-3"), False)
+    assert lifecycle.left_by_down(without, "lab") == [
+        "the host three does not answer, and n3, phones-3 of lab may be there still: no route"
+    ]
+    assert "remove network labctl-lab" in [str(action) for action in lifecycle.plan_down(without, "lab")]
+    all_meant = rig.fleet(THREE, lost=("three",))
+    assert lifecycle.left_by_down(all_meant, "lab") == []
+    assert "remove network labctl-lab" not in [str(action) for action in lifecycle.plan_down(all_meant, "lab")]
+
+
+def test_the_network_that_alone_is_left_tells_of_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    for engine in rig.engines.values():
+        engine.containers = []
+    other = Container("id", "labctl-other-n1", "other", "node", "n1", "running", "hash", hosts=dump(THREE[:1]))
+    rig.engines["one"].containers = [other]
+    assert [host.name for host in rig.fleet(lost=("three",)).observe().lost] == ["three"]
+    assert [host.name for host in rig.fleet(lost=("three",)).observe("lab").lost] == ["three"]

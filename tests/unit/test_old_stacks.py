@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -187,7 +187,11 @@ class Nothing:
         """The hosts that a lab is over."""
         return ()
 
-    def require_hosts(self, _lab: str) -> None:
+    def hosts_of(self, _names: Sequence[str]) -> tuple[Host, ...]:
+        """The hosts that one is to be over."""
+        return ()
+
+    def require_hosts(self, _hosts: Sequence[Host]) -> None:
         """Whether these can hold it."""
 
     def images(self) -> dict[str, str]:

@@ -367,8 +367,9 @@ def test_a_task_that_does_not_end_is_told(
     scripted: Callable[[Script], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labctl.engine.networks.TASKS_END_S", 0.01)
-    with pytest.raises(HostError, match="is in use by task t1"):
+    with pytest.raises(HostError, match="is in use by task t1") as refusal:
         scripted(lambda _path, connection: connection.sendall(BUSY)).apply(RemoveNetwork("labctl-a", "id1"))
+    assert "docker node rm --force" in refusal.value.hint
 
 
 def test_what_is_not_the_labs_stays_connected(scripted: Callable[[Script], Engine]) -> None:

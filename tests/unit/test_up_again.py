@@ -15,6 +15,7 @@ from labctl.blueprint.record import Request
 from labctl.cluster import lifecycle
 from labctl.cluster.lifecycle import UpPlan
 from labctl.engine import client
+from labctl.engine.host import Host
 from labctl.engine.observation import Container, Observation
 from labctl.images.builder import Options
 from labctl.lab import Lab, Overrides
@@ -39,11 +40,17 @@ REQUEST = Request(
 class Holding:
     """An engine that holds the lab `office`, with this record."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, on: tuple[Host, ...] = ()) -> None:
+        self.on = on
         self._phones = Container("1", "labctl-office-phones", "office", ROLE_PHONES, "phones", "created", "", spec=text)
 
     def observe(self, name: str | None = None) -> Observation:
         return Observation(containers=(self._phones,) if name in (None, "office") else ())
+
+    def hosts(self, name: str) -> tuple[Host, ...]:
+        """As the labels of what is there say."""
+        assert name == "office"
+        return self.on
 
 
 class Planned:
@@ -57,12 +64,14 @@ class Planned:
         return UpPlan((), draw(TEXT), ())
 
 
-def plan(monkeypatch: pytest.MonkeyPatch, *flags: str, request: Request = REQUEST) -> Planned:
+def plan(
+    monkeypatch: pytest.MonkeyPatch, *flags: str, request: Request = REQUEST, on: tuple[Host, ...] = ()
+) -> Planned:
     """What `labctl up` would make of the lab, which was made as `request` says."""
     made = lab(TEXT, overrides=Overrides(nodes=4))
     text = record.dump(made, stack().with_image(request.image), request)
     planned = Planned()
-    monkeypatch.setattr(client, "connect", lambda: Holding(text))
+    monkeypatch.setattr(client, "connect", lambda **_: Holding(text, on))
     monkeypatch.setattr(lifecycle, "plan_up", planned.plan_up)
     with pytest.raises(SystemExit) as ended:
         cli.main(["up", "-n", "office", "--dry-run", *flags])
@@ -148,3 +157,11 @@ def test_ways_to_say_which_labs_go_do_not_go_together(flags: list[str], monkeypa
     with pytest.raises(SystemExit) as ended:
         cli.main(["down", *flags])
     assert ended.value.code == 2
+
+
+def test_a_lab_stays_over_the_hosts_that_its_labels_alone_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that `run` made with LABCTL_HOSTS."""
+    on = (Host("one"), Host("two"))
+    assert plan(monkeypatch, on=on).lab.docker_hosts == ("one", "two")
+    assert plan(monkeypatch, "--hosts", "two", on=on).lab.docker_hosts == ("two",)
+    assert plan(monkeypatch, "--hosts", "", on=on).lab.docker_hosts == ()
