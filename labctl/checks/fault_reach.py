@@ -71,7 +71,7 @@ def reach(fault: FaultBegan, cluster: Sequence[str]) -> Reach:
         absent,
         of_corosync,
         bool(_ASTERISK.match(fault.what) or _ASTERISK.match(fault.fault)),
-        fault.what.startswith("pause"),
+        fault.what.startswith(("pause ", "host-pause ")),
         bool(_OF_NETWORK.match(fault.what)),
         bool(_INTERFACE.match(fault.what)),
     )

@@ -1,18 +1,19 @@
-"""Faults of a Docker host, for labs over several: what a machine that hangs, or the line to it, does to nodes there.
+"""Faults of a Docker host, for labs over several: what a machine that hangs, or the line to it, does to what is there.
 
-Only what is the lab's is touched: the host itself, and all else on it, is left alone.
+Only nodes and services are touched: the host itself, all else on it, and phones, by which labctl looks, are left alone.
 """
 
 from __future__ import annotations
 
-from itertools import permutations
+from collections.abc import Mapping
+from itertools import product
 from typing import Annotated
 
 from pydantic import Field
 
 from labctl.errors import UsageError
 from labctl.faults.fault import Argument, FaultName, Traffic, fault
-from labctl.faults.model import Pair, Target
+from labctl.faults.model import EVERY, SIP, Pair, Pairs, Target
 from labctl.faults.network import Filter, only
 from labctl.faults.node import Freezing
 from labctl.yamlfile.document import Text
@@ -24,7 +25,7 @@ _DockerHost = Annotated[
 
 @fault
 class HostPause(Freezing):
-    """Freezes every node on a Docker host, as if that machine hung.
+    """Freezes every node and service on a Docker host, as if that machine hung; phones there are left alone.
 
     Example:
         - host_pause: two
@@ -32,7 +33,7 @@ class HostPause(Freezing):
     """
 
     kind = "host_pause"
-    about = "Freeze every node on a Docker host, as if the machine hung"
+    about = "Freeze every node and service on a Docker host, as if the machine hung"
     short = "host"
     needs = "hosts"
 
@@ -43,13 +44,16 @@ class HostPause(Freezing):
         return f"host-pause {self.host} ({', '.join(self.touched(target))})"
 
     def touched(self, target: Target) -> tuple[str, ...]:
-        """The nodes that are there."""
-        return target.nodes_on(self.host)
+        """The nodes and services that are there."""
+        return target.parts_on(self.host)
 
 
 @fault
 class HostCut(Filter):
-    """Cuts the nodes on a Docker host off from those on every other, as if the line to that machine were cut.
+    """Cuts the nodes and services on a Docker host off from the nodes on every other, as if the line were cut.
+
+    Filters are in nodes alone: what a node sends to a service elsewhere gets there, and the answer does not. Phones are
+    left alone.
 
     Example:
         - host_cut: two
@@ -57,7 +61,7 @@ class HostCut(Filter):
     """
 
     kind = "host_cut"
-    about = "Cut the nodes on a Docker host off from those on every other"
+    about = "Cut the nodes and services on a Docker host off from the nodes on every other"
     short = "host"
     needs = "hosts"
 
@@ -67,12 +71,22 @@ class HostCut(Filter):
 
     def describe(self, target: Target) -> str:
         """Which host, and who is there."""
-        return f"host-cut {self.host} ({', '.join(target.nodes_on(self.host))}){only(self.traffic)}"
+        return f"host-cut {self.host} ({', '.join(target.parts_on(self.host))}){only(self.traffic)}"
 
     def pairs(self, target: Target) -> list[Pair]:
-        """Each node there with each elsewhere, both ways."""
-        there = {*target.nodes_on(self.host)}
-        apart = [pair for pair in permutations(target.nodes, 2) if len(there & {*pair}) == 1]
+        """Each node with whoever is on the other side of the line."""
+        there = {*target.parts_on(self.host)}
+        everybody = (*target.addresses, *target.services)
+        apart = [pair for pair in product(everybody, target.addresses) if len(there & {*pair}) == 1 < len({*pair})]
         if not apart:
             raise UsageError(f"this cuts nothing: every node is on {self.host}", "labctl ps says which is where")
         return apart
+
+    def blocked(self, target: Target) -> Mapping[str, Pairs]:
+        """The pairs of nodes: services are in no ring, and look nothing up."""
+        return {self.traffic: frozenset(pair for pair in self.pairs(target) if pair[0] in target.addresses)}
+
+    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
+        """A service that does not answer may be in any call's way."""
+        cuts_service = any(sender in target.services for sender, _ in self.pairs(target))
+        return target.any_call if cuts_service and self.traffic in (EVERY, SIP) else super().uncalled(target)

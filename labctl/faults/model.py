@@ -31,7 +31,7 @@ class Target:
     `addresses`: node -> address, of every node. `rings`: whether its nodes run Corosync. `follows_corosync`: whether a
     node restarts its Asterisk when its Corosync has ended. `ask_abilities` asks what this kernel can do for faults
     (iptables, statistic, netem, tbf); the first answer takes about a second. `services`: service -> address. `hosts`:
-    node -> the Docker host that it is on, in a lab over several.
+    node or service -> the Docker host that it is on, in a lab over several.
     """
 
     addresses: Mapping[str, str]
@@ -66,15 +66,15 @@ class Target:
         if node not in self.addresses and not (service and node in self.services):
             raise UsageError(f"no node `{node}` in this lab", f"its nodes: {', '.join(self.addresses)}")
 
-    def nodes_on(self, host: str) -> tuple[str, ...]:
-        """The nodes on a Docker host. Raises UsageError if there are none."""
-        there = tuple(node for node in self.nodes if self.hosts.get(node) == host)
+    def parts_on(self, host: str) -> tuple[str, ...]:
+        """The nodes and services on a Docker host. Raises UsageError if there are none."""
+        there = tuple(part for part in (*self.addresses, *self.services) if self.hosts.get(part) == host)
         if not there:
             named = ", ".join(sorted({*self.hosts.values()}))
             fix = (
                 f"its hosts: {named}" if named else "it is on one engine; labctl up --hosts spreads a lab over several"
             )
-            raise UsageError(f"no node of this lab is on a Docker host `{host}`", fix)
+            raise UsageError(f"no node or service of this lab is on a Docker host `{host}`", fix)
         return there
 
     @property

@@ -37,9 +37,9 @@ class Filter(Fault):
     def scripts(self, name: str, target: Target) -> Mapping[str, str]:
         """One chain a receiver, with a rule for each sender."""
         pairs = list(self.pairs(target))
-        traffic = packet_filter.TRAFFIC[self.traffic]
+        traffic, addresses = packet_filter.TRAFFIC[self.traffic], {**target.services, **target.addresses}
         rules = {
-            receiver: [f"-s {target.addresses[sender]} {traffic}".strip() for sender, node in pairs if node == receiver]
+            receiver: [f"-s {addresses[sender]} {traffic}".strip() for sender, node in pairs if node == receiver]
             for receiver in dict.fromkeys(receiver for _, receiver in pairs)
         }
         return {receiver: packet_filter.drop(name, lines) for receiver, lines in rules.items()}

@@ -58,7 +58,7 @@ class OrOne:
         return {"anyOf": [schema["items"], schema]}
 
 
-Kind = Literal["phone", "node", "host", "extension", "mailbox", "device", "number", "callee"]
+Kind = Literal["phone", "node", "host", "extension", "mailbox", "device", "number", "callee", "docker_host"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class NameOf:
     @property
     def word(self) -> str:
         """What the thing is called in a message."""
-        return {"callee": "phone", "host": "node"}.get(self.kind, self.kind)
+        return {"callee": "phone", "host": "node", "docker_host": "Docker host"}.get(self.kind, self.kind)
 
     def known(self, lab: Lab) -> list[str]:
         """The names that things of this kind have in a lab."""
@@ -83,12 +83,17 @@ class NameOf:
             "callee": phones,
             "node": [node.name for node in lab.nodes],
             "host": [*lab.hosts],
+            "docker_host": [*lab.docker_hosts],
             "extension": [*lab.extensions],
             "mailbox": mailboxes,
             "device": [*lab.devices],
             "number": [*extensions, *(f"*{number}" for number in mailboxes)],
         }
         return by_kind[self.kind]
+
+    def is_told_by(self, lab: Lab) -> bool:
+        """Whether a lab says which there are: it may leave its Docker hosts to LABCTL_HOSTS."""
+        return self.kind != "docker_host" or bool(lab.docker_hosts)
 
     def allows(self, name: str) -> bool:
         """Whether the name is right in every lab: any number can be dialled."""
@@ -97,15 +102,16 @@ class NameOf:
 
 _NODE = NameOf("node")
 _HOST = NameOf("host")
+_DOCKER_HOST = NameOf("docker_host")
 
 
-def _is_node(mark: Any) -> bool:
-    """Whether a mark says, in the words of faults, that a text names a node."""
-    return isinstance(mark, Argument) and mark.node
-
-
-def _named_by(mark: Argument) -> NameOf:
-    return _HOST if mark.service else _NODE
+def _of_fault(mark: Any) -> Any:
+    """A mark in the words of faults in those of steps: that a text names a node, a service or a Docker host."""
+    if not isinstance(mark, Argument):
+        return mark
+    if mark.docker_host:
+        return _DOCKER_HOST
+    return (_HOST if mark.service else _NODE) if mark.node else mark
 
 
 def markers(annotation: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
@@ -113,7 +119,7 @@ def markers(annotation: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
     inner = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        yield from ((depth, _named_by(mark) if _is_node(mark) else mark) for mark in inner[1:])
+        yield from ((depth, _of_fault(mark)) for mark in inner[1:])
         yield from markers(inner[0], depth)
     elif origin is tuple:
         yield from markers(inner[0], depth + 1)

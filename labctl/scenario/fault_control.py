@@ -17,7 +17,7 @@ from labctl.faults.fault import EVERY_FAULT, Fault
 from labctl.faults.model import NODE, PreparedFault, Target
 from labctl.history.events import BY_ITSELF, Back, FaultBegan, Gone, Healed
 from labctl.history.journal import Journal
-from labctl.names import ROLE_NODE, container_name
+from labctl.names import ROLE_NODE, ROLE_SERVICE, container_name
 from labctl.timing import PATIENCE, Deadline
 
 BACK_S = 60.0
@@ -46,7 +46,7 @@ def target_of(engine: Engine, running: Running) -> Target:
         return injector.abilities(engine, image)
 
     lab, containers = running.lab, running.observation.containers
-    hosts = {one.node: one.host for one in containers if one.role == ROLE_NODE and one.host}
+    hosts = {one.node: one.host for one in containers if one.role in (ROLE_NODE, ROLE_SERVICE) and one.host}
     return Target(running.addresses, lab.rings, lab.follows_corosync, ask_abilities, running.service_addresses, hosts)
 
 

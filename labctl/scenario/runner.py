@@ -16,10 +16,11 @@ from labctl.blueprint.owner import Owner, OwnerKind
 from labctl.blueprint.running_lab import Running
 from labctl.checks.course import UNKNOWN
 from labctl.checks.judgement import Result
+from labctl.cluster import lab_hosts
 from labctl.cluster import lifecycle as labs
 from labctl.cluster.readiness import NEVER_READY
 from labctl.engine.client import Engine, EngineInfo
-from labctl.errors import HostError, LabctlError, LabError
+from labctl.errors import HostError, LabctlError, LabError, UsageError
 from labctl.history.events import Event, Over
 from labctl.history.journal import Journal
 from labctl.images import builder
@@ -31,7 +32,7 @@ from labctl.scenario.assembly import live_lab
 from labctl.scenario.conclusion import attempt, conclude, terms_of
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.reader import Scenario
-from labctl.scenario.step_registry import Step
+from labctl.scenario.step_registry import STEPS, Step
 from labctl.timing import PATIENCE
 
 WORTH_A_RETRY = ("unknown", "error")
@@ -191,6 +192,7 @@ def fresh_lab(
     lab of that name is there that another made.
     """
     lab, owner = scenario.lab, Owner.current(how.owner)
+    _require_docker_hosts(engine, scenario)
     labs.clear_way(engine, lab.name, owner)
     try:
         try:
@@ -206,6 +208,22 @@ def fresh_lab(
     finally:
         if not how.keep_lab:
             labs.down(engine, lab.name, Silent())
+
+
+def _require_docker_hosts(engine: Engine, scenario: Scenario) -> None:
+    """Raise UsageError where a step names a Docker host on which the lab is not to be: before that is made, as its file
+    may leave that to LABCTL_HOSTS."""
+    named = [
+        (planned, str(planned.arguments[argument]))
+        for planned in scenario.steps
+        for argument, (_, mark) in STEPS[planned.verb].names.items()
+        if mark.kind == "docker_host"
+    ]
+    hosts = [host.name for host in lab_hosts.required(engine, scenario.lab)] if named else []
+    for planned, name in named:
+        if name not in hosts:
+            what = f"line {planned.line}: {planned.verb}: the lab is to be on no Docker host `{name}`"
+            raise UsageError(what, f"its hosts: {', '.join(hosts)}" if hosts else "LABCTL_HOSTS=one,two has it on two")
 
 
 def perform(stage: LiveLab, scenario: Scenario, seed: int | None, act: Callable[[LiveLab], None]) -> None:

@@ -103,7 +103,7 @@ def _check_names(review: Review, draft: Draft, arguments: Any, lab: Lab) -> None
         path = (*draft.path, draft.verb, argument)
         texts = _texts(path, arguments.get(argument), depth)
         certain = [(at, text) for at, text in texts if not review.is_doubtful(at) and not mark.allows(text)]
-        review.known(mark.word, certain, mark.known(lab))
+        review.known(mark.word, certain, mark.known(lab) if mark.is_told_by(lab) else None)
 
 
 def _texts(path: Path, value: Any, depth: int) -> Iterator[tuple[Path, str]]:

@@ -50,6 +50,13 @@ def test_a_fault_of_an_old_history_is_known_by_its_words(
     assert (known.absent, known.uncalled) == (frozenset(absent), None if uncalled is None else frozenset(uncalled))
 
 
+@pytest.mark.parametrize(
+    ("what", "pauses"), [("pause n3", True), ("host-pause two (n2, n3)", True), ("kill n3", False)]
+)
+def test_what_freezes_is_known_by_its_words(what: str, pauses: bool) -> None:
+    assert reach(FaultBegan(1.0, "f", what, ("n3",)), NODES).pauses is pauses
+
+
 def test_what_the_history_holds_goes_before_the_words() -> None:
     fault = FaultBegan(1.0, "f", "partition n1,n2 | n3", NODES, (), (("n1", "n2"),), (("n2", "n1"),), ("n2",))
     known = reach(fault, NODES)

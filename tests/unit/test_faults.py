@@ -178,6 +178,29 @@ def test_a_host_that_hangs_freezes_its_nodes() -> None:
     assert model.rings(NODES, [fault]) == {"n1": ("n1",), "n2": (), "n3": ()}
 
 
+WITH_SERVICE = replace(OVER_HOSTS, services={"db": "198.18.0.41"}, hosts={**OVER_HOSTS.hosts, "db": "one"})
+
+
+def test_the_services_of_a_host_that_hangs_freeze_with_it() -> None:
+    fault = HostPause.of({"host": "one"}).prepare("h", WITH_SERVICE)
+    assert (fault.nodes, fault.leaving, fault.absent) == (("n1", "db"), ("n1",), ("n1",))
+    assert fault.uncalled == WITH_SERVICE.any_call
+    alone = replace(WITH_SERVICE, hosts=dict.fromkeys(NODES, "two") | {"db": "one"})
+    assert HostPause.of({"host": "one"}).prepare("h", alone).nodes == ("db",)
+
+
+def test_the_services_of_a_host_that_is_cut_off_are_heard_by_its_own_nodes_alone() -> None:
+    fault = HostCut.of({"host": "one"}).prepare("h", WITH_SERVICE)
+    assert fault.what == "host-cut one (n1, db)"
+    assert [node for node, script in fault.scripts.items() if "-s 198.18.0.41 -j DROP" in script] == ["n2", "n3"]
+    assert (fault.uncalled, fault.nodes) == (WITH_SERVICE.any_call, NODES)
+    assert model.rings(NODES, [fault]) == {"n1": ("n1",), "n2": ("n2", "n3"), "n3": ("n2", "n3")}
+    other = HostCut.of({"host": "two"}).prepare("h", WITH_SERVICE)
+    assert [node for node, script in other.scripts.items() if "-s 198.18.0.41 -j DROP" in script] == ["n2", "n3"]
+    of_rings = HostCut.of({"host": "one", "traffic": "totem"}).prepare("h", WITH_SERVICE)
+    assert of_rings.uncalled == ()
+
+
 @pytest.mark.parametrize(
     ("target", "host", "what"),
     [

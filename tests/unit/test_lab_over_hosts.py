@@ -26,9 +26,10 @@ from labctl.images import lab_images
 from labctl.images.builder import Options
 from labctl.lab import Overrides
 from labctl.labfile import writer
-from labctl.names import LABEL_CONFIG, LABEL_HOSTS, LABEL_ROLE
+from labctl.names import LABEL_CONFIG, LABEL_HOSTS, LABEL_ROLE, ROLE_SERVICE
 from labctl.progress import Silent
 from labctl.report import tables
+from labctl.scenario.fault_control import target_of
 from labctl.sip.phones import Phones
 from tests.unit.commands import run
 from tests.unit.fake_nodes import FakeLab
@@ -250,6 +251,14 @@ def test_down_finishes_on_the_hosts_that_were_named_and_says_what_it_leaves(
         "the host two does not answer, and n2 of lab may be there still: no route to host\n"
     )
     assert holding.parts == {}
+
+
+def test_faults_of_a_host_are_told_where_nodes_and_services_are() -> None:
+    fake = FakeLab()
+    nodes = tuple(replace(part, host="two") for part in fake.running.observation.containers)
+    db = replace(nodes[0], name="labctl-lab-db", node="db", role=ROLE_SERVICE, host="one")
+    running = replace(fake.running, observation=replace(fake.running.observation, containers=(*nodes, db)))
+    assert target_of(cast(Engine, fake), running).hosts == dict.fromkeys(fake.nodes, "two") | {"db": "one"}
 
 
 # Hosts that it is on no more

@@ -18,6 +18,7 @@ from labctl.checks.judgement import Result
 from labctl.checks.known import Known
 from labctl.cluster.readiness import NEVER_READY
 from labctl.engine.client import Engine, EngineInfo
+from labctl.engine.host import Host
 from labctl.engine.observation import Container, Observation
 from labctl.errors import BuildError, HostError, LabctlError, NotReady, PatchRefused, UsageError
 from labctl.history.events import Began, Called, Did, Ended, Event, Looked, Over
@@ -28,12 +29,14 @@ from labctl.patch import Patch
 from labctl.progress import Progress, Silent
 from labctl.report import junit, verdict_tables
 from labctl.report.acceptance import Acceptance
-from labctl.scenario import conclusion, made_with, runner
+from labctl.scenario import conclusion, made_with, reader, runner
 from labctl.scenario.live_lab import LiveLab
 from labctl.scenario.loader import find_scenario
 from labctl.scenario.reader import Scenario
 from labctl.scenario.runner import RunOptions
 from labctl.scenario.step_registry import Step
+from labctl.yamlfile.document import parse
+from tests.unit.labs import stack
 from tests.unit.live_labs import Rig
 
 
@@ -362,3 +365,39 @@ def test_so_many_are_run_at_a_time_as_the_machine_has_cpus_and_memory_for(
 ) -> None:
     machine = EngineInfo("27", "1.46", "overlay2", "/", "6.1", "Debian", cpus, gib << 30, "x86_64")
     assert runner.at_a_time(machine, runs) == at_a_time
+
+
+class OverHosts:
+    """An engine over these hosts, whatever its labs want."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def hosts_of(self, _names: Any) -> tuple[Host, ...]:
+        """They are."""
+        return tuple(Host(name) for name in self.names)
+
+    def hosts(self, _lab: str) -> tuple[Host, ...]:
+        """The lab is not there."""
+        return ()
+
+    def require_hosts(self, _hosts: Any) -> None:
+        """They answer."""
+
+
+@pytest.mark.parametrize(
+    ("hosts", "hint"), [((), "LABCTL_HOSTS=one,two has it on two"), (("one", "three"), "its hosts: one, three")]
+)
+def test_a_step_on_a_docker_host_that_the_lab_is_not_to_be_on_is_refused_before_it_is_made(
+    hosts: tuple[str, ...], hint: str, tmp_path: Path
+) -> None:
+    text = "title: T\nsteps:\n- settle\n- host_cut: two\n"
+    scenario = reader.read(text, "t.yaml", lambda _: parse("name: lab\n", "lab.yaml"), lambda _: stack())
+    how = RunOptions(tmp_path, 60.0)
+    with (
+        pytest.raises(UsageError, match="line 4: host_cut: the lab is to be on no Docker host `two`") as refused,
+        runner.fresh_lab(cast(Engine, OverHosts(*hosts)), scenario, how, Silent(), tmp_path),
+    ):
+        pytest.fail("it was made")
+    assert refused.value.hint == hint
+    runner._require_docker_hosts(cast(Engine, OverHosts("one", "two")), scenario)

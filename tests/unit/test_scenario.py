@@ -513,3 +513,13 @@ def test_no_slip_of_the_pen_is_too_odd_to_be_refused(drawn: st.DataObject) -> No
         put = drawn.draw(st.sampled_from([*"-?:,[]{}&*!|>'\"%@`# \n\t", "- ", ": ", "!!x ", "é", "\u2028", ""]))
         text = text[:at] + put + text[at + drawn.draw(st.integers(0, 30)) :]
     check_refusal(text)
+
+
+def test_a_docker_host_that_a_step_names_is_one_of_the_labs_where_its_file_says_them() -> None:
+    text = "title: T\nlab: {nodes: 3, hosts: [one, two]}\nsteps:\n- host_cut: two\n- heal\n- host_pause: tow\n"
+    with pytest.raises(InvalidFile) as refused:
+        read(text)
+    assert refused.value.message == "my.yaml:6: no Docker host `tow` (did you mean `two`?)"
+    assert read(text.replace("tow", "one")).steps[-1].arguments == {"host": "one"}
+    left_open = read(text.replace(", hosts: [one, two]", ""))  # LABCTL_HOSTS may say them
+    assert left_open.steps[-1].arguments == {"host": "tow"}
