@@ -5,9 +5,11 @@ A verb that takes labs away by itself, such as `run`, takes none away but those 
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import platform
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -28,6 +30,8 @@ class Process:
 
     `start` is in clock ticks after boot (proc(5), /proc/PID/stat, field 22), `boot` the kernel's id of that boot,
     `namespace` the PID namespace, since a container has numbers of its own; all three are "" where there is no /proc.
+    `machine` tells machines of one host name apart; "" where that is not known, as in what labctl wrote before there
+    was such.
     """
 
     pid: int
@@ -35,11 +39,12 @@ class Process:
     host: str
     boot: str
     namespace: str
+    machine: str = ""
 
     @classmethod
     def current(cls) -> Process:
         """This process."""
-        return cls(os.getpid(), _start(os.getpid()) or "", *_place())
+        return cls(os.getpid(), _start(os.getpid()) or "", *_place(), machine())
 
     @classmethod
     def parse(cls, text: str) -> Process | None:
@@ -54,10 +59,10 @@ class Process:
     @property
     def alive(self) -> bool | None:
         """Whether it still runs; None where that cannot be known from here."""
-        if self.host == platform.node() and self.boot != _place()[1]:
-            return False
-        if (self.host, self.boot, self.namespace) != _place():
-            return None
+        here = _place()
+        if (self.host, self.boot, self.namespace) != here:
+            of_this_machine = self.machine and (self.host, self.machine) == (here[0], machine())
+            return False if of_this_machine and self.boot != here[1] else None
         start = _start(self.pid)
         return _exists(self.pid) if start is None else start == self.start
 
@@ -88,6 +93,16 @@ def _place() -> tuple[str, str, str]:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         namespace = str(Path("/proc/self/ns/pid").readlink())
     return platform.node(), boot, namespace
+
+
+@cache
+def machine() -> str:
+    """This machine, as machine-id(5) has programs tell of it: by a hash of its id with what the program is."""
+    with suppress(OSError):
+        identity = Path("/etc/machine-id").read_bytes().strip()
+        if re.fullmatch(rb"[0-9a-f]{32}", identity):
+            return hmac.digest(identity, b"labctl", "sha256").hex()[:32]
+    return ""
 
 
 def _start(pid: int) -> str | None:

@@ -61,4 +61,7 @@ def _take(engine: Engine, lab: str, progress: Progress) -> None:
 
 def _shown(holder: str) -> str:
     process = Process.parse(holder)
-    return f"process {process.pid} on {process.host}" if process else "one of an unknown kind"
+    if process is None:
+        return "one of an unknown kind"
+    of_same_name = process.host == platform.node() and process.alive is None
+    return f"process {process.pid} on {'another machine or container called ' * of_same_name}{process.host}"

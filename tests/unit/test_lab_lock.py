@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from labctl import lock
+from labctl.blueprint import owner
 from labctl.blueprint.owner import Process
 from labctl.cluster import lab_lock as module
 from labctl.cluster.lab_lock import lab_lock
@@ -18,7 +19,7 @@ from labctl.engine.client import Engine
 from labctl.errors import HostError
 from labctl.progress import Silent
 
-HERE = Process.current()
+HERE = replace(Process.current(), machine="this machine")
 
 
 class Locks:
@@ -54,8 +55,9 @@ class Steps(Silent):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder of the test's own."""
+    """A home folder of the test's own, on a machine that has an id."""
     monkeypatch.setattr(lock, "_home", lambda: tmp_path)
+    monkeypatch.setattr(owner, "machine", lambda: HERE.machine)
     return tmp_path
 
 
@@ -92,6 +94,15 @@ def test_another_host_is_waited_for_and_named() -> None:
     assert hold(locks, progress) == str(HERE)
     assert (locks.waits, len(progress.begun)) == (1, 1)
     assert "process 42 on elsewhere" in progress.begun[0]
+
+
+def test_another_machine_of_this_ones_name_is_waited_for_and_named() -> None:
+    of_same_name = replace(HERE, boot="another", machine="another", pid=42)
+    locks, progress = Locks(str(of_same_name)), Steps()
+    locks.gives_up = True
+    assert hold(locks, progress) == str(HERE)
+    assert (locks.waits, len(progress.begun)) == (1, 1)
+    assert f"process 42 on another machine or container called {HERE.host}" in progress.begun[0]
 
 
 def test_another_host_that_does_not_give_it_up_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

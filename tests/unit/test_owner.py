@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
@@ -22,12 +23,22 @@ from labctl.errors import HostError, UsageError
 from labctl.names import ROLE_NODE
 from labctl.progress import Silent
 
-HERE = Process.current()
+MACHINE = "this machine"
+HERE = replace(Process.current(), machine=MACHINE)
 ELSEWHERE = replace(HERE, host="elsewhere", boot="another")
 REBOOTED = replace(HERE, boot="another")
+SAME_NAME = replace(REBOOTED, machine="another")
+OLDER = replace(REBOOTED, machine="")
+"""Of a labctl that did not write which machine it was on."""
 CONTAINED = replace(HERE, namespace="pid:[1]")
 REUSED = replace(HERE, start="1")
 """A process of another start time has the number now."""
+
+
+@pytest.fixture(autouse=True)
+def this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has an id."""
+    monkeypatch.setattr(owner, "machine", lambda: MACHINE)
 
 
 class Locks:
@@ -83,7 +94,11 @@ def dead() -> Process:
 
 
 @pytest.mark.parametrize(
-    ("process", "alive"), [(HERE, True), (REUSED, False), (REBOOTED, False), (ELSEWHERE, None), (CONTAINED, None)]
+    ("process", "alive"),
+    [
+        *((HERE, True), (REUSED, False), (REBOOTED, False), (replace(REBOOTED, namespace="pid:[1]"), False)),
+        *((ELSEWHERE, None), (CONTAINED, None), (SAME_NAME, None), (OLDER, None), (replace(HERE, machine=""), True)),
+    ],
 )
 def test_whether_a_process_runs_is_known_of_this_boot_of_this_host_alone(process: Process, alive: bool | None) -> None:
     assert process.alive is alive
@@ -93,6 +108,11 @@ def test_whether_a_process_runs_is_known_of_this_boot_of_this_host_alone(process
 @pytest.mark.long
 def test_a_process_that_has_ended_is_dead() -> None:
     assert dead().alive is False
+
+
+def test_what_an_older_labctl_wrote_of_a_process_is_read() -> None:
+    text = '{"pid": 42, "start": "7", "host": "build", "boot": "b", "namespace": "pid:[1]"}'
+    assert Process.parse(text) == Process(42, "7", "build", "b", "pid:[1]")
 
 
 @pytest.mark.parametrize("text", ["", "labctl", "{}", "[]", "3"])
@@ -112,7 +132,7 @@ def test_no_verb_takes_away_a_lab_that_it_did_not_make(kind: OwnerKind, maker: t
     assert holding.done == []
 
 
-@pytest.mark.parametrize("process", [ELSEWHERE, CONTAINED])
+@pytest.mark.parametrize("process", [ELSEWHERE, CONTAINED, SAME_NAME])
 def test_a_run_of_another_process_that_may_go_on_is_left_alone(process: Process) -> None:
     holding = Holding(network("lab", "run", process))
     with pytest.raises(UsageError, match=r"made by labctl run \(process"):
@@ -138,12 +158,13 @@ def test_orphans_are_labs_of_dead_processes_that_no_user_made() -> None:
         network("a-dead-test", "test", REBOOTED),
         network("a-live-run", "run", HERE),
         network("far-away", "run", ELSEWHERE, hours=3),
+        network("of-same-name", "run", SAME_NAME, hours=1),
         network("a-users", "up", REUSED, hours=9),
         network("a-first", "", None, hours=9),
     )
     assert labs.orphans(there) == ["a-dead-run", "a-dead-test"]
     assert labs.orphans(there, older_than_s=2 * 3600) == ["far-away"]
-    assert labs.orphans(there, older_than_s=0) == ["a-dead-run", "a-dead-test", "far-away"]
+    assert labs.orphans(there, older_than_s=0) == ["a-dead-run", "a-dead-test", "far-away", "of-same-name"]
 
 
 @pytest.mark.parametrize("who", labs.USERS)
@@ -191,3 +212,13 @@ def test_a_process_that_proc_hides_is_taken_to_run(monkeypatch: pytest.MonkeyPat
     ended = dead()
     monkeypatch.setattr(owner, "_start", lambda _: None)
     assert (HERE.alive, ended.alive) == (True, False)
+
+
+@pytest.mark.parametrize("text", ["0123456789abcdef0123456789abcdef\n", "uninitialized\n", ""])
+def test_a_machine_is_told_by_a_hash_of_its_id_where_it_has_one(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """machine-id(5): the id itself is confidential."""
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "read_bytes", lambda _: text.encode())
+    told = owner.machine.__wrapped__()
+    assert (len(told) == 32) is text.startswith("0123")
+    assert text.strip() not in told or not told
