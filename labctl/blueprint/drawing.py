@@ -22,7 +22,6 @@ from labctl.errors import UsageError
 from labctl.images.recipes import Images
 from labctl.lab import Lab, Node, Service
 from labctl.labfile.node_versions import stack_of
-from labctl.labfile.variables import filled
 from labctl.names import (
     LABEL_CONFIG,
     LABEL_HOSTS,
@@ -268,7 +267,7 @@ def _node(lab: Lab, stack: Stack, node: Node, images: Images, subnet: str, secre
 def _service(lab: Lab, stack: Stack, service: Service, images: Images, subnet: str) -> ContainerSpec:
     """A server beside the nodes, held to the same limits as they are."""
     image = images.of_service(service.name)
-    values = node_config.values_of(lab, None, subnet)
+    named = node_config.named_in(service, lab, subnet)
     return _labelled(
         lab.name,
         ROLE_SERVICE,
@@ -279,15 +278,15 @@ def _service(lab: Lab, stack: Stack, service: Service, images: Images, subnet: s
             hostname=service.name,
             network=network_name(lab.name),
             address=service_address(subnet, service.number),
-            files=tuple(File(path, filled(text, values)) for path, text in service.files),
+            files=tuple(File(path, text) for path, text in named.files),
             labels=(),
             capabilities=service.capabilities,
             shm_bytes=SHM_BYTES,
             init=True,
             processes=stack.limits.processes,
             memory_bytes=stack.limits.memory << 20,
-            command=service.command,
-            environment=tuple((name, filled(value, values)) for name, value in service.environment),
+            command=named.command,
+            environment=named.environment,
         ),
     )
 

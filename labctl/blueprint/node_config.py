@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from labctl.blueprint.addresses import address, phones_address, service_address, virtual_address
 from labctl.configfile import asterisk, corosync
 from labctl.configfile.edit import Edited, Edits, Miss
 from labctl.engine.actions import mac_of
-from labctl.lab import EVERY_NODE, ExtraConfig, Lab, Node
+from labctl.lab import EVERY_NODE, ExtraConfig, Lab, Node, Service
 from labctl.labfile.variables import OWN, Values, filled, filled_in
 
 Missed = tuple[int, Miss]
@@ -25,6 +26,18 @@ def values_of(lab: Lab, node: Node | None, subnet: str) -> Values:
     }
     of_all = {**lab_values, **of_nodes, **_of_services(lab, subnet)}
     return {**of_all, OWN: of_nodes[node.name]} if node else of_all
+
+
+def named_in(service: Service, lab: Lab, subnet: str) -> Service:
+    """A service with the names in all its texts filled in."""
+    values = values_of(lab, None, subnet)
+    return replace(
+        service,
+        command=tuple(filled(word, values) for word in service.command),
+        environment=tuple((name, filled(value, values)) for name, value in service.environment),
+        files=tuple((path, filled(text, values)) for path, text in service.files),
+        ready=filled(service.ready, values),
+    )
 
 
 def _of_services(lab: Lab, subnet: str) -> dict[str, dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from labctl.blueprint import node_config
 from labctl.blueprint.drawing import Blueprint
 from labctl.engine.actions import (
     AwaitReady,
@@ -83,11 +84,10 @@ def _serves(spec: ContainerSpec) -> bool:
 def _with_readiness(steps: Chain, spec: ContainerSpec, wanted: Blueprint) -> Chain:
     """The steps for a service, and then that it is ready, where it says how to tell."""
     service = wanted.lab.service(spec.hostname)
-    return (
-        (*steps, AwaitReady(spec.name, service.ready, service.ready_s))
-        if steps and service and service.ready
-        else steps
-    )
+    if not steps or not service or not service.ready:
+        return steps
+    ready = node_config.named_in(service, wanted.lab, wanted.subnet).ready
+    return (*steps, AwaitReady(spec.name, ready, service.ready_s))
 
 
 def _chains(chains: Iterable[Chain]) -> tuple[Chain, ...]:

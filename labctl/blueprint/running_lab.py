@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from labctl.blueprint import node_config
 from labctl.blueprint.addresses import address, service_address
 from labctl.corosync.membership import address_id
 from labctl.engine.observation import Container, Observation
 from labctl.errors import LabError, UsageError
 from labctl.images.builder import Options
-from labctl.lab import Lab, Version
+from labctl.lab import Lab, Service, Version
+from labctl.labfile.variables import Values
 from labctl.names import ROLE_NODE
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import suggestion
@@ -59,6 +61,16 @@ class Running:
             for network in networks
             for service in self.lab.services
         }
+
+    def values(self, part: str = "") -> Values:
+        """What names such as `${n1.address}` stand for in texts about a node, which is `node` in them, or a service."""
+        node = next((node for node in self.lab.nodes if node.name == part), None)
+        return node_config.values_of(self.lab, node, self.observation.networks[0].subnet)
+
+    def named_in(self, service: Service) -> Service:
+        """A service with the names in its texts filled in; where there is no network, as it is."""
+        networks = self.observation.networks[:1]
+        return next((node_config.named_in(service, self.lab, network.subnet) for network in networks), service)
 
     @property
     def bridges(self) -> tuple[str, ...]:

@@ -86,8 +86,9 @@ def _service_view(engine: Engine, running: Running, service: Service) -> NodeVie
         return _missing(running, service.name, service=True)
     remarks = []
     if container.state == "running" and service.ready:
-        answer = engine.run(container.id, ["sh", "-c", service.ready])
-        remarks = [f"not ready: {service.ready}: {answer.text.strip()[-200:]}"] if answer.code else []
+        ready = running.named_in(service).ready
+        answer = engine.run(container.id, ["sh", "-c", ready])
+        remarks = [f"not ready: {ready}: {answer.text.strip()[-200:]}"] if answer.code else []
     return NodeView(service.name, container.state, container.address, remarks=tuple(remarks), service=True)
 
 

@@ -82,6 +82,11 @@ def _check_text(review: Review, path: Path, text: str, nodes: Collection[str] | 
     odd = next((letter for letter in text if not (letter.isprintable() or letter in "\n\t")), None)
     if odd is not None:
         review.refuse(path, f"a text cannot hold the character {odd!a}")
+    check_names(review, path, text, nodes)
+
+
+def check_names(review: Review, path: Path, text: str, nodes: Collection[str] | None) -> None:
+    """Note each name in a text that stands for nothing, at its line."""
     for line, what, fix in unknown(text, nodes) if nodes is not None else ():
         first = review.document.lines.get((*path, 0))
         review.say_at(first + line if first else review.document.line(path), what, fix)
@@ -136,6 +141,7 @@ def _check_keys(
 ) -> None:
     for key, value in keys.items():
         here = (*path, key)
+        _check_text(review, here, key, nodes)
         if key.endswith("+") and value is None:
             review.refuse(here, f"`{shown(key)}` adds nothing", "`null` takes out the key without `+`")
         if dialplan and key.lower().removesuffix("+") in ("exten", "same"):

@@ -24,7 +24,7 @@ from labctl.labfile.entries import (
 )
 from labctl.labfile.node_versions import VERSIONS
 from labctl.labfile.service_entries import MAX_SERVICES
-from labctl.labfile.variables import OF_NODE, OF_SERVICE, OWN, unknown
+from labctl.labfile.variables import OF_NODE, OF_SERVICE, OWN, each_text
 from labctl.stack.model import Stack
 from labctl.yamlfile.document import ANY, Path, shown
 from labctl.yamlfile.review import Review
@@ -165,10 +165,9 @@ def _check_services(review: Review, stack: Stack | None, named: dict[str, tuple[
 
 def _check_texts(review: Review, path: Path, entry: dict[str, Any], named: dict[str, tuple[str, ...]]) -> None:
     """Note each name in the texts of a service that stands for nothing; where nodes are in doubt, none is known."""
-    for key in ("files", "environment") if named else ():
-        for name, text in (entry.get(key) or {}).items():
-            for _, what, fix in unknown(str(text), named):
-                review.say((*path, key, name), what, fix)
+    for key in ("files", "environment", "command", "ready") if named else ():
+        for place, text in each_text(entry.get(key), (*path, key)):
+            config_form.check_names(review, place, text, named)
 
 
 def _carrier(share: Any) -> str:

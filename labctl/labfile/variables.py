@@ -1,4 +1,4 @@
-"""Names in the `config:` of a lab file that stand for what a lab comes to: `${n1.address}`, `${node.name}`. Pure.
+"""Names in texts of lab files and scenarios that stand for what a lab comes to: `${n1.address}`, `${node.name}`. Pure.
 
 They have a dot, and small letters before and behind it; Asterisk's own, such as `${EXTEN}`, have not, and stay.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from labctl.yamlfile.document import suggestion
+from labctl.yamlfile.document import Path, suggestion
 
 OF_NODE = ("name", "address", "nodeid", "entityid", "mac", "site")
 """What there is of each node, and as `node` of the one whose file it is."""
@@ -42,6 +42,18 @@ def filled_in(value: object, values: Values) -> object:
     if isinstance(value, Mapping):
         return {filled(str(key), values): filled_in(item, values) for key, item in value.items()}
     return value
+
+
+def each_text(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Each text of what YAML holds, with where it stands."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from each_text(item, (*path, index))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from each_text(item, (*path, key))
 
 
 def unknown(text: str, nodes: Iterable[str] | Mapping[str, tuple[str, ...]]) -> Iterator[tuple[int, str, str]]:

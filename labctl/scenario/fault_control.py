@@ -74,7 +74,7 @@ class FaultControl:
         self.ended: set[str] = {*self.waiting}
         self.disturbed = False
         self._engine = engine
-        self._lab = running.lab
+        self._running, self._lab = running, running.lab
         self._connections = connections
         self._journal = journal
         self._on_asterisk_gone = on_asterisk_gone
@@ -325,7 +325,8 @@ class FaultControl:
         for service in filter(None, map(self._lab.service, fault.nodes)):
             if service.ready:
                 name = container_name(self._lab.name, service.name)
-                step = AwaitReady(name, service.ready, PATIENCE.stretch(service.ready_s))
+                ready = self._running.named_in(service).ready
+                step = AwaitReady(name, ready, PATIENCE.stretch(service.ready_s))
                 self._returning[service.name] = self._pool.submit(self._engine.apply, step)
 
     def _note_over(self, name: str) -> None:

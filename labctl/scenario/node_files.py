@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 
-from labctl.blueprint import node_config
 from labctl.blueprint.drawing import file_of, node_texts
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Placeholders
@@ -20,7 +19,6 @@ from labctl.errors import LabctlError, LabError, UsageError
 from labctl.history.events import Line
 from labctl.history.journal import Journal
 from labctl.lab import ExtraConfig
-from labctl.labfile.variables import Values
 from labctl.timing import Deadline, pass_time
 
 ALL_OF_ASTERISK, COROSYNC = "asterisk", "corosync"
@@ -41,11 +39,6 @@ class NodeFiles:
         self._cluster = cluster
         self._journal = journal
         self._nodes: dict[str, None] = {}
-
-    def values(self, node: str) -> Values:
-        """What names such as `${n1.address}` stand for in a node's files."""
-        lab = self._running.lab
-        return node_config.values_of(lab, lab.node(node), self._running.observation.networks[0].subnet)
 
     def change(self, node: str, path: str, edit: Callable[[str], Edited], reload: str) -> list[ConfigProblem]:
         """Have `edit` make a file, by its path below /etc, what it is to be, and have it read again; what the node

@@ -170,7 +170,7 @@ class SandboxNodes:
     def apply(self, step: Step) -> None:
         """End, freeze or start a node's container; a service is never ready."""
         if isinstance(step, AwaitReady):
-            raise NotReady(f"{step.name} is not ready", {})
+            raise NotReady(f"{step.name} is not ready: {step.command}", {})
         ways: dict[type, tuple[tuple[str, ...], str]] = {
             KillContainer: (("running",), "exited"),
             StopContainer: (("running",), "exited"),

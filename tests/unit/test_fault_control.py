@@ -250,7 +250,7 @@ def test_one_fault_that_could_not_be_undone_stays_in_force(control: Control) -> 
     assert control.events(Healed) == []
 
 
-DATABASE = "name: lab\nservices: {db: {image: x, ready: pg_isready}}\n"
+DATABASE = "name: lab\nservices: {db: {image: x, ready: 'pg_isready -h ${db.address}'}}\n"
 
 
 def test_a_service_that_does_not_come_back_keeps_nothing_else_from_being_undone(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_service_that_does_not_come_back_keeps_nothing_else_from_being_undone(
     split = control.inflict("partition", groups=[["n1"], ["n2", "n3"]])
     killed = control.inflict("kill", node="db")
     gone = control.inflict("kill", node="n3")
-    with pytest.raises(LabError, match="labctl-lab-db is not ready"):
+    with pytest.raises(LabError, match=r"labctl-lab-db is not ready: pg_isready -h 198\.18\.16\.41"):
         control.faults.heal()
     assert {name for _, name in control.events(Healed)} == {split, killed, gone}
     assert control.events(Back) == [("Back", "n3")]

@@ -63,6 +63,23 @@ def test_service_is_a_container_with_an_address_of_its_own_and_the_limits_of_a_n
     assert (db.processes, db.memory_bytes) == (specs["n1"].processes, specs["n1"].memory_bytes)
 
 
+@pytest.mark.parametrize("command", ["'front -l ${front.address} ${HOME}'", "[front, '${front.address}', '${HOME}']"])
+def test_what_a_service_runs_may_name_nodes_and_services(command: str) -> None:
+    text = TEXT.replace("[front, --verbose]", command).replace("pg_isready", "pg_isready -h ${db.address} $${HOME}")
+    drawn = draw(text, images=WITH_SERVICES)
+    ran = next(spec for spec in drawn.containers if spec.hostname == "front").command
+    assert " ".join(ran).removeprefix("sh -c ").split("front ")[1].split() in (
+        ["-l", "198.18.16.42", "${HOME}"],
+        ["198.18.16.42", "${HOME}"],
+    )
+    steps = flatten(plan.up(drawn, Observation()))
+    assert AwaitReady("labctl-lab-db", "pg_isready -h 198.18.16.41 $${HOME}", 9.0) in steps
+    document = quick_yaml.load(export(lab(text), stack()))
+    front = document["services"]["front"]
+    assert front["networks"]["lab"]["ipv4_address"] in " ".join(front["command"])
+    assert "$${HOME}" in " ".join(front["command"])
+
+
 def test_files_of_nodes_may_name_a_service() -> None:
     container = next(spec for spec in draw(TEXT, images=WITH_SERVICES).containers if spec.hostname == "n2")
     assert {file.path: file.text for file in container.files}[

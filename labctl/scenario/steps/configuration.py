@@ -68,8 +68,8 @@ def configure(
 
     def edit(before: str) -> Edited:
         if keys is not None:
-            return changed(before, ExtraConfig(node, file, edits=_each(keys, told)), live.files.values(node))
-        return changed("" if whole else before, ExtraConfig(node, file, told(text or "")), live.files.values(node))
+            return changed(before, ExtraConfig(node, file, edits=_each(keys, told)), live.running.values(node))
+        return changed("" if whole else before, ExtraConfig(node, file, told(text or "")), live.running.values(node))
 
     return [str(problem) for problem in live.files.change(node, file, edit, reload or "")]
 
