@@ -19,7 +19,7 @@ from labctl.asterisk.output import DEVICE_STATES, EXTENSION_STATES
 from labctl.faults.fault import Argument, NodeName
 from labctl.lab import Lab
 from labctl.yamlfile.document import Form, Strict, Text, wrong
-from labctl.yamlfile.pattern import mistake_in
+from labctl.yamlfile.pattern import filled, mistake_in
 
 DIALED = r"\*?[0-9]{1,32}(\*[0-9]{1,2})?"
 """What a phone can dial: digits, or `*` and a mailbox, and behind another `*` the number of a node that stores it."""
@@ -129,7 +129,7 @@ def markers(annotation: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
 
 
 def _check_pattern(text: str) -> str:
-    if mistake := mistake_in(text):
+    if mistake := mistake_in(filled(text, lambda _name: "x")):
         raise wrong("{mistake}", mistake=mistake, fix="Python's syntax (re); two repetitions, none of a group")
     return text
 

@@ -97,20 +97,28 @@ TAKES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
+class Around:
+    """What a step stands within: its branch, and the kinds of things that `for` goes through there."""
+
+    branch: Branch | None = None
+    loops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Item:
     """A step as it is in the file, at `origin`; None where nobody knows what it is."""
 
     value: Any
     origin: Path
-    branch: Branch | None
+    around: Around
 
 
-def expand(review: Review, lab: Lab | None) -> tuple[Document, tuple[Branch | None, ...]]:
-    """The document with its blocks of steps written out, and the branch of each step; mistakes are noted."""
+def expand(review: Review, lab: Lab | None) -> tuple[Document, tuple[Around, ...]]:
+    """The document with its blocks of steps written out, and what is around each step; mistakes are noted."""
     document = review.document
     steps = document.data.get("steps")
     if not isinstance(steps, list) or not any(_block(step) for step in steps):
-        return document, (None,) * (len(steps) if isinstance(steps, list) else 0)
+        return document, (Around(),) * (len(steps) if isinstance(steps, list) else 0)
     expansion = _Expansion(review, lab)
     items: list[_Item] = []
     for item in expansion.steps(steps, ("steps",), {}, None):
@@ -125,7 +133,7 @@ def expand(review: Review, lab: Lab | None) -> tuple[Document, tuple[Branch | No
     expanded = replace(
         document, data=document.data | {"steps": values}, lines=lines, problems=(), doubtful=(*moved, *unknown)
     )
-    return expanded, tuple(item.branch for item in items)
+    return expanded, tuple(item.around for item in items)
 
 
 def _block(step: Any) -> str:
@@ -156,12 +164,12 @@ class _Expansion:
                 case "parallel":
                     yield from self._parallel(step["parallel"], (*here, "parallel"), names, branch)
                 case _:
-                    yield _Item(_filled(step, names), here, branch)
+                    yield _Item(_filled(step, names), here, Around(branch, tuple(names)))
 
     def _repeat(self, path: Path, names: Mapping[str, str], branch: Branch | None) -> Iterator[_Item]:
         entry = self.review.fit(RepeatEntry, path)
         if entry is None:
-            yield _Item(None, path, branch)
+            yield _Item(None, path, Around(branch))
             return
         for _ in range(entry.times):
             yield from self.steps(entry.steps, (*path, "steps"), names, branch)
@@ -169,12 +177,12 @@ class _Expansion:
     def _for(self, value: Any, path: Path, names: Mapping[str, str], branch: Branch | None) -> Iterator[_Item]:
         entry = self.review.fit(ForEntry, path)
         if entry is None:
-            yield _Item(None, path, branch)
+            yield _Item(None, path, Around(branch))
             return
         kind = entry.kinds[0]
         wanted: list[str] = getattr(entry, kind)
         if self.lab is None:
-            yield _Item(None, path, branch)
+            yield _Item(None, path, Around(branch))
             return
         known = NameOf(kind).known(self.lab)
         if wanted != [ALL]:
@@ -187,7 +195,7 @@ class _Expansion:
                 (*path, kind), f"this lab has no {kind}", "name another kind of thing, or a lab with some"
             )
         if not names_here:  # something all the same, so that no number of rounds round it has no end
-            yield _Item(None, path, branch)
+            yield _Item(None, path, Around(branch))
         for name in names_here:
             yield from self.steps(entry.steps, (*path, "steps"), {**names, kind: name}, branch)
 
@@ -203,7 +211,7 @@ class _Expansion:
             for number, steps in enumerate(value):
                 yield from self.steps(steps, (*path, number), names, (block, number))
             return
-        yield _Item(None, path, branch)
+        yield _Item(None, path, Around(branch))
 
 
 def _are_lists(value: Any) -> bool:

@@ -14,7 +14,7 @@ from labctl.history.events import Expected
 from labctl.scenario.argument_types import Arguments
 from labctl.timing import Deadline
 from labctl.yamlfile.document import wrong
-from labctl.yamlfile.pattern import mistake_in
+from labctl.yamlfile.pattern import filled, mistake_in
 
 if TYPE_CHECKING:
     from labctl.scenario.live_lab import LiveLab
@@ -89,13 +89,20 @@ def hold(live: LiveLab, nodes: tuple[str, ...], what: str, ask: Callable[[], str
     return answer
 
 
-def filled_pattern(live: LiveLab, text: str | None) -> str | None:
-    """A regular expression with what was captured as it is, and not as part of the expression. Raises LabError."""
-    quoted = {name: re.escape(value) for name, value in tuple(live.variables.items())}
-    filled = filled_in(text, quoted) if text else None
-    if filled and (mistake := mistake_in(filled)):
-        raise LabError(f"/{filled}/: {mistake}", "what was captured came into it")
-    return filled
+def names_of_lab(live: LiveLab, part: str | None) -> dict[str, str]:
+    """What each name such as `n1.address` stands for in a text about a node, which is `node` in it, or a service."""
+    values = live.running.values(part or "")
+    return {f"{of}.{what}": value for of, each in values.items() for what, value in each.items()}
+
+
+def filled_pattern(live: LiveLab, text: str | None, part: str | None) -> str | None:
+    """A regular expression with what names stand for and what was captured as it is, and not as part of the expression.
+    Raises LabError."""
+    known = {**names_of_lab(live, part), **live.variables}
+    pattern = filled(text, known.get) if text else None
+    if pattern and (mistake := mistake_in(pattern)):
+        raise LabError(f"/{pattern}/: {mistake}", "what was captured came into it")
+    return pattern
 
 
 def ends(answer: str) -> str:
@@ -105,6 +112,6 @@ def ends(answer: str) -> str:
     return f"{answer[:KEPT]}\n[… {len(answer) - 2 * KEPT} characters left out …]\n{answer[-KEPT:]}"
 
 
-def filled_in(text: str, variables: Mapping[str, str]) -> str:
-    """A text with the value of each variable that was captured in place of its name; Asterisk's own `${…}` stay."""
-    return re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match[1], match[0]), text)
+def filled_in(text: str, known: Mapping[str, str]) -> str:
+    """A text with what is known in place of its name; Asterisk's own `${…}` stay, and those of shells."""
+    return re.sub(r"\$\{([\w.-]+)\}", lambda match: known.get(match[1], match[0]), text)

@@ -56,6 +56,9 @@ _QUEUE = re.compile(r"\bQueue\s*[(,](?:[^,]*,){5}\s*[^,)\s]", re.I)
 COMMANDS = ("cli", "ami", "exec")
 """Steps that hand a node words of the scenario's own."""
 
+STEP = "step.conf"
+"""The texts of such a step are read as a file of this name."""
+
 _WRITING = ("updateconfig", "createconfig")
 """Actions of AMI that write files of configuration, whatever is in these."""
 
@@ -135,7 +138,8 @@ def _in_text(path: str, text: str, lab: Lab) -> Iterator[tuple[int, str]]:
 def _names(lab: Lab, node: Node) -> Values:
     """What whoever wrote the lab file chose of what comes into a node's files."""
     of_nodes = {other.name: {"name": other.name, "site": other.site} for other in lab.nodes}
-    return {"lab": {"name": lab.name}, **of_nodes, OWN: of_nodes[node.name]}
+    of_services = {service.name: {"name": service.name} for service in lab.services}
+    return {"lab": {"name": lab.name}, **of_nodes, **of_services, OWN: of_nodes[node.name]}
 
 
 def in_lab(document: Document, lab: Lab) -> tuple[str, ...]:
@@ -187,7 +191,11 @@ def _run_by(service: Mapping[str, Any]) -> str:
 
 def runs(text: str) -> bool:
     """Whether a text that a node is told may have it run commands."""
-    return bool(commands({"step.conf": text}))
+    return bool(commands({STEP: text}))
+
+
+def _writes(step: Step) -> bool:
+    return str(step.arguments.get("action", "")).lower() in _WRITING
 
 
 def in_steps(steps: Sequence[Step], source: str, lab: Lab) -> tuple[str, ...]:
@@ -196,7 +204,7 @@ def in_steps(steps: Sequence[Step], source: str, lab: Lab) -> tuple[str, ...]:
         Problem(step.line, f"{step.verb} on {step.arguments['node']}: {shown(text)}")
         for step in steps
         for text in _texts(step)
-        if step.verb == "exec" or str(step.arguments.get("action", "")).lower() in _WRITING or runs(text)
+        if step.verb == "exec" or _writes(step) or any(_in_text(STEP, text, lab))
     ]
     problems += [
         Problem(step.line, f"upgrade of {step.arguments['node']}: patch {shown(PurePath(patch['source']).name)}")

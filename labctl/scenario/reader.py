@@ -112,16 +112,16 @@ def _without(review: Review, lab_and_stack: tuple[Lab, Stack] | None) -> tuple[L
 
 def _steps(review: Review, lab: Lab | None) -> tuple[Step, ...]:
     """The steps, with blocks of them written out; mistakes are noted."""
-    expanded, branches = expand(review, lab)
+    expanded, around = expand(review, lab)
     steps_review = Review(_written_out(expanded))
-    drafts = understand(steps_review, lab)
+    drafts = understand(steps_review, lab, [one.loops for one in around])
     homes = {phone.name: phone.node for phone in lab.phones} if lab else {}
     rehearse(steps_review, drafts, lab.without if lab else (), homes)
     review.problems = [*dict.fromkeys([*review.problems, *steps_review.problems])]
     line = steps_review.document.line
     return tuple(
-        Step(draft.verb, draft.values, line(draft.path), branch)
-        for draft, branch in zip(drafts, branches, strict=bool(drafts))
+        Step(draft.verb, draft.values, line(draft.path), one.branch)
+        for draft, one in zip(drafts, around, strict=bool(drafts))
     )
 
 

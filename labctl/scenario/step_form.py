@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from labctl.scenario import expansion
 from labctl.scenario.entries import MAX_STEPS
 from labctl.scenario.step_registry import STEPS, StepKind
+from labctl.yamlfile.document import Path
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A step as far as it was understood: the verb is empty or the arguments are None where these are in doubt.
+
+    `loops`: what those `for` that it is within go through, such as `node`.
+    """
+
+    path: Path
+    verb: str
+    arguments: dict[str, Any] | None
+    loops: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its arguments, or none."""
+        return self.arguments or {}
 
 
 def long_form(step: Any) -> Any:

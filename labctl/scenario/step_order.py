@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 
 from labctl.faults.fault import EVERY_FAULT
 from labctl.faults.registry import FAULTS
-from labctl.scenario.step_parsing import Draft
+from labctl.scenario.step_form import Draft
 from labctl.scenario.step_registry import STEPS
-from labctl.yamlfile.document import nearest, shown, suggestion
+from labctl.scenario.step_texts import check_variables
+from labctl.yamlfile.document import shown, suggestion
 from labctl.yamlfile.review import Review
 
 
@@ -21,7 +21,7 @@ def rehearse(
     _check_watches(review, drafts)
     _check_faults(review, drafts)
     _check_starts(review, drafts, without)
-    _check_variables(review, drafts)
+    check_variables(review, drafts)
     _check_started(review, drafts, without, homes or {})
 
 
@@ -80,23 +80,6 @@ def _check_faults(review: Review, drafts: list[Draft]) -> None:
             review.say(
                 draft.path, f"no fault `{shown(healed)}` is in force by now", suggestion(healed, [EVERY_FAULT, *since])
             )
-
-
-def _check_variables(review: Review, drafts: list[Draft]) -> None:
-    """Note each `${name}` that no step before has captured, though one later has, or one of a name much like it.
-
-    Any other stays as it is: Asterisk has variables of its own, and shells have theirs.
-    """
-    later = [str(name) for draft in drafts if (name := draft.values.get("capture"))]
-    captured: set[str] = set()
-    for draft in drafts if later else ():
-        for name in sorted(set(re.findall(r"\$\{(\w+)\}", str(draft.values))) - captured):
-            if name in later:
-                said = f"`${{{shown(name)}}}` is not captured by now"
-                review.say(draft.path, said, f"`capture: {shown(name)}` in a step before")
-            elif draft.verb != "exec" and (near := nearest(name, later)):
-                review.say(draft.path, f"nothing is captured as `${{{shown(name)}}}`", f"did you mean `{near[0]}`?")
-        captured.add(str(draft.values.get("capture")))
 
 
 STARTS_OR_NEEDS_NONE = ("start", "configure", "partition")

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from labctl.errors import UsageError
 from labctl.lab import Lab
 from labctl.labfile.config_form import check_file
-from labctl.labfile.variables import OF_NODE, OF_SERVICE, OWN
 from labctl.scenario.entries import MAX_STEPS
-from labctl.scenario.step_form import as_in_yaml, listed
+from labctl.scenario.step_form import Draft, as_in_yaml, listed
 from labctl.scenario.step_registry import STEPS, StepKind
+from labctl.scenario.step_texts import ASKING, check_names_of_lab, misspelt, named_in
 from labctl.yamlfile.document import Document, Path, shown, suggestion
 from labctl.yamlfile.review import Review
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A step as far as it was understood: the verb is empty or the arguments are None where these are in doubt."""
-
-    path: Path
-    verb: str
-    arguments: dict[str, Any] | None
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Its arguments, or none."""
-        return self.arguments or {}
-
-
-def understand(review: Review, lab: Lab | None) -> list[Draft]:
-    """Every step of a scenario, with the mistakes noted that it shows by itself."""
+def understand(review: Review, lab: Lab | None, loops: Sequence[tuple[str, ...]]) -> list[Draft]:
+    """Every step of a scenario, with the mistakes noted that it shows by itself. `loops`: of each step, what those
+    `for` that it is within go through."""
     steps = review.document.data.get("steps")
     if not isinstance(steps, list):
         return []
     if len(steps) > MAX_STEPS:
         review.refuse(("steps",), f"{len(steps)} steps", f"1 to {MAX_STEPS} can be")
         return []
-    drafts = [_fit(review, ("steps", index), step) for index, step in enumerate(steps)]
+    drafts = [
+        replace(_fit(review, ("steps", index), step), loops=around)
+        for index, (step, around) in enumerate(zip(steps, loops, strict=True))
+    ]
     for draft, step in zip(drafts, steps, strict=True):
         if lab and draft.verb:
             _check_names(review, draft, step[draft.verb], lab)
@@ -103,6 +94,10 @@ def _check_names(review: Review, draft: Draft, arguments: Any, lab: Lab) -> None
         path = (*draft.path, draft.verb, argument)
         texts = _texts(path, arguments.get(argument), depth)
         certain = [(at, text) for at, text in texts if not review.is_doubtful(at) and not mark.allows(text)]
+        for at, text in certain:
+            if near := [loop for name in re.findall(r"^\$\{(\w+)\}$", text) for loop in misspelt(name, draft.loops)]:
+                review.refuse(at, f"no {mark.word} `{shown(text)}`", f"did you mean `${{{near[0]}}}`?")
+        certain = [(at, text) for at, text in certain if not review.is_doubtful(at)]
         review.known(mark.word, certain, mark.known(lab) if mark.is_told_by(lab) else None)
 
 
@@ -121,6 +116,8 @@ def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
         review.say(draft.path, "this lab has no sites to be asked", "a lab with `sites:`, such as two-sites")
     elif not lab.rings and _needs_ring(draft.values):
         review.say(draft.path, "no node of this lab is in a ring", "`share.via: corosync`, or another step")
+    elif draft.verb in ASKING:
+        check_names_of_lab(review, draft, lab)
     elif draft.verb == "configure" and draft.values:
         _check_configuration(review, draft, lab)
     elif draft.verb in ("leave_voicemail", "clear_voicemail", "watch_mailbox") and draft.values:
@@ -135,14 +132,10 @@ def _needs_ring(arguments: Mapping[str, Any]) -> bool:
 
 
 def _check_configuration(review: Review, draft: Draft, lab: Lab) -> None:
-    named = {
-        **dict.fromkeys((OWN, *(node.name for node in lab.nodes)), OF_NODE),
-        **dict.fromkeys((service.name for service in lab.services), OF_SERVICE),
-    }
     for argument in ("text", "keys"):
         if argument in draft.values:
             path = (*draft.path, draft.verb, argument)
-            check_file(review, path, draft.values["file"], draft.values[argument], named)
+            check_file(review, path, draft.values["file"], draft.values[argument], named_in(lab))
 
 
 def _check_mailbox(review: Review, draft: Draft, lab: Lab) -> None:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 MOST_REPETITIONS, MOST_CHOICES = 2, 8
 
 _PLAIN = re.compile(r"\\.|\[\^?\]?[^\]]*\]|\(\?[:=!P<]+")
 """What holds none of the signs below: an escaped character, a set of characters, the begin of a special group."""
+
+_NAME = re.compile(r"\\.|\$\{([A-Za-z_][\w.-]*)\}", re.DOTALL)
+"""A name in a pattern that stands for a text, such as `${n1.address}`; what is escaped is none."""
+
+
+def filled(pattern: str, text_of: Callable[[str], str | None]) -> str:
+    """A pattern in which each name that stands for a text matches that text; one that stands for none stays."""
+
+    def quoted(match: re.Match[str]) -> str:
+        text = text_of(match[1]) if match[1] else None
+        return match[0] if text is None else re.escape(text)
+
+    return _NAME.sub(quoted, pattern)
+
+
+def unfilled(pattern: str) -> Iterator[str]:
+    """What is in each `${…}` of a pattern of what is left: it matches nothing, for `$` ends a line."""
+    yield from re.findall(r"\$\{([^}]*)\}", _PLAIN.sub("", pattern))
 
 
 def mistake_in(pattern: str) -> str:

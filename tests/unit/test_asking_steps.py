@@ -8,7 +8,7 @@ from labctl.asterisk.ami import ActionRefused
 from labctl.errors import InvalidFile, LabError, UsageError
 from labctl.history.events import Expected, Line
 from labctl.scenario import expectation, inline_commands
-from labctl.scenario.expectation import KEPT, ends, filled_in
+from labctl.scenario.expectation import KEPT, ends, filled_in, names_of_lab
 from labctl.yamlfile.pattern import mistake_in
 from tests.unit.live_labs import FakeConnection, Rig
 from tests.unit.test_scenario import read as read_scenario
@@ -97,6 +97,44 @@ def test_a_word_of_an_answer_is_used_later_as_it_is(rig: Rig) -> None:
     rig.live.cli("n1", "show ${number} ${EXTEN}", expect="^id ${number}$")
     assert connection.asked == ["show", "show 1.5 ${EXTEN}", "show 1.5 ${EXTEN}"]
     assert rig.live.variables == {"number": "1.5"}
+
+
+def test_names_of_the_lab_are_filled_in_and_match_as_they_are(rig: Rig) -> None:
+    connection = answering(rig, "at 198.18.16.12 ${EXTEN}", "at 198x18.16.12 $")
+    text = "ping ${n2.address} ${node.name} ${EXTEN} ${nobody.name}"
+    rig.live.cli("n1", "say ${node.address}", expect="^at ${n2.address} \\${EXTEN}$")
+    rig.live.cli("n1", "say", absent="^at ${n2.address}", within="1ms")
+    rig.live.ami("n1", "QueueStatus", {"Queue": "${lab.name}-${node.name}"})
+    assert connection.asked == ["say 198.18.16.11", "say", "QueueStatus {'Queue': 'lab-n1'}"]
+    assert [event.met for event in held(rig)] == [True, True]
+    assert filled_in(text, names_of_lab(rig.live, "n3")) == "ping 198.18.16.12 n3 ${EXTEN} ${nobody.name}"
+    assert filled_in("${node.name}", names_of_lab(rig.live, None)) == "${node.name}"
+
+
+def test_a_shell_has_the_names_of_the_lab_and_keeps_its_own() -> None:
+    rig = Rig("name: lab\nnodes: 1\nservices: {db: {image: x}}\n")
+    rig.live.container_of = lambda node: f"labctl-lab-{node}"  # type: ignore[method-assign]
+    rig.live.exec("db", "echo ${n1.address} ${db.address} ${HOME} ${x:-y}")
+    assert rig.engine.ran == [("labctl-lab-db", "echo 198.18.16.11 198.18.16.41 ${HOME} ${x:-y}")]
+
+
+def test_what_was_captured_names_nothing_of_the_lab(rig: Rig) -> None:
+    connection = answering(rig, "${n1.address}", "x")
+    rig.live.cli("n1", "show", capture="word")
+    rig.live.cli("n1", "show ${word}")
+    assert connection.asked[1] == "show ${n1.address}"
+
+
+@pytest.mark.parametrize("mistake", ["no node `n9`", "`n1` has no `adress`"])
+def test_a_program_is_told_of_a_name_that_is_none(rig: Rig, mistake: str) -> None:
+    name = "n9.address" if "n9" in mistake else "n1.adress"
+    with pytest.raises(UsageError, match=mistake):
+        rig.live.cli("n1", f"ping ${{{name}}}")
+
+
+def test_patterns_may_hold_many_names() -> None:
+    text = "title: T\nsteps:\n  - cli: {node: n1, command: x, expect: '${n1.address} ${n2.address} ${n3.address} .*'}\n"
+    assert read_scenario(text).steps
 
 
 def test_without_a_group_the_match_is_kept_and_without_a_pattern_all_of_it(rig: Rig) -> None:

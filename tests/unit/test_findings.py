@@ -16,6 +16,7 @@ from labctl.checks.finding import Outcome, Verdict
 from labctl.checks.judgement import Judged, Result, Standing
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile
+from labctl.faults.model import Target
 from labctl.lab import Overrides
 from labctl.labfile.patch_files import shipped_mends
 from labctl.paths import images_folder
@@ -29,6 +30,7 @@ from labctl.scenario.findings.interval import runs_to_exclude, wilson
 from labctl.scenario.findings.reader import find_finding, known_by, shipped_findings
 from labctl.scenario.loader import find_scenario, shipped_scenarios
 from labctl.scenario.reader import Scenario
+from labctl.scenario.step_registry import Step
 from tests.unit.commands import run
 from tests.unit.test_completion import offered
 
@@ -242,6 +244,14 @@ def test_the_command_has_the_stack_and_the_carrier_where_the_scenario_has_others
     assert reader.command(own.shown_by[0]) == "labctl run publish-refresh-too-late"
     mend = Mend(patch="second-leave", what="it is mended")
     assert findings_text.mended_run(old, mend) == "labctl run aggregation --stack 1.6 --patch second-leave"
+
+
+@pytest.mark.parametrize("verb", ["cli", "exec"])
+def test_steps_that_name_addresses_have_no_script(verb: str) -> None:
+    target = Target({"n1": "198.18.16.11"})
+    steps = [Step(verb, {"node": "n1", "command": f"ping {end}"}) for end in ("${n1.address}", "${HOME}")]
+    assert hand_commands.script(target, steps[:1]) is None
+    assert "${HOME}" in (hand_commands.script(target, steps[1:]) or "")
 
 
 def test_commands_of_a_finding_s_own_may_have_phones() -> None:

@@ -129,6 +129,13 @@ def test_each_is_named_with_file_and_line() -> None:
     inline_commands.refuse(commands, trusted=True)
 
 
+def test_what_is_put_together_of_names_of_the_lab_is_seen() -> None:
+    text = "title: T\nlab: {nodes: [n1, tem]}\nsteps:\n"
+    step = '  - cli: {node: n1, command: "channel originate Local/1 application Sys${NAME} ls"}\n'
+    for name, count in (("tem.name", 1), ("node.name", 1), ("n1.name", 0)):
+        assert len(read_scenario(text + step.replace("NAME", name)).commands) == count
+
+
 @pytest.mark.parametrize("name", loader.shipped_scenarios())
 def test_no_shipped_scenario_has_a_node_run_any(name: str) -> None:
     """What services beside the nodes run is what these are for; and versions side by side need a build of their own.

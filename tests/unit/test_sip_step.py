@@ -143,6 +143,17 @@ def test_it_waits_for_what_has_not_come_yet(rig: Rig) -> None:
     assert rig.live.variables == {"event": "dialog"}
 
 
+def test_headers_and_bodies_may_hold_names_of_the_lab(rig: Rig) -> None:
+    alice = agent(rig)
+    rig.live.wait("1ms")
+    notify(alice)
+    told = rig.live.expect_sip("NOTIFY", phone="alice", header={"Event": "dialog"}, within="20s")[0]
+    for value, met in ((f"^{told.header('Event')}$", True), ("${n1.address}", False)):
+        rig.live.expect_sip("NOTIFY", phone="alice", header={"Event": value}, since="start", within="10ms")
+        assert held(rig)[-1].met is met
+    assert held(rig)[-1].what == r"alice: NOTIFY Event: /198\.18\.16\.11/"
+
+
 def test_what_is_not_as_expected_fails_with_what_was_there(rig: Rig) -> None:
     alice = agent(rig)
     rig.live.wait("1ms")

@@ -13,6 +13,7 @@ from labctl.asterisk import dundi
 from labctl.faults.fault import EVERY_FAULT
 from labctl.faults.model import NODE, Target
 from labctl.faults.registry import FAULTS
+from labctl.labfile.variables import VARIABLE
 from labctl.scenario.step_registry import Step
 
 MODULE = "res_corosync"
@@ -151,11 +152,15 @@ def _wait(given: Mapping[str, object], _doing: _Doing) -> list[str]:
     return [f"sleep {given['duration']:g}"]
 
 
-def _cli(given: Mapping[str, object], _doing: _Doing) -> list[str]:
+def _cli(given: Mapping[str, object], _doing: _Doing) -> list[str] | None:
+    if VARIABLE.search(str(given["command"])):
+        return None  # the network that is free decides what an address is
     return [f"on {given['node']} asterisk -rx {shlex.quote(str(given['command']))}"]
 
 
-def _exec(given: Mapping[str, object], doing: _Doing) -> list[str]:
+def _exec(given: Mapping[str, object], doing: _Doing) -> list[str] | None:
+    if VARIABLE.search(str(given["command"])):
+        return None
     return [doing.run(str(given["node"]), str(given["command"]))]
 
 

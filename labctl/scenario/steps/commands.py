@@ -13,7 +13,7 @@ from labctl.errors import LabError
 from labctl.faults.fault import HostName, NodeName
 from labctl.scenario import inline_commands
 from labctl.scenario.argument_types import Pattern, Variable
-from labctl.scenario.expectation import AnswerForm, Expectation, filled_in, filled_pattern, hold
+from labctl.scenario.expectation import AnswerForm, Expectation, filled_in, filled_pattern, hold, names_of_lab
 from labctl.scenario.step_registry import step
 from labctl.yamlfile.document import Text, wrong
 from labctl.yamlfile.duration import Duration
@@ -64,8 +64,8 @@ def cli(
     Example:
         - cli: {node: n1, command: core show uptime, expect: "System uptime: .*"}
     """
-    line = _told(live, command)
-    wanted = _expectation(live, expect, absent, within, capture, must)
+    line = _told(live, node, command)
+    wanted = _expectation(live, node, expect, absent, within, capture, must)
 
     def ask() -> str:
         try:
@@ -98,8 +98,8 @@ def ami(
     Example:
         - ami: {node: n1, action: CoreStatus, expect: "CoreCurrentCalls: 0"}
     """
-    filled = {key: _told(live, value) for key, value in headers.items()}
-    wanted = _expectation(live, expect, absent, within, capture, must)
+    filled = {key: _told(live, node, value) for key, value in headers.items()}
+    wanted = _expectation(live, node, expect, absent, within, capture, must)
 
     def ask() -> str:
         try:
@@ -130,8 +130,8 @@ def exec(  # noqa: A001 - it is the word that users know from docker
     Example:
         - exec: {node: n1, command: cat /etc/hostname, expect: n1}
     """
-    line = filled_in(command, dict(live.variables))
-    wanted = _expectation(live, expect, absent, within, capture, must)
+    line = filled_in(command, {**names_of_lab(live, node), **live.variables})
+    wanted = _expectation(live, node, expect, absent, within, capture, must)
 
     def ask() -> str:
         return live.run_on(node, ["sh", "-c", line], may_fail=bool(expect or absent))
@@ -141,16 +141,18 @@ def exec(  # noqa: A001 - it is the word that users know from docker
 
 
 def _expectation(
-    live: LiveLab, expect: str | None, absent: str | None, within: float, capture: str | None, must: bool
+    live: LiveLab, node: str, expect: str | None, absent: str | None, within: float, capture: str | None, must: bool
 ) -> Expectation:
-    return Expectation(filled_pattern(live, expect), filled_pattern(live, absent), within, capture, must)
+    wanted, unwanted = (filled_pattern(live, pattern, node) for pattern in (expect, absent))
+    return Expectation(wanted, unwanted, within, capture, must)
 
 
-def _told(live: LiveLab, text: str) -> str:
-    """A text for a node with what was captured in it. Raises LabError where it has the node run commands only with
-    that: nobody could trust it before."""
-    filled = filled_in(text, dict(live.variables))
-    if inline_commands.runs(filled) and not inline_commands.runs(text):
+def _told(live: LiveLab, node: str, text: str) -> str:
+    """A text for a node with what names stand for, and what was captured, in it. Raises LabError where it has the node
+    run commands only with the latter: nobody could trust it before."""
+    names = names_of_lab(live, node)
+    filled = filled_in(text, {**names, **live.variables})
+    if inline_commands.runs(filled) and not inline_commands.runs(filled_in(text, names)):
         raise LabError(f"`{filled}` may have a node run commands", "what was captured must not be a part of these")
     return filled
 

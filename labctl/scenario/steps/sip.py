@@ -116,8 +116,8 @@ def expect_sip(
         - reject: bob
         - expect_sip: {phone: alice, message: INVITE 486}
     """
-    patterns = {name: expectation.filled_pattern(live, pattern) or "" for name, pattern in header.items()}
-    wanted = SipPattern(message, patterns, expectation.filled_pattern(live, body), direction)
+    patterns = {name: expectation.filled_pattern(live, pattern, node) or "" for name, pattern in header.items()}
+    wanted = SipPattern(message, patterns, expectation.filled_pattern(live, body, node), direction)
     place = _Place(live, phone, node, live.since_s if since == "step" else 0.0)
     fitting = _hold(live, place, wanted, 0 if absent else count, within, must)
     if capture and fitting:
