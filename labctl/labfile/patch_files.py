@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import InvalidFile, Problem, UsageError
+from labctl.errors import Problem, UsageError
 from labctl.patch import Patch
 from labctl.paths import MENDS
 from labctl.yamlfile.document import Document, shown
@@ -66,7 +66,8 @@ def _read_patch(path: Path) -> bytes:
 
 def with_patches(document: Document, folder: Path) -> Document:
     """The document with each patch that it names by a path, from `folder`, as {source, text}: what is read on stands in
-    it as a whole. Raises InvalidFile for one that cannot be read."""
+    it as a whole. One that cannot be read is left out, and is a mistake in the document."""
+    problems: list[Problem] = []
 
     def read(name: str, place: Place) -> list[dict[str, str]]:
         try:
@@ -74,9 +75,11 @@ def with_patches(document: Document, folder: Path) -> Document:
         except (UsageError, UnicodeDecodeError) as error:
             what = error.message if isinstance(error, UsageError) else f"{folder / name}: not UTF-8"
             fix = error.hint if isinstance(error, UsageError) else "--patch takes any"
-            raise InvalidFile(document.source, [Problem(document.line(place), what, fix)]) from None
+            problems.append(Problem(document.line(place), what, fix))
+            return []
 
-    return replace(document, data=_written_out(document.data, (), read))
+    data = _written_out(document.data, (), read)
+    return replace(document, data=data, problems=(*document.problems, *problems))
 
 
 def _around(folder: Path, name: str) -> Path:
@@ -113,9 +116,12 @@ def _written_out(value: Any, place: Place, read: Callable[[str, Place], list[dic
     for key, inner in value.items():
         here = (*place, key)
         if key == "patch" and place:
+            places = [(*here, number) for number in range(len(inner))] if isinstance(inner, list) else [here]
             paths = inner if isinstance(inner, list) else [inner]
             if paths and all(isinstance(path, str) for path in paths):
-                result[key] = [patch for path in paths for patch in read(path, here)]
+                result[key] = [patch for path, at in zip(paths, places, strict=True) for patch in read(path, at)]
+                if not result[key]:
+                    del result[key]
         elif key in _AROUND or (place and place[-1] in ("sites", "versions")):
             result[key] = _written_out(inner, here, read)
     return result
