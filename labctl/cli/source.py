@@ -100,7 +100,9 @@ def bisect(
     from labctl.images import bisection
     from labctl.labfile.patch_files import read_patches
 
-    if (tree is None) == (not patch):
+    if tree and patch:
+        raise UsageError("--source and --patch are one too many", "one of them says what is looked through")
+    if not tree and not patch:
         raise UsageError("which changes are to be looked through?", "--source DIR for its commits, or --patch")
     if tree and not good:
         raise UsageError("--good: with which commit does it hold?", f"git -C {tree} log --oneline lists them")

@@ -25,7 +25,7 @@ from labctl.lab import MAX_NODES, Carrier
 from labctl.labfile.config_form import ConfigForm
 from labctl.labfile.service_entries import ImageName, ServiceEntry, ServiceName
 from labctl.stack.model import ConfigPath
-from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
+from labctl.yamlfile.document import NAME, NAME_FIX, Form, Given, Strict, Text, wrong
 
 MAX_PHONES = 64
 FEW_NODES, LARGE_PREFIX = 30, 25
@@ -138,7 +138,7 @@ class _ByPath:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         path = {"type": "string", "minLength": 1}
-        return {"anyOf": [path, {"type": "array", "items": path, "minItems": 1}, handler(core)]}
+        return {"anyOf": [path, {"type": "array", "items": path, "minItems": 1}, handler(core) | {"minItems": 1}]}
 
     def _check(self, value: object, handler: ValidatorFunctionWrapHandler) -> object:
         if isinstance(value, str) or (isinstance(value, list) and any(isinstance(item, str) for item in value)):
@@ -150,7 +150,12 @@ class _OrVersion:
     """Marks the name of a node, which stands in a file also with what that runs (node_versions.py)."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return handler(source)
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def _check(self, value: object) -> object:
+        if isinstance(value, dict):
+            raise wrong("a node has a name", fix="`n2`, or `{name: n2, stack: …}`")
+        return value
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         name = handler(core)
@@ -169,7 +174,7 @@ class PatchEntry(Strict):
     text: str
 
 
-PatchEntries = Annotated[list[PatchEntry], _ByPath()]
+PatchEntries = Annotated[list[PatchEntry], _ByPath(), Given]
 NodeItem = Annotated[NodeName, _OrVersion()]
 
 _Kind = Literal["device_state", "mwi"]
@@ -182,10 +187,16 @@ DEVICES = _CountOrList(0, MAX_DEVICES)
 class VersionEntry(Strict):
     """What a node runs other than the lab, and where."""
 
-    stack: StackName | None = Field(default=None, description="A shipped stack, or the path of a stack file")
-    image: ImageName | None = Field(default=None, description="A node image that was built elsewhere")
-    patch: PatchEntries | None = Field(default=None, description="Patches of Asterisk, by path, beside the lab's own")
-    host: HostName | None = Field(default=None, description="The Docker host that it is on, one of `hosts`")
+    stack: Annotated[StackName | None, Given] = Field(
+        default=None, description="A shipped stack, or the path of a stack file"
+    )
+    image: Annotated[ImageName | None, Given] = Field(default=None, description="A node image that was built elsewhere")
+    patch: Annotated[PatchEntries | None, Given] = Field(
+        default=None, description="Patches of Asterisk, by path, beside the lab's own"
+    )
+    host: Annotated[HostName | None, Given] = Field(
+        default=None, description="The Docker host that it is on, one of `hosts`"
+    )
 
 
 class PhoneEntry(Strict):

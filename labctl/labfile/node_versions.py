@@ -22,6 +22,7 @@ def split(document: Document) -> Document:
     name in `versions`; the lines go along. Raises InvalidFile for a node of which both say something."""
     data, lines = dict(document.data), dict(document.lines)
     versions: dict[Any, Any] = {}
+    places: dict[Place, Place] = {}
 
     def names(items: list[Any], place: Place) -> list[Any]:
         return [name(item, (*place, number)) for number, item in enumerate(items)]
@@ -32,6 +33,7 @@ def split(document: Document) -> Document:
         own = item["name"]
         if rest := {key: value for key, value in item.items() if key != "name"}:
             versions.setdefault(own, rest)
+            places[VERSIONS, own] = place
             moved = {path: line for path, line in lines.items() if path[: len(place)] == place}
             lines.update({(VERSIONS, own, *path[len(place) :]): line for path, line in moved.items()})
         return own
@@ -48,7 +50,7 @@ def split(document: Document) -> Document:
         if twice := [name for name in versions if name in by_name]:
             raise InvalidFile(document.source, [_twice(document, name) for name in twice])
         data[VERSIONS] = versions | by_name
-    return replace(document, data=data, lines=lines)
+    return replace(document, data=data, lines=lines, moved=places)
 
 
 def _twice(document: Document, name: str) -> Problem:

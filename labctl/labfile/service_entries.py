@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from labctl.yamlfile.document import NAME, NAME_FIX, Form, Strict, Text, wrong
+from labctl.yamlfile.document import NAME, NAME_FIX, Form, Given, Strict, Text, wrong
 from labctl.yamlfile.duration import Duration
 
 MAX_SERVICES = 16
@@ -51,22 +51,35 @@ def _environment(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
+def _way(value: object) -> str:
+    return "<line>" if isinstance(value, str) else "<words>"
+
+
+_Words = Annotated[Annotated[list[Text], Field(min_length=1)], Tag("<words>")]
+_Line = Annotated[Annotated[Text, Field(min_length=1)], Tag("<line>")]
+_Command = Annotated[_Words | _Line, Discriminator(_way)]
+
+
 class ServiceEntry(Strict):
     """A server beside the nodes, on the lab's network, by its name as by its address."""
 
-    image: ImageName | None = Field(default=None, description="An image that is here, or that a registry has")
+    image: Annotated[ImageName | None, Given] = Field(
+        default=None, description="An image that is here, or that a registry has"
+    )
     packages: list[Package] = Field(
         default_factory=list, description="In place of an image: Debian's packages, installed on labctl's own base"
     )
-    command: list[Text] | Text | None = Field(
+    command: Annotated[_Command | None, Given] = Field(
         default=None, description="What it runs, as words or as a line of shell; by default what the image runs"
     )
     environment: Annotated[dict[str, Text], AfterValidator(_environment)] = Field(
         default_factory=dict, description="Variables of its environment"
     )
     files: dict[FilePath, Text] = Field(default_factory=dict, description="Files that it has, by path")
-    ready: Text | None = Field(
-        default=None, description="A line of shell in it that ends with 0 as soon as it is ready; nodes start then"
+    ready: Annotated[Text | None, Given] = Field(
+        default=None,
+        min_length=1,
+        description="A line of shell in it that ends with 0 as soon as it is ready; nodes start then",
     )
     within: Duration = Field(default=60.0, description="How long that may take")
     capabilities: list[Capability] = Field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SkipValidation
 
@@ -66,6 +67,8 @@ class KnownEntry(Strict):
 
 class ScenarioFile(Strict):
     """A labctl scenario: what is done to a lab, step by step, and what must hold meanwhile."""
+
+    misplaced: ClassVar[Mapping[str, str]] = dict.fromkeys({*LabFile.model_fields} - {"name", "without"}, "lab")
 
     title: _Line
     about: Text = Field(default="", description="More about it, for people")

@@ -15,6 +15,7 @@ from typing import Any
 from labctl.errors import Problem, UsageError
 from labctl.lab import Lab, Node, Version
 from labctl.labfile.config_form import texts
+from labctl.labfile.node_versions import VERSIONS, split
 from labctl.labfile.variables import OWN, Values, filled
 from labctl.scenario.step_registry import Step
 from labctl.yamlfile.document import Document, Path, shown
@@ -171,17 +172,19 @@ def in_services(document: Document) -> tuple[str, ...]:
 def in_versions(document: Document, lab: Lab) -> tuple[str, ...]:
     """Each node of a lab file that holds no mistakes which runs an image or a patch of its own, as `file:line: …`: what
     comes into a build of Asterisk may be any program."""
+    line = split(document).line
     problems = [
-        Problem(document.line(("nodes", index)), f"{node.name}: {own}")
-        for index, node in enumerate(lab.nodes)
-        for own in _own_programs(node.version)
+        Problem(line((VERSIONS, node.name, key)), f"{node.name}: {own}")
+        for node in lab.nodes
+        for key, own in _own_programs(node.version)
     ]
     return tuple(problem.render(document.source) for problem in problems)
 
 
-def _own_programs(version: Version) -> list[str]:
-    image = [f"image {shown(version.image)}"] if version.image else []
-    return [*image, *(f"patch {shown(patch.name)}" for patch in version.patches)]
+def _own_programs(version: Version) -> list[tuple[str, str]]:
+    """What a node runs that may be any program, each with its key."""
+    image = [("image", f"image {shown(version.image)}")] if version.image else []
+    return [*image, *(("patch", f"patch {shown(patch.name)}") for patch in version.patches)]
 
 
 def _run_by(service: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from labctl.scenario.entries import MAX_STEPS
 from labctl.scenario.step_form import Draft, as_in_yaml, listed
 from labctl.scenario.step_registry import STEPS, StepKind
 from labctl.scenario.step_texts import ASKING, check_names_of_lab, misspelt, named_in
-from labctl.yamlfile.document import Document, Path, shown, suggestion
+from labctl.yamlfile.document import EMPTY_FIX, Document, Path, shown, suggestion
 from labctl.yamlfile.review import Review
 
 
@@ -83,6 +83,10 @@ def _fit(review: Review, path: Path, step: Any) -> Draft:
         review.refuse(path, f"no step `{shown(verb)}`", suggestion(verb, STEPS))
         return Draft(path, "", None)
     arguments = review.fit(STEPS[verb].arguments, (*path, verb))
+    for argument, value in step[verb].items() if arguments else ():
+        if value is None:
+            here = (*path, verb, argument)
+            review.refuse(here, f"`{review.dotted(here)}` has no value", EMPTY_FIX)
     return Draft(path, verb, arguments.model_dump(exclude_none=True) if arguments else None)
 
 

@@ -12,10 +12,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, LiteralString
+from typing import Annotated, Any, ClassVar, LiteralString
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from labctl.errors import InvalidFile, Problem
@@ -94,6 +94,8 @@ class Strict(BaseModel):
     """What a mapping may hold: its own keys and no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    misplaced: ClassVar[Mapping[str, str]] = {}
+    """Keys that belong below another, and that other one."""
 
 
 def json_schema(schema: dict[str, Any]) -> str:
@@ -106,12 +108,23 @@ def wrong(message: LiteralString, **context: str) -> PydanticCustomError:
     return PydanticCustomError("form", message, context)
 
 
+def _has_value(value: Any) -> Any:
+    if value is None or value in ("", []):
+        raise PydanticCustomError("empty", "has no value", {"fix": EMPTY_FIX})
+    return value
+
+
+EMPTY_FIX = "leave the key out, or say something"
+Given = BeforeValidator(_has_value)
+"""Marks what has a value where its key is there: nobody writes a key in order to say nothing."""
+
+
 @dataclass(frozen=True)
 class Document:
     """Parsed data with the line (from 1) on which each path of it stands.
 
     A block of text has its first line at its own path and 0. `problems` are mistakes that did not keep it from being
-    read; `doubtful` are the paths they touch.
+    read; `doubtful` are the paths they touch. `moved`: what stands elsewhere in the file than here, and where.
     """
 
     source: str
@@ -119,6 +132,12 @@ class Document:
     lines: Mapping[Path, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     doubtful: tuple[Path, ...] = ()
+    moved: Mapping[Path, Path] = field(default_factory=dict)
+
+    def written(self, path: Path) -> Path:
+        """The path of something as the file has it."""
+        ends = (end for end in range(len(path), 0, -1) if path[:end] in self.moved)
+        return next(((*self.moved[path[:end]], *path[end:]) for end in ends), path)
 
     def line(self, path: Iterable[str | int]) -> int:
         """The line of `path`, or of the nearest thing around it that has one."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from labctl.errors import InvalidFile, Problem, UsageError
-from labctl.yamlfile.document import ANY, Document, Path, nearest, shown, suggestion
+from labctl.yamlfile.document import ANY, Document, Path, Strict, nearest, shown, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -115,6 +115,11 @@ class Review:
         if also:
             raise also
 
+    def dotted(self, path: Path) -> str:
+        """The path as people write it: phones[0].name, as the file has it."""
+        parts = self.document.written(path)
+        return shown("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix("."))
+
     def _find(self, pattern: Iterable[str]) -> list[tuple[Path, Any]]:
         matches: list[tuple[Path, Any]] = [((), self.document.data)]
         for part in pattern:
@@ -133,20 +138,22 @@ class Review:
             self._doubtful.add(path)
             if details["type"] == "extra_forbidden":
                 known = _keys_at(model, path[len(at) : -1])
-                self.say(path, f"unknown key `{_dotted(path)}`", suggestion(str(path[-1]), known))
+                around = _around(model, path[len(at) :])
+                fix = f"it belongs below: `{around}: {{{path[-1]}: …}}`" if around else ""
+                self.say(path, f"unknown key `{self.dotted(path)}`", fix or suggestion(str(path[-1]), known))
                 absent = [key for key in known if key not in self._at(path[:-1])]
-                near = nearest(str(path[-1]), absent)
+                near = [around] if around else nearest(str(path[-1]), absent)
                 meant.update((*path[:-1], key) for key in near)
                 self._doubtful.update((*path[:-1], key) for key in near or absent)
         for details in errors:
             path = (*at, *_path(details))
             if details["type"] == "missing" and path not in meant:
-                self.say(path[:-1], f"`{_dotted(path)}` is missing")
+                self.say(path[:-1], f"`{self.dotted(path)}` is missing")
             elif details["type"] not in ("missing", "extra_forbidden"):
                 fix = details.get("ctx", {}).get("fix", "") or _meant(details)
                 if details["type"] in ("model_type", "model_attributes_type"):
                     fix = f"of {', '.join(_keys_at(model, path[len(at) :]))}"
-                self.say(path, f"`{_dotted(path)}`{_message(details)}", fix)
+                self.say(path, f"`{self.dotted(path)}`{_message(details)}", fix)
 
     def _at(self, path: Path) -> Any:
         value = self.document.data
@@ -163,7 +170,7 @@ def _path(details: Any) -> Path:
 
 def _message(details: Any) -> str:
     what, value = str(_MESSAGES.get(details["type"], details["msg"])), details["input"]
-    if value is None:
+    if value is None or details["type"] == "empty":
         return " has no value"
     if what.startswith("Input should be "):
         what = what.removeprefix("Input should be ") + " is wanted"
@@ -188,9 +195,9 @@ def _children(around: Any, part: str) -> list[tuple[str | int, Any]]:
     return []
 
 
-def _dotted(path: Path) -> str:
-    """The path as people write it: phones[0].name."""
-    return shown("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix("."))
+def _around(model: type[BaseModel], path: Path) -> str:
+    """The key below which an unknown one belongs; "" where nobody knows."""
+    return model.misplaced.get(str(path[-1]), "") if len(path) == 1 and issubclass(model, Strict) else ""
 
 
 def _keys_at(model: type[BaseModel], path: Path) -> list[str]:

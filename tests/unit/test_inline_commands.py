@@ -129,6 +129,13 @@ def test_each_is_named_with_file_and_line() -> None:
     inline_commands.refuse(commands, trusted=True)
 
 
+def test_a_build_is_named_on_its_line_wherever_it_stands() -> None:
+    sites = "title: T\nlab:\n  sites:\n    east: [{name: e1, image: x}, e2]\n    west: 2\nsteps: [settle]\n"
+    versions = "title: T\nlab:\n  nodes: 3\n  versions:\n    n2:\n      image: x\n"
+    for text, line in ((sites, 4), (versions + "steps: [settle]\n", 6)):
+        assert [command.split(":")[1] for command in read_scenario(text).commands] == [str(line)]
+
+
 def test_what_is_put_together_of_names_of_the_lab_is_seen() -> None:
     text = "title: T\nlab: {nodes: [n1, tem]}\nsteps:\n"
     step = '  - cli: {node: n1, command: "channel originate Local/1 application Sys${NAME} ls"}\n'

@@ -15,7 +15,7 @@ from labctl.scenario import inline_commands
 from labctl.scenario.argument_types import Pattern, Variable
 from labctl.scenario.expectation import AnswerForm, Expectation, filled_in, filled_pattern, hold, names_of_lab
 from labctl.scenario.step_registry import step
-from labctl.yamlfile.document import Text, wrong
+from labctl.yamlfile.document import Form, Given, Text, wrong
 from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
@@ -37,11 +37,15 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-_Expect = Annotated[Pattern | None, Field(description="A regular expression that the answer must match")]
-_Absent = Annotated[Pattern | None, Field(description="A regular expression that it must not match")]
+_Wanted = Annotated[Pattern | None, Field(min_length=1), Given]
+_Expect = Annotated[_Wanted, Field(description="A regular expression that the answer must match")]
+_Absent = Annotated[_Wanted, Field(description="A regular expression that it must not match")]
 _Within = Annotated[Duration, Field(description="It is asked again for so long")]
 _Capture = Annotated[Variable | None, Field(description="Keeps the first group of the match for later: `${name}`")]
 _Must = Annotated[bool, Field(description="The run ends where it is not as expected")]
+_Action = Form(
+    "name of an action", r"^[A-Za-z]\w*$", "one word, such as `CoreStatus`; what goes with it are `headers:`"
+)
 _Line = Annotated[Text, AfterValidator(_one_line)]
 
 
@@ -80,7 +84,7 @@ def cli(
 def ami(
     live: LiveLab,
     node: NodeName,
-    action: Annotated[_Line, Field(pattern=r"^[A-Za-z]\w*$", description="Such as `QueueStatus`")],
+    action: Annotated[str, _Action, Field(description="Such as `QueueStatus`")],
     headers: Annotated[
         dict[str, Text], AfterValidator(_headers), Field(description="What goes with it, such as `Queue: support`")
     ] = {},  # noqa: B006 - pydantic copies it

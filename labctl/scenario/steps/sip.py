@@ -18,7 +18,7 @@ from labctl.scenario.sip_messages import MESSAGE, Direction, Passed, SipPattern,
 from labctl.scenario.step_registry import step
 from labctl.sip_message import SipMessage
 from labctl.timing import PATIENCE, Deadline
-from labctl.yamlfile.document import Form, wrong
+from labctl.yamlfile.document import Form, Given, wrong
 from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
@@ -55,7 +55,15 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
 
 def _body(value: Any) -> Any:
     """The pattern of `{regex: …}`."""
-    return value["regex"] if isinstance(value, dict) and value.keys() == {"regex"} else value
+    if isinstance(value, dict) and value.keys() != {"regex"}:
+        raise wrong("a regular expression is wanted", fix="`body: {regex: …}`, or the expression alone")
+    return value["regex"] if isinstance(value, dict) else value
+
+
+def _count(value: Any) -> Any:
+    if value in (0, "0"):
+        raise wrong("none is no count", fix="`absent: yes` means that there is none")
+    return value
 
 
 _REGEX = {"type": "object", "properties": {"regex": {"type": "string"}}, "additionalProperties": False}
@@ -74,10 +82,14 @@ _Header = Annotated[
     dict[str, Pattern], AfterValidator(_headers), Field(description="By name, a regular expression for its value")
 ]
 _Body = Annotated[
-    Pattern | None, BeforeValidator(_body), _BodySchema, Field(description="A regular expression for the body")
+    Pattern | None, Given, BeforeValidator(_body), _BodySchema, Field(description="A regular expression for the body")
 ]
 _Direction = Annotated[Direction | None, Field(description="Of the phone or node; either by default")]
-_Count = Annotated[int | None, Field(ge=1, le=10000, description="Exactly so many; one at least by default")]
+_Count = Annotated[
+    int | None,
+    Field(ge=1, le=10000, description="Exactly so many; one at least by default"),
+    BeforeValidator(_count),
+]
 _Absent = Annotated[bool, Field(description="There is none")]
 _Within = Annotated[Duration, Field(description="From when this step begins")]
 _Since = Annotated[Literal["step", "start"], Field(description="The step before, or the run")]
