@@ -38,6 +38,13 @@ def complete_node(context: click.Context, _parameter: click.Parameter, word: str
         return []
 
 
+def complete_group(context: click.Context, parameter: click.Parameter, word: str) -> list[str]:
+    """The same for the last of several, as in `n1,n2`."""
+    before, comma, last = word.rpartition(",")
+    named = before.split(",")
+    return [f"{before}{comma}{node}" for node in complete_node(context, parameter, last) if node not in named]
+
+
 def complete_phone(context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
     """The phones of the lab that is meant."""
     lab = _lab(context)

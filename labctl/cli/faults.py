@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 
 from labctl.cli import terminal
-from labctl.cli.completion import complete_fault, complete_node
+from labctl.cli.completion import complete_fault, complete_group, complete_node
 from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, name_option, output_option
@@ -90,7 +90,8 @@ def _parameter(name: str, field: FieldInfo, kind: type[Fault]) -> click.Paramete
 
     argument = kind.argument(name)
     if argument.words:
-        return click.Argument([_destination(name)], nargs=-1, required=True, metavar="N1,N2 N3...")
+        destination, form = [_destination(name)], "N1,N2 N3..."
+        return click.Argument(destination, nargs=-1, required=True, metavar=form, shell_complete=complete_group)
     if argument.node and field.is_required():
         return click.Argument([_destination(name)], shell_complete=complete_node)
     if argument.docker_host:

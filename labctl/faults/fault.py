@@ -92,6 +92,8 @@ class Fault(Strict):
     short: ClassVar[str] = ""
     waits_for_return: ClassVar[bool] = False
     """Whether its step returns only when the nodes whose Asterisk went are back, and so is over by itself."""
+    instead: ClassVar[str] = ""
+    """What can be done to a service in place of it, where it is for nodes alone."""
     needs: ClassVar[Literal["", "hosts"]] = ""
     """What a lab must have for it: several Docker hosts. Such a fault is left out of what is drawn by chance."""
 
@@ -142,7 +144,7 @@ class Fault(Strict):
         """
         for argument in type(self).model_fields:
             if self.argument(argument).node and isinstance(node := getattr(self, argument), str):
-                target.check_node(node, service=self.argument(argument).service)
+                target.check_node(node, service=self.argument(argument).service, instead=self.instead)
         touched = self.touched(target)
         record = Record(name, self.kind, self.describe(target), touched, self.holds(target))
         undo = self.undo_scripts(name, target)

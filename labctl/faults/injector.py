@@ -206,7 +206,7 @@ def _undoings(
         for container in (nodes[node] for node in record.nodes if node in nodes):
             if record.kind == DOWN:
                 yield partial(revive, engine, container)
-            elif record.kind != _STATES["paused"]:
+            elif record.kind != _STATES["paused"] and container.role == ROLE_NODE:
                 yield partial(_undo_on, engine, container, record)
 
 

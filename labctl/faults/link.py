@@ -31,6 +31,7 @@ class InterfaceDown(Fault):
 
     kind = "iface_down"
     about = "Take a node's interface down: other than in a partition, its own kernel knows"
+    instead = "`cut` or `partition` keeps a service and nodes from each other"
     short = "node"
 
     node: NodeName
@@ -80,6 +81,7 @@ class Impair(Fault):
     )
     kind = "impair"
     about = "Make a node's link bad: loss and duplicates in percent, a rate in kbit/s"
+    instead = "impair the link of each node that is to feel it; `pause` has a service answer nobody"
 
     node: NodeName
     loss: _Percent | None = None

@@ -61,10 +61,20 @@ class Target:
         others = [other for other in self.addresses if other != node]
         return frozenset((*((node, other) for other in others), *((other, node) for other in others)))
 
-    def check_node(self, node: str, *, service: bool = False) -> None:
-        """Raise UsageError if no node has that name, nor a `service`, where that may be named too."""
-        if node not in self.addresses and not (service and node in self.services):
-            raise UsageError(f"no node `{node}` in this lab", f"its nodes: {', '.join(self.addresses)}")
+    @property
+    def all_addresses(self) -> Mapping[str, str]:
+        """The address of each node and service, by its name."""
+        return {**self.addresses, **self.services}
+
+    def check_node(self, node: str, *, service: bool = False, instead: str = "") -> None:
+        """Raise UsageError if no node has that name, nor a `service`, where that may be named too; where it may not,
+        with what can be done to one `instead`."""
+        if node in self.addresses or (service and node in self.services):
+            return
+        if node in self.services:
+            raise UsageError(f"no node `{node}` in this lab: it is a service", instead)
+        services = f"; its services: {', '.join(self.services)}" if service and self.services else ""
+        raise UsageError(f"no node `{node}` in this lab", f"its nodes: {', '.join(self.addresses)}{services}")
 
     def parts_on(self, host: str) -> tuple[str, ...]:
         """The nodes and services on a Docker host. Raises UsageError if there are none."""

@@ -1,9 +1,12 @@
-"""Faults of the network between nodes. Each is a packet filter, never an interface that is taken away: that is a fault
-of its own (link.py), under which Corosync does something else."""
+"""Faults of the network between nodes, and between nodes and services. Each is a packet filter, never an interface that
+is taken away: that is a fault of its own (link.py), under which Corosync does something else.
+
+A filter is on a node: at the one that receives, or, for what goes to a service, at the one that sends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -11,15 +14,18 @@ from pydantic import Field, model_validator
 
 from labctl.errors import UsageError
 from labctl.faults import packet_filter
-from labctl.faults.fault import Argument, Choices, Fault, FaultName, NodeName, RandomStep, Traffic, fault
+from labctl.faults.fault import Argument, Choices, Fault, FaultName, HostName, RandomStep, Traffic, fault
 from labctl.faults.model import EVERY, SIP, TOTEM, Pair, Pairs, Target
 from labctl.yamlfile.document import wrong
 
-_Group = Annotated[tuple[NodeName, ...], Field(min_length=1)]
+_Group = Annotated[tuple[HostName, ...], Field(min_length=1)]
 
 
 class Filter(Fault):
-    """A packet filter at those who receive; a subclass says between whom nothing crosses."""
+    """A packet filter on nodes; a subclass says between whom nothing crosses, a node in each pair.
+
+    What a node sends to a service is dropped on its way out: by UDP its sender gets an error, by TCP none.
+    """
 
     if TYPE_CHECKING:  # a subclass has these fields, after those of its own
         traffic: Traffic
@@ -31,31 +37,39 @@ class Filter(Fault):
 
     def touched(self, target: Target) -> tuple[str, ...]:
         """Senders too: `labctl ps` shows the fault on all that it concerns."""
-        concerned = {node for pair in self.pairs(target) for node in pair}
-        return tuple(node for node in target.nodes if node in concerned)
+        concerned = {host for pair in self.pairs(target) for host in pair}
+        return tuple(host for host in target.all_addresses if host in concerned)
 
     def scripts(self, name: str, target: Target) -> Mapping[str, str]:
-        """One chain a receiver, with a rule for each sender."""
-        pairs = list(self.pairs(target))
-        traffic, addresses = packet_filter.TRAFFIC[self.traffic], {**target.services, **target.addresses}
-        rules = {
-            receiver: [f"-s {addresses[sender]} {traffic}".strip() for sender, node in pairs if node == receiver]
-            for receiver in dict.fromkeys(receiver for _, receiver in pairs)
-        }
-        return {receiver: packet_filter.drop(name, lines) for receiver, lines in rules.items()}
+        """One chain a node, with a rule for each whom it does not hear, and for each service that does not hear it."""
+        traffic = packet_filter.TRAFFIC[self.traffic]
+        rules: dict[str, list[str]] = {}
+        hooks: dict[str, dict[str, None]] = {}
+        for sender, receiver in self.pairs(target):
+            outgoing = receiver in target.services
+            node, other, way = (sender, receiver, "-d") if outgoing else (receiver, sender, "-s")
+            rules.setdefault(node, []).append(f"{way} {target.all_addresses[other]} {traffic}".strip())
+            hooks.setdefault(node, {})[packet_filter.OUTGOING if outgoing else packet_filter.INCOMING] = None
+        return {node: packet_filter.drop(name, lines, *hooks[node]) for node, lines in rules.items()}
 
     def undo_scripts(self, name: str, target: Target) -> Mapping[str, str]:
         """The chain is taken away."""
-        return {receiver: packet_filter.stop_dropping(name) for _, receiver in self.pairs(target)}
+        return {node: packet_filter.stop_dropping(name) for node in self.scripts(name, target)}
 
     def blocked(self, target: Target) -> Mapping[str, Pairs]:
-        """The pairs, for the one kind of traffic."""
-        return {self.traffic: frozenset(self.pairs(target))}
+        """The pairs of nodes, for the one kind of traffic: a service is in no ring, and tells no state."""
+        return {self.traffic: frozenset(pair for pair in self.pairs(target) if target.services.keys().isdisjoint(pair))}
+
+    def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
+        """Any call may be lost, too, that goes through a node which has lost a service, or through that."""
+        lost = {host for pair in self.pairs(target) if not target.services.keys().isdisjoint(pair) for host in pair}
+        pairs = [(host, host) for host in sorted(lost)] if self.traffic in (EVERY, SIP) else []
+        return (*(super().uncalled(target) or ()), *pairs)
 
 
 @fault
 class Partition(Filter):
-    """Cuts the network into groups.
+    """Cuts the network into groups. A service in none of them is reached by all.
 
     Example:
         - partition: [[n1], [n2, n3]]
@@ -66,7 +80,7 @@ class Partition(Filter):
     short = "groups"
 
     groups: Annotated[tuple[_Group, ...], Argument(words=True)] = Field(
-        description="Only nodes that share a group hear each other; one in two groups is a bridge",
+        description="Only those that share a group hear each other; a node in two groups is a bridge",
         json_schema_extra={"minItems": 2},
     )
     traffic: Traffic = "all"
@@ -103,18 +117,20 @@ class Partition(Filter):
 
     def pairs(self, target: Target) -> list[Pair]:
         """Those that share no group."""
-        for node in sorted({node for group in self.groups for node in group}):
-            target.check_node(node)
-        together = {pair for group in self.groups for pair in permutations(group, 2)}
-        apart = [pair for pair in permutations(target.nodes, 2) if pair not in together]
-        if not apart:
+        for host in sorted({host for group in self.groups for host in group}):
+            target.check_node(host, service=True)
+        cut = apart(self.groups, target.nodes)
+        for one, other in cut:
+            if {one, other} <= target.services.keys():
+                raise UsageError(*between_services(one, other))
+        if not cut:
             raise UsageError("this partition cuts nothing: some group holds every node", "partition n1,n2 n3")
-        return apart
+        return cut
 
 
 @fault
 class Cut(Filter):
-    """Cuts one way between two nodes.
+    """Cuts one way between two nodes, or between a node and a service.
 
     Example:
         - cut: {sender: n1, receiver: n2, traffic: sip}
@@ -123,8 +139,8 @@ class Cut(Filter):
     kind = "cut"
     about = "Cut one way: what the sender sends does not reach the receiver"
 
-    sender: NodeName
-    receiver: NodeName
+    sender: HostName
+    receiver: HostName
     traffic: Traffic = "all"
     name: FaultName | None = None
 
@@ -140,7 +156,22 @@ class Cut(Filter):
 
     def pairs(self, target: Target) -> list[Pair]:
         """The one way."""
+        if {self.sender, self.receiver} <= target.services.keys():
+            raise UsageError(*between_services(self.sender, self.receiver))
         return [(self.sender, self.receiver)]
+
+
+def apart(groups: Sequence[Sequence[str]], nodes: Collection[str]) -> list[Pair]:
+    """Those of the nodes, and of whom groups name, that share no group, both ways."""
+    hosts = dict.fromkeys([*nodes, *(host for group in groups for host in group)])
+    together = {pair for group in groups for pair in permutations(group, 2)}
+    return [pair for pair in permutations(hosts, 2) if pair not in together]
+
+
+def between_services(one: str, other: str) -> tuple[str, str]:
+    """Why two services cannot be cut off from each other, and the way out."""
+    what = f"{one} and {other} are services, and filters are on nodes"
+    return what, "put them in one group, or `cut` each from the nodes that are to lose it; `pause` ends all of one"
 
 
 def only(traffic: str) -> str:

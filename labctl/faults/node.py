@@ -163,6 +163,7 @@ class Restart(_Ending):
 
     kind = "restart"
     about = "End one of a node's daemons in an orderly way and start it again"
+    instead = "`stop` ends a service in an orderly way, and `start` starts it again"
     waits_for_return = True
 
     node: NodeName

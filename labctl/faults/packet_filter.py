@@ -29,14 +29,16 @@ _NAME_LENGTH = 20
 """A chain's name has 28 characters at most (XT_EXTENSION_MAXNAMELEN, linux/netfilter/x_tables.h); PREFIX takes 7."""
 
 
-def drop(name: str, rules: Sequence[str], hook: str = INCOMING) -> str:
-    """The script that drops what matches one of the rules (iptables(8), such as `-s ADDRESS -p udp --dport 5060`).
+def drop(name: str, rules: Sequence[str], *hooks: str) -> str:
+    """The script that drops what matches one of the rules (iptables(8), such as `-s ADDRESS -p udp --dport 5060`), by
+    default of what comes in.
 
     All rules go in by one transaction: there is no moment at which some hold.
     """
     chain = chain_of(name)
     lines = ["*filter", f":{chain} - [0:0]", *(f"-A {chain} {rule} -j DROP" for rule in rules)]
-    return "\n".join([LOCK, "iptables-restore $r --noflush <<'END'", *lines, f"-I {hook} -j {chain}", "COMMIT", "END"])
+    lines += [f"-I {hook} -j {chain}" for hook in hooks or (INCOMING,)]
+    return "\n".join([LOCK, "iptables-restore $r --noflush <<'END'", *lines, "COMMIT", "END"])
 
 
 def stop_dropping(name: str) -> str:

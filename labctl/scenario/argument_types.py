@@ -58,7 +58,9 @@ class OrOne:
         return {"anyOf": [schema["items"], schema]}
 
 
-Kind = Literal["phone", "node", "host", "extension", "mailbox", "device", "number", "callee", "docker_host"]
+Kind = Literal[
+    "phone", "node", "service", "host", "extension", "mailbox", "device", "number", "callee", "docker_host"
+]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class NameOf:
             "phone": phones,
             "callee": phones,
             "node": [node.name for node in lab.nodes],
+            "service": [service.name for service in lab.services],
             "host": [*lab.hosts],
             "docker_host": [*lab.docker_hosts],
             "extension": [*lab.extensions],

@@ -52,6 +52,7 @@ class ForEntry(Strict):
     extension: _Names | None = None
     mailbox: _Names | None = None
     device: _Names | None = None
+    service: _Names | None = None
     steps: _Steps
 
     @model_validator(mode="after")
@@ -66,11 +67,11 @@ class ForEntry(Strict):
         return [kind for kind in KINDS if getattr(self, kind) is not None]
 
 
-KINDS: tuple[Kind, ...] = ("node", "phone", "extension", "mailbox", "device")
+KINDS: tuple[Kind, ...] = ("node", "phone", "extension", "mailbox", "device", "service")
 
 BLOCKS: Mapping[str, str] = {
     "repeat": "Do some steps again and again",
-    "for": "Do some steps for each node, phone, extension, mailbox or device",
+    "for": "Do some steps for each node, phone, extension, mailbox, device or service",
     "parallel": "Do several lists of steps side by side",
 }
 """Every kind of block, with what it does."""

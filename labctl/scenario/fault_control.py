@@ -322,7 +322,7 @@ class FaultControl:
         for node in fault.nodes:
             if node in self.gone and node not in self._returning and node not in kept_away:
                 self._await_back_meanwhile(node)
-        for service in filter(None, map(self._lab.service, fault.nodes)):
+        for service in filter(None, map(self._lab.service, fault.nodes if fault.action else ())):
             if service.ready:
                 name = container_name(self._lab.name, service.name)
                 ready = self._running.named_in(service).ready

@@ -263,7 +263,7 @@ class LiveLab:
         return self.recorder.messages(phone, since_s)
 
     def node_messages(self, node: str, since_s: float) -> list[sip_messages.Passed]:
-        """The SIP messages that were on the wire from and to a node since then, as far as the capture has come.
+        """The SIP messages on the wire from and to a node or service since then, as far as the capture has come.
 
         Raises HostError where there is no capture, or none any more.
         """
@@ -271,7 +271,7 @@ class LiveLab:
             raise HostError(
                 "no packets are captured, so nobody knows what is on the wire", "run it without --no-capture"
             )
-        address = self.running.addresses.get(node, "")
+        address = {**self.running.addresses, **self.running.service_addresses}.get(node, "")
         messages = self._recording.messages(since_s)
         if self._recording.ended:
             raise HostError(f"nobody knows what is on the wire: {self._recording.ended}")

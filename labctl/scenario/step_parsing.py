@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from labctl.errors import UsageError
+from labctl.faults.network import apart, between_services
+from labctl.faults.registry import FAULTS
 from labctl.lab import Lab
 from labctl.labfile.config_form import check_file
 from labctl.scenario.entries import MAX_STEPS
@@ -16,6 +18,9 @@ from labctl.scenario.step_registry import STEPS, StepKind
 from labctl.scenario.step_texts import ASKING, check_names_of_lab, misspelt, named_in
 from labctl.yamlfile.document import EMPTY_FIX, Document, Path, shown, suggestion
 from labctl.yamlfile.review import Review
+
+IN_A_SERVICE = "`exec` runs commands in a service"
+"""What is told of a step for nodes alone."""
 
 
 def understand(review: Review, lab: Lab | None, loops: Sequence[tuple[str, ...]]) -> list[Draft]:
@@ -99,8 +104,13 @@ def _check_names(review: Review, draft: Draft, arguments: Any, lab: Lab) -> None
         texts = _texts(path, arguments.get(argument), depth)
         certain = [(at, text) for at, text in texts if not review.is_doubtful(at) and not mark.allows(text)]
         for at, text in certain:
-            if near := [loop for name in re.findall(r"^\$\{(\w+)\}$", text) for loop in misspelt(name, draft.loops)]:
+            near = [loop for name in re.findall(r"^\$\{(\w+)\}$", text) for loop in misspelt(name, draft.loops)]
+            if near:
                 review.refuse(at, f"no {mark.word} `{shown(text)}`", f"did you mean `${{{near[0]}}}`?")
+            elif mark.kind == "node" and lab.service(text):
+                fault = FAULTS.get(draft.verb)
+                fix = fault.instead if fault else ""
+                review.refuse(at, f"no node `{text}`: it is a service", fix or IN_A_SERVICE)
         certain = [(at, text) for at, text in certain if not review.is_doubtful(at)]
         review.known(mark.word, certain, mark.known(lab) if mark.is_told_by(lab) else None)
 
@@ -127,7 +137,9 @@ def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
     elif draft.verb in ("leave_voicemail", "clear_voicemail", "watch_mailbox") and draft.values:
         _check_mailbox(review, draft, lab)
     elif draft.verb == "partition" and draft.values:
-        _check_groups(review, draft, {node.name for node in lab.nodes})
+        _check_groups(review, draft, lab)
+    elif draft.verb == "cut" and lab.service(draft.values.get("sender", "")):
+        _check_cut(review, draft, lab)
 
 
 def _needs_ring(arguments: Mapping[str, Any]) -> bool:
@@ -152,10 +164,18 @@ def _check_mailbox(review: Review, draft: Draft, lab: Lab) -> None:
         review.say(draft.path, f"{phone} has no mailbox", "`mailbox:` of the phone in the lab file")
 
 
-def _check_groups(review: Review, draft: Draft, nodes: set[str]) -> None:
-    groups = draft.values["groups"]
-    left_out = sorted(nodes.difference(*groups))
+def _check_groups(review: Review, draft: Draft, lab: Lab) -> None:
+    groups, nodes = draft.values["groups"], [node.name for node in lab.nodes]
+    left_out = sorted({*nodes}.difference(*groups))
     if left_out:
         review.say(draft.path, f"in no group: {', '.join(left_out)}", "every node is in one at least")
-    if any(nodes <= {*group} for group in groups):
+    cut = apart(groups, nodes)
+    if not cut:
         review.say(draft.path, "this cuts nothing: some group holds every node", "take one out of it")
+    if both := next((pair for pair in cut if lab.service(pair[0]) and lab.service(pair[1])), None):
+        review.say(draft.path, *between_services(*both))
+
+
+def _check_cut(review: Review, draft: Draft, lab: Lab) -> None:
+    if lab.service(draft.values["receiver"]):
+        review.say(draft.path, *between_services(draft.values["sender"], draft.values["receiver"]))

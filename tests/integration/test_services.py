@@ -1,4 +1,5 @@
-"""A server beside the nodes, of Debian's packages: seen and reached by every verb, ended, mended, or never ready."""
+"""A server beside the nodes, of Debian's packages: seen and reached by every verb, cut off, ended, mended, or never
+ready."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from tests.integration.conftest import labctl
 pytestmark = pytest.mark.docker
 
 LAB = """
-nodes: 1
+nodes: 2
 phones: 0
 services:
   web:
@@ -35,6 +36,11 @@ def state(name: str, host: str) -> str:
     return str(next(row["container"] for row in rows if row["node"] == host))
 
 
+def reaches(name: str, node: str) -> bool:
+    """Whether a node has a connection to the server, within a time in which every machine has one."""
+    return labctl("sh", "-n", name, node, "--", "timeout", "10", "bash", "-c", "exec 3<> /dev/tcp/web/8000").code == 0
+
+
 def test_service_is_seen_reached_ended_and_mended(name: str, engine: Engine, tmp_path: Path) -> None:
     up = labctl("up", "-f", write(tmp_path), "-n", name)
     assert up.code == 0, up.err
@@ -48,6 +54,18 @@ def test_service_is_seen_reached_ended_and_mended(name: str, engine: Engine, tmp
     assert "web | " in labctl("logs", "-n", name).out
     refused = labctl("sh", "-n", name, "web", "--", "mount", "-t", "tmpfs", "none", "/mnt")
     assert refused.code != 0, "it is privileged"
+
+    assert [reaches(name, node) for node in ("n1", "n2")] == [True, True]
+    assert labctl("fault", "partition", "n1,n2", "n1,web", "-n", name).code == 0
+    assert [reaches(name, node) for node in ("n1", "n2")] == [True, False]
+    shown = labctl("ps", "-n", name, "-o", "json").data
+    assert {row["node"] for row in shown if any("partition" in fault for fault in row["faults"])} == {"n2", "web"}
+    assert labctl("heal", "-n", name).code == 0
+    for one_way in (("n2", "web"), ("web", "n2")):
+        assert labctl("fault", "cut", *one_way, "-n", name).code == 0
+        assert [reaches(name, node) for node in ("n1", "n2")] == [True, False]
+        assert labctl("heal", "cut.1", "-n", name).code == 0
+        assert reaches(name, "n2")
 
     assert labctl("fault", "kill", "web", "-n", name).code == 0
     assert state(name, "web") == "exited"

@@ -15,7 +15,7 @@ from labctl import cli
 from labctl.blueprint.running_lab import Running
 from labctl.cluster import lifecycle as verbs
 from labctl.engine import client
-from labctl.engine.observation import Observation
+from labctl.engine.observation import Container, Observation
 from labctl.errors import HostError
 from tests.unit.labs import lab, stack
 
@@ -46,6 +46,23 @@ def test_phones_of_the_lab_that_is_named(loaded: list[str | None]) -> None:
     assert offered("call", "") == ["alice", "bob"]
     assert offered("call", "-n", "office", "alice", "b") == ["bob"]
     assert loaded == [None, "office"]
+
+
+class Observing:
+    """An engine that sees two nodes and a service."""
+
+    def observe(self, _name: str | None) -> Observation:
+        parts = [("node", "n1"), ("node", "n2"), ("service", "db"), ("phones", "phones")]
+        return Observation((), tuple(Container(name, name, "lab", role, name, "running", "") for role, name in parts))
+
+
+@pytest.mark.parametrize(
+    ("word", "groups"), [("", ["db", "n1", "n2"]), ("n1,", ["n1,db", "n1,n2"]), ("n1,n2,d", ["n1,n2,db"])]
+)
+def test_nodes_and_services_of_a_group(word: str, groups: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "connect", lambda **_: Observing())
+    assert offered("fault", "partition", word) == groups
+    assert offered("fault", "partition", "n1", word) == groups
 
 
 def test_conditions_and_their_states() -> None:

@@ -42,6 +42,12 @@ def test_steps_are_done_for_each(head: str, nodes: list[str]) -> None:
     assert [step.arguments["node"] for step in steps.steps] == nodes
 
 
+def test_services_are_gone_through() -> None:
+    lab = f"{LAB}services: {{db: {{image: my/db}}, front: {{image: my/front}}}}\n"
+    steps = read('  - for: {service: all, steps: [{kill: "${service}"}, {start: "${service}"}]}\n', lab).steps
+    assert [str(step) for step in steps] == ["kill db", "start db", "kill front", "start front"]
+
+
 def test_blocks_are_nested() -> None:
     text = """  - for:
       device: all

@@ -10,7 +10,7 @@ import pytest
 from labctl.engine.actions import KillContainer
 from labctl.engine.client import Engine
 from labctl.errors import HostError, LabError, NotReady, UsageError
-from labctl.faults import registry
+from labctl.faults import injector, registry
 from labctl.faults.model import SIP
 from labctl.history.events import Back, Event, FaultBegan, Gone, Healed
 from labctl.history.journal import Journal
@@ -264,6 +264,27 @@ def test_a_service_that_does_not_come_back_keeps_nothing_else_from_being_undone(
     assert control.events(Back) == [("Back", "n3")]
     assert control.faults.in_force == ()
     assert [control.nodes.state(node) for node in ("n1", "n2")] == [UNTOUCHED] * 2
+
+
+@pytest.mark.parametrize("arguments", [{"sender": "n1", "receiver": "db"}, {"sender": "db", "receiver": "n1"}])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_cuts_a_node_off_from_a_service_is_the_nodes_alone(
+    arguments: dict[str, str], whole: bool, tmp_path: Path
+) -> None:
+    control = Control(tmp_path, DATABASE)
+    name = control.inflict("cut", **arguments)
+    assert [*control.nodes.state("n1")["chains"]] == [f"labctl-{name}"]
+    assert control.faults.expected_rings() == dict.fromkeys(("n1", "n2", "n3"), ("n1", "n2", "n3"))
+    [began] = [event for event in control.journal.events if isinstance(event, FaultBegan)]
+    assert (began.unheard, began.unasked) == ((), ())
+    assert began.uncalled == (("db", "db"), ("n1", "n1"))
+    control.nodes.apply(KillContainer("labctl-lab-db"))  # what becomes of the service has nothing to do with it
+    if whole:
+        control.faults.heal(name)
+    else:
+        healing = injector.heal(cast("Engine", control.nodes), "lab", name)
+        healing.check()
+    assert control.nodes.state("n1") == UNTOUCHED
 
 
 def test_what_its_own_script_cannot_undo_is_in_force_though_it_was_swept(control: Control) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from labctl.blueprint import addresses
 from labctl.errors import HostError, UsageError
 from labctl.faults import abilities, model, packet_filter, records
+from labctl.faults.fault import Fault
 from labctl.faults.host import HostCut, HostPause
 from labctl.faults.link import Impair, InterfaceDown
 from labctl.faults.model import PreparedFault, Target
@@ -213,6 +214,79 @@ def test_a_host_that_holds_no_node_or_all_cannot_be_cut_off(target: Target, host
     with pytest.raises(UsageError) as caught:
         HostCut.of({"host": host}).prepare("h", target)
     assert what in f"{caught.value.message} {caught.value.hint}"
+
+
+# Services
+
+
+BESIDE = replace(TARGET, services={"db": "198.18.0.41", "front": "198.18.0.42"})
+ALONE = [["n1", "n2", "db"], ["n1", "n2", "n3"]]
+
+
+def rules(fault: PreparedFault, node: str) -> list[str]:
+    lines = fault.scripts[node].splitlines()
+    return [line.partition(" labctl-f ")[2] or line for line in lines if line.startswith(("-A", "-I"))]
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "traffic", "wanted"),
+    [
+        ("db", "n1", "all", ["-s 198.18.0.41 -j DROP", "-I INPUT -j labctl-f"]),
+        ("n1", "db", "all", ["-d 198.18.0.41 -j DROP", "-I OUTPUT -j labctl-f"]),
+        ("n1", "front", "sip", ["-d 198.18.0.42 -p udp --dport 5060 -j DROP", "-I OUTPUT -j labctl-f"]),
+    ],
+)
+def test_a_node_is_cut_off_from_a_service_by_its_own_filter(
+    sender: str, receiver: str, traffic: str, wanted: list[str]
+) -> None:
+    fault = Cut.of({"sender": sender, "receiver": receiver, "traffic": traffic}).prepare("f", BESIDE)
+    assert [*fault.scripts] == ["n1"]
+    assert rules(fault, "n1") == wanted
+    assert {*fault.nodes} == {sender, receiver}
+
+
+def test_a_node_that_shares_no_group_with_a_service_has_lost_it_and_nothing_else() -> None:
+    fault = Partition.of({"groups": ALONE}).prepare("f", BESIDE)
+    dropped = ["-s 198.18.0.41 -j DROP", "-d 198.18.0.41 -j DROP"]
+    assert [*fault.scripts] == ["n3"]
+    assert sorted(rules(fault, "n3")) == sorted([*dropped, "-I INPUT -j labctl-f", "-I OUTPUT -j labctl-f"])
+    assert fault.nodes == ("n3", "db")
+    assert (fault.unheard, fault.uncalled) == ((), (("db", "db"), ("n3", "n3")))
+
+
+def test_a_partition_with_a_service_in_a_group_leaves_the_rings_of_its_nodes() -> None:
+    fault = Partition.of({"groups": [["n1", "db"], ["n2", "n3"]]}).prepare("f", BESIDE)
+    assert model.rings(NODES, [fault]) == {"n1": ("n1",), "n2": ("n2", "n3"), "n3": ("n2", "n3")}
+    assert fault.unheard == (("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n3", "n1"))
+    assert fault.nodes == ("n1", "n2", "n3", "db")
+
+
+@pytest.mark.parametrize("arguments", [{"sender": "n1", "receiver": "db"}, {"sender": "db", "receiver": "n2"}])
+def test_who_loses_a_service_is_in_its_ring_as_before(arguments: dict[str, str]) -> None:
+    assert model.rings(NODES, [Cut.of(arguments).prepare("f", BESIDE)]) == dict.fromkeys(NODES, NODES)
+
+
+def test_nodes_that_a_command_leaves_out_are_a_group_and_services_are_reached_by_all() -> None:
+    assert Partition.from_command_line({"groups": ["n1,db"]}, NODES).groups == (("n1", "db"), ("n2", "n3"))
+    fault = Partition.of({"groups": [["n1"], ["n2", "n3"]]}).prepare("f", BESIDE)
+    assert "198.18.0.4" not in "".join(fault.scripts.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Cut.of({"sender": "db", "receiver": "front"}), "db and front are services, and filters are on nodes"),
+        (Partition.of({"groups": [["n1", "db"], ["n2", "n3", "front"]]}), "db and front are services"),
+        (Partition.of({"groups": [[*NODES, "db"], ["n1"]]}), "this partition cuts nothing"),
+        (Cut.of({"sender": "n1", "receiver": "dc"}), "no node `dc` in this lab: its nodes: n1, n2, n3; its services"),
+        (Impair.of({"node": "db", "loss": 5}), "no node `db` in this lab: it is a service: impair the link of each"),
+        (InterfaceDown.of({"node": "db"}), "no node `db` in this lab: it is a service: `cut` or `partition` keeps"),
+    ],
+)
+def test_what_services_cannot_have_is_refused_with_what_can_be_done(fault: Fault, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        fault.prepare("f", BESIDE)
+    assert f"{caught.value.message}: {caught.value.hint}".startswith(said)
 
 
 @pytest.mark.parametrize(("one", "other"), [("n1", "n9"), ("n9", "n1")])

@@ -82,7 +82,7 @@ def _step_without(step: Step, gone: Mapping[str, set[str]]) -> Step | None:
     """A step without nodes and phones that are gone: lists get shorter; None where it is of nothing any more."""
     arguments = dict(step.arguments)
     for argument, (_, mark) in STEPS[step.verb].names.items():
-        names = gone.get("phone" if mark.kind == "callee" else mark.kind)
+        names = gone.get(mark.word)
         if not names or argument not in arguments:
             continue
         left = _left(arguments[argument], names)

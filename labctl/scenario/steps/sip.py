@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from labctl.cluster import capturing
 from labctl.errors import LabError
-from labctl.faults.fault import NodeName
+from labctl.faults.fault import HostName
 from labctl.history.events import Expected
 from labctl.scenario import expectation
 from labctl.scenario.argument_types import Arguments, Pattern, PhoneName, Variable
@@ -77,7 +77,7 @@ _Message = Form(
 
 
 _Phone = Annotated[PhoneName | None, Field(description="What that phone sent and received")]
-_Node = Annotated[NodeName | None, Field(description="What was on the wire from and to that node")]
+_Node = Annotated[HostName | None, Field(description="What was on the wire from and to that node or service")]
 _Header = Annotated[
     dict[str, Pattern], AfterValidator(_headers), Field(description="By name, a regular expression for its value")
 ]
@@ -118,8 +118,8 @@ def expect_sip(
     It counts from when the step before it began, so that nothing is missed that this caused; others of its own kind
     between do not matter, and several may look at the same message. `since: start` counts from when the run began. It
     is over as soon as one is there; with `count` and `absent` when the time is over, or there are too many. What was
-    sent again counts once. Returns the messages. A node's are those of the run's capture, at the lab's bridge: what a
-    fault then keeps from the node is there. Raises HostError where packets are not captured.
+    sent again counts once. Returns the messages. Those of a node or service are of the run's capture, at the lab's
+    bridge: what a fault then keeps from a node is there. Raises HostError where packets are not captured.
 
     Example:
         - register: bob
