@@ -37,7 +37,8 @@ def upgrade(
 ) -> None:
     """Stop a node, and start it with another stack or patch, or with the lab's own again; what it keeps goes along
 
-    Its voicemail and its database are what it keeps, with the registrations. Returns when it is in its ring.
+    Its voicemail, database and registrations are what it keeps. Returns when it is in its ring. One that was not
+    started yet stays so, and starts as that by `start`.
 
     Example:
         - upgrade: {node: n2, stack: "22"}
