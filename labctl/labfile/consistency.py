@@ -47,6 +47,7 @@ def check(review: Review, stack: Stack | None, stacks: Mapping[str, Stack]) -> N
     nodes = _known_nodes(review)
     review.known("node", review.values("phones", ANY, "node"), nodes)
     review.known("node", review.values("phones", ANY, "also", ANY), nodes)
+    _check_registrars(review)
     review.known("node", review.values("mailboxes", ANY, "node"), nodes)
     review.known("node", review.keys("config"), nodes and [EVERY_NODE, *nodes])
     review.known("phone", review.values("phones", ANY, "watches", ANY), review.all("phones", ANY, "name"))
@@ -86,6 +87,15 @@ def _check_places(review: Review, nodes: Sequence[str] | None) -> None:
     if ipaddress.ip_network(str(subnet)).prefixlen > LARGE_PREFIX:
         fix = f"a /{LARGE_PREFIX} or wider, from {FEW_NODES + 1} nodes on"
         review.say(("subnet",), f"{len(nodes)} nodes have no room in {subnet}", fix)
+
+
+def _check_registrars(review: Review) -> None:
+    """Note each node that a phone knows twice: as its own and as another, or as two others."""
+    known = {(path[:2], node) for path, node in review.values("phones", ANY, "node")}
+    for path, node in review.values("phones", ANY, "also", ANY):
+        if (path[:2], node) in known:
+            review.say(path, f"`{node}` is here twice", "each once, and not the phone's own `node`")
+        known.add((path[:2], node))
 
 
 def _check_mailboxes(review: Review) -> None:
