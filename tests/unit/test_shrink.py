@@ -401,6 +401,7 @@ def test_what_is_simpler_is_another_scenario_that_says_less() -> None:
     without = dict(simpler(LONG))["without node n3"]
     assert "carol" not in {phone.name for phone in without.lab.phones}
     assert "partition" not in verbs(without)
+    assert {"pause", "start"}.isdisjoint(verbs(dict(simpler(LONG))["without node n2"]))
 
 
 def test_a_failure_that_does_not_come_again_is_told_by_the_exit_code(
