@@ -58,9 +58,7 @@ class OrOne:
         return {"anyOf": [schema["items"], schema]}
 
 
-Kind = Literal[
-    "phone", "node", "service", "host", "extension", "mailbox", "device", "number", "callee", "docker_host"
-]
+Kind = Literal["phone", "node", "service", "host", "extension", "mailbox", "device", "number", "callee", "docker_host"]
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def read(
     entry = review.fit(ScenarioFile)
     document, lab_and_stack, refused = _find_lab(review, find_lab, find_stack, flags)
     lab_and_stack = _without(review, lab_and_stack)
-    planned = _steps(review, lab_and_stack[0] if lab_and_stack else None)
+    planned = _steps(review, *(lab_and_stack or (None, None)))
     _check_judging(review, entry.known if entry else (), healthy=entry.healthy if entry else True)
     if lab_and_stack and entry:
         _check_known(review, entry.known, lab_and_stack[0], planned)
@@ -110,19 +110,16 @@ def _without(review: Review, lab_and_stack: tuple[Lab, Stack] | None) -> tuple[L
     return replace(lab, without=tuple(dict.fromkeys((*lab.without, *named)))), stack
 
 
-def _steps(review: Review, lab: Lab | None) -> tuple[Step, ...]:
+def _steps(review: Review, lab: Lab | None, stack: Stack | None) -> tuple[Step, ...]:
     """The steps, with blocks of them written out; mistakes are noted."""
     expanded, around = expand(review, lab)
     steps_review = Review(_written_out(expanded))
-    drafts = understand(steps_review, lab, [one.loops for one in around])
-    homes = {phone.name: phone.node for phone in lab.phones} if lab else {}
-    rehearse(steps_review, drafts, lab.without if lab else (), homes)
+    understood = understand(steps_review, lab, [one.loops for one in around])
+    drafts = [replace(draft, branch=one.branch) for draft, one in zip(understood, around, strict=bool(understood))]
+    rehearse(steps_review, drafts, lab, stack)
     review.problems = [*dict.fromkeys([*review.problems, *steps_review.problems])]
     line = steps_review.document.line
-    return tuple(
-        Step(draft.verb, draft.values, line(draft.path), one.branch)
-        for draft, one in zip(drafts, around, strict=bool(drafts))
-    )
+    return tuple(Step(draft.verb, draft.values, line(draft.path), draft.branch) for draft in drafts)
 
 
 def _check_upgrades(

@@ -16,13 +16,15 @@ from labctl.yamlfile.document import Path
 class Draft:
     """A step as far as it was understood: the verb is empty or the arguments are None where these are in doubt.
 
-    `loops`: what those `for` that it is within go through, such as `node`.
+    `loops`: what those `for` that it is within go through, such as `node`. `branch`: of what goes side by side
+    (step_registry.Step).
     """
 
     path: Path
     verb: str
     arguments: dict[str, Any] | None
     loops: tuple[str, ...] = ()
+    branch: tuple[int, int] | None = None
 
     @property
     def values(self) -> dict[str, Any]:

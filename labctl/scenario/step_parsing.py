@@ -10,7 +10,7 @@ from typing import Any
 from labctl.errors import UsageError
 from labctl.faults.network import apart, between_services
 from labctl.faults.registry import FAULTS
-from labctl.lab import Lab
+from labctl.lab import Lab, Phone
 from labctl.labfile.config_form import check_file
 from labctl.scenario.entries import MAX_STEPS
 from labctl.scenario.step_form import Draft, as_in_yaml, listed
@@ -138,6 +138,8 @@ def _check_fit(review: Review, draft: Draft, lab: Lab) -> None:
         _check_mailbox(review, draft, lab)
     elif draft.verb == "partition" and draft.values:
         _check_groups(review, draft, lab)
+    elif draft.verb == "register" and draft.values.get("node"):
+        _check_registrar(review, draft, lab)
     elif draft.verb == "cut" and lab.service(draft.values.get("sender", "")):
         _check_cut(review, draft, lab)
 
@@ -174,6 +176,18 @@ def _check_groups(review: Review, draft: Draft, lab: Lab) -> None:
         review.say(draft.path, "this cuts nothing: some group holds every node", "take one out of it")
     if both := next((pair for pair in cut if lab.service(pair[0]) and lab.service(pair[1])), None):
         review.say(draft.path, *between_services(*both))
+
+
+def _check_registrar(review: Review, draft: Draft, lab: Lab) -> None:
+    for phone, node in ((phone, draft.values["node"]) for phone in draft.values["phones"]):
+        if node not in lab.phone(phone).registrars:
+            review.say(draft.path, *unknown_there(lab.phone(phone), node))
+
+
+def unknown_there(phone: Phone, node: str) -> tuple[str, str]:
+    """Why a phone cannot register with a node, and the way out."""
+    fix = f"it knows {', '.join(phone.registrars)}; `also:` of a phone in the lab file names others"
+    return f"{phone.name} cannot register with {node}", fix
 
 
 def _check_cut(review: Review, draft: Draft, lab: Lab) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from labctl import cli
 from labctl.checks.known import Known
 from labctl.errors import InvalidFile, UsageError
+from labctl.faults import registry
 from labctl.lab import Overrides
 from labctl.labfile.loader import shipped_labs
 from labctl.paths import SCENARIOS
@@ -53,7 +54,7 @@ lab: three-node
 limits: {delay: 500ms}
 requires: [netem, iptables]
 steps:
-  - register: [alice, bob, carol]
+  - register: [alice, carol]
   - register: {phones: bob}
   - watch: {phone: carol, extension: 102}
   - watch: {phone: carol, extension: mystate}
@@ -93,7 +94,7 @@ steps:
   - expect_sip: {phone: bob, message: 486, body: v=0, absent: yes, within: 3s}
   - configure: {node: n2, file: asterisk/queues.conf, text: "[general]", reload: app_queue}
   - configure: {node: n2, file: asterisk/queues.conf, text: "[general]", whole: yes}
-  - configure: {node: n2, file: corosync/corosync.conf, keys: {totem: {token: 2000, secauth: null}}, reload: corosync}
+  - configure: {node: n2, file: corosync/corosync.conf, keys: {totem: {token: 9, crypto_hash: null}}, reload: corosync}
   - wait_for: {extension: "102", state: INUSE&ringing}
   - wait_for: {extension: mystate, state: Busy, nodes: [n1, n2], timeout: 1.5m}
   - wait_for: {phone: carol, dialog: early}
@@ -103,6 +104,7 @@ steps:
   - start: n3
   - kill: {node: n3, service: asterisk}
   - stop: n3
+  - start: n3
   - pause: n2
   - start: {node: n2}
   - upgrade: {node: n2, stack: "22"}
@@ -134,13 +136,24 @@ expect: [agreement, truth]
 known:
   - {stack: 22, check: agreement, reason: What is said while a ring merges is lost, always: false}
   - {stack: "1.8", check: truth, reason: It is in the code, source: read}
-""".replace("  # and a fault of every kind\n", "".join(f"  - {json.dumps({kind: FAULTS[kind]})}\n" for kind in FAULTS))
+""".replace(
+    "  # and a fault of every kind\n", "".join(f"  - {json.dumps({kind: FAULTS[kind]})}\n  - heal\n" for kind in FAULTS)
+)
+
+
+THREE_NODE = """
+nodes: 3
+phones:
+  - {name: alice, node: n1, extension: 101}
+  - {name: bob, node: n2, also: [n3], extension: 102}
+  - {name: carol, node: n3, extension: 103}
+"""
 
 
 def find_lab(name: str) -> Document:
     if name not in shipped_labs():
         raise UsageError(f"no lab `{name}`")
-    return parse("nodes: 3\n", f"{name}.yaml")
+    return parse(THREE_NODE if name == "three-node" else "nodes: 3\n", f"{name}.yaml")
 
 
 def read(text: str, source: str = "my.yaml", overrides: Overrides | None = None) -> Scenario:
@@ -444,7 +457,7 @@ NODES = st.sampled_from(["n1", "n2", "n3"])
 TIMES = st.sampled_from([1, 0.5, "500ms", "2s", "1.5m", "10m"])
 ARGUMENTS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     **{kind: {key: st.just(value) for key, value in given.items()} for kind, given in FAULTS.items()},
-    "register": {"phones": PHONES | st.lists(PHONES, min_size=1)},
+    "register": {"phones": PHONES | st.lists(PHONES, min_size=1, unique=True)},
     "watch": {"phone": PHONES, "extension": st.sampled_from([101, "102", "mystate"])},
     "call": {"caller": PHONES, "callee": PHONES | st.sampled_from([102, "*103", "*600"])},
     "hang_up": {"phone": PHONES},
@@ -473,11 +486,20 @@ def a_step(draw: st.DrawFn) -> Any:
     return {verb: arguments}
 
 
+def in_order(step: Any) -> list[Any]:
+    """The step where it may come at any time: phones that register are switched off before, and a fault is healed."""
+    verb, value = next(iter(step.items())) if isinstance(step, dict) else (step, None)
+    if verb == "register":
+        return [{"unregister": value["phones"] if isinstance(value, dict) else value}, step]
+    return [step, "heal"] if verb in registry.FAULTS else [step]
+
+
 @given(st.lists(a_step()))
 def test_reader_and_schema_accept_what_is_right(some: list[Any]) -> None:
-    data = {"title": "T", "steps": [{"register": ["alice", "bob", "carol"]}, *some]}
+    steps = [{"register": ["alice", "bob", "carol"]}, *(part for step in some for part in in_order(step))]
+    data = {"title": "T", "steps": steps}
     SCHEMA.validate(data)
-    assert len(read(quick_yaml.dump(data)).steps) == len(some) + 1
+    assert len(read(quick_yaml.dump(data)).steps) == len(steps)
 
 
 @pytest.mark.long

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from labctl.errors import LabError, UsageError
 from labctl.faults.fault import NodeName
 from labctl.history.phone_events import NO_OPTIONS
-from labctl.scenario.argument_types import Extension, PhoneName, PhoneNames, PhonesInUse
+from labctl.scenario.argument_types import Arguments, Extension, PhoneName, PhoneNames, PhonesInUse
 from labctl.scenario.step_registry import step
 from labctl.sip.manner import EXPIRES_S, Manner
 from labctl.sip.phone_control import UNTIL_ANSWERED_MS
 from labctl.sip.user_agent import Refused, UserAgent
+from labctl.yamlfile.document import wrong
 from labctl.yamlfile.duration import Duration
 
 if TYPE_CHECKING:
@@ -31,7 +32,20 @@ _Options = Annotated[bool, Field(description="Whether it answers OPTIONS, by whi
 _Nat = Annotated[bool, Field(description="Its messages tell an address that is not its own")]
 
 
-@step(short="phones")
+class RegisterForm(Arguments):
+    """What must hold among the arguments of a step that switches phones on."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        phones: tuple[str, ...] = getattr(self, "phones", ())
+        if len({*phones}) < len(phones):
+            raise wrong("a phone is here twice", fix="each once")
+        if getattr(self, "node", None) and getattr(self, "failover", False):
+            raise wrong("`node` and `failover` are one too many", fix="`failover` tries its nodes in their order")
+        return self
+
+
+@step(short="phones", form=RegisterForm)
 def register(
     live: LiveLab,
     phones: PhoneNames,
@@ -55,9 +69,6 @@ def register(
         if phone in live.phones.lines:
             raise UsageError(f"{phone} is registered already", "unregister it first")
         registrars = live.lab.phone(phone).registrars
-        if node and node not in registrars:
-            fix = f"it knows {', '.join(registrars)}; `also:` of a phone in the lab file names others"
-            raise UsageError(f"{phone} cannot register with {node}", fix)
         tried = registrars if failover else (node or registrars[0],)
         manner = Manner(math.ceil(expires or EXPIRES_S), answers_options, hidden=behind_nat)
         live.phones.lines[phone] = _switched_on(live, phone, manner, tried)
