@@ -1,7 +1,7 @@
 """Packet filters of a node as shell scripts: a fault has an iptables chain of its own, by the fault's name. Pure.
 
 What a node receives is dropped where it comes in (hook INPUT), so that no sender gets an error of its own; what is
-dropped on its way out (hook OUTPUT) does get one: sendto(2) fails with EPERM.
+dropped on its way out (hook OUTPUT), as to a service, does get one: sendto(2) fails with EPERM.
 """
 
 from __future__ import annotations
