@@ -50,7 +50,12 @@ EVERYTHING = """
 title: Everything that can be said
 about: |
   More about it
-lab: three-node
+lab:
+  nodes: 3
+  phones:
+    - {name: alice, node: n1, extension: 101}
+    - {name: bob, node: n2, also: [n3], extension: 102}
+    - {name: carol, node: n3, extension: 103}
 limits: {delay: 500ms}
 requires: [netem, iptables]
 steps:
@@ -141,19 +146,10 @@ known:
 )
 
 
-THREE_NODE = """
-nodes: 3
-phones:
-  - {name: alice, node: n1, extension: 101}
-  - {name: bob, node: n2, also: [n3], extension: 102}
-  - {name: carol, node: n3, extension: 103}
-"""
-
-
 def find_lab(name: str) -> Document:
     if name not in shipped_labs():
         raise UsageError(f"no lab `{name}`")
-    return parse(THREE_NODE if name == "three-node" else "nodes: 3\n", f"{name}.yaml")
+    return parse("nodes: 3\n", f"{name}.yaml")
 
 
 def read(text: str, source: str = "my.yaml", overrides: Overrides | None = None) -> Scenario:
@@ -326,7 +322,7 @@ def test_every_verb_can_be_said_in_every_way() -> None:
         Known("22", "agreement", "What is said while a ring merges is lost", always=False),
         Known("1.8", "truth", "It is in the code", always=True, source="read"),
     )
-    assert [step.line for step in made.steps[:2]] == [9, 10]
+    assert [step.line for step in made.steps[:2]] == [14, 15]
 
 
 def test_sites_can_be_asked_in_every_way() -> None:
