@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
     Stack = Any  # what the command line imports loads no pydantic
 
-__all__ = ["CARRIERS", "EVERY_NODE", "MAX_NODES", "Carrier", "Lab", "Node", "Overrides", "Phone", "Version"]
+__all__ = ["CARRIERS", "EVERY_NODE", "MAX_NODES", "VIRTUAL", "Carrier", "Lab", "Node", "Overrides", "Phone", "Version"]
 
 MAX_NODES = 64
 """In all rings and sites of a lab together: its subnet and its phones' ports are laid out for so many. Corosync has
@@ -22,6 +22,9 @@ room for 384 (totem.h, PROCESSOR_COUNT_MAX); how many it holds together is a mat
 
 EVERY_NODE = "all"
 """The scope in `config:` that means every node; no node may have this name."""
+
+VIRTUAL = "lab.virtual"
+"""What the lab's virtual address is called as a place where phones register; no service may have this name."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Phone:
     """A SIP user agent, the node it registers with, and the phones whose state it watches (BLF).
 
     `also` are nodes that know it, too: it may register with these, in their order, where it does not with its own.
+    `registrar`: the service in front of its node, or VIRTUAL, that it registers with in place of that; "" for none.
     """
 
     name: str
@@ -79,11 +83,17 @@ class Phone:
     watches: tuple[str, ...]
     mailbox: str | None
     also: tuple[str, ...] = ()
+    registrar: str = ""
+
+    @property
+    def known_to(self) -> tuple[str, ...]:
+        """The nodes that know it, its own first."""
+        return (self.node, *self.also)
 
     @property
     def registrars(self) -> tuple[str, ...]:
-        """The nodes that know it, its own first."""
-        return (self.node, *self.also)
+        """Where it registers, in the order in which it turns to them."""
+        return (*([self.registrar] if self.registrar else []), *self.known_to)
 
     @property
     def shown_as(self) -> tuple[str, str]:
@@ -226,6 +236,11 @@ class Lab:
         """The names of its nodes and its services."""
         return (*(node.name for node in self.nodes), *(service.name for service in self.services))
 
+    @property
+    def fronts(self) -> tuple[str, ...]:
+        """What phones can register with that is no node: its services, and its virtual address."""
+        return (*(service.name for service in self.services), VIRTUAL)
+
     def service(self, name: str) -> Service | None:
         """The service of that name, if there is one."""
         return next((service for service in self.services if service.name == name), None)
@@ -257,7 +272,7 @@ class Lab:
 
     def phones_known_to(self, node: Node) -> tuple[Phone, ...]:
         """The phones that may register with the node."""
-        return tuple(phone for phone in self.phones if node.name in phone.registrars)
+        return tuple(phone for phone in self.phones if node.name in phone.known_to)
 
 
 @dataclass(frozen=True)

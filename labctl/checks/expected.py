@@ -10,7 +10,7 @@ from itertools import chain, combinations, product
 from labctl.asterisk.device_state import HINTS, aggregate, hint
 from labctl.checks.fault_reach import Reach, reach
 from labctl.history.events import NOT_STARTED, Back, Began, Did, Event, FaultBegan, Gone, Healed, Looked, Ring, Said
-from labctl.history.phone_events import WITHOUT_A_WORD, Unsure
+from labctl.history.phone_events import IN_FRONT, WITHOUT_A_WORD, Unsure
 
 EITHER = frozenset({"Idle", "Unavailable"})
 """What a node says by itself of a Custom device that nobody speaks for."""
@@ -190,9 +190,10 @@ class Replay:
         """The node of a phone: where it registered last, else its own."""
         return self.registrars.get(device) or self.began.homes.get(device, "")
 
-    def vanished(self, device: str) -> bool:
-        """Whether a phone went without a word, and nothing tells that it is there again."""
-        return device in self.doubts and self.doubts[device].why == WITHOUT_A_WORD
+    def out_of_sight(self, device: str) -> bool:
+        """Whether it is not for its node to say what reaches a phone: that went without a word, and nothing tells that
+        it is there again, or a server is in front of it."""
+        return device in self.doubts and self.doubts[device].why in (WITHOUT_A_WORD, IN_FRONT)
 
     def cluster(self, node: str) -> tuple[str, ...]:
         """The nodes of a node's own cluster: of its site, where there are sites."""

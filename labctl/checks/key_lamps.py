@@ -96,16 +96,16 @@ class _Keys:
         if event.ended or event.extension.startswith("*"):
             return
         home = self.replay.home(device)
-        if self.replay.breaks_calls([home]) or self.replay.vanished(device) or device in self.replay.astray:
+        if self.replay.breaks_calls([home]) or self.replay.out_of_sight(device) or device in self.replay.astray:
             return  # what lies between it and its phone; or nobody tells where the phone is
         dialog = self.dialogs.get(name, "")  # it may come before its step ends
         late = LateWords(self.result.findings, self.limits, self.shadows)
         self.watched[name] = _Key(*name, home, event.at_s, late, dialog)
 
     def _unsure(self, event: Unsure) -> None:
-        """A phone that vanished has nothing that it watches any more."""
-        vanished = event.device.partition("/")[2] if self.replay.vanished(event.device) else ""
-        for name in [name for name in self.watched if name[0] == vanished]:
+        """Of a phone that vanished, or is behind a server, nothing is judged that it watches any more."""
+        hidden = event.device.partition("/")[2] if self.replay.out_of_sight(event.device) else ""
+        for name in [name for name in self.watched if name[0] == hidden]:
             self._end(name)
 
     def _end(self, name: tuple[str, str]) -> None:

@@ -10,7 +10,7 @@ from labctl.checks.evidence import MAILBOXES, LogSince
 from labctl.checks.expected import Replay, groups, unanswered_rings
 from labctl.checks.finding import Finding, Limits
 from labctl.history.events import Count, Event, FaultBegan, Gone, Lamp, Line, Looked, Watching, beginning
-from labctl.history.phone_events import NO_OPTIONS
+from labctl.history.phone_events import IN_FRONT, NO_OPTIONS
 
 
 @dataclass
@@ -81,14 +81,16 @@ class _Told:
         home = self.replay.home(device)
         word = self.replay.last_words.get(device, {}).get(home)
         there = word is not None and word.state != "UNAVAILABLE" and not self.replay.hurts(home)
-        return there and not self.replay.vanished(device) and device not in self.replay.astray
+        return there and not self.replay.out_of_sight(device) and device not in self.replay.astray
 
     def doubt(self, phone: str) -> str:
         """Why its node may tell a phone nothing unasked, or which node that is nobody knows; "" where neither is so."""
         device = self.replay.began.device(phone)
+        if device in self.replay.doubts and self.replay.doubts[device].why == IN_FRONT:
+            return f"{phone} is told by way of a server in front of its nodes"
         if phone in self.subscribed:
             return ""
-        if self.replay.vanished(device) or device in self.replay.astray:
+        if self.replay.out_of_sight(device) or device in self.replay.astray:
             return f"where {phone} is registered last is not told"
         unreachable = device in self.replay.doubts and self.replay.doubts[device].why == NO_OPTIONS
         return f"{phone} answers no OPTIONS, so that its node may hold it for unreachable" if unreachable else ""

@@ -117,7 +117,7 @@ def on(names: tuple[str, ...], which: Which, answer_after: float | None) -> None
     with _opened(which, *names) as (phones, lab):
         for name in names:
             new = phone_control.switch_on(phones, lab, name, ring_ms)
-            say(f"{name} is {'on' if new else 'on already'}, registered with {lab.phone(name).node}")
+            say(f"{name} is {'on' if new else 'on already'}, registered with {lab.phone(name).registrars[0]}")
 
 
 @phone.command()

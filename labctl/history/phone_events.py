@@ -10,6 +10,9 @@ WITHOUT_A_WORD = "the phone went without a word"
 NO_OPTIONS = "it answers no OPTIONS"
 """Why nobody knows of a phone that its node may hold for unreachable."""
 
+IN_FRONT = "a server is in front of its nodes"
+"""Why nobody knows of a phone that registers with a server which tells nodes of it what it will, and may be gone."""
+
 CALLS_ELSEWHERE = "a node has calls of it that nobody ended"
 """Why nobody knows of a phone that registers anew after its calls were lost without a word."""
 

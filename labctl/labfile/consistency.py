@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labctl.corosync.totem import timers
-from labctl.lab import CARRIERS, EVERY_NODE, MAX_NODES
+from labctl.lab import CARRIERS, EVERY_NODE, MAX_NODES, VIRTUAL
 from labctl.labfile import config_form, node_versions
 from labctl.labfile.entries import (
     DEFAULT_NODES,
@@ -48,6 +48,7 @@ def check(review: Review, stack: Stack | None, stacks: Mapping[str, Stack]) -> N
     review.known("node", review.values("phones", ANY, "node"), nodes)
     review.known("node", review.values("phones", ANY, "also", ANY), nodes)
     _check_registrars(review)
+    review.known("service", review.values("phones", ANY, "registrar"), _fronts(review))
     review.known("node", review.values("mailboxes", ANY, "node"), nodes)
     review.known("node", review.keys("config"), nodes and [EVERY_NODE, *nodes])
     review.known("phone", review.values("phones", ANY, "watches", ANY), review.all("phones", ANY, "name"))
@@ -189,6 +190,12 @@ def _rings(data: dict[str, Any], nodes: list[str]) -> dict[str, str]:
     if isinstance(data.get("sites"), dict):
         return {name: site for site, names in site_nodes(data["sites"]).items() for name in names}
     return dict.fromkeys(nodes, "")
+
+
+def _fronts(review: Review) -> list[str] | None:
+    """What phones can register with that is no node; None where the services are in doubt."""
+    services = review.document.data.get("services") or {}
+    return [*services, VIRTUAL] if isinstance(services, dict) else None
 
 
 def _known_nodes(review: Review) -> list[str] | None:

@@ -131,7 +131,8 @@ def _phone(
     watches = tuple(dict.fromkeys(others if entry.watches is None else entry.watches))
     near = [mailbox.number for mailbox in mailboxes if site[mailbox.node] == site[entry.node]]
     own = entry.extension if entry.extension in near else None
-    return Phone(entry.name, entry.node, entry.extension, watches, entry.mailbox or own, tuple(entry.also))
+    named = (entry.name, entry.node, entry.extension, watches, entry.mailbox or own)
+    return Phone(*named, also=tuple(entry.also), registrar=entry.registrar or "")
 
 
 def _default_phone(index: int, nodes: list[str]) -> PhoneEntry:

@@ -204,6 +204,10 @@ class PhoneEntry(Strict):
 
     name: PhoneName
     node: Name = Field(description="The node it registers with")
+    registrar: Text | None = Field(
+        default=None,
+        description="What it registers with in place of its node: a service in front of it, or `lab.virtual`",
+    )
     also: list[Name] = Field(
         default=[], max_length=15, description="Nodes that know it too, in the order in which it turns to them"
     )

@@ -88,7 +88,6 @@ def to_yaml(lab: Lab) -> str:
 
 
 def _phone_data(phone: Phone) -> dict[str, Any]:
-    """A phone as a lab file has it: other nodes that know it are told only where there are any."""
-    data = _without_none(vars(phone) | {"watches": list(phone.watches)})
-    also = data.pop("also")
-    return data | ({"also": list(also)} if also else {})
+    """A phone as a lab file has it: other nodes that know it, and what is in front, only where there are any."""
+    data = vars(phone) | {"watches": list(phone.watches), "also": list(phone.also) or None}
+    return _without_none(data | {"registrar": phone.registrar or None})

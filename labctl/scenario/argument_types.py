@@ -58,7 +58,19 @@ class OrOne:
         return {"anyOf": [schema["items"], schema]}
 
 
-Kind = Literal["phone", "node", "service", "host", "extension", "mailbox", "device", "number", "callee", "docker_host"]
+Kind = Literal[
+    "phone",
+    "node",
+    "service",
+    "host",
+    "registrar",
+    "extension",
+    "mailbox",
+    "device",
+    "number",
+    "callee",
+    "docker_host",
+]
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,8 @@ class NameOf:
     @property
     def word(self) -> str:
         """What the thing is called in a message."""
-        return {"callee": "phone", "host": "node", "docker_host": "Docker host"}.get(self.kind, self.kind)
+        words = {"callee": "phone", "host": "node", "registrar": "node", "docker_host": "Docker host"}
+        return words.get(self.kind, self.kind)
 
     def known(self, lab: Lab) -> list[str]:
         """The names that things of this kind have in a lab."""
@@ -85,6 +98,7 @@ class NameOf:
             "service": [service.name for service in lab.services],
             "host": [*lab.hosts],
             "docker_host": [*lab.docker_hosts],
+            "registrar": [*(node.name for node in lab.nodes), *lab.fronts],
             "extension": [*lab.extensions],
             "mailbox": mailboxes,
             "device": [*lab.devices],
@@ -147,6 +161,9 @@ PhoneInUse = Annotated[Text, NameOf("phone", in_use=True)]
 PhoneNames = Annotated[tuple[PhoneName, ...], Field(min_length=1), OrOne()]
 PhonesInUse = Annotated[tuple[PhoneInUse, ...], Field(min_length=1), OrOne()]
 NodeNames = Annotated[tuple[NodeName, ...], Field(min_length=1), OrOne()]
+RegistrarName = Annotated[Text, NameOf("registrar")]
+"""A node, a service in front of nodes, or `lab.virtual`."""
+
 Extension = Annotated[Text, _LooksLikeNumber, NameOf("extension")]
 Mailbox = Annotated[Text, _LooksLikeNumber, NameOf("mailbox")]
 Number = Annotated[Text, _LooksLikeNumber, NameOf("number")]

@@ -44,7 +44,7 @@ def live_lab(
     cluster = Cluster(engine, running)
     faults = FaultControl(engine, running, cluster, journal, recorder.node_lost_calls)
     connect = functools.partial(Phones, engine, running)
-    told = (recorder.phone_said, recorder.node_of, recorder.cut_off)
+    told = (recorder.phone_said, recorder.nodes_of, recorder.cut_off)
     phones = Switchboard(running.lab, journal, faults.gone, connect, *told)
     crashes = CrashWatch(engine, running, cluster, faults, journal)
     asked, machine = functools.partial(versions, engine, running), StarvationWatch()

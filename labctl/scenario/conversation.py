@@ -121,8 +121,8 @@ class Conversation:
         return self.callee if phone == self.near.phone else self.caller
 
 
-def nodes_of(lab: Lab, node_of: Callable[[str], str], caller: str, callee: str) -> tuple[str, ...]:
-    """The nodes that a call goes through, as far as what is dialled tells. `node_of`: where a phone registers."""
+def nodes_of(lab: Lab, nodes_of_phone: Callable[[str], tuple[str, ...]], caller: str, callee: str) -> tuple[str, ...]:
+    """The nodes that a call goes through, as far as what is dialled tells, and where phones register."""
     target = lab.phone_at(callee)
     keepers = [
         keeper
@@ -131,5 +131,5 @@ def nodes_of(lab: Lab, node_of: Callable[[str], str], caller: str, callee: str) 
         if callee == f"*{number}*{lab.node(keeper).nodeid}"
         or (callee == f"*{number}" and keeper == lab.mailbox(number).node)
     ]
-    called = [node_of(target.name)] if target else keepers
-    return tuple(dict.fromkeys([node_of(caller), *called]))
+    called = nodes_of_phone(target.name) if target else keepers
+    return tuple(dict.fromkeys([*nodes_of_phone(caller), *called]))

@@ -53,7 +53,7 @@ def check_failovers(review: Review, drafts: list[Draft], lab: Lab) -> None:
         if draft.verb == "register" and draft.values.get("failover"):
             line = review.document.line(draft.path)
             alone.setdefault(line, []).append(draft)
-            able |= {line} if any(lab.phone(phone).also for phone in draft.values["phones"]) else set()
+            able |= {line} if any(len(lab.phone(phone).registrars) > 1 for phone in draft.values["phones"]) else set()
     for draft in (first for line, (first, *_) in alone.items() if line not in able):
         phones = ", ".join(draft.values["phones"])
         review.say(draft.path, f"{shown(phones)}: no other node to turn to", "`also:` of a phone in the lab file")
@@ -86,8 +86,8 @@ def check_started(review: Review, drafts: list[Draft], without: Collection[str],
 def _registrars(draft: Draft, phone: Phone, places: dict[str, str]) -> tuple[str, ...]:
     """The nodes to which a phone turns in a step, one after the other."""
     if draft.verb != "register":
-        return (places.get(phone.name, phone.node),)
-    return phone.registrars if draft.values.get("failover") else (draft.values.get("node") or phone.node,)
+        return (places.get(phone.name, phone.registrars[0]),)
+    return phone.registrars if draft.values.get("failover") else (draft.values.get("node") or phone.registrars[0],)
 
 
 def _check_registrar(

@@ -18,7 +18,7 @@ from labctl.errors import HostError
 from labctl.history.events import Lamp, Line, Notified, Said, Seen
 from labctl.history.events import Ring as RingEvent
 from labctl.history.journal import Journal
-from labctl.history.phone_events import CALLS_ELSEWHERE, WITHOUT_A_WORD, Unsure
+from labctl.history.phone_events import CALLS_ELSEWHERE, IN_FRONT, WITHOUT_A_WORD, Unsure
 from labctl.history.process_events import Complained
 from labctl.lab import Lab
 from labctl.scenario.repeated_errors import RepeatedErrors
@@ -47,6 +47,7 @@ class Recorder:
         self._channels = {phone.name: self._stack_of(phone.node).sip_channel for phone in lab.phones}
         self._names = {node.nodeid: node.name for node in lab.nodes}
         self._lines = PhoneLines(lab, stack.sip_channel, self._channels)
+        self._places = {phone.name: phone.registrars[0] for phone in lab.phones}
         self._said: dict[str, str] = {}
         self._unsure: defaultdict[str, set[str]] = defaultdict(set)
         self._sip: deque[tuple[str, SipMessage]] = deque(maxlen=MOST_MESSAGES)
@@ -98,6 +99,8 @@ class Recorder:
 
     def phone_said(self, phone: str, message: SipMessage) -> None:
         """A message that a phone sent or received."""
+        if self._is_behind(phone) and IN_FRONT not in self._unsure[phone]:
+            self.unsure(phone, IN_FRONT)
         with self._lock:
             at_s = self._when(message)
             self._sip.append((phone, message))
@@ -120,35 +123,51 @@ class Recorder:
 
     def unsure(self, phone: str, why: str, may: tuple[str, ...] = ()) -> None:
         """What a phone's node has of it is not known from here on, whatever the phone says: `sure` ends that. `may`:
-        the states that it may have, any where there are none."""
+        the states that it may have, any where there are none. Of one behind a server no node of its cluster is sure."""
         with self._lock:
             self._unsure[phone].add(why)
             self._said.pop(phone, None)
-        node = self._lines.nodes[phone]
-        self._journal.write(Unsure(self._journal.now_s(), node, self.device(phone), why, may))
+        if self._is_behind(phone):
+            why, may = IN_FRONT, ()
+        for node in self.nodes_of(phone)[::-1]:
+            self._journal.write(Unsure(self._journal.now_s(), node, self.device(phone), why, may))
 
     def sure(self, phone: str) -> None:
         """From here on a phone's own messages tell again what its node has of it, unless that has calls of it that
-        nobody ended."""
+        nobody ended, or a server is in front of that."""
         with self._lock:
-            self._unsure[phone] &= {CUT_OFF}
+            self._unsure[phone] &= {CUT_OFF, IN_FRONT} if self._is_behind(phone) else {CUT_OFF}
 
     def node_of(self, phone: str) -> str:
-        """Where a phone registers."""
+        """Where a phone registers; its own node where it does so with a server in front of that."""
         return self._lines.nodes[phone]
 
-    def registers_at(self, phone: str, node: str) -> None:
-        """A phone that is off is about to register at a node. What another has of it is as it was.
+    def nodes_of(self, phone: str) -> tuple[str, ...]:
+        """The nodes that what a phone does may go through, that where it registers first: where a server is in front,
+        any of its cluster."""
+        node = self._lines.nodes[phone]
+        others = self._lab.cluster_of(node) if self._is_behind(phone) else ()
+        return tuple(dict.fromkeys([node, *(other.name for other in others)]))
+
+    def _is_behind(self, phone: str) -> bool:
+        """Whether a phone registers with a server in front of its nodes."""
+        return self._places[phone] in self._lab.fronts
+
+    def registers_at(self, phone: str, place: str) -> None:
+        """A phone that is off is about to register at a node, or a server in front of its own. What another node has
+        of it is as it was.
 
         Of one that has left calls behind, whose end no message tells, its new node is written down at least.
         """
+        self._places[phone] = place
+        node = self._lab.phone(phone).node if self._is_behind(phone) else place
         with self._lock:
             if node != self._lines.nodes[phone]:
                 self._lines.move(phone, node)
                 self._said.pop(phone, None)
             lost = CUT_OFF in self._unsure[phone]
-        if lost:
-            self.unsure(phone, CALLS_ELSEWHERE)
+        if lost or self._is_behind(phone):
+            self.unsure(phone, CALLS_ELSEWHERE if lost else IN_FRONT)
 
     def vanished(self, phone: str, in_call: bool) -> None:
         """A phone is gone without a word: its node has it as free until its registration is over, at a time that no

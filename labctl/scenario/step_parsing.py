@@ -180,7 +180,7 @@ def _check_groups(review: Review, draft: Draft, lab: Lab) -> None:
 
 def _check_registrar(review: Review, draft: Draft, lab: Lab) -> None:
     for phone, node in ((phone, draft.values["node"]) for phone in draft.values["phones"]):
-        if node not in lab.phone(phone).registrars:
+        if node not in (*lab.phone(phone).registrars, *lab.fronts):
             review.say(draft.path, *unknown_there(lab.phone(phone), node))
 
 

@@ -46,7 +46,7 @@ class Switchboard:
         gone: Collection[str],
         connect: Callable[[MessageListener], Phones],
         recorder: MessageListener,
-        node_of: Callable[[str], str] | None = None,
+        nodes_of: Callable[[str], tuple[str, ...]] | None = None,
         on_cut_off: Callable[[str], None] = lambda _phone: None,
     ) -> None:
         self.lines: dict[str, UserAgent] = {}
@@ -59,7 +59,7 @@ class Switchboard:
         self._connect = connect
         self._recorder = recorder
         self._on_cut_off = on_cut_off
-        self._node_of = node_of or (lambda phone: lab.phone(phone).node)
+        self._nodes_of = nodes_of or (lambda phone: (lab.phone(phone).node,))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = Signal()
@@ -117,7 +117,7 @@ class Switchboard:
 
         `talk_ms` is how long the caller talks before it hangs up by itself. Raises LabError.
         """
-        nodes, target = nodes_of(self._lab, self._node_of, caller, callee), self._lab.phone_at(callee)
+        nodes, target = nodes_of(self._lab, self._nodes_of, caller, callee), self._lab.phone_at(callee)
         line, before = self._aim(callee)
         name = self._began(caller, callee, nodes)
         try:
@@ -228,7 +228,7 @@ class Switchboard:
 
     def heard(self, end: CallEnd) -> int:
         """How many packets of audio a phone has heard from its node in a call."""
-        return self.agents.heard(end.agent, end.call)[end.agent.agent.node_address]
+        return self.agents.heard_of_nodes(end.agent, end.call)
 
     @contextmanager
     def lost_otherwise(self, call: Conversation) -> Iterator[None]:
@@ -263,7 +263,7 @@ class Switchboard:
         self._end(call, why)
         if call.over and not call.ending_wanted:
             raise LabError(f"{call}: {call.over}")
-        nodes = {*call.nodes, *(self._node_of(end.phone) for end in call.ends)}
+        nodes = {*call.nodes, *(node for end in call.ends for node in self._nodes_of(end.phone))}
         if (far := call.far) and not nodes & {*self._gone}:
             with suppress(LabError):
                 far.agent.await_over(far.call, PATIENCE.deadline(FAR_END_S))
@@ -281,7 +281,7 @@ class Switchboard:
     def transferred(self, near: CallEnd, by: Conversation, callee: str, far: CallEnd | None) -> Conversation:
         """A call as it goes on without the phone that has transferred it: from its other end to another phone or a
         number. `far` is the end there, where that is connected already."""
-        nodes = tuple(dict.fromkeys([*by.nodes, *nodes_of(self._lab, self._node_of, near.phone, callee)]))
+        nodes = tuple(dict.fromkeys([*by.nodes, *nodes_of(self._lab, self._nodes_of, near.phone, callee)]))
         name = self._began(near.phone, callee, nodes)
         line, before = self._aim(callee)
         call = Conversation(name, near.phone, self._name(callee), near, line, nodes, before, far)
@@ -383,7 +383,7 @@ class Switchboard:
         call.calling.nudge()
         with suppress(LabError):
             call.calling.finish(PATIENCE.deadline(GIVE_UP_S if waits else 0))
-        if not call.near.over and self._node_of(call.near.phone) not in self._gone:
+        if not call.near.over and not {*self._nodes_of(call.near.phone)} & {*self._gone}:
             self._on_cut_off(call.near.phone)
         call.calling.kill()
 

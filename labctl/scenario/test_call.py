@@ -144,7 +144,7 @@ def call(engine: Engine, running: Running, request: CallRequest, timeout_s: floa
         except Refused as refusal:
             raise _with_warnings(refusal, engine, running, parties.caller.node, deadline) from None
         told.await_as_before()
-        heard = [phones.heard(agent, call)[agent.agent.node_address] for agent, call in ends]
+        heard = [phones.heard_of_nodes(agent, call) for agent, call in ends]
         by_caller, by_callee = (*heard, 0)[:2]
         return Call(parties.caller.name, request.callee, parties.followed, by_caller, by_callee, learned(told.changes))
 

@@ -22,6 +22,7 @@ from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import File
 from labctl.engine.client import Engine
 from labctl.errors import LabError
+from labctl.lab import VIRTUAL
 from labctl.lock import claimed
 from labctl.sip import kept_agents, load, sipp, tshark
 from labctl.sip.container_files import FOLDER, KEPT, RUN_SCRIPT, TONE, run_script, script
@@ -69,8 +70,11 @@ class Phones:
         lab, observation = running.lab, running.observation
         self._containers = PhoneContainers(engine, running)
         self._lab = lab
-        self._network = observation.networks[0]
-        self._secrets = Secrets(self._network.seed)
+        network = observation.networks[0]
+        self._servers = {**running.addresses, **running.service_addresses}
+        self._registrars = {**self._servers, VIRTUAL: addresses.virtual_address(network.subnet)}
+        self._nodes = frozenset(running.addresses.values())
+        self._secrets = Secrets(network.seed)
         self._signal = Signal()
         self._agents: list[UserAgent] = []
         self._ports = threading.Lock()
@@ -287,6 +291,12 @@ class Phones:
                 heard[source] += count - agent.heard_before.get(place, 0)
         return +heard
 
+    def heard_of_nodes(self, agent: UserAgent, call: str = "") -> int:
+        """How many of these are from its node; where a server is in front of that, from any node or service."""
+        node = agent.agent.node_address
+        speakers = {node} if node in self._nodes else {*self._servers.values(), node}
+        return sum(count for source, count in self.heard(agent, call).items() if source in speakers)
+
     def await_heard(self, agent: UserAgent, packets: int, deadline: Deadline, call: str = "") -> None:
         """Return when the agent has heard that many packets from its node, in a call of several or in all.
 
@@ -295,7 +305,7 @@ class Phones:
         node = agent.agent.node_address
 
         def enough() -> bool:
-            return self.heard(agent, call)[node] >= packets
+            return self.heard_of_nodes(agent, call) >= packets
 
         def end() -> str:
             return agent.end_of(call or agent.call)
@@ -351,7 +361,7 @@ class Phones:
         agent = Agent(
             name=name,
             password=self._secrets.sip(name) if password is None else password,
-            node_address=addresses.address(self._network.subnet, self._lab.node(manner.node or phone.node).nodeid),
+            node_address=self._registrars[manner.place or phone.registrars[0]],
             address=self._containers.of(name).address,
             port=port,
             media=range(media, media + MEDIA_PORTS_AN_AGENT),

@@ -51,7 +51,8 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Agent:
-    """A user agent: whose phone, where its node and itself are, and the ports that nobody else there has.
+    """A user agent: whose phone, where its node, or the server in front of that, and itself are, and the ports that
+    nobody else there has.
 
     `shown` is the address that its messages tell, SIPp's word for its own by default. `token` is random: its Call-IDs,
     tags and branches are unique over time (RFC 3261, 8.1.1.4). A node remembers a dialog for 32 s after it has ended,

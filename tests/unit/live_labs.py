@@ -282,7 +282,9 @@ class Rig:
             self.phones.on_message = on_message
             return cast("Phones", self.phones)
 
-        self.switchboard = Switchboard(of, self.journal, self.faults.gone, connect, recorder.phone_said)
+        self.switchboard = Switchboard(
+            of, self.journal, self.faults.gone, connect, recorder.phone_said, recorder.nodes_of
+        )
         self.live = LiveLab(
             cast("Engine", self.engine),
             running,

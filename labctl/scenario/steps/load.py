@@ -82,7 +82,7 @@ def _write(live: LiveLab, what: str, load: LoadResult, began_s: float, phones: S
             rate_asked=load.rate_asked,
             rate=load.rate,
             saturated=load.saturated,
-            nodes=tuple(dict.fromkeys(phone.node for phone in phones)),
+            nodes=tuple(dict.fromkeys(node for phone in phones for node in live.recorder.nodes_of(phone.name))),
             began_s=began_s,
             extensions=tuple(phone.extension for phone in phones),
             causes=dict(load.causes),

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, model_validator
 
 from labctl.errors import LabError, UsageError
-from labctl.faults.fault import NodeName
 from labctl.history.phone_events import NO_OPTIONS
-from labctl.scenario.argument_types import Arguments, Extension, PhoneName, PhoneNames, PhonesInUse
+from labctl.scenario.argument_types import Arguments, Extension, PhoneName, PhoneNames, PhonesInUse, RegistrarName
 from labctl.scenario.step_registry import step
 from labctl.sip.manner import EXPIRES_S, Manner
 from labctl.sip.phone_control import UNTIL_ANSWERED_MS
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
 _Expires = Annotated[
     Duration | None, Field(description="How long a registration lasts, renewed at half of it; an hour by default")
 ]
-_At = Annotated[NodeName | None, Field(description="Which of its nodes; its own by default")]
-_Failover = Annotated[bool, Field(description="Its nodes one after the other, until one takes it")]
+_At = Annotated[
+    RegistrarName | None, Field(description="Which of its nodes, or a service in front of them; its own by default")
+]
+_Failover = Annotated[bool, Field(description="One after the other, until one takes it")]
 _Options = Annotated[bool, Field(description="Whether it answers OPTIONS, by which a node asks if it is there")]
 _Nat = Annotated[bool, Field(description="Its messages tell an address that is not its own")]
 
@@ -57,7 +58,9 @@ def register(
 ) -> None:
     """Switch phones on: each registers with its node and takes calls
 
-    With `failover` each turns to its nodes in the order of the lab file (`node`, then `also`), as to what the SRV
+    Where a service is in front of that, or the lab's virtual address (`registrar` in the lab file, or here
+    `node: front`, `node: lab.virtual`), all that it asks for goes there, and what nodes have of it is not judged.
+    With `failover` each turns to its own in the order of the lab file (`registrar`, `node`, `also`), as to what the SRV
     records of DNS give, and stays with the first that answers. One that is `behind_nat` tells an address in Via,
     Contact and SDP that nobody has, as behind a router that does not change what is in messages; ports and packets are
     as always. Without `answers_options` its node may hold it for unreachable, and its state is not judged.
@@ -74,20 +77,20 @@ def register(
         live.phones.lines[phone] = _switched_on(live, phone, manner, tried)
 
 
-def _switched_on(live: LiveLab, phone: str, manner: Manner, nodes: Sequence[str]) -> UserAgent:
-    """A phone that is on, at the first of these nodes that answers it. Raises LabError of the last that does not."""
-    for node in nodes:
-        live.recorder.registers_at(phone, node)
+def _switched_on(live: LiveLab, phone: str, manner: Manner, places: Sequence[str]) -> UserAgent:
+    """A phone that is on, at the first of these places that answers it. Raises LabError of the last that does not."""
+    for place in places:
+        live.recorder.registers_at(phone, place)
         if manner.answers_options:
             live.recorder.sure(phone)
         else:
             live.recorder.unsure(phone, NO_OPTIONS)
         try:
-            return live.phones.agents.switch_on(phone, UNTIL_ANSWERED_MS, manner=replace(manner, node=node))
+            return live.phones.agents.switch_on(phone, UNTIL_ANSWERED_MS, manner=replace(manner, place=place))
         except Refused:
             raise
         except LabError:
-            if node == nodes[-1]:
+            if place == places[-1]:
                 raise
     raise LabError(f"{phone} has no node")
 
