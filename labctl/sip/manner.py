@@ -12,7 +12,7 @@ HIDDEN_ADDRESS = "198.18.255.254"
 @dataclass(frozen=True)
 class Manner:
     """What is not as always with a phone: how long its registrations last, whether it answers OPTIONS, where it
-    registers (as the lab file has it where that is ""), and whether its messages tell an address that is not its own."""
+    registers (by the lab file where that is ""), and whether its messages tell an address that is not its own."""
 
     expires_s: int = EXPIRES_S
     answers_options: bool = True

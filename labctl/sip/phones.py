@@ -15,8 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 
-from labctl.blueprint import addresses
-from labctl.blueprint.addresses import FIRST_SIP_PORT, PORTS_A_PHONE
+from labctl.blueprint.addresses import FIRST_SIP_PORT, PORTS_A_PHONE, virtual_address
 from labctl.blueprint.running_lab import Running
 from labctl.blueprint.secrets import Secrets
 from labctl.engine.actions import File
@@ -71,8 +70,7 @@ class Phones:
         self._containers = PhoneContainers(engine, running)
         self._lab = lab
         network = observation.networks[0]
-        self._servers = {**running.addresses, **running.service_addresses}
-        self._registrars = {**self._servers, VIRTUAL: addresses.virtual_address(network.subnet)}
+        self._registrars = running.addresses | running.service_addresses | {VIRTUAL: virtual_address(network.subnet)}
         self._nodes = frozenset(running.addresses.values())
         self._secrets = Secrets(network.seed)
         self._signal = Signal()
@@ -294,7 +292,7 @@ class Phones:
     def heard_of_nodes(self, agent: UserAgent, call: str = "") -> int:
         """How many of these are from its node; where a server is in front of that, from any node or service."""
         node = agent.agent.node_address
-        speakers = {node} if node in self._nodes else {*self._servers.values(), node}
+        speakers = {node} if node in self._nodes else {*self._registrars.values()}
         return sum(count for source, count in self.heard(agent, call).items() if source in speakers)
 
     def await_heard(self, agent: UserAgent, packets: int, deadline: Deadline, call: str = "") -> None:

@@ -405,6 +405,30 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         "tests/integration/test_services.py::test_service_is_seen_reached_ended_and_mended",
     ),
     ("Three scenarios show it", "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says"),
+    (
+        "Phones register with their node, or with what is in front",
+        f"{UNIT}test_behind_a_service.py::test_a_step_can_say_so_of_any_phone",
+    ),
+    (
+        "a phone that registers with that address goes with it",
+        "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says",
+    ),
+    (
+        "hands REGISTER and INVITE on to nodes, which challenge them",
+        "tests/e2e/test_scenarios.py::test_shipped_scenario_ends_as_it_says",
+    ),
+    (
+        "Phones keep to Record-Route",
+        f"{UNIT}test_behind_a_service.py::test_what_is_asked_in_a_call_goes_the_way_that_the_call_came",
+    ),
+    (
+        "say `Supported: path`",
+        f"{UNIT}test_behind_a_service.py::test_a_phone_takes_a_path_between_it_and_its_registrar",
+    ),
+    (
+        "is not judged but for nodes being of one mind",
+        f"{UNIT}test_behind_a_service.py::test_nobody_knows_what_any_node_has_of_it",
+    ),
     ("whatever `expect:` names", f"{UNIT}test_judgement.py::test_how_daemons_fare_is_judged_whatever_is_expected"),
     ("fails where a process took 90 %", f"{UNIT}test_checks.py::test_a_wrong_history_is_found_out_by_its_checks_alone"),
     ("so that a busy machine does not matter", f"{UNIT}test_checks.py::test_a_right_history_that_looks_wrong_holds"),
