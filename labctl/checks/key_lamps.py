@@ -93,7 +93,7 @@ class _Keys:
         name, device = (event.phone, event.extension), self.replay.began.device(event.phone)
         if event.ended:
             self._end(name)
-        if event.ended or event.extension.startswith("*"):
+        if event.ended or self.replay.began.is_mailbox(event.extension):
             return
         home = self.replay.home(device)
         if self.replay.breaks_calls([home]) or self.replay.out_of_sight(device) or device in self.replay.astray:

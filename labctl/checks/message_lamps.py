@@ -40,7 +40,7 @@ class _Told:
             case Lamp(phone=phone, new=new, old=old):
                 self.notified[phone] = (new, old)
                 self.untold.discard(phone)
-            case Watching(phone=phone, extension=extension, ended=ended) if extension.startswith("*"):
+            case Watching(phone=phone, extension=watched, ended=ended) if self.replay.began.is_mailbox(watched):
                 if ended:
                     self._end([phone])
                 else:

@@ -41,8 +41,9 @@ def check(review: Review, stack: Stack | None, stacks: Mapping[str, Stack]) -> N
         count = len(data[key]) if isinstance(data.get(key), list) else span.least
         if not span.least <= count <= span.most:
             review.say((key,), f"{count} {key}", f"{span.least} to {span.most} can be")
-    for pattern in ("nodes *", "sites * *", "phones * name", "phones * extension", "devices *"):
+    for pattern in ("nodes *", "sites * *", "phones * name", "phones * extension"):
         review.each_once(*pattern.split())
+    _check_devices(review)
 
     nodes = _known_nodes(review)
     review.known("node", review.values("phones", ANY, "node"), nodes)
@@ -121,8 +122,19 @@ def check_without(review: Review, nodes: Sequence[str] | None) -> None:
         review.say(("without",), "no node is started", "one at least is, and starts the lab")
 
 
+def _check_devices(review: Review) -> None:
+    """Note each device that is here twice. Asterisk finds the hints of a device by its name in any case."""
+    earlier: dict[str, str] = {}
+    for path, device in review.values("devices", ANY):
+        other = earlier.setdefault(device.lower(), "")
+        earlier[device.lower()] = device
+        if other:
+            fix = "each once" if other == device else f"to Asterisk `{shown(other)}` is the same"
+            review.say(path, f"`{shown(device)}` is here twice", fix)
+
+
 def _check_hints(review: Review) -> None:
-    """Note each hint whose extension has one already."""
+    """Note each hint whose extension has one already, or is that of a mailbox."""
     data = review.document.data
     phones = data.get("phones")
     taken = {extension: "a phone's" for _, extension in review.values("phones", ANY, "extension")}
@@ -135,9 +147,16 @@ def _check_hints(review: Review) -> None:
         taken |= dict.fromkeys((device for _, device in review.values("devices", ANY)), "a device's")
     elif not review.doubts("devices"):
         taken |= dict.fromkeys(device_names(devices if isinstance(devices, list) else int(devices)), "a device's")
+    taken = {extension.lower(): whose for extension, whose in taken.items()}
+    numbers = {ECHO, *(number for _, number in review.values("mailboxes", ANY, "number"))}
+    numbers |= {extension for extension, whose in taken.items() if whose == "a phone's" and not data.get("mailboxes")}
     for path, extension in review.keys("hints"):
-        if extension in taken:
-            review.say(path, f"`{extension}` is {taken[extension]}, and has a hint already", "another extension")
+        if extension.lower() in taken:
+            whose = taken[extension.lower()]
+            review.say(path, f"`{extension}` is {whose}, and has a hint already", "another extension")
+        elif extension.startswith("*") and extension[1:] in numbers:
+            what = "the echo test" if extension[1:] == ECHO else f"mailbox {extension[1:]}"
+            review.say(path, f"`{extension}` is {what}", "another extension")
 
 
 def _named(review: Review, nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -68,18 +68,18 @@ DeviceName = Annotated[
     str,
     Form(
         "name of a device",
-        r"^[a-z][a-z0-9-]{0,24}$",
-        "small letters, digits and `-`, a letter first, 25 at most: Asterisk lists no more of a hint's name",
-        r"^proof-.*$",
+        r"^[A-Za-z][A-Za-z0-9_-]{0,24}$",
+        "letters, digits, `_` and `-`, a letter first, 25 at most: Asterisk lists no more of a hint's name",
+        r"^[Pp][Rr][Oo][Oo][Ff]-.*$",
     ),
 ]
 HintName = Annotated[
     str,
     Form(
         "extension of a hint",
-        r"^[a-z0-9][a-z0-9-]{0,24}$",
-        "digits, small letters and `-`, 25 at most: Asterisk lists no more of it",
-        r"^(proof-.*|[hits])$",
+        r"^[A-Za-z0-9*][A-Za-z0-9*_-]{0,24}$",
+        "digits, letters, `*`, `_` and `-`, no `_` or `-` first, 25 at most: Asterisk lists no more of it",
+        r"^([Pp][Rr][Oo][Oo][Ff]-.*|[hitsT])$",
         types=("string", "integer"),
     ),
 ]

@@ -30,6 +30,7 @@ class Watchers:
         self._journal = journal
         self._lines = lines
         self._agents: dict[tuple[str, str], UserAgent] = {}
+        self._mailboxes: set[tuple[str, str]] = set()
 
     def watch(self, agents: Phones, phone: str, extension: str) -> None:
         """Have a phone watch an extension. Raises LabError where its node does not take that."""
@@ -43,6 +44,7 @@ class Watchers:
     def watch_mailbox(self, agents: Phones, phone: str, mailbox: str) -> None:
         """Have a phone watch a mailbox. Raises LabError where its node does not take that."""
         self._agents[phone, f"*{mailbox}"] = agents.watch(phone)
+        self._mailboxes.add((phone, f"*{mailbox}"))
         self._write(phone, f"*{mailbox}")
 
     def unwatch(self, phone: str) -> None:
@@ -59,6 +61,7 @@ class Watchers:
         keys = [key for key in list(self._agents) if key[0] == phone]
         for key in keys:
             self._write(*key, ended=True)
+        self._mailboxes -= {*keys}
         return [self._agents.pop(key) for key in keys]
 
     def lamps(self) -> dict[str, tuple[int, int]]:
@@ -76,13 +79,13 @@ class Watchers:
 
     def dialog_missing(self, phone: str, dialog: str) -> str:
         """ "" once a phone was told last of such a dialog; else what it was told."""
-        agents = tuple(self._agents.items())
-        last_told = [agent.dialog_states[-1:] for (name, number), agent in agents if name == phone and number[0] != "*"]
+        keys = [(key, agent) for key, agent in tuple(self._agents.items()) if key not in self._mailboxes]
+        last_told = [agent.dialog_states[-1:] for (name, _), agent in keys if name == phone]
         return "" if [dialog] in last_told else f"{phone} was last told {last_told}, not {dialog}"
 
     def _of_mailboxes(self) -> dict[str, UserAgent]:
         """The agent of each phone that watches its mailbox."""
-        return {phone: agent for (phone, number), agent in tuple(self._agents.items()) if number[0] == "*"}
+        return {key[0]: agent for key, agent in tuple(self._agents.items()) if key in self._mailboxes}
 
     def _write(self, phone: str, number: str, *, ended: bool = False) -> None:
         self._journal.write(Watching(self._journal.now_s(), phone, number, ended=ended))

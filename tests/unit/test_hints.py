@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from labctl.asterisk import output
 from labctl.checks import registry
 from labctl.checks.finding import Limits, Verdict
 from labctl.checks.reading import as_read
-from labctl.history.events import Began, Event, Gone, Looked, Over, Said, Seen
+from labctl.history.events import Began, Event, Gone, Looked, Notified, Over, Said, Seen, Watching
 from tests.unit.labs import files, lab
+from tests.unit.live_labs import Rig
 
 TEXT = """\
 nodes: 2
@@ -74,3 +76,48 @@ def test_of_a_device_that_is_known_what_is_right_is_known_too() -> None:
     said = Said(1.0, "n1", "PJSIP/alice", "INUSE")
     assert judged("truth", said, look(2.0, "InUse", "InUse", "650")).outcome == "passed"
     assert judged("truth", said, look(2.0, "Idle", "Idle", "650")).outcome == "failed"
+
+
+NAMES = """\
+nodes: 2
+phones: 1
+devices: [DAYNIGHT0, dnd_101]
+hints: {"*280": "Custom:DAYNIGHT0", "DND*7_x": "Custom:dnd_101"}
+"""
+
+
+def test_devices_and_hints_have_the_names_that_people_give_them() -> None:
+    for node in NODES:
+        text = files(NAMES, node=node)["asterisk/extensions.conf"]
+        for line in ("DAYNIGHT0,hint,Custom:DAYNIGHT0", "*280,hint,Custom:DAYNIGHT0", "DND*7_x,hint,Custom:dnd_101"):
+            assert f"exten = {line}\n" in text
+    assert lab(NAMES).extensions == ("101", "DAYNIGHT0", "dnd_101", "*280", "DND*7_x")
+
+
+def test_asterisk_lists_them_as_they_are() -> None:
+    row = "{}@lab : Custom:{}  State:InUse  Presence:not_set  Watchers  1\n"
+    listed = output.parse_hints(row.format("*280", "DAYNIGHT0") + row.format("DND*7_x", "dnd_101"))
+    assert [(hint.extension, hint.device) for hint in listed] == [
+        ("*280", "Custom:DAYNIGHT0"),
+        ("DND*7_x", "Custom:dnd_101"),
+    ]
+
+
+def test_a_hint_that_begins_like_a_mailbox_is_watched_as_a_key() -> None:
+    """It was taken for the mailbox of that number, of which no check knew anything."""
+    began = Began(
+        0.0, "s", "lab", "22", NODES, {"101": "PJSIP/alice"}, {"PJSIP/alice": "n1"}, hints={"*280": "Custom:x"}
+    )
+    states = {node: {"*280": "Idle"} for node in NODES}
+    told = Notified(2.0, "alice", "*280", "confirmed")
+    events = [began, Watching(1.0, "alice", "*280"), told, Looked(60.0, states, RINGS), Over(90.0)]
+    found = registry.CHECKS["lamps"].judge(as_read(events), Limits()).findings
+    assert ["alice, which watches *280, was last told confirmed" in finding.text for finding in found] == [True]
+
+
+def test_what_a_phone_is_told_of_such_a_hint_is_no_mailbox_of_its_own() -> None:
+    rig = Rig(NAMES)
+    rig.live.open()
+    rig.live.watch("alice", "*280")
+    assert rig.switchboard.watchers.lamps() == {}
+    assert rig.switchboard.watchers.dialog_missing("alice", "confirmed") == "alice was last told [[]], not confirmed"
