@@ -133,7 +133,8 @@ class Totem:
 class ExtraConfig:
     """What is done to a configuration file: text that is added, or edits of its sections (configfile/edit.py).
 
-    `scope` is a node's name or EVERY_NODE; `path` is below /etc.
+    `scope` is a node's name or EVERY_NODE; `path` is below /etc; one from `/` on is that of a whole file
+    of another program's.
     """
 
     scope: str

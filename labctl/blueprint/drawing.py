@@ -203,7 +203,10 @@ def _context(lab: Lab, stack: Stack, node: Node, subnet: str, secrets: Secrets) 
 
 
 def file_of(path: str, text: str) -> File:
-    """A file below /etc. Asterisk's are for its own group, as Debian has them: passwords are in some."""
+    """A file by its path below /etc. Asterisk's are for its own group, as Debian has them: passwords are in some. A
+    whole path is that of a file of the user's own, which runs where it begins as a script does."""
+    if path.startswith("/"):
+        return File(path, text, 0o755 if text.startswith("#!") else 0o644)
     if _SECRET.fullmatch(path):
         return File(f"/etc/{path}", text, 0o400)
     if path == FINISH:

@@ -45,8 +45,9 @@ def readers(listing: str) -> dict[str, frozenset[str]] | None:
 
 
 def added_files(lab: Lab, node: str) -> tuple[str, ...]:
-    """The files that the lab's `config:` adds to on a node, each once."""
-    return tuple(dict.fromkeys(extra.path for extra in lab.config if extra.scope in (EVERY_NODE, node)))
+    """The files of Asterisk and Corosync that the lab's `config:` adds to on a node, each once."""
+    paths = (extra.path for extra in lab.config if extra.scope in (EVERY_NODE, node))
+    return tuple(dict.fromkeys(path for path in paths if not path.startswith("/")))
 
 
 def complaints(node: str, paths: Iterable[str], log: str, read_by: Mapping[str, frozenset[str]]) -> list[ConfigProblem]:

@@ -93,7 +93,7 @@ def check_names(review: Review, path: Path, text: str, nodes: Collection[str] | 
 
 
 def _check_edit(review: Review, path: Path, file: str, edits: Mapping[str, Any], nodes: Collection[str] | None) -> None:
-    if not file.startswith("corosync/") and not file.endswith(".conf"):
+    if file.startswith("/") or (not file.startswith("corosync/") and not file.endswith(".conf")):
         review.refuse(path, f"`{shown(file)}` has no sections to edit", "a text is added to it")
         return
     for name, wanted in edits.items():

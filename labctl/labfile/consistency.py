@@ -57,10 +57,7 @@ def check(review: Review, stack: Stack | None, stacks: Mapping[str, Stack]) -> N
     lists_mailboxes = data.get("mailboxes") is not None or review.doubts("mailboxes")
     numbers = ("mailboxes", ANY, "number") if lists_mailboxes else ("phones", ANY, "extension")
     review.known("mailbox", review.values("phones", ANY, "mailbox"), review.all(*numbers))
-    for path, number in review.values(*numbers):
-        if number == ECHO:
-            review.say(path, f"no mailbox can be `{ECHO}`", f"*{ECHO} is the echo test")
-    _check_mailboxes(review)
+    _check_mailboxes(review, numbers)
     check_without(review, nodes)
     _check_hints(review)
     named = None if nodes is None else _named(review, nodes)
@@ -100,8 +97,12 @@ def _check_registrars(review: Review) -> None:
         known.add((path[:2], node))
 
 
-def _check_mailboxes(review: Review) -> None:
-    """Note each mailbox that is here twice on one node: one of a number may be on several."""
+def _check_mailboxes(review: Review, numbers: tuple[str, ...]) -> None:
+    """Note each mailbox of the echo test's number, `numbers` being where they stand; and each that is here twice on one
+    node: one of a number may be on several."""
+    for path, number in review.values(*numbers):
+        if number == ECHO:
+            review.say(path, f"no mailbox can be `{ECHO}`", f"*{ECHO} is the echo test")
     nodes = {path[:2]: node for path, node in review.values("mailboxes", ANY, "node")}
     earlier: set[tuple[str, str]] = set()
     for path, number in review.values("mailboxes", ANY, "number"):

@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema, core_schema
 from labctl.lab import MAX_NODES, Carrier
 from labctl.labfile.config_form import ConfigForm
 from labctl.labfile.service_entries import ImageName, ServiceEntry, ServiceName
-from labctl.stack.model import ConfigPath
+from labctl.stack.model import LabPath
 from labctl.yamlfile.document import NAME, NAME_FIX, Form, Given, Strict, Text, wrong
 
 MAX_PHONES = 64
@@ -187,6 +187,11 @@ DEVICES = _CountOrList(0, MAX_DEVICES)
 class VersionEntry(Strict):
     """What a node runs other than the lab, and where."""
 
+    ways_out = {
+        "packages": "an image of your own that has them, `image:`: one FROM the node's; services have `packages:`",
+        "files": "`config: {all: {/etc/odbc.ini: …}}`, by node or for all",
+    }
+
     stack: Annotated[StackName | None, Given] = Field(
         default=None, description="A shipped stack, or the path of a stack file"
     )
@@ -311,10 +316,11 @@ class LabFile(Strict):
     modules: Literal["used", "all"] = Field(
         default="used", description="Asterisk loads what the lab uses, or all that is installed"
     )
-    config: dict[Name, dict[ConfigPath, Annotated[Any, ConfigForm()]]] = Field(
+    config: dict[Name, dict[LabPath, Annotated[Any, ConfigForm()]]] = Field(
         default_factory=dict,
         description="Files below /etc, by node (or `all`) and path: a text is added (`asterisk/rtp.conf: |`), a "
-        "mapping edits sections and keys (`asterisk/pjsip.conf: {alice: {max_contacts: 2}}`, null takes out)",
+        "mapping edits sections and keys (`asterisk/pjsip.conf: {alice: {max_contacts: 2}}`, null takes out); of "
+        "others, such as /etc/odbc.ini, a text is all that is in it",
     )
     services: dict[ServiceName, ServiceEntry] = Field(
         default_factory=dict,

@@ -155,6 +155,13 @@ def in_lab(document: Document, lab: Lab) -> tuple[str, ...]:
         for path, value in files.items()
         for place, text in texts(value)
         for number, what in _in_text(path, text, lab)
+        if not path.startswith("/")
+    ]
+    problems += [
+        Problem(document.line(("config", scope, path)), f"{scope}: {path}: a file of its own")
+        for scope, files in config.items()
+        for path in files
+        if path.startswith("/")
     ]
     return tuple(problem.render(document.source) for problem in sorted(set(problems)))
 

@@ -28,6 +28,18 @@ ConfigPath = Annotated[
     ),
 ]
 
+LabPath = Annotated[
+    str,
+    Form(
+        "file of Asterisk or Corosync",
+        r"^(?=.{1,100}$)(?!/etc/(asterisk|corosync|service)(/|$))((asterisk|corosync)|/(etc|opt|usr/local"
+        r"|usr/share/asterisk|var/lib/asterisk|var/spool/asterisk))(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$",
+        "a path below /etc, such as asterisk/rtp.conf or corosync/corosync.conf; or of a whole file of another's, such "
+        "as /etc/odbc.ini: below /etc, /opt, /usr/local, /usr/share/asterisk, /var/lib/asterisk, /var/spool/asterisk",
+    ),
+]
+"""A file that a lab file gives a node: one that labctl edits too, or a whole one by its path from `/` on."""
+
 
 NodePath = Annotated[
     str,

@@ -97,6 +97,9 @@ class Strict(BaseModel):
     misplaced: ClassVar[Mapping[str, str]] = {}
     """Keys that belong below another, and that other one."""
 
+    ways_out: ClassVar[Mapping[str, str]] = {}
+    """What is looked for here and is none of the keys -> how to have it all the same."""
+
 
 def json_schema(schema: dict[str, Any]) -> str:
     """The text of a JSON Schema, for editors."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -137,10 +137,14 @@ class Review:
             path = (*at, *_path(details))
             self._doubtful.add(path)
             if details["type"] == "extra_forbidden":
-                known = _keys_at(model, path[len(at) : -1])
-                around = _around(model, path[len(at) :])
-                fix = f"it belongs below: `{around}: {{{path[-1]}: …}}`" if around else ""
-                self.say(path, f"unknown key `{self.dotted(path)}`", fix or suggestion(str(path[-1]), known))
+                inside, key = path[len(at) : -1], str(path[-1])
+                known, around = _keys_at(model, inside), _around(model, path[len(at) :])
+                fix = (
+                    f"it belongs below: `{around}: {{{key}: …}}`"
+                    if around
+                    else _ways_out_at(model, inside).get(key, "")
+                )
+                self.say(path, f"unknown key `{self.dotted(path)}`", fix or suggestion(key, known))
                 absent = [key for key in known if key not in self._at(path[:-1])]
                 near = [around] if around else nearest(str(path[-1]), absent)
                 meant.update((*path[:-1], key) for key in near)
@@ -202,13 +206,25 @@ def _around(model: type[BaseModel], path: Path) -> str:
 
 def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
     """The keys that the model knows at `path`."""
+    here = _model_at(model, path)
+    return list(here.model_fields) if here else []
+
+
+def _ways_out_at(model: type[BaseModel], path: Path) -> Mapping[str, str]:
+    """What is looked for at `path`, though the model does not know it, and how to have it."""
+    here = _model_at(model, path)
+    return here.ways_out if here and issubclass(here, Strict) else {}
+
+
+def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    """What the model has at `path`."""
     here: type[BaseModel] | None = model
     for part in path:
         if here is None:
-            return []
+            return None
         if isinstance(part, str) and part in here.model_fields:
             here = _model_within(here.model_fields[part].annotation)
-    return list(here.model_fields) if here else []
+    return here
 
 
 def _model_within(annotation: Any) -> type[BaseModel] | None:

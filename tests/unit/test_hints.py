@@ -110,7 +110,7 @@ def test_a_hint_that_begins_like_a_mailbox_is_watched_as_a_key() -> None:
     )
     states = {node: {"*280": "Idle"} for node in NODES}
     told = Notified(2.0, "alice", "*280", "confirmed")
-    events = [began, Watching(1.0, "alice", "*280"), told, Looked(60.0, states, RINGS), Over(90.0)]
+    events: list[Event] = [began, Watching(1.0, "alice", "*280"), told, Looked(60.0, states, RINGS), Over(90.0)]
     found = registry.CHECKS["lamps"].judge(as_read(events), Limits()).findings
     assert ["alice, which watches *280, was last told confirmed" in finding.text for finding in found] == [True]
 

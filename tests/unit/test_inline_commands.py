@@ -143,6 +143,13 @@ def test_what_is_put_together_of_names_of_the_lab_is_seen() -> None:
         assert len(read_scenario(text + step.replace("NAME", name)).commands) == count
 
 
+def test_a_file_of_its_own_is_named_whatever_is_in_it() -> None:
+    text = SCENARIO.replace("asterisk/rtp.conf: |\n        [general]", "/etc/odbc.ini: |\n        System(ls)")
+    commands = read_scenario(text).commands
+    assert [line.split(": ")[0].rpartition(":")[2] for line in commands] == ["5", "9", "10"]
+    assert commands[0].endswith("all: /etc/odbc.ini: a file of its own")
+
+
 @pytest.mark.parametrize("name", loader.shipped_scenarios())
 def test_no_shipped_scenario_has_a_node_run_any(name: str) -> None:
     """What services beside the nodes run is what these are for; and versions side by side need a build of their own.

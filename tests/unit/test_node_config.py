@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from labctl.cluster.config_problems import added_files
 from labctl.labfile import writer
-from tests.unit.labs import files, lab
+from tests.unit.labs import draw, files, lab
 
 TEXT = """\
 nodes: 2
@@ -49,3 +50,31 @@ def test_parts_of_one_file_are_made_in_order() -> None:
 def test_what_was_read_is_written_and_read_again() -> None:
     there = lab(TEXT)
     assert lab(writer.to_yaml(there)) == there
+
+
+WHOLE = """\
+nodes: 2
+config:
+  all:
+    asterisk/rtp.conf: x
+    /etc/odbc.ini: "Servername = ${node.address}"
+    /usr/share/asterisk/agi-bin/hello.agi: |
+      #!/bin/sh
+      echo hello
+  n2: {/etc/odbc.ini: "Port = 5433"}
+"""
+
+
+def test_a_node_has_whole_files_of_other_programs_and_scripts_run() -> None:
+    first, second, *_ = draw(WHOLE).containers
+    whole = {file.path: file for file in second.files if not file.path.startswith(("/etc/asterisk", "/etc/corosync"))}
+    assert whole["/etc/odbc.ini"].text == "Servername = 198.18.16.12\nPort = 5433\n"
+    assert (whole["/etc/odbc.ini"].mode, whole["/etc/odbc.ini"].group) == (0o644, "")
+    script = whole["/usr/share/asterisk/agi-bin/hello.agi"]
+    assert (script.text, script.mode) == ("#!/bin/sh\necho hello\n", 0o755)
+    assert "Servername = 198.18.16.11\n" in [file.text for file in first.files]
+    assert lab(writer.to_yaml(lab(WHOLE))) == lab(WHOLE)
+
+
+def test_of_such_files_no_module_of_asterisks_is_asked() -> None:
+    assert added_files(lab(WHOLE), "n2") == ("asterisk/rtp.conf",)
