@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -187,7 +187,7 @@ DEVICES = _CountOrList(0, MAX_DEVICES)
 class VersionEntry(Strict):
     """What a node runs other than the lab, and where."""
 
-    ways_out = {
+    ways_out: ClassVar[Mapping[str, str]] = {
         "packages": "an image of your own that has them, `image:`: one FROM the node's; services have `packages:`",
         "files": "`config: {all: {/etc/odbc.ini: …}}`, by node or for all",
     }
