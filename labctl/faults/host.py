@@ -52,8 +52,7 @@ class HostPause(Freezing):
 class HostCut(Filter):
     """Cuts the nodes and services on a Docker host off from the nodes on every other, as if the line were cut.
 
-    Filters are in nodes alone: what a node sends to a service elsewhere gets there, and the answer does not. Phones are
-    left alone.
+    Filters are in nodes alone, so services of two hosts go on hearing each other. Phones are left alone.
 
     Example:
         - host_cut: two
@@ -77,14 +76,15 @@ class HostCut(Filter):
         """Each node with whoever is on the other side of the line."""
         there = {*target.parts_on(self.host)}
         everybody = (*target.addresses, *target.services)
-        apart = [pair for pair in product(everybody, target.addresses) if len(there & {*pair}) == 1 < len({*pair})]
+        filtered = (pair for pair in product(everybody, repeat=2) if {*pair} & {*target.addresses})
+        apart = [pair for pair in filtered if len(there & {*pair}) == 1 < len({*pair})]
         if not apart:
             raise UsageError(f"this cuts nothing: every node is on {self.host}", "labctl ps says which is where")
         return apart
 
     def blocked(self, target: Target) -> Mapping[str, Pairs]:
         """The pairs of nodes: services are in no ring, and look nothing up."""
-        return {self.traffic: frozenset(pair for pair in self.pairs(target) if pair[0] in target.addresses)}
+        return {self.traffic: frozenset(pair for pair in self.pairs(target) if {*pair} <= {*target.addresses})}
 
     def uncalled(self, target: Target) -> tuple[Pair, ...] | None:
         """A service that does not answer may be in any call's way."""

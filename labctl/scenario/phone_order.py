@@ -69,7 +69,7 @@ def check_started(review: Review, drafts: list[Draft], without: Collection[str],
         named = {
             str(draft.values[argument])
             for argument, (depth, mark) in STEPS[draft.verb].names.items()
-            if mark.kind in ("node", "host") and not depth and argument in draft.values
+            if mark.kind in ("node", "host", "registrar") and not depth and argument in draft.values
         }
         if draft.verb == "start":
             waiting -= named

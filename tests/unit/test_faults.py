@@ -194,7 +194,8 @@ def test_the_services_of_a_host_that_is_cut_off_are_heard_by_its_own_nodes_alone
     fault = HostCut.of({"host": "one"}).prepare("h", WITH_SERVICE)
     assert fault.what == "host-cut one (n1, db)"
     assert [node for node, script in fault.scripts.items() if "-s 198.18.0.41 -j DROP" in script] == ["n2", "n3"]
-    assert (fault.uncalled, fault.nodes) == (WITH_SERVICE.any_call, NODES)
+    assert [node for node, script in fault.scripts.items() if "-d 198.18.0.41 -j DROP" in script] == ["n2", "n3"]
+    assert (fault.uncalled, fault.nodes) == (WITH_SERVICE.any_call, (*NODES, "db"))
     assert model.rings(NODES, [fault]) == {"n1": ("n1",), "n2": ("n2", "n3"), "n3": ("n2", "n3")}
     other = HostCut.of({"host": "two"}).prepare("h", WITH_SERVICE)
     assert [node for node, script in other.scripts.items() if "-s 198.18.0.41 -j DROP" in script] == ["n2", "n3"]
