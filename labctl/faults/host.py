@@ -6,7 +6,6 @@ Only nodes and services are touched: the host itself, all else on it, and phones
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from typing import Annotated
 
 from pydantic import Field
@@ -76,8 +75,8 @@ class HostCut(Filter):
         """Each node with whoever is on the other side of the line."""
         there = {*target.parts_on(self.host)}
         everybody = (*target.addresses, *target.services)
-        filtered = (pair for pair in product(everybody, repeat=2) if {*pair} & {*target.addresses})
-        apart = [pair for pair in filtered if len(there & {*pair}) == 1 < len({*pair})]
+        across = ((one, other) for one in everybody for other in everybody if (one in there) != (other in there))
+        apart = [pair for pair in across if {*pair} & {*target.addresses}]
         if not apart:
             raise UsageError(f"this cuts nothing: every node is on {self.host}", "labctl ps says which is where")
         return apart
