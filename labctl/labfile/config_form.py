@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -184,16 +184,16 @@ def texts(value: Any) -> Iterator[tuple[Path, str]]:
         if isinstance(part, str):
             yield index, part
         elif isinstance(part, dict):
-            yield from _texts(index, part)
+            for section, wanted in part.items():
+                body = isinstance(wanted, str)
+                yield from [((*index, section), wanted)] if body else _lines((*index, section), wanted or {})
 
 
-def _texts(path: Path, value: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    for key, wanted in value.items():
+def _lines(path: Path, keys: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The lines that keys of a section come to."""
+    for key, wanted in keys.items():
         here = (*path, key)
         if isinstance(wanted, Mapping):
-            yield from _texts(here, wanted)
-        elif isinstance(wanted, str) and len(here) - len(path) == 1 and "\n" in wanted:
-            yield here, wanted
-        elif isinstance(wanted, str | Sequence):
-            for place, item in _values(here, list(wanted) if not isinstance(wanted, str) else wanted):
-                yield place, f"{key} = {item}"
+            yield from _lines(here, wanted)
+        else:
+            yield from ((place, f"{key.removesuffix('+')} = {item}") for place, item in _values(here, wanted))

@@ -8,7 +8,8 @@ is named too: `--trust` costs a user little, an unseen command much.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -17,6 +18,7 @@ from labctl.lab import Lab, Node, Version
 from labctl.labfile.config_form import texts
 from labctl.labfile.node_versions import VERSIONS, split
 from labctl.labfile.variables import OWN, Values, filled
+from labctl.scenario.file_changes import FileChange
 from labctl.scenario.step_registry import Step
 from labctl.yamlfile.document import Document, Path, shown
 
@@ -30,7 +32,12 @@ _FUNCTIONS = "SHELL FILE EVAL EVAL_EXTEN"
 
 _VARIABLES = "MONITOR_EXEC MONITOR_EXEC_ARGS MIXMONITOR_EXEC"
 
-_WORDS = re.compile(rf"(?<![\w-])({'|'.join(f'{_APPLICATIONS} {_FUNCTIONS} {_VARIABLES}'.split())})(?![\w-])", re.I)
+_OPTIONS = "record_command"
+"""Options of confbridge.conf, and of CONFBRIDGE() in a dialplan, that are commands."""
+
+WORDS = tuple(f"{_APPLICATIONS} {_FUNCTIONS} {_VARIABLES} {_OPTIONS}".split())
+
+_WORDS = re.compile(rf"(?<![\w-])({'|'.join(WORDS)})(?![\w-])", re.I)
 
 _SETTINGS = re.compile(
     r"^\s*(execincludes|live_dangerously|exec_after_rotate|exec_\w+|\w*cmd|externnotify|externpass\w*|application"
@@ -74,13 +81,24 @@ def commands(files: Mapping[str, str]) -> list[tuple[str, int, str]]:
 
     `files` holds the text by path below /etc.
     """
-    all_plain = all(path.endswith(".conf") for path in files)  # others, and what they include, have other comments
+    all_plain = _all_plain(files)
     return [
         (path, number, what)
         for path, text in files.items()
-        for number, (raw, line) in enumerate(zip(text.splitlines(), _read(text), strict=True), 1)
-        for what in _what(path, line if all_plain else f"{line} {raw}")
+        for number, (_, line) in enumerate(_lines(text, all_plain), 1)
+        for what in _what(path, line)
     ]
+
+
+def _all_plain(paths: Iterable[str]) -> bool:
+    """Whether comments in files are as in Asterisk's own: others, and what these include, have other comments."""
+    return all(path.endswith(".conf") for path in paths)
+
+
+def _lines(text: str, all_plain: bool) -> list[tuple[str, str]]:
+    """Each line as it stands, and what of it may be read."""
+    both = zip(text.splitlines(), _read(text), strict=True)
+    return [(raw, line if all_plain else f"{line} {raw}") for raw, line in both]
 
 
 def _what(path: str, line: str) -> Iterator[str]:
@@ -109,6 +127,9 @@ def _read(text: str) -> list[str]:
     """
     depth, lines = 0, []
     for line in text.splitlines():
+        if not depth and ";" not in line:
+            lines.append(line)
+            continue
         kept, rest = "", line
         while rest:
             if rest.startswith("\\;"):
@@ -143,16 +164,46 @@ def _names(lab: Lab, node: Node) -> Values:
     return {"lab": {"name": lab.name}, **of_nodes, **of_services, OWN: of_nodes[node.name]}
 
 
-def in_lab(document: Document, lab: Lab) -> tuple[str, ...]:
-    """Each command in the `config:` of a lab file that holds no mistakes, as `file:line: …`."""
+def _came_in(by: object, changes: Sequence[FileChange], named: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each line that a part of `config:` or a step brings into a node's file and that has a command run, with what that
+    is, whatever form it was written in. Lines that are `named` already are left out."""
+    all_plain = _all_plain(change.path for change in changes)
+    for change in changes:
+        if change.by is not by:
+            continue
+        before = Counter(_lines(change.before, all_plain))
+        known = {_bare(filled(line, change.values)) for line in named}
+        for both in _lines(change.after, all_plain):
+            before[both] -= 1
+            if before[both] < 0 and _bare(both[0]) not in known:
+                yield from ((both[0].strip(), what) for what in _what(change.path, both[1]))
+
+
+def _bare(line: str) -> str:
+    """A line in one form of those that say the same of a key."""
+    return re.sub(r"\s*(=>|[=:])\s*", "=", line.strip(), count=1)
+
+
+def in_lab(document: Document, lab: Lab, changes: Sequence[FileChange]) -> tuple[str, ...]:
+    """Each command in the `config:` of a lab file that holds no mistakes, as `file:line: …`; `changes` are what comes
+    of it."""
     config: Mapping[str, Mapping[str, Any]] = document.data.get("config") or {}
     problems = [
-        Problem(
-            _line(document, ("config", scope, path, *place), number),
-            f"{scope}: {path}: {what}: {shown(text.splitlines()[number - 1].strip())}",
-        )
+        Problem(line, f"{scope}: {path}: {what}: {shown(text)}")
         for scope, files in config.items()
         for path, value in files.items()
+        for line, text, what in _in_file(document, ("config", scope, path), value, lab, changes)
+    ]
+    return tuple(problem.render(document.source) for problem in sorted(set(problems)))
+
+
+def _in_file(
+    document: Document, at: tuple[str, str, str], value: Any, lab: Lab, changes: Sequence[FileChange]
+) -> list[tuple[int, str, str]]:
+    """The same of what one file gets: the line of the lab file, the line that comes of it, and what that runs."""
+    _, scope, path = at
+    found = [
+        (_line(document, (*at, *place), number), text.splitlines()[number - 1].strip(), what)
         for place, text in texts(value)
         for number, what in _in_text(path, text, lab)
         if not path.startswith("/")
@@ -163,7 +214,9 @@ def in_lab(document: Document, lab: Lab) -> tuple[str, ...]:
         for path in files
         if path.startswith("/")
     ]
-    return tuple(problem.render(document.source) for problem in sorted(set(problems)))
+    parts = [extra for extra in lab.config if (extra.scope, extra.path) == (scope, path)]
+    new = [came for part in parts for came in _came_in(part, changes, [text for _, text, _ in found])]
+    return [*found, *((document.line(at), *came) for came in new)]
 
 
 def in_services(document: Document) -> tuple[str, ...]:
@@ -208,8 +261,9 @@ def _writes(step: Step) -> bool:
     return str(step.arguments.get("action", "")).lower() in _WRITING
 
 
-def in_steps(steps: Sequence[Step], source: str, lab: Lab) -> tuple[str, ...]:
-    """Each step that has a node run a command of the shell, or what only looks so, as `file:line: …`."""
+def in_steps(steps: Sequence[Step], source: str, lab: Lab, changes: Sequence[FileChange]) -> tuple[str, ...]:
+    """Each step that has a node run a command of the shell, or what only looks so, as `file:line: …`; `changes` are
+    what comes of those that change files."""
     problems = [
         Problem(step.line, f"{step.verb} on {step.arguments['node']}: {shown(text)}")
         for step in steps
@@ -226,10 +280,17 @@ def in_steps(steps: Sequence[Step], source: str, lab: Lab) -> tuple[str, ...]:
         Problem(step.line, f"configure on {step.arguments['node']}: {step.arguments['file']}: {what}: {shown(text)}")
         for step in steps
         if step.verb == "configure"
-        for _, text in texts(step.arguments.get("text") or step.arguments.get("keys"))
-        for _, what in _in_text(step.arguments["file"], text, lab)
+        for text, what in _in_change(step, lab, changes)
     ]
     return tuple(problem.render(source) for problem in sorted(set(problems)))
+
+
+def _in_change(step: Step, lab: Lab, changes: Sequence[FileChange]) -> list[tuple[str, str]]:
+    """What a step that changes a file has run: the text or line, and what that is."""
+    wanted = [text for _, text in texts(step.arguments.get("text") or step.arguments.get("keys"))]
+    found = [(text, number, what) for text in wanted for number, what in _in_text(step.arguments["file"], text, lab)]
+    named = [text.splitlines()[number - 1] for text, number, _ in found]
+    return [*((text, what) for text, _, what in found), *_came_in(step, changes, named)]
 
 
 def _texts(step: Step) -> Iterator[str]:

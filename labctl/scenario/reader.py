@@ -23,6 +23,7 @@ from labctl.labfile.patch_files import of_data
 from labctl.scenario import inline_commands, step_form
 from labctl.scenario.entries import HEALTHY, KnownEntry, ScenarioFile
 from labctl.scenario.expansion import expand
+from labctl.scenario.file_changes import file_changes
 from labctl.scenario.step_form import long_form
 from labctl.scenario.step_order import rehearse
 from labctl.scenario.step_parsing import understand
@@ -91,11 +92,12 @@ def read(
     assert lab_and_stack
     assert document
     scenario = _fill(entry, name, *lab_and_stack, planned)
+    changes = file_changes(scenario.lab, scenario.stack, planned)
     commands = (
-        *inline_commands.in_lab(document, scenario.lab),
+        *inline_commands.in_lab(document, scenario.lab, changes),
         *inline_commands.in_services(document),
         *inline_commands.in_versions(document, scenario.lab),
-        *inline_commands.in_steps(planned, source, scenario.lab),
+        *inline_commands.in_steps(planned, source, scenario.lab, changes),
     )
     return replace(scenario, commands=commands, warnings=tuple(_of_any_failure(review, scenario.known)))
 

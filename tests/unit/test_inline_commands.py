@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from labctl.errors import UsageError
 from labctl.lab import Overrides
@@ -44,6 +47,8 @@ RUN_COMMANDS = [
     "same => n,MixMonitor(a.wav,,ls)",
     "same => n,Queue(q,,,,30,x.sh)",
     "same => n,Set(MONITOR_EXEC=ls)",
+    "same => n,Set(CONFBRIDGE(bridge,record_command)=ls)",
+    "record_command = ls",
     "alarm = *9,self,System,ls",
     "#exec /bin/ls",
     " # exec /bin/ls",
@@ -148,6 +153,65 @@ def test_a_file_of_its_own_is_named_whatever_is_in_it() -> None:
     commands = read_scenario(text).commands
     assert [line.split(": ")[0].rpartition(":")[2] for line in commands] == ["5", "9", "10"]
     assert commands[0].endswith("all: /etc/odbc.ini: a file of its own")
+
+
+KEYS = """
+    execincludes live_dangerously exec_after_rotate exec_ping mailcmd eventcmd externnotify externpasscheck application
+    mwimonitornotify festivalcommand astmoddir loadplugin record_command
+"""
+LINES = [
+    *((key, "/bin/ls") for key in KEYS.split()),
+    *((f"x{n}", f"*9,self,{w},ls") for n, w in enumerate(inline_commands.WORDS)),
+]
+FORMS: dict[str, Callable[[str, str], Any]] = {
+    "a body of one line": lambda key, value: f"{key} = {value}",
+    "a body of lines": lambda key, value: f"; nothing\n{key} = {value}\n",
+    "a key": lambda key, value: {key: value},
+    "a key that adds": lambda key, value: {f"{key}+": value},
+    "a list": lambda key, value: {key: ["no", value]},
+    "a list that adds": lambda key, value: {f"{key}+": ["no", value]},
+    "beside what is taken out": lambda key, value: {"old": None, key: value},
+}
+OLD = "".join(f"[s{number}]\nold = x\n" for number in range(len(LINES)))
+
+
+def _lab_and_step(file: Any) -> tuple[str, str]:
+    """Two scenarios that have a file be this: by their lab, and by a step."""
+    of_lab = {"config": {"all": {"asterisk/other.conf": [OLD, file]}}}
+    what = {"text": file} if isinstance(file, str) else {"keys": file}
+    step = {"configure": {"node": "n1", "file": "asterisk/other.conf", **what}}
+    before = {"config": {"all": {"asterisk/other.conf": OLD}}}
+    return (
+        yaml.safe_dump({"title": "T", "lab": of_lab, "steps": ["settle"]}),
+        yaml.safe_dump({"title": "T", "lab": before, "steps": [step]}),
+    )
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["by its text", "by what comes of it"])
+@pytest.mark.parametrize("form", FORMS)
+def test_each_word_is_named_in_whatever_form_it_comes(form: str, blind: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if blind:
+        monkeypatch.setattr(inline_commands, "texts", lambda _: ())
+    sections = {f"s{number}": FORMS[form](*line) for number, line in enumerate(LINES)}
+    for scenario in _lab_and_step(sections):
+        named = "\n".join(read_scenario(scenario).commands)
+        assert [line for line in LINES if not re.search(rf"{line[0]} = {re.escape(line[1])}", named)] == []
+
+
+def test_what_only_the_files_together_have_run_is_named() -> None:
+    """A file of another language reads comments of what it includes otherwise."""
+    files = {"asterisk/extensions.ael": '#include "more.conf"\n', "asterisk/more.conf": '; System("ls");\n'}
+    scenario = yaml.safe_dump({"title": "T", "lab": {"config": {"n1": files}}, "steps": ["settle"]})
+    assert [line.partition(": ")[2] for line in read_scenario(scenario).commands] == [
+        'n1: asterisk/more.conf: System: ; System("ls");'
+    ]
+
+
+def test_what_is_labctls_own_is_not() -> None:
+    files = {"asterisk/asterisk.conf": {"options": {"verbose": "4"}}, "asterisk/extensions.conf": "; more\n"}
+    assert not read_scenario(
+        yaml.safe_dump({"title": "T", "lab": {"config": {"all": files}}, "steps": ["settle"]})
+    ).commands
 
 
 @pytest.mark.parametrize("name", loader.shipped_scenarios())
