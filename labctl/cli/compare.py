@@ -90,7 +90,7 @@ def compare(
     table = comparison.compare(terminal.connect(), plan, options, progress, _saying(how.quiet))
     write_junit(how.junit, table.results, acceptance)
     if how.output == "json":
-        click.echo(formats.as_json({"variants": table.variants, "rows": table.rows}))
+        terminal.echo(formats.as_json({"variants": table.variants, "rows": table.rows}))
     else:
         _show(table)
     sys.exit(acceptance.exit_code(table.results))
@@ -125,7 +125,7 @@ def _show(comparison: Comparison) -> None:
                 remarks.setdefault((variant, cell.remark), []).append(what)
     terminal.show(terminal.tables().table("", ("", *comparison.variants), rows))
     for (variant, remark), about in remarks.items():
-        click.echo(f"{variant}, {', '.join(about)}: {remark}")
+        terminal.echo(f"{variant}, {', '.join(about)}: {remark}")
 
 
 @click.group(cls=WholeHelpGroup)
@@ -156,7 +156,7 @@ def footprint(stacks: tuple[str, ...], making: Making, timeout: float, quiet: bo
         for row in weighing.measure_stack(engine, stack, options, timeout, say, making.image)
     ]
     if output == "json":
-        click.echo(formats.as_json(footprints))
+        terminal.echo(formats.as_json(footprints))
     else:
         columns = ("STACK", "LOADED", "MODULES", "ASTERISK", "OF THAT ANONYMOUS", "COROSYNC", "")
         terminal.show(terminal.tables().table("", columns, [_row(footprint) for footprint in footprints]))

@@ -199,7 +199,7 @@ def heal(fault: str | None, name: str | None, every: bool, output: str) -> None:
             for lab, healing in healings.items()
             for record in healing.healed
         ]
-        click.echo(formats.as_json(rows))
+        terminal.echo(formats.as_json(rows))
     else:
         for lab, healing in healings.items():
             _tell(lab, healing)

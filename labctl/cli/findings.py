@@ -64,10 +64,10 @@ def _list(output: str) -> None:
 
     found = [find_finding(name) for name in shipped_findings()]
     if output == "json":
-        click.echo(formats.as_json([findings_text.data(finding) for finding in found]))
+        terminal.echo(formats.as_json([findings_text.data(finding) for finding in found]))
         return
     if output == "markdown":
-        click.echo(findings_markdown.listed(found), nl=False)
+        terminal.echo(findings_markdown.listed(found), nl=False)
         return
     columns = ("FINDING", "WHAT", "STACKS", "CARRIERS", "SEEN", "SCENARIO")
     terminal.show(terminal.tables().table("", columns, map(findings_text.row, found)))
@@ -87,9 +87,9 @@ def show(name: str, output: str) -> None:
 
     finding = find_finding(name)
     if output == "json":
-        click.echo(formats.as_json(findings_text.data(finding)))
+        terminal.echo(formats.as_json(findings_text.data(finding)))
     else:
-        click.echo(findings_markdown.render(finding) if output == "markdown" else findings_text.whole(finding))
+        terminal.echo(findings_markdown.render(finding) if output == "markdown" else findings_text.whole(finding))
 
 
 @findings.command()
@@ -119,7 +119,7 @@ def run(names: tuple[str, ...], stack: str | None, making: Making, often: Repeti
     flags = Overrides(stack=stack)
     confirmed, results = _confirm(_asked(names, terminal.find_stack(stack)), flags, making, often, how, acceptance)
     if how.output == "json":
-        click.echo(formats.as_json(confirmed))
+        terminal.echo(formats.as_json(confirmed))
     else:
         terminal.show(terminal.tables().table("", ("FINDING", "NOW", "SEEN", ""), map(findings_text.told, confirmed)))
     told = [standing for finding in confirmed for standing in findings_text.standings(finding)]

@@ -63,7 +63,7 @@ def bundle(run: str, file: str | None, with_images: bool, with_phone_image: bool
     for word in ("taken_out", "lacking", "left_out"):
         for line in getattr(manifest, word):
             terminal.say(f"  {word.replace('_', ' ')}: {line}")
-    click.echo(packed.path)
+    terminal.echo(packed.path)
 
 
 @click.command()
@@ -198,9 +198,9 @@ def _conclude(results: list[Result], outcome: Outcome, output: str) -> None:
 
     if output == "json":
         told = [vars(result) | {"standing": result.standing} for result in results]
-        click.echo(formats.as_json(vars(outcome) | {"reproduced": outcome.reproduced, "results": told}))
+        terminal.echo(formats.as_json(vars(outcome) | {"reproduced": outcome.reproduced, "results": told}))
     else:
-        click.echo(outcome.sentence)
+        terminal.echo(outcome.sentence)
     sys.exit(outcome.exit_code)
 
 

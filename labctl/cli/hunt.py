@@ -98,11 +98,11 @@ def _tell(ledger: Ledger, output: str, *, faults: bool) -> None:
     from labctl.report import formats, hunt_text
 
     if output == "json":
-        click.echo(formats.as_json(hunt_text.data(ledger, faults=faults)))
+        terminal.echo(formats.as_json(hunt_text.data(ledger, faults=faults)))
         return
     terminal.show(terminal.tables().table("", hunt_text.COLUMNS, hunt_text.rows(ledger)))
     for line in (*hunt_text.files(ledger), hunt_text.summary(ledger, faults=faults)):
-        click.echo(line)
+        terminal.echo(line)
 
 
 COMMANDS = (hunt,)

@@ -22,7 +22,7 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, console, is_said, show, tables, width
+from labctl.cli.terminal import connect, console, echo, is_said, pass_on, show, tables, width
 from labctl.errors import LabError, UsageError
 from labctl.timing import PATIENCE, utc
 
@@ -48,7 +48,7 @@ def ls(output: str) -> None:
 
     labs = lifecycle.summaries(connect())
     if output == "json":
-        click.echo(formats.as_json(labs))
+        echo(formats.as_json(labs))
     else:
         rows = [(lab.name, lab.stack or "-", f"{lab.running}/{lab.nodes}", lab.subnet or "-") for lab in labs]
         show(tables().table("", ("LAB", "STACK", "NODES", "SUBNET"), rows))
@@ -67,18 +67,18 @@ def ps(which: Which, output: str) -> None:
     running = which.load(engine)
     views = status.ps(engine, running)
     if output == "json":
-        click.echo(formats.as_json(views))
+        echo(formats.as_json(views))
     else:
         show(tables().ps(views, running.lab))
         for view in views:
             for remark in view.remarks:
-                click.echo(f"{view.node}: {remark}")
+                echo(f"{view.node}: {remark}")
         for host in running.observation.lost:
             if PHONES_HOST in {part.partition("-")[0] for part in host.parts}:
-                click.echo(f"{PHONES_HOST}: their host {host.name} does not answer: {host.why}")
+                echo(f"{PHONES_HOST}: their host {host.name} does not answer: {host.why}")
         faults = dict.fromkeys(fault for view in views for fault in view.faults)
         if faults:
-            click.echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))
+            echo("\n".join(["faults in force (labctl heal undoes them):", *(f"  {fault}" for fault in faults)]))
 
 
 @click.command()
@@ -104,11 +104,11 @@ def state(which: Which, live: bool, by_site: bool, output: str) -> None:
         return
     if by_site:
         sites = status.site_states(engine, running)
-        click.echo(formats.as_json(sites)) if output == "json" else show(tables().sites(sites, running.lab.sites))
+        echo(formats.as_json(sites)) if output == "json" else show(tables().sites(sites, running.lab.sites))
         return
     rows = status.state(engine, running)
     if output == "json":
-        click.echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
+        echo(formats.as_json([vars(row) | {"agreed": row.agreed} for row in rows]))
     else:
         _show_states(rows, running.lab)
 
@@ -125,9 +125,9 @@ def _watch(engine: Engine, running: Running, output: str) -> None:
 
     def tell(line: str, at_s: float, **data: object) -> None:
         if output == "json":
-            click.echo(formats.as_json_line({"utc": utc(at_s), **data, "at_s": at_s}))
+            echo(formats.as_json_line({"utc": utc(at_s), **data, "at_s": at_s}))
         elif not people.is_terminal:
-            click.echo(f"{utc(at_s)[11:23]} {line}")
+            echo(f"{utc(at_s)[11:23]} {line}")
 
     def on_state(node: str, extension: str, state: str, at_s: float) -> None:
         with lock:
@@ -195,7 +195,7 @@ def logs(node: str | None, which: Which, follow: bool, tail: int | None) -> None
     else:
         said = in_turn(stamped_logs(engine, containers, tail))
     for name, line in said:
-        click.echo(line if node else f"{name} | {line}")
+        echo(line if node else f"{name} | {line}")
 
 
 _REFUSED = re.compile(r"\ANo such command|^Command '.*' failed\.\s*$", re.MULTILINE)
@@ -253,7 +253,7 @@ def _reach(node: str, which: Which) -> tuple[Engine, Container]:
 def _exec(node: str, which: Which, command: list[str]) -> Output:
     engine, container = _reach(node, which)
     output = engine.run(container.id, command)
-    click.echo(output.text, nl=False)
+    pass_on(output.text)
     return output
 
 

@@ -102,7 +102,7 @@ def _show_text(ladders: Ladders, chosen: tuple[Ladder, ...]) -> None:
     if len(chosen) > 1:
         terminal.show(ladder_text.listed(chosen))
         terminal.say(f"packets: {_counts(ladders)}")
-        click.echo()
+        terminal.echo()
     room = ladder_text.MOST_ROWS
     for count, each in enumerate(chosen):
         if room <= 0:
@@ -111,13 +111,13 @@ def _show_text(ladders: Ladders, chosen: tuple[Ladder, ...]) -> None:
         terminal.show(Text("\n").join(ladder_text.lines(each, width)))
         room -= len(each.rows)
         if count + 1 < len(chosen):
-            click.echo()
+            terminal.echo()
 
 
 def _show_diagrams(chosen: tuple[Ladder, ...]) -> None:
     from labctl.report.mermaid import diagram
 
-    click.echo("\n\n".join(diagram(each) for each in chosen))
+    terminal.echo("\n\n".join(diagram(each) for each in chosen))
 
 
 def _show_message(of: Ladder, arrow: Arrow) -> None:
@@ -125,8 +125,8 @@ def _show_message(of: Ladder, arrow: Arrow) -> None:
 
     at = utc_of(of.epoch_s - of.begin_s + arrow.at_s)
     source, target = (plain(of.columns[column]) for column in (arrow.source, arrow.target))
-    click.echo(f"-- {of.number}.{arrow.number}: {source} to {target}, {arrow.transport}, {at}, frame {arrow.frame}")
-    click.echo(raw(arrow.text) + "\n")
+    terminal.echo(f"-- {of.number}.{arrow.number}: {source} to {target}, {arrow.transport}, {at}, frame {arrow.frame}")
+    terminal.echo(raw(arrow.text) + "\n")
 
 
 def _show_json(ladders: Ladders, chosen: tuple[Ladder, ...]) -> None:
@@ -140,7 +140,7 @@ def _show_json(ladders: Ladders, chosen: tuple[Ladder, ...]) -> None:
         "packets": dict(ladders.counts),
         "broken": ladders.broken,
     }
-    click.echo(formats.as_json(data | {"calls": [asdict(each) for each in chosen]}))
+    terminal.echo(formats.as_json(data | {"calls": [asdict(each) for each in chosen]}))
 
 
 def _counts(ladders: Ladders) -> str:

@@ -19,7 +19,7 @@ from labctl.cli.options import (
     timeout_option,
     which_options,
 )
-from labctl.cli.terminal import connect, find_stack, is_said, is_typed, named_hosts, progress, say, show, tables
+from labctl.cli.terminal import connect, echo, find_stack, is_said, is_typed, named_hosts, progress, say, show, tables
 from labctl.corosync.totem import FEW_NODES
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
@@ -89,7 +89,7 @@ def _show_report(report: UpReport, output: str) -> None:
 
     lab = report.lab
     if output == "json":
-        click.echo(formats.as_json(_as_data(report)))
+        echo(formats.as_json(_as_data(report)))
         return
     if report.changed:
         show(tables().ps(report.nodes, lab))
@@ -155,9 +155,9 @@ def down(
     else:
         steps = [action for target in targets for action in _down(engine, target, quiet=quiet, dry_run=dry_run)]
     if output == "json":
-        click.echo(formats.as_json([str(action) for action in steps]))
+        echo(formats.as_json([str(action) for action in steps]))
     elif dry_run:
-        click.echo("\n".join(str(action) for action in steps))
+        echo("\n".join(str(action) for action in steps))
     elif targets and not steps:
         say(f"{targets[0] or 'labs'}: nothing was there")
 
@@ -194,12 +194,12 @@ def build(stack: str | None, making: Making, dry_run: bool, quiet: bool, output:
     engine = connect()
     if dry_run:
         for recipe in building.plan(engine, of_stack, options):
-            click.echo(f"build {recipe.tag}")
+            echo(f"build {recipe.tag}")
         return
     images = building.build(engine, of_stack, options, progress(quiet))
     contents = {image: engine.image_labels(image) or {} for image in (images.node, images.phone)}
     if output == "json":
-        click.echo(formats.as_json(contents))
+        echo(formats.as_json(contents))
         return
     rows = [
         (image, key.removeprefix("labctl.").removeprefix("contents."), value)
@@ -281,9 +281,9 @@ def _print_plan(plan: UpPlan, output: str) -> None:
     lines = [f"build {recipe.tag}" for recipe in plan.builds]
     lines += [str(action) for action in flatten(plan.steps)]
     if output == "json":
-        click.echo(formats.as_json(lines))
+        echo(formats.as_json(lines))
     else:
-        click.echo("\n".join(lines) if lines else "nothing to change")
+        echo("\n".join(lines) if lines else "nothing to change")
 
 
 COMMANDS = (up, down, build)

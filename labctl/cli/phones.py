@@ -14,7 +14,7 @@ from labctl.cli.help import WholeHelpGroup
 from labctl.cli.option_groups import Which
 from labctl.cli.options import Duration, output_option, quiet_option, timeout_option, which_options
 from labctl.cli.packets import capture_file_option, captured_in
-from labctl.cli.terminal import connect, progress, say, show, tables
+from labctl.cli.terminal import connect, echo, progress, say, show, tables
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def call(
     with captured_in(packets, engine, running):
         placed = test_call.call(engine, running, request, timeout + duration, progress(quiet))
     if output == "json":
-        click.echo(formats.as_json(placed))
+        echo(formats.as_json(placed))
         return
     show(tables().call(placed, [node.name for node in running.lab.nodes]))
     if talk:
@@ -232,7 +232,7 @@ def ls(which: Which, output: str) -> None:
     with _opened(which) as (phones, lab):
         views = phone_control.views(phones, lab)
     if output == "json":
-        click.echo(formats.as_json(views))
+        echo(formats.as_json(views))
         return
     rows = [(view.phone, view.node, view.extension, view.activity, view.state) for view in views]
     show(tables().table("", ("PHONE", "NODE", "EXTENSION", "DOES", "STATE"), rows))

@@ -42,11 +42,11 @@ def show(run: str, output: str) -> None:
         files = record.files
     lines = story.tell(record.events, last=sys.maxsize)
     if output == "json":
-        click.echo(formats.as_json(_data(record, lines, files)))
+        terminal.echo(formats.as_json(_data(record, lines, files)))
         return
-    click.echo(f"{record.result.scenario}: {record.result.title}")
+    terminal.echo(f"{record.result.scenario}: {record.result.title}")
     if record.began:
-        click.echo(_circumstances(record))
+        terminal.echo(_circumstances(record))
     show_result(record.result, lines)
 
 
@@ -90,11 +90,11 @@ def validate(files: tuple[str, ...], output: str) -> None:
 
     validations = [read_file(file) for file in files]
     if output == "json":
-        click.echo(formats.as_json([vars(validation) | {"valid": validation.valid} for validation in validations]))
+        terminal.echo(formats.as_json([vars(validation) | {"valid": validation.valid} for validation in validations]))
     else:
         for validation in validations:
             if validation.valid:
-                click.echo(f"{validation.file}: a {validation.kind}: {validation.about}")
+                terminal.echo(f"{validation.file}: a {validation.kind}: {validation.about}")
             for mistake in (*validation.mistakes, *validation.warnings):
                 terminal.say(str(mistake))
     sys.exit(0 if all(validation.valid for validation in validations) else 2)
@@ -137,7 +137,7 @@ def report(runs: tuple[str, ...], every: bool, place: Path | None, opened: bool)
         path = pages.report_one(runs[0], place)
     else:
         raise UsageError("which run?", "a folder, its name in labctl-runs, `latest`; or --all")
-    click.echo(path)
+    terminal.echo(path)
     if opened:
         click.launch(str(path))
 
@@ -166,7 +166,7 @@ def init(file: Path, state: State | None, wrong: Trouble | None, nodes: int, nod
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}", "can you write there?") from None
     terminal.say(f"labctl run {file} runs it; labctl scenarios --steps lists what else there is")
-    click.echo(file)
+    terminal.echo(file)
 
 
 def _asked(option: str, question: str, choices: tuple[Word, ...]) -> Word:

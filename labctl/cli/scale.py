@@ -96,10 +96,10 @@ def _show(rows: Sequence[Row], output: str) -> None:
 
     if output == "json":
         fits = {kind: scaling.fitted(rows, of_sites=kind == "sites") for kind in ("nodes", "sites")}
-        click.echo(formats.as_json({"rows": rows, "fits": fits, "sentences": scaling.sentences(rows)}))
+        terminal.echo(formats.as_json({"rows": rows, "fits": fits, "sentences": scaling.sentences(rows)}))
         return
     terminal.show(terminal.tables().table("", scaling.COLUMNS, [scaling.cells(row) for row in rows]))
-    click.echo("\n".join(scaling.sentences(rows)))
+    terminal.echo("\n".join(scaling.sentences(rows)))
 
 
 def _write(path: Path, text: str) -> None:

@@ -209,7 +209,7 @@ def run_all(
     for result in runner.run_many(engine, scenarios, options, jobs, begin):
         results.append(acceptance.applied(result))
         if jobs > 1 and how.output != "json":
-            click.echo(f"{result.scenario}:")
+            terminal.echo(f"{result.scenario}:")
         tell(results, how, acceptance)
         _say_what_it_looks_like(result, by_name[result.scenario])
         if pages:
@@ -277,15 +277,15 @@ def _show_plan(scenarios: list[Scenario], making: Making, output: str) -> None:
         engine = terminal.connect()
     planned = [run_plan.plan(engine, scenario, images) for scenario in scenarios]
     if output == "json":
-        click.echo(formats.as_json(planned))
+        terminal.echo(formats.as_json(planned))
         return
     for run in planned:
-        click.echo(f"{run.scenario}: {run.title}")
-        click.echo(f"  lab {run.lab}: {', '.join(run.nodes)}; stack {run.stack}, state goes by {run.via}")
+        terminal.echo(f"{run.scenario}: {run.title}")
+        terminal.echo(f"  lab {run.lab}: {', '.join(run.nodes)}; stack {run.stack}, state goes by {run.via}")
         for image in run.images:
-            click.echo(f"  image {image.name}: {image.standing}")
+            terminal.echo(f"  image {image.name}: {image.standing}")
         for number, step in enumerate(run.steps, 1):
-            click.echo(f"  {number:2} {step}")
+            terminal.echo(f"  {number:2} {step}")
     terminal.say("nothing was started")
 
 
@@ -295,7 +295,7 @@ def show_result(result: Result, story: Sequence[str] | None = None) -> None:
 
     terminal.show(verdict_tables.checks(result))
     for line in _explanation(result, story):
-        click.echo(line)
+        terminal.echo(line)
 
 
 def _explanation(result: Result, story: Sequence[str] | None) -> Iterable[str]:
@@ -314,7 +314,7 @@ def conclude(results: list[Result], output: str, acceptance: Acceptance) -> None
     from labctl.report import formats, verdict_tables
 
     if output == "json":
-        click.echo(formats.as_json([vars(result) | {"standing": result.standing} for result in results]))
+        terminal.echo(formats.as_json([vars(result) | {"standing": result.standing} for result in results]))
     elif len(results) > 1:
         terminal.show(verdict_tables.overview(results))
     sys.exit(acceptance.exit_code(results))
@@ -341,7 +341,7 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
         return
     if name:
         text = scenario_text(name)
-        click.echo(formats.as_json({"name": name, "text": text}) if output == "json" else text, nl=output == "json")
+        terminal.echo(formats.as_json({"name": name, "text": text}) if output == "json" else text, nl=output == "json")
         return
     shipped = [find_scenario(name, Overrides()) for name in shipped_scenarios()]
     if output == "json":
@@ -349,7 +349,7 @@ def scenarios(name: str | None, steps: bool, output: str) -> None:
         rows = [
             {key: getattr(scenario, key) for key in keys} | {"family": family(scenario.name)} for scenario in shipped
         ]
-        click.echo(formats.as_json(rows))
+        terminal.echo(formats.as_json(rows))
         return
     lines = [
         (family(scenario.name), scenario.name, scenario.title, _known(scenario.known) or "-") for scenario in shipped

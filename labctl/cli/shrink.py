@@ -89,7 +89,7 @@ def shrink(
     found = shrink_and_tell(engine, failing, search.choose(failing, check, finding), options, say)
     if found.file is None:
         sys.exit(5)
-    click.echo(found.file)
+    terminal.echo(found.file)
 
 
 def _demands(runs: int | None, needed: int | None) -> tuple[Demand, Demand]:

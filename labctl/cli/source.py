@@ -12,7 +12,7 @@ from labctl.cli.completion import complete_patch, complete_scenario
 from labctl.cli.option_groups import Repetition
 from labctl.cli.options import folder_option, gathered, own_name_option, quiet_option, stack_option, trust_option
 from labctl.cli.scenarios import find_trusted
-from labctl.cli.terminal import connect, find_stack, progress, say
+from labctl.cli.terminal import connect, echo, find_stack, progress, say
 from labctl.errors import LabctlError, UsageError
 from labctl.lab import Overrides
 
@@ -114,7 +114,7 @@ def bisect(
     else:
         changes = bisection.over_patches(read_patches(patch), good, bad)
     with changes as place:
-        click.echo(f"the first with which {scenario} fails: {bisection.search(place, command)}")
+        echo(f"the first with which {scenario} fails: {bisection.search(place, command)}")
 
 
 def _run_command(scenario: str, options: dict[str, Any]) -> list[str]:

@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-import click
-
+from labctl.cli.terminal import echo
 from labctl.errors import UsageError
 
 _INDENT = "    "
@@ -45,11 +44,11 @@ def show_steps(name: str | None, output: str) -> None:
         raise UsageError(f"no step `{name}`", suggestion(name, list(helps)))
     chosen = [helps[name]] if name else list(helps.values())
     if output == "json":
-        click.echo(formats.as_json([asdict(help_) for help_ in chosen]))
+        echo(formats.as_json([asdict(help_) for help_ in chosen]))
         return
     for help_ in chosen:
         for line in help_.lines:
-            click.echo(line)
+            echo(line)
 
 
 def _helps() -> Iterator[_Help]:

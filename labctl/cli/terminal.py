@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from labctl.errors import UsageError
 from labctl.lab import Lab, Overrides
+from labctl.shortening import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,11 +136,11 @@ def tables() -> ModuleType:
 
 def console(*, stderr: bool = False) -> Console:
     """Where people read; without any style, bold and dim too, where NO_COLOR is set."""
-    from rich.console import Console
+    from labctl.report.plain_console import PlainConsole
 
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, no_color=True, color_system=None, highlight=False)
-    return Console(stderr=stderr, highlight=False)
+        return PlainConsole(stderr=stderr, no_color=True, color_system=None, highlight=False)
+    return PlainConsole(stderr=stderr, highlight=False)
 
 
 def show(renderable: Any) -> None:
@@ -169,4 +170,15 @@ def sayer(quiet: bool) -> Callable[[str], None]:
 def say(text: str) -> None:
     """A message for people, on stderr: stdout is for data. Nothing ends because nobody reads it."""
     with suppress(BrokenPipeError):
-        click.echo(text, err=True)
+        click.echo(plain(text), err=True)
+
+
+def echo(text: object = "", *, nl: bool = True) -> None:
+    """Data, on stdout. What a terminal would obey is taken out, here as in all else that is shown: texts of a run, of a
+    lab or of a scenario may be a stranger's."""
+    click.echo(plain(str(text)), nl=nl)
+
+
+def pass_on(text: str) -> None:
+    """What a program printed that the user had a node run, as it is."""
+    click.echo(text, nl=False)

@@ -10,7 +10,7 @@ import click
 
 from labctl import __version__
 from labctl.cli.options import image_option, lab_options, output_option, stack_option
-from labctl.cli.terminal import connect, find_lab, find_stack, show, tables
+from labctl.cli.terminal import connect, echo, find_lab, find_stack, show, tables
 from labctl.errors import HostError, LabctlError, UsageError
 from labctl.lab import Lab, Overrides
 
@@ -37,7 +37,7 @@ def config(file: str | None, flags: Overrides, files: bool, output: str) -> None
         _print_files(lifecycle.files(wanted, of_stack), output)
         return
     text = formats.as_json(writer.to_data(wanted)) + "\n" if output == "json" else writer.to_yaml(wanted)
-    click.echo(text, nl=False)
+    echo(text, nl=False)
 
 
 def _lab_that_is_up(flags: Overrides) -> tuple[Lab, Stack] | None:
@@ -62,11 +62,11 @@ def _print_files(files: Mapping[str, Mapping[str, str]], output: str) -> None:
     from labctl.report import formats
 
     if output == "json":
-        click.echo(formats.as_json(files))
+        echo(formats.as_json(files))
         return
     for node, texts in files.items():
         for path, text in texts.items():
-            click.echo(f"==> {node} {path} <==\n{text}")
+            echo(f"==> {node} {path} <==\n{text}")
 
 
 @click.command()
@@ -76,7 +76,7 @@ def schema(what: str) -> None:
     from labctl.labfile import reader as lab_reader
     from labctl.scenario import reader as scenario_reader
 
-    click.echo(scenario_reader.schema() if what == "scenario" else lab_reader.schema())
+    echo(scenario_reader.schema() if what == "scenario" else lab_reader.schema())
 
 
 @click.command()
@@ -90,7 +90,7 @@ def export(file: str | None, flags: Overrides, image: str | None) -> None:
     from labctl.cluster import lifecycle
 
     wanted, of_stack = (None if file or image else _lab_that_is_up(flags)) or find_lab(file, flags, image)
-    click.echo(lifecycle.export(wanted, of_stack), nl=False)
+    echo(lifecycle.export(wanted, of_stack), nl=False)
 
 
 @click.command()
@@ -106,7 +106,7 @@ def stacks(output: str) -> None:
         engine = None
     standings = availability.standings(engine)
     if output == "json":
-        click.echo(formats.as_json(standings))
+        echo(formats.as_json(standings))
         return
     rows = [(stack.name, stack.title, stack.proof or "not yet", stack.images, stack.how) for stack in standings]
     show(tables().table("", ("STACK", "WHAT", "PROVEN", "IMAGES", "HOW"), rows))
@@ -130,7 +130,7 @@ def doctor(stack: str | None, output: str) -> None:
     except HostError as refusal:
         findings.append(doctoring.no_engine(refusal))
     if output == "json":
-        click.echo(formats.as_json(findings))
+        echo(formats.as_json(findings))
     else:
         rows = [(finding.what, finding.level, finding.detail, finding.fix) for finding in findings]
         show(tables().table("", ("WHAT", "", "SEEN", "WAY OUT"), rows))
@@ -151,9 +151,9 @@ def version(output: str) -> None:
         engine_version = ""
     data = {"labctl": __version__, "python": sys.version.split()[0], "docker": engine_version}
     if output == "json":
-        click.echo(formats.as_json(data))
+        echo(formats.as_json(data))
     else:
-        click.echo("\n".join(f"{key} {value or 'not reached'}" for key, value in data.items()))
+        echo("\n".join(f"{key} {value or 'not reached'}" for key, value in data.items()))
 
 
 @click.command()
@@ -166,7 +166,7 @@ def completion(shell: str) -> None:
     if completion_class is None:
         raise UsageError(f"no completion for {shell}")
     whole = click.get_current_context().find_root().command
-    click.echo(completion_class(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
+    echo(completion_class(whole, {}, "labctl", "_LABCTL_COMPLETE").source())
 
 
 COMMANDS = (config, schema, export, stacks, doctor, version, completion)

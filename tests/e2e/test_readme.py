@@ -319,6 +319,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ),
     ("A run as one file", f"{UNIT}test_bundle.py::test_all_of_a_run_is_in_it_and_read_again"),
     ("unpacked it is the folder of a run", f"{UNIT}test_bundle.py::test_unpacked_it_is_the_folder_of_a_run"),
+    (
+        "No verb hands a terminal what that would obey",
+        f"{UNIT}test_stranger_texts.py::test_what_is_told_of_a_run_has_nothing_that_a_terminal_obeys",
+    ),
     ("those of labctl 0.1: what these did", f"{UNIT}test_bundle.py::test_a_run_of_0_1_says_what_is_lacking"),
     ("are taken out of all texts", f"{UNIT}test_bundle.py::test_no_secret_and_no_name_of_the_machine_is_in_it"),
     ("any other is told as *another failure*", "tests/e2e/test_bundle.py::test_another_extension_is_another_failure"),

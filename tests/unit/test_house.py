@@ -60,6 +60,10 @@ def test_only_the_command_line_prints_and_exits_and_reads_the_environment() -> N
     assert {file for file in found if not file.startswith("cli/")} == {docker}
 
 
+def test_one_place_writes_to_the_terminal() -> None:
+    assert users("click.echo", "click.secho", "print") == {"cli/terminal.py"}
+
+
 def test_one_place_catches_every_exception() -> None:
     def catches(file: str) -> int:
         caught = [node.type for node in nodes(file) if isinstance(node, ast.ExceptHandler)]
