@@ -312,30 +312,14 @@ def _add(zipped: zipfile.ZipFile, path: str, chunks: Iterable[bytes], size: int 
 @contextmanager
 def _replacing(target: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `target` once it is whole; else nothing is left of it. Raises HostError."""
-    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=".labctl-", suffix=layout.SUFFIX, delete=False
-        ) as file:
-            temporary = Path(file.name)
-            yield file  # type: ignore[misc]
+        with run_folder.replacing(target) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-        temporary = None
     except OSError as error:
         raise HostError(f"{target}: {error.strerror or error}", "is there room? -o names another place") from None
     except zipfile.LargeZipFile:
         raise HostError(f"{target}: it would be larger than a zip can be", "bundle it without images") from None
     except ValueError:  # what no path can hold, such as a NUL
         raise UsageError(f"{shown(str(target))}: not a path", "-o names a file") from None
-    finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

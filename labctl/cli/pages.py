@@ -20,15 +20,18 @@ FOLDER = "report"
 
 
 class Pages:
-    """A folder with the pages of runs and `index.html`, which is whole after each of them.
+    """A folder with the pages of runs and `index.html`, which is whole after each of them: `given` by the user, or else
+    `report` beside such a run.
 
-    Raises UsageError where nothing can be written there.
+    Raises UsageError where nothing can be written there, or where that is a link, as it may be in a stranger's folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, given: Path | None, beside: Path = Path()) -> None:
         from labctl.report.index_page import INDEX
 
-        self._folder = folder
+        self._folder = folder = given or beside / FOLDER
+        if not given and folder.is_symlink():
+            raise UsageError(f"{folder}: it is a link", "-o names another place")
         self._taken = {INDEX}
         self._runs: list[ShownRun] = []
         self._parents: set[Path] = set()
@@ -100,7 +103,7 @@ def report_several(runs: Sequence[str], folder: Path | None) -> Path:
 
     found = list(dict.fromkeys(run_record.find(run) for run in runs))
     records = [run_record.recall(run) for run in found]
-    pages = Pages(folder or found[0].parent / FOLDER)
+    pages = Pages(folder, found[0].parent)
     for record in records:
         pages.add(record)
     terminal.say(f"{len(records)} runs; the page that leads to all is")
@@ -114,7 +117,7 @@ def report_all(places: Sequence[Path], folder: Path | None) -> Path:
 
     places = places or [run_record.RUNS]
     runs = [run for place in places for run in run_record.find_all(place)]
-    pages, left_out = Pages(folder or places[0] / FOLDER), []
+    pages, left_out = Pages(folder, places[0]), []
     for run in runs:
         try:
             pages.add(run_record.recall(run))
@@ -128,11 +131,15 @@ def report_all(places: Sequence[Path], folder: Path | None) -> Path:
 
 
 def write(path: Path, text: str, *, given: bool = False) -> None:
-    """Write a page. What lies there as a link is taken away, not followed, unless the user has `given` it: in a
-    stranger's folder it may lead to any file. Raises UsageError."""
+    """Write a page: in the place of whatever lies there, a link or a pipe too, which in a stranger's folder may lead
+    anywhere; where the user has `given` it, into that. Raises UsageError."""
+    from labctl.scenario import run_folder
+
     try:
-        if not given and path.is_symlink():
-            path.unlink()
-        path.write_text(text, "utf-8")
+        if given:
+            path.write_text(text, "utf-8")
+        else:
+            with run_folder.replacing(path) as stream:
+                stream.write(text.encode())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "-o names another place") from None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 from labctl.checks import judgement
 from labctl.checks.judgement import Result, Terms
@@ -107,6 +110,32 @@ def write(path: Path, content: str | bytes) -> None:
     except OSError as error:
         hint = "is there room? --folder names another place for the run"
         raise HostError(f"{path}: {error.strerror}", hint) from None
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of whatever lies at `target` once it is whole; else nothing is left of it.
+
+    A link there is not followed, and no pipe waited for: a run's folder may be a stranger's. Raises OSError,
+    ValueError.
+    """
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".labctl-", delete=False) as file:
+            temporary = Path(file.name)
+            yield file  # type: ignore[misc]
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+        temporary = None
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def read_file(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -100,6 +101,7 @@ def test_a_hostile_run_gets_no_script_in_and_writes_nothing_elsewhere(runs: Path
     elsewhere = tmp_path / "elsewhere"
     (runs / "report").mkdir()
     (runs / "report" / "index.html").symlink_to(elsewhere)
+    os.mkfifo(runs / "report" / "mine-1.html")
     assert run("report", "--all", str(runs)) == 0
     assert not elsewhere.exists()
     text = (runs / "report" / "index.html").read_text("utf-8")
@@ -110,6 +112,21 @@ def test_a_hostile_run_gets_no_script_in_and_writes_nothing_elsewhere(runs: Path
     links = {unquote(has["href"]) for has in parsed.all("a") if not has["href"].startswith("#")}
     assert links == {path.name for path in (runs / "report").iterdir()} - {"index.html"}
     assert hostile.is_dir()
+
+
+def test_a_folder_for_pages_that_is_a_link_is_not_followed(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (runs / "report").symlink_to(elsewhere)
+    both = [str(runs / "mine-1"), str(runs / "mine-2")]
+    for arguments in (["--all", str(runs)], both):
+        assert run("report", *arguments) == 2
+        assert "it is a link\n  -o names another place" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
+    assert run("report", *both, "-o", str(runs / "report")) == 0  # the user's own word
+    assert (elsewhere / "index.html").is_file()
 
 
 def test_a_page_has_a_name_of_its_own() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,11 @@ def test_report_writes_it_and_says_where(tmp_path: Path, capsys: pytest.CaptureF
     (folder / "report.html").symlink_to(elsewhere)
     assert run("report", str(folder)) == 0
     assert not elsewhere.exists()
+    (folder / "report.html").unlink()
+    os.mkfifo(folder / "report.html")
+    assert run("report", str(folder)) == 0
+    assert (folder / "report.html").is_file()
+    assert not list(folder.glob(".labctl-*"))
     opened: list[str] = []
     monkeypatch.setattr("click.launch", opened.append)
     other = tmp_path / "other.html"
