@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,20 @@ from labctl.bundle.layout import IMAGES, SUFFIX
 from labctl.scenario import run_record
 from labctl.scenario.run_record import RunRecord
 
+BEGINS = b"PK\3\4"
+"""What a zip begins with that has anything in it."""
+
 
 def is_bundle(run: str) -> bool:
-    """Whether a bundle's file is meant, and not the folder of a run."""
-    return run.endswith(SUFFIX) and not Path(run).is_dir()
+    """Whether a bundle's file is meant, and not the folder of a run: whatever its name, by what it begins with."""
+    path = Path(run)
+    if path.is_dir() or run.endswith(SUFFIX):
+        return not path.is_dir()
+    try:
+        with path.open("rb") if path.is_file() else io.BytesIO() as stream:
+            return stream.read(len(BEGINS)) == BEGINS
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -38,7 +38,9 @@ IMAGE_S = 1800
 
 @click.command()
 @run_argument
-@click.option("-o", "--output", "file", help="Where it goes; by default RUN.labz, here.")
+@click.option(
+    "-o", "--output", "file", help="Where it goes; by default RUN.labz, here. A name without an ending gets .labz."
+)
 @click.option("--with-images", is_flag=True, help="The nodes' image too, so that it runs where Debian has moved on.")
 @click.option("--with-phone-image", is_flag=True, help="The phones' image too.")
 def bundle(run: str, file: str | None, with_images: bool, with_phone_image: bool) -> None:
@@ -55,9 +57,12 @@ def bundle(run: str, file: str | None, with_images: bool, with_phone_image: bool
     from labctl.scenario import run_record
 
     folder = run_record.find(run)
+    target = Path(file or f"{folder.resolve().name}{SUFFIX}")
+    if not target.suffix and not target.is_dir():
+        target = target.with_name(f"{target.name}{SUFFIX}")
     roles = [role for role, wanted in (("node", with_images), ("phones", with_phone_image)) if wanted]
     engine = terminal.connect(answer_s=IMAGE_S) if roles else None
-    packed = packing.pack(folder, Path(file or f"{folder.resolve().name}{SUFFIX}"), engine, roles)
+    packed = packing.pack(folder, target, engine, roles)
     manifest = packed.manifest
     terminal.say(f"{manifest.run.sentence} {len(manifest.files)} files, {packed.size / 1e6:.1f} MB")
     for word in ("taken_out", "lacking", "left_out"):

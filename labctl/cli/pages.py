@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,11 +47,13 @@ class Pages:
         """Write the page of a run."""
         from labctl.report import index_page, overview, page
 
-        name = index_page.page_name(record.folder.resolve().name, self._taken)
+        place = record.folder.resolve()
+        name = index_page.page_name(Path(record.sent_as).name or place.name, self._taken)
         write(self._folder / name, page.render(record, index_page.INDEX))
         self._runs.append(overview.shown(record, name))
-        self._parents.add(record.folder.resolve().parent)
-        self._folders.add(record.folder.resolve())
+        if not record.sent_as:  # what lies beside a bundle's folder is nobody's runs
+            self._parents.add(place.parent)
+        self._folders.add(place)
 
     def add_result(self, result: Result) -> None:
         """Write the page of a run that has just ended, and the index anew."""
@@ -85,12 +88,13 @@ class Pages:
 def report_one(run: str, file: Path | None) -> Path:
     """Write the page of a run, by default into its folder, of a bundle beside it. Raises UsageError, InvalidFile."""
     from labctl.bundle import unpacked
+    from labctl.bundle.layout import SUFFIX
     from labctl.report import page
     from labctl.scenario import run_record
 
     with unpacked.folder_of(run) as folder:
         record = unpacked.named(run_record.recall(folder), run)
-        beside = Path(run).with_suffix(".html") if unpacked.is_bundle(run) else folder / "report.html"
+        beside = Path(f"{run.removesuffix(SUFFIX)}.html") if unpacked.is_bundle(run) else folder / "report.html"
         path = file or beside
         write(path, page.render(record), given=file is not None)
     terminal.say(f"{record.result.scenario}: {record.result.standing}; the page is")
@@ -98,16 +102,19 @@ def report_one(run: str, file: Path | None) -> Path:
 
 
 def report_several(runs: Sequence[str], folder: Path | None) -> Path:
-    """Write the pages of runs that are named. Raises UsageError, InvalidFile for one that cannot be read."""
+    """Write the pages of runs that are named, bundles too. Raises UsageError, InvalidFile for what cannot be read."""
+    from labctl.bundle import unpacked
     from labctl.scenario import run_record
 
-    found = list(dict.fromkeys(run_record.find(run) for run in runs))
-    records = [run_record.recall(run) for run in found]
-    pages = Pages(folder, found[0].parent)
-    for record in records:
-        pages.add(record)
-    terminal.say(f"{len(records)} runs; the page that leads to all is")
-    return pages.write_index()
+    with ExitStack() as opened:
+        found = {opened.enter_context(unpacked.folder_of(run)): run for run in dict.fromkeys(runs)}
+        records = [unpacked.named(run_record.recall(place), run) for place, run in found.items()]
+        first = records[0]
+        pages = Pages(folder, Path(first.sent_as or first.folder).parent)
+        for record in records:
+            pages.add(record)
+        terminal.say(f"{len(records)} runs; the page that leads to all is")
+        return pages.write_index()
 
 
 def report_all(places: Sequence[Path], folder: Path | None) -> Path:

@@ -115,8 +115,8 @@ def report(runs: tuple[str, ...], every: bool, place: Path | None, opened: bool)
     """Write a RUN as one HTML page that needs nothing else: to send, to open anywhere, without a network.
 
     It says what was expected and what was seen, where and when it began to be wrong, and shows what each node and phone
-    said over time, the delays, the story, the versions and the files. RUN is a folder, its name in labctl-runs, or
-    `latest`.
+    said over time, the delays, the story, the versions and the files. RUN is a folder, its name in labctl-runs,
+    `latest`, or a bundle.
 
     Of several runs it is a folder: a page for each, and index.html with all of them by scenario: how often each check
     failed, and what changed against the last time.

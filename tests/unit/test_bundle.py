@@ -83,6 +83,48 @@ def test_unpacked_it_is_the_folder_of_a_run(here: Path, capsys: pytest.CaptureFi
     assert shown.count("partition-heal: known") == 2
 
 
+def test_a_name_without_an_ending_gets_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep_run(here / "one")
+    (here / "folder").mkdir()
+    told = {name: run("bundle", "one", "-o", name) for name in ("bug", "other.zip", "folder")}
+    assert told == {"bug": 0, "other.zip": 0, "folder": 2}
+    assert capsys.readouterr().out == "bug.labz\nother.zip\n"
+
+
+@pytest.mark.parametrize("name", ["bug", "bug.zip", "bug.html"])
+def test_it_is_known_whatever_its_name(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = keep_run(here / "one")
+    (folder / "capture.pcapng").write_bytes(WIRE.read_bytes())
+    assert run("bundle", "one", "-o", "bug.labz") == 0
+    Path("bug.labz").rename(name)
+    capsys.readouterr()
+    assert [run(verb, name) for verb in ("show", "check", "report", "ladder")] == [0, 0, 0, 0]
+    assert f"{name}.html\n" in capsys.readouterr().out
+    assert archive_is_whole(Path(name))
+
+
+def archive_is_whole(path: Path) -> bool:
+    with archive.opened(path) as sent:
+        return "history.jsonl" in sent
+
+
+def test_pages_of_several_lie_beside_the_first(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    keep_run(here / "runs" / "one")
+    (here / "sent").mkdir()
+    for name in ("a", "b"):
+        assert run("bundle", "runs/one", "-o", f"sent/{name}") == 0
+    capsys.readouterr()
+    assert run("report", "sent/a.labz", "sent/b.labz", "runs/one") == 0
+    assert capsys.readouterr().out == "sent/report/index.html\n"
+    pages = {path.name for path in (here / "sent" / "report").iterdir()}
+    assert pages == {"index.html", "a.labz.html", "b.labz.html", "one.html"}
+    assert "labctl replay sent/b.labz" in (here / "sent/report/b.labz.html").read_text()
+    assert list(tmp_path.glob("labctl-bundle-*")) == []
+
+
 def test_no_secret_and_no_name_of_the_machine_is_in_it(here: Path) -> None:
     secrets = Secrets(SEED)
     lines = (
