@@ -192,7 +192,14 @@ def in_lab(document: Document, lab: Lab, changes: Sequence[FileChange]) -> tuple
         Problem(line, f"{scope}: {path}: {what}: {shown(text)}")
         for scope, files in config.items()
         for path, value in files.items()
+        if not path.startswith("/")
         for line, text, what in _in_file(document, ("config", scope, path), value, lab, changes)
+    ]
+    problems += [
+        Problem(document.line(("config", scope, path)), f"{scope}: {path}: a file of its own")
+        for scope, files in config.items()
+        for path in files
+        if path.startswith("/")
     ]
     return tuple(problem.render(document.source) for problem in sorted(set(problems)))
 
@@ -206,13 +213,6 @@ def _in_file(
         (_line(document, (*at, *place), number), text.splitlines()[number - 1].strip(), what)
         for place, text in texts(value)
         for number, what in _in_text(path, text, lab)
-        if not path.startswith("/")
-    ]
-    problems += [
-        Problem(document.line(("config", scope, path)), f"{scope}: {path}: a file of its own")
-        for scope, files in config.items()
-        for path in files
-        if path.startswith("/")
     ]
     parts = [extra for extra in lab.config if (extra.scope, extra.path) == (scope, path)]
     new = [came for part in parts for came in _came_in(part, changes, [text for _, text, _ in found])]
