@@ -21,12 +21,12 @@ BEGINS = b"PK\3\4"
 def is_bundle(run: str) -> bool:
     """Whether a bundle's file is meant, and not the folder of a run: whatever its name, by what it begins with."""
     path = Path(run)
-    if path.is_dir() or run.endswith(SUFFIX):
-        return not path.is_dir()
     try:
+        if path.is_dir() or run.endswith(SUFFIX):
+            return not path.is_dir()
         with path.open("rb") if path.is_file() else io.BytesIO() as stream:
             return stream.read(len(BEGINS)) == BEGINS
-    except OSError:
+    except OSError:  # a name that is too long for one
         return False
 
 
