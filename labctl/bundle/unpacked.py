@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +21,13 @@ def is_bundle(run: str) -> bool:
     """Whether a bundle's file is meant, and not the folder of a run: whatever its name, by what it begins with."""
     path = Path(run)
     try:
-        if path.is_dir() or run.endswith(SUFFIX):
+        if run.endswith(SUFFIX):
             return not path.is_dir()
-        with path.open("rb") if path.is_file() else io.BytesIO() as stream:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
             return stream.read(len(BEGINS)) == BEGINS
-    except OSError:  # a name that is too long for one
+    except OSError:  # it cannot be read, or no file can have such a name
         return False
 
 
