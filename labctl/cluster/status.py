@@ -209,8 +209,10 @@ def wait(engine: Engine, running: Running, condition: str, timeout_s: float) -> 
 
 
 def _judged(cluster: Cluster, engine: Engine, running: Running, late: NotReady) -> NotReady:
-    """A wait that was in vain; not judged where a ring had lost its token by itself and Corosync took no change."""
-    words = {node: running.stack_of(node).refused_lines for node in cluster.connected}
+    """A wait that was in vain; not judged where a node says what is waited for, and Corosync took no change of that
+    node's as a ring had lost its token by itself."""
+    right = [node for node in cluster.connected if node not in late.missing]
+    words = {node: running.stack_of(node).refused_lines for node in right}
     refused = {node: refused_with_none_lost(cluster.log_so_far(node), said) for node, said in words.items() if said}
     lines = [f"  {node}: {line}" for node, line in refused.items() if line]
     if not lines or injector.in_force(engine, running.lab.name):

@@ -249,6 +249,8 @@ def test_a_wait_for_what_was_lost_as_the_machine_stalled_is_not_judged(name: str
             break
     assert "not judged: the ring lost its token and no node" in result.err
     assert re.search(r"^  n2: .*CPG mcast failed \(6\)", result.err, re.M), result.err
+    nobody_says = ("wait", "-n", name, "--for", f"state={lost}:Unavailable", "--timeout", "1s")
+    assert labctl(*nobody_says).code == 1
     assert labctl("fault", "impair", "n1", "--loss", "1", "-n", name).code == 0
     assert labctl(*wait).code == 1
 
