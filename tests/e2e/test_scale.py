@@ -29,7 +29,7 @@ def test_each_size_is_a_row_and_all_of_them_a_page(tmp_path: Path) -> None:
     rows = done.data["rows"]
     assert [row["size"]["nodes"] for row in rows] == [2, 3]
     assert [(row["remark"], [figure for figure in MEASURED if not row[figure]]) for row in rows] == [("", [])] * 2
-    assert done.data["sentences"] == ["One cluster: and this machine held the largest, 3 nodes."]
+    assert done.data["sentences"] == ["One cluster: this machine held the largest, 3 nodes."]
     assert page.read_text("utf-8").count("<svg") >= 4
     for size in ("2 nodes", "3 nodes"):
         assert f"{size}: proven in " in done.err
