@@ -180,6 +180,22 @@ def test_up_mends_what_was_on_a_host_that_is_back(lab: Sequence[DockerHost]) -> 
     assert mended.data["changed"] == [f"start labctl-{NAME}-n3"]
 
 
+def test_a_list_of_hosts_that_shrinks_is_followed(lab: Sequence[DockerHost]) -> None:
+    first, second, third = lab
+    fewer = over((first, second), "up", "-o", "json")
+    assert fewer.code == 0, fewer.err
+    assert docker_hosts.left_on(third) == []
+    again = at(first, "up", "-o", "json")
+    assert (again.code, again.data["changed"]) == (0, []), again.err
+    assert {row["host"] for row in at(first, "ps", "-o", "json").data} == {first.url, second.url}
+    third.stop()
+    try:
+        down = at(first, "down")
+        assert down.code == 0, down.err
+    finally:
+        third.start()
+
+
 def rings(lab: Sequence[DockerHost]) -> dict[str, list[int]]:
     """Who is in the ring of each node, by number."""
     return {row["node"]: row["ring"]["members"] for row in over(lab, "ps", "-o", "json").data}
