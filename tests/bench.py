@@ -221,10 +221,7 @@ def growth(engine: Engine, nodes: list[int]) -> list[Row]:
     for via in CARRIERS:
         plan = scale.Sizes(scale.sizes(nodes, ()), DEFAULT_STACK, via, CHANGES_TO_SCALE, SCALE_S)
         measured = list(scale.measure(engine, plan, Options(), Silent(), lambda _line: None))
-        for row in measured:
-            shown = zip(scale.COLUMNS[1:], scale.cells(row)[1:], strict=True)
-            told = ", ".join(f"{column.lower()} {cell}".strip() for column, cell in shown if cell not in ("-", ""))
-            rows.append((f"{row.size} by {via}", f"p99 {row.p99_ms} ms" if row.p99_ms else "", told))
+        rows += [(f"{row.size} by {via}", f"p99 {row.p99_ms} ms", scale.told(row)) for row in measured]
         rows += [(f"by {via}", "", sentence) for sentence in scale.sentences(measured)]
     return rows
 

@@ -62,12 +62,12 @@ class Bend:
     beyond: Power
 
 
-def power(points: Sequence[Point]) -> Power | None:
-    """The power that fits best, by least squares of the logarithms; None for fewer than two sizes. What is not above 0
-    has no logarithm, and is left out."""
+def power(points: Sequence[Point], fewest: int = 2) -> Power | None:
+    """The power that fits best, by least squares of the logarithms; None for fewer sizes than `fewest`. What is not
+    above 0 has no logarithm, and is left out."""
     logs = [(math.log(size), math.log(value)) for size, value in points if size > 0 and value > 0]
     sizes, values = [x for x, _ in logs], [y for _, y in logs]
-    if len({*sizes}) < 2:
+    if len({*sizes}) < fewest:
         return None
     line = statistics.linear_regression(sizes, values)
     return Power(math.exp(line.intercept), line.slope, _fits(sizes, values))

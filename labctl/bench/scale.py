@@ -231,13 +231,8 @@ def points(rows: Sequence[Row], figure: str, *, of_sites: bool) -> list[Point]:
 def fitted(rows: Sequence[Row], *, of_sites: bool) -> dict[str, Power]:
     """How each figure grows, where there are sizes enough."""
     measured = {figure: points(rows, figure, of_sites=of_sites) for figure in FIGURES}
-    curves = {figure: curve.power(found) for figure, found in measured.items() if _sizes_above_0(found) >= FEWEST_SIZES}
+    curves = {figure: curve.power(found, FEWEST_SIZES) for figure, found in measured.items()}
     return {figure: fit for figure, fit in curves.items() if fit}
-
-
-def _sizes_above_0(found: Sequence[Point]) -> int:
-    """Of how many sizes a curve can be fitted to what was found: what is 0 has no logarithm."""
-    return len({size for size, value in found if value > 0})
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from labctl.blueprint import drawing, node_config
 from labctl.blueprint.addresses import free_subnet
@@ -37,20 +38,20 @@ def _of_node(lab: Lab, stack: Stack, name: str, steps: Sequence[Step]) -> Iterat
     node, subnet = lab.node(name), lab.subnet or free_subnet(lab.name, [])
     asked_for: list[tuple[ExtraConfig | Step, ExtraConfig, bool]] = [
         *((extra, extra, False) for extra in lab.config),
-        *((step, _asked(step), bool(step.arguments.get("whole"))) for step in steps),
+        *((step, *asked(step.arguments)) for step in steps),
     ]
     changes = [change for change in asked_for if change[1].scope in (EVERY_NODE, name)]
     if not changes:
         return
     texts, _ = drawing.node_texts(replace(lab, config=()), stack, node, subnet, Placeholders())
     values = node_config.values_of(lab, node, subnet)
-    for by, asked, whole in changes:
-        before = texts.get(asked.path, "")
-        texts[asked.path] = node_config.changed("" if whole else before, asked, values).text
-        yield FileChange(by, asked.path, before, texts[asked.path], values)
+    for by, extra, whole in changes:
+        before = texts.get(extra.path, "")
+        texts[extra.path] = node_config.changed("" if whole else before, extra, values).text
+        yield FileChange(by, extra.path, before, texts[extra.path], values)
 
 
-def _asked(step: Step) -> ExtraConfig:
-    """What a step asks for, as a lab's `config:` would."""
-    arguments = step.arguments
-    return ExtraConfig(arguments["node"], arguments["file"], arguments.get("text") or "", arguments.get("keys"))
+def asked(arguments: Mapping[str, Any]) -> tuple[ExtraConfig, bool]:
+    """What a step `configure` asks for, as a lab's `config:` would, and whether that is the whole file."""
+    text, edits = arguments.get("text") or "", arguments.get("keys")
+    return ExtraConfig(arguments["node"], arguments["file"], text, edits), bool(arguments.get("whole"))

@@ -7,8 +7,9 @@ from labctl.blueprint.addresses import free_subnet
 from labctl.blueprint.secrets import Placeholders
 from labctl.configfile.edit import Miss
 from labctl.errors import UsageError
-from labctl.lab import ExtraConfig, Lab
+from labctl.lab import Lab
 from labctl.scenario.draft_course import contested, keeps_going
+from labctl.scenario.file_changes import asked
 from labctl.scenario.step_form import Draft
 from labctl.stack.model import Stack
 from labctl.yamlfile.review import Review
@@ -58,13 +59,12 @@ class _Files:
 
     def change(self, node: str, path: str, draft: Draft) -> tuple[Miss, ...]:
         """Change a file as a step does; each edit that could not be made."""
-        files, keys, text = self._of(node), draft.values.get("keys"), str(draft.values.get("text") or "")
+        files = self._of(node)
         if files is None or (node, path) in self._unknown:
             return ()
         values = node_config.values_of(self._lab, self._lab.node(node), self._subnet)
-        before = "" if draft.values.get("whole") else files.get(path, "")
-        extra = ExtraConfig(node, path, text) if keys is None else ExtraConfig(node, path, edits=keys)
-        edited = node_config.changed(before, extra, values)
+        extra, whole = asked(draft.values)
+        edited = node_config.changed("" if whole else files.get(path, ""), extra, values)
         if not edited.misses:
             files[path] = edited.text
         return edited.misses
