@@ -221,7 +221,7 @@ def growth(engine: Engine, nodes: list[int]) -> list[Row]:
     for via in CARRIERS:
         plan = scale.Sizes(scale.sizes(nodes, ()), DEFAULT_STACK, via, CHANGES_TO_SCALE, SCALE_S)
         measured = list(scale.measure(engine, plan, Options(), Silent(), lambda _line: None))
-        rows += [(f"{row.size} by {via}", f"p99 {row.p99_ms} ms", scale.told(row)) for row in measured]
+        rows += [(f"{row.size} by {via}", f"p99 {scale.cells(row)[3]}", scale.told(row)) for row in measured]
         rows += [(f"by {via}", "", sentence) for sentence in scale.sentences(measured)]
     return rows
 

@@ -18,7 +18,7 @@ from labctl.blueprint.secrets import Secrets
 from labctl.bundle import archive, packing, reading
 from labctl.bundle.redaction import LabSecrets, Redaction, Reporter
 from labctl.engine import client
-from labctl.errors import HostError
+from labctl.errors import HostError, UsageError
 from labctl.lab import Overrides
 from labctl.scenario.loader import find_scenario
 from labctl.stack.loader import find_stack
@@ -304,6 +304,17 @@ def test_a_bundle_takes_the_place_of_one_that_is_there_and_nothing_else_is_left(
     packing.pack(folder, here / "bug.labz")
     with archive.opened(here / "bug.labz") as opened:
         opened.verify()
+    assert sorted(path.name for path in here.iterdir()) == ["bug.labz", "one"]
+
+
+def test_a_bundle_that_cannot_be_read_takes_the_place_of_none(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = keep_run(here / "one")
+    (here / "bug.labz").write_bytes(b"old")
+    (folder / os.fsdecode(b"\xff.log")).write_text("n1 says\n")
+    monkeypatch.setattr(packing, "told_name", str)
+    with pytest.raises(UsageError, match="manifest"):
+        packing.pack(folder, here / "bug.labz")
+    assert (here / "bug.labz").read_bytes() == b"old"
     assert sorted(path.name for path in here.iterdir()) == ["bug.labz", "one"]
 
 
