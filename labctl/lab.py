@@ -254,6 +254,10 @@ class Lab:
         """The phone of that name or extension; None for any other number."""
         return next((phone for phone in self.phones if dialed in (phone.name, phone.extension)), None)
 
+    def is_mailbox(self, dialed: str) -> bool:
+        """Whether `*` and a number is a mailbox, or the echo test, and no hint's extension."""
+        return dialed.startswith("*") and dialed not in [hint.extension for hint in self.hints]
+
     def mailbox(self, number: str) -> Mailbox:
         """The mailbox of that number, the first of several. Raises KeyError."""
         return {mailbox.number: mailbox for mailbox in reversed(self.mailboxes)}[number]

@@ -118,7 +118,7 @@ def _through(call: Called) -> str:
 
 def _beyond(call: Called, began: Began) -> tuple[str, ...]:
     """The nodes that a call may go through besides those that are told: any, where it is to no phone or mailbox."""
-    known = call.callee.startswith("*") or began.device(call.callee) or began.home(call.callee)
+    known = began.is_mailbox(call.callee) or began.device(call.callee) or began.home(call.callee)
     return () if known else began.nodes
 
 

@@ -57,9 +57,9 @@ class Began:
             return self.mailboxes.get(number[1:], "")
         return self.homes.get(self.extensions.get(number, ""), "")
 
-    def is_mailbox(self, watched: str) -> bool:
-        """Whether what a phone watches is a mailbox: `*` and its number, where that is no hint's extension."""
-        return watched.startswith("*") and watched not in self.hints
+    def is_mailbox(self, number: str) -> bool:
+        """Whether what a phone watches or calls is a mailbox: `*` and its number, and no hint's extension."""
+        return number.startswith("*") and number not in self.hints
 
     def device(self, phone: str) -> str:
         """A phone's device; "" where there is none."""

@@ -127,7 +127,7 @@ class Switchboard:
             raise
         near = CallEnd(caller, calling, calling.agent.call_id)
         call = Conversation(name, caller, self._name(callee), near, line, nodes, before)
-        call.node_may_hang_up = target is None and not callee.startswith("*")
+        call.node_may_hang_up = target is None and not self._lab.is_mailbox(callee)
         self.calls.append(call)
         self._note_end(call)
         return call

@@ -19,6 +19,12 @@ NODES = ("n1", "n2")
 RINGS: dict[str, tuple[str, ...]] = dict.fromkeys(NODES, NODES)
 
 
+def test_a_code_that_has_a_hint_is_no_mailbox() -> None:
+    """What a dialplan of one's own does with it may be over as soon as it is done."""
+    of_codes = lab("nodes: 2\nphones: 1\nhints: {'*280': 'Custom:x'}\n")
+    assert [of_codes.is_mailbox(dialed) for dialed in ("*280", "*101", "*600", "101")] == [False, True, True, False]
+
+
 def began() -> Began:
     return Began(
         0.0,
